@@ -1,0 +1,1 @@
+"""The array in torch: crossbar solvers and the device sampler."""

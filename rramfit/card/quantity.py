@@ -1,0 +1,114 @@
+"""A number with its unit and its uncertainty.
+
+An estimated number carries a standard error and a 95 % interval. The interval is made on the scale
+on which the estimate is nearest to normal, with Student's t where the error itself rests on few
+degrees of freedom:
+
+    linear   x ± t·s            means, offsets, slopes
+    log      x·exp(± t·s/x)     standard deviations, resistances
+    logit    on ln(x/(1−x))     shares
+    fisher   on artanh(x)       correlations
+
+A number that was given has neither; one that was not measured is absent, never made up.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Finite", "Quantity", "Scale", "interval"]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scale = Literal["linear", "log", "logit", "fisher"]
+
+
+class Quantity(BaseModel):
+    """A value with unit, standard error and 95 % interval.
+
+    Examples
+    --------
+    >>> g = Quantity.estimated(83.2e-6, 0.4e-6, "S")
+    >>> f"{g.ci95[0] * 1e6:.2f} to {g.ci95[1] * 1e6:.2f}"
+    '82.42 to 83.98'
+    >>> Quantity.given(5e3, "ohm").stderr is None
+    True
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Finite
+    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    ci95: tuple[Finite, Finite] | None = None
+    unit: str = Field(description="SI symbol, '1' where there is none")
+
+    @model_validator(mode="after")
+    def _interval_needs_an_error(self) -> Self:
+        if (self.stderr is None) != (self.ci95 is None):
+            msg = "stderr and ci95 are given together or not at all"
+            raise ValueError(msg)
+        if self.ci95 is not None and self.ci95[0] > self.ci95[1]:
+            msg = f"ci95 {self.ci95} runs backwards"
+            raise ValueError(msg)
+        return self
+
+    @classmethod
+    def given(cls, value: float, unit: str) -> Self:
+        """Make a number that was set, not estimated."""
+        return cls(value=float(value), unit=unit)
+
+    @classmethod
+    def estimated(
+        cls,
+        value: float,
+        stderr: float,
+        unit: str,
+        *,
+        scale: Scale = "linear",
+        df: float = math.inf,
+    ) -> Self:
+        """Make an estimate, its interval formed on `scale` with Student's t of `df`."""
+        low, high = interval(value, stderr, scale=scale, df=df)
+        return cls(value=float(value), stderr=float(stderr), ci95=(low, high), unit=unit)
+
+    @classmethod
+    def within(cls, value: float, stderr: float, unit: str, ci95: tuple[float, float]) -> Self:
+        """Make an estimate whose interval was found another way (profile, exact, bootstrap)."""
+        return cls(
+            value=float(value),
+            stderr=float(stderr),
+            ci95=(float(ci95[0]), float(ci95[1])),
+            unit=unit,
+        )
+
+
+def interval(
+    value: float, stderr: float, *, scale: Scale = "linear", df: float = math.inf
+) -> tuple[float, float]:
+    """Two-sided 95 % interval of an estimate, on the scale stated.
+
+    A value on the edge of its scale (a share of 0, a standard deviation of 0) falls back to the
+    linear scale, cut off at the edge.
+    """
+    from scipy import special
+
+    t = float(special.ndtri(0.975)) if math.isinf(df) else float(special.stdtrit(df, 0.975))
+    if scale == "log" and value > 0:
+        w = t * stderr / value
+        return value * math.exp(-w), value * math.exp(min(w, 700.0))
+    if scale == "logit" and 0 < value < 1:
+        centre, w = math.log(value / (1 - value)), t * stderr / (value * (1 - value))
+        return _expit(centre - w), _expit(centre + w)
+    if scale == "fisher" and -1 < value < 1:
+        w = t * stderr / (1 - value**2)
+        return math.tanh(math.atanh(value) - w), math.tanh(math.atanh(value) + w)
+    low, high = value - t * stderr, value + t * stderr
+    floor = {"linear": -math.inf, "log": 0.0, "logit": 0.0, "fisher": -1.0}[scale]
+    ceiling = {"linear": math.inf, "log": math.inf, "logit": 1.0, "fisher": 1.0}[scale]
+    return max(low, floor), min(high, ceiling)
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

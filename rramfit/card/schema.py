@@ -1,0 +1,342 @@
+"""The model card: what is known of arrays like the one that was measured.
+
+These models are the card's one definition; the JSON Schema in this package is emitted from them.
+What was not measured is absent. The contract's key paths keep their meaning within a schema version;
+a minor version only adds optional fields.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rramfit.card.quantity import Finite, Quantity
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Alternative",
+    "ArrayInfo",
+    "CellsFile",
+    "Distribution",
+    "Domain",
+    "DriftCard",
+    "FailureCard",
+    "FitQuality",
+    "HeldOut",
+    "IVCard",
+    "InputFile",
+    "LevelCard",
+    "LineCard",
+    "ModelCard",
+    "Provenance",
+    "Quality",
+    "ReadNoiseCard",
+    "ReadoutCard",
+    "RetentionCard",
+    "ScreenedCard",
+    "SpatialCard",
+    "StuckCard",
+    "VariationCard",
+]
+
+SCHEMA_VERSION = "1.0"
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ArrayInfo(_Part):
+    """Which array was measured."""
+
+    id: str
+    rows: Annotated[int, Field(gt=0)]
+    cols: Annotated[int, Field(gt=0)]
+    cell: Literal["1T1R", "2T1R", "1S1R", "1R"]
+    lot: str | None = None
+    wafer: str | None = None
+    die: str | None = None
+    technology: str | None = None
+    instrument: str | None = None
+    synthetic: bool = False
+
+
+class Alternative(_Part):
+    """One family that was tried at a level."""
+
+    family: str
+    aic: Finite
+    bic: Finite
+    heldout_log_likelihood: Finite | None = Field(
+        None, description="mean over cells left out of the fit, per observation [ln 1/S]"
+    )
+    p_value: Finite | None = Field(None, description="goodness of fit")
+    converged: bool = True
+
+
+class Distribution(_Part):
+    """The law of accepted conductance at one level, in its family's own parametrisation."""
+
+    family: str
+    parameters: dict[str, Quantity]
+    alternatives: list[Alternative] = []
+
+
+class LevelCard(_Part):
+    """One conductance level, over the population of cells and cycles."""
+
+    index: Count
+    name: str
+    target: Quantity | None = None
+    lower: Quantity | None = Field(None, description="verify window")
+    upper: Quantity | None = Field(None, description="verify window")
+    n_cells: Count
+    n_observations: Count
+    mean: Quantity | None = None
+    std: Quantity | None = None
+    distribution: Distribution | None = None
+    upper_threshold: Quantity | None = Field(
+        None, description="best read threshold towards the next level"
+    )
+    overlap: Quantity | None = Field(
+        None, description="share read on the wrong side of upper_threshold, both levels averaged"
+    )
+
+
+class SpatialCard(_Part):
+    """How a level's conductance varies over the array."""
+
+    row_trend: Quantity | None = Field(None, description="S per cell pitch, towards higher rows")
+    col_trend: Quantity | None = Field(None, description="S per cell pitch, towards higher columns")
+    correlation_length: Quantity | None = Field(
+        None, description="cell pitches, where the smooth field's correlation falls to 1/e"
+    )
+    share: Quantity | None = Field(
+        None, description="share of the d2d variance that the smooth field makes"
+    )
+    p_value: Finite | None = Field(None, description="test against no smooth field")
+
+
+class VariationCard(_Part):
+    """Variance components at one level, as standard deviations in siemens."""
+
+    level: Count
+    domain: Literal["linear", "log"] = Field(
+        description="in which the components were estimated before they were put into siemens"
+    )
+    d2d: Quantity | None = None
+    c2c: Quantity | None = None
+    read: Quantity | None = None
+    c2c_includes_read: bool = Field(True, description="no /reads: c2c still holds the read noise")
+    spatial: SpatialCard | None = None
+
+
+class FailureCard(_Part):
+    """Programming failure at one level."""
+
+    level: Count
+    probability: Quantity
+    hard: Quantity | None = None
+    soft: Quantity | None = None
+    n_attempts: Count
+    conductance: Quantity | None = Field(None, description="where a failed cell is left: median")
+
+
+class StuckCard(_Part):
+    """Cells that do not switch."""
+
+    low: Quantity
+    high: Quantity
+    low_conductance: Quantity | None = Field(None, description="median of cells stuck low")
+    high_conductance: Quantity | None = Field(None, description="median of cells stuck high")
+    dead_rows: Quantity | None = Field(None, description="share of rows")
+    dead_cols: Quantity | None = Field(None, description="share of columns")
+
+
+class LineCard(_Part):
+    """The wires, per segment between neighbouring cells, and what ends them."""
+
+    wordline_resistance: Quantity | None = None
+    bitline_resistance: Quantity | None = None
+    driver_resistance: Quantity | None = None
+    sense_resistance: Quantity | None = None
+    combinations: dict[str, Quantity] = Field(
+        {}, description="sums that the patterns identify where single resistances they do not"
+    )
+    gain: Quantity | None = Field(None, description="common gain of currents over cell reads")
+    correlation: list[list[Finite]] | None = None
+    inactive_rows: Literal["grounded", "floating", "gated"]
+
+
+class IVCard(_Part):
+    """I(V) = offset + G0·sinh(bV)/b."""
+
+    nonlinearity: Quantity | None = Field(None, description="b, median over cells [1/V]")
+    spread: Quantity | None = Field(None, description="standard deviation of b over cells [1/V]")
+    dependence: Quantity | None = Field(None, description="slope of b with ln G0 [1/V]")
+    reference_conductance: Quantity | None = Field(
+        None, description="G0 at which `nonlinearity` holds, where it depends on G0 [S]"
+    )
+    offset: Quantity | None = Field(None, description="instrument current at 0 V [A]")
+    noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
+
+
+class ReadNoiseCard(_Part):
+    """std(G)/G = coefficient·(G/reference)^exponent between reads of one state."""
+
+    coefficient: Quantity | None = None
+    exponent: Quantity | None = None
+    reference_conductance: Quantity | None = None
+    spectral_exponent: Quantity | None = Field(None, description="S(f) ∝ 1/f^exponent")
+    telegraph_share: Quantity | None = Field(None, description="share of two-state (RTN) cells")
+
+
+class DriftCard(_Part):
+    """One level under retention: G(t) − G(t0) has mean drift·x and added variance growth²·x.
+
+    x = ln(t/t0) with t0 the first time after programming; two readings alone give one step.
+    """
+
+    level: Count
+    drift: Quantity | None = Field(None, description="mean change per unit of ln t [S]")
+    growth: Quantity | None = Field(None, description="added standard deviation per √ln t [S]")
+
+
+class RetentionCard(_Part):
+    """What time does to a programmed state."""
+
+    temperature: Quantity | None = None
+    reference_time: Quantity
+    longest_time: Quantity
+    levels: list[DriftCard] = []
+
+
+class ReadoutCard(_Part):
+    """The column read-out chain: code = offset + gain·I + INL(I)."""
+
+    bits: Annotated[int, Field(gt=0)]
+    full_scale: Quantity
+    gain: Quantity | None = Field(None, description="mean over channels [LSB/A]")
+    offset: Quantity | None = Field(None, description="mean over channels [LSB]")
+    inl: Quantity | None = Field(
+        None, description="largest over the range, mean over channels [LSB]"
+    )
+    third_order: Quantity | None = Field(
+        None, description="cubic part of the transfer at full scale, mean over channels [LSB]"
+    )
+    noise: Quantity | None = Field(None, description="standard deviation of one code [LSB]")
+    gain_spread: Quantity | None = Field(None, description="relative, over channels")
+    offset_spread: Quantity | None = Field(None, description="over channels [LSB]")
+    channel_gain: list[Finite] = []
+    channel_offset: list[Finite] = []
+    channel_inl: list[Finite] = []
+
+
+class Domain(_Part):
+    """Where the card holds."""
+
+    read_voltage: Quantity | None = None
+    temperature: Quantity | None = None
+    longest_time: Quantity | None = Field(None, description="since programming [s]")
+    conductance: tuple[Quantity, Quantity] | None = Field(None, description="lowest, highest level")
+    rows: Count
+    cols: Count
+
+
+class FitQuality(_Part):
+    """One fit's verdict, and what to do about a bad one."""
+
+    verdict: Literal["ok", "warning", "bad", "not run"]
+    findings: list[str] = Field([], description="what is wrong, in words")
+    remedies: list[str] = Field([], description="what to do about it, one for each finding")
+
+
+class HeldOut(_Part):
+    """How well the card foretells cells and cycles that it was not fitted to."""
+
+    level: Count
+    log_score: Finite = Field(description="mean predictive log density [ln 1/S]")
+    ks_distance: Finite
+    coverage50: Finite
+    coverage90: Finite
+    coverage99: Finite
+    n_observations: Count
+
+
+class ScreenedCard(_Part):
+    """What was kept out of the fits, and why: cells by reason."""
+
+    reasons: dict[str, Count] = {}
+    clipped_reads: Count = 0
+    cells_used: Count
+
+
+class Quality(_Part):
+    """Can the card be believed."""
+
+    verdict: Literal["ok", "warning", "bad"]
+    summary: str
+    fits: dict[str, FitQuality] = {}
+    heldout: list[HeldOut] = []
+    screened: ScreenedCard | None = None
+
+
+class InputFile(_Part):
+    """One input, by name and content."""
+
+    name: str
+    sha256: Sha256
+
+
+class Provenance(_Part):
+    """Where the card came from; outside its identity."""
+
+    inputs: list[InputFile]
+    rramfit_version: str
+    arguments: dict[str, Any] = {}
+    seed: int
+    time: str = Field(description="ISO 8601, UTC")
+    time_source: str
+
+
+class CellsFile(_Part):
+    """The sidecar with this very array's per-cell maps."""
+
+    file: str
+    sha256: Sha256
+
+
+class ModelCard(_Part):
+    """One model card, schema 1.0."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"urn:rramfit:card:{SCHEMA_VERSION}",
+        }
+    )
+
+    schema_version: Annotated[str, Field(pattern=r"^\d+\.\d+$")] = SCHEMA_VERSION
+    name: Annotated[str, Field(min_length=1)]
+    revision: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    array: ArrayInfo
+    levels: list[LevelCard] = []
+    variation: list[VariationCard] = []
+    variation_correlation: list[list[Finite]] | None = None
+    failure: list[FailureCard] = []
+    stuck: StuckCard | None = None
+    bits_per_cell: Quantity | None = None
+    line: LineCard | None = None
+    iv: IVCard | None = None
+    read_noise: ReadNoiseCard | None = None
+    retention: RetentionCard | None = None
+    readout: ReadoutCard | None = None
+    domain: Domain
+    quality: Quality
+    provenance: Provenance
+    cells: CellsFile | None = None

@@ -1,0 +1,78 @@
+"""Provenance and whole files: where a result came from, and how it reaches the disk.
+
+The same input and seed give the same bytes, so no clock is read here: the time of a result is
+``SOURCE_DATE_EPOCH`` where it is set (the convention of reproducible builds), else the time at
+which the input was measured, else the modification time of the newest input file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["package_version", "result_time", "sha256_of", "whole_file"]
+
+
+def package_version() -> str:
+    """Version of the installed package."""
+    return metadata.version("rramfit")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple[str, str]:
+    """Time that stands for a result, and where it was taken from.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        The input files.
+    measured_at : str, optional
+        ISO 8601 time with zone at which the input was measured.
+
+    Returns
+    -------
+    time, source : str
+        ISO 8601 in UTC to the second, and what it is the time of.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch:
+        moment, source = datetime.fromtimestamp(int(epoch), UTC), "SOURCE_DATE_EPOCH"
+    elif measured_at:
+        moment, source = datetime.fromisoformat(measured_at), "measured_at of the input"
+    else:
+        newest = max(path.stat().st_mtime for path in inputs)
+        moment, source = datetime.fromtimestamp(newest, UTC), "modification time of the input"
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), source
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: yields a path beside it, renamed on success.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> with whole_file(target) as beside:
+    ...     _ = beside.write_text("done")
+    >>> target.read_text()
+    'done'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield beside
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
