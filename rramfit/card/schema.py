@@ -1,8 +1,8 @@
 """The model card: what is known of arrays like the one that was measured.
 
 These models are the card's one definition; the JSON Schema in this package is emitted from them.
-What was not measured is absent. The contract's key paths keep their meaning within a schema version;
-a minor version only adds optional fields.
+What was not measured is absent. The contract's key paths keep their meaning within a schema
+version; a minor version only adds optional fields.
 """
 
 from __future__ import annotations

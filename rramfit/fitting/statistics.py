@@ -1,10 +1,10 @@
 """What each cell did at each level: the statistics that all fits of the programming sweeps share.
 
-For cell c, level k and sweep t let y be the conductance read back. The record holds, per (level, row,
-col), the number of attempts and of failures, and of the accepted readings the count n, the mean and
-the sum of squares about it, of y and of ln y. It is gathered in one pass over any number of sweeps;
-sums are exact whatever the file's size. Likelihoods of whole distributions need readings themselves:
-`sample` keeps all sweeps where they are few, else an even choice of them.
+For cell c, level k and sweep t let y be the conductance read back. The record holds, per (level,
+row, col), the number of attempts and of failures, and of the accepted readings the count n, the
+mean and the sum of squares about it, of y and of ln y. It is gathered in one pass over any number
+of sweeps; sums are exact whatever the file's size. Likelihoods of whole distributions need readings
+themselves: `sample` keeps all sweeps where they are few, else an even choice of them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,102 @@
+"""The sidecar: this very array, cell by cell.
+
+A card speaks of arrays like the one measured; the sidecar ``NAME.cells.h5`` speaks of that one. It
+is what retraining for a fitted chip reads: each cell's fault, its offset from the level's mean, and
+how sure it is that the cell never programs at a level.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.errors import CardError
+from rramfit.provenance import whole_file
+
+__all__ = ["CellMaps", "Fault", "load_cells", "save_cells"]
+
+_FORMAT, _VERSION = "rramfit-cells", "1.0"
+
+
+class Fault(enum.IntEnum):
+    """What is wrong with a cell."""
+
+    OK = 0
+    STUCK_LOW = 1
+    STUCK_HIGH = 2
+    DEAD_ROW = 3
+    DEAD_COL = 4
+    NOT_MEASURED = 5
+
+    @property
+    def label(self) -> str:
+        """The fault in words."""
+        return "ok" if self is Fault.OK else self.name.lower().replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellMaps:
+    """Per-cell maps of one array."""
+
+    fault: NDArray[np.int8]  #               (row, col) codes of `Fault`
+    offset: NDArray[np.float64]  # [S]       (level, row, col) cell's mean less the level's mean
+    hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
+
+    def __post_init__(self) -> None:
+        levels = self.offset.shape[0]
+        if not (self.offset.shape == self.hard_posterior.shape == (levels, *self.fault.shape)):
+            msg = (
+                f"fault {self.fault.shape}, offset {self.offset.shape} and hard_posterior "
+                f"{self.hard_posterior.shape} do not belong to one array"
+            )
+            raise ValueError(msg)
+        for a in (self.fault, self.offset, self.hard_posterior):
+            a.flags.writeable = False
+
+
+def save_cells(maps: CellMaps, path: Path) -> None:
+    """Write the sidecar, whole or not at all; NaN means "not measured"."""
+    import h5py
+
+    with whole_file(path) as beside, h5py.File(beside, "w") as f:
+        f.attrs["format"], f.attrs["format_version"] = _FORMAT, _VERSION
+        options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+        fault = f.create_dataset("fault", data=maps.fault, **options)
+        fault.attrs["codes"] = ", ".join(f"{x.value} = {x.label}" for x in Fault)
+        if maps.offset.shape[0]:
+            offset = f.create_dataset("offset", data=maps.offset.astype(np.float32), **options)
+            offset.attrs["units"] = "S"
+            posterior = maps.hard_posterior.astype(np.float32)
+            f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
+
+
+def load_cells(path: Path) -> CellMaps:
+    """Read a sidecar.
+
+    Raises
+    ------
+    CardError
+        If the file is not a sidecar of this version.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as f:
+            found = f"{f.attrs.get('format')} {f.attrs.get('format_version')}"
+            if found != f"{_FORMAT} {_VERSION}":
+                raise CardError(path, "/", found=found, expected=f"{_FORMAT} {_VERSION}")
+            fault = f["fault"][...].astype(np.int8)
+            nothing = np.empty((0, *fault.shape))
+            return CellMaps(
+                fault=fault,
+                offset=f["offset"][...].astype(float) if "offset" in f else nothing,
+                hard_posterior=(
+                    f["hard_posterior"][...].astype(float) if "hard_posterior" in f else nothing
+                ),
+            )
+    except (OSError, KeyError) as e:
+        raise CardError(path, "/", found=str(e), expected="a sidecar NAME.cells.h5") from None
