@@ -1,3 +1,37 @@
 """The model card: its schema, its one spelling and digest, its families and its sidecar."""
 
-__all__: list[str] = []
+from rramfit.card.cells import CellMaps, Fault, load_cells, save_cells
+from rramfit.card.document import (
+    canonical_json,
+    card_digest,
+    card_problems,
+    json_schema,
+    load_card,
+    quantities,
+    save_card,
+    seal,
+)
+from rramfit.card.families import FAMILIES, Family, family
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import SCHEMA_VERSION, ModelCard
+
+__all__ = [
+    "FAMILIES",
+    "SCHEMA_VERSION",
+    "CellMaps",
+    "Family",
+    "Fault",
+    "ModelCard",
+    "Quantity",
+    "canonical_json",
+    "card_digest",
+    "card_problems",
+    "family",
+    "json_schema",
+    "load_card",
+    "load_cells",
+    "quantities",
+    "save_card",
+    "save_cells",
+    "seal",
+]
