@@ -1,6 +1,6 @@
 """The model card: its schema, its one spelling and digest, its families and its sidecar."""
 
-from rramfit.card.cells import CellMaps, Fault, load_cells, save_cells
+from rramfit.card.cells import CellMaps, Fault, cells_bytes, load_cells, save_cells
 from rramfit.card.document import (
     canonical_json,
     card_digest,
@@ -26,6 +26,7 @@ __all__ = [
     "canonical_json",
     "card_digest",
     "card_problems",
+    "cells_bytes",
     "family",
     "json_schema",
     "load_card",

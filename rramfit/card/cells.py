@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rramfit.errors import CardError
 from rramfit.provenance import whole_file
 
-__all__ = ["CellMaps", "Fault", "load_cells", "save_cells"]
+__all__ = ["CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
 
 _FORMAT, _VERSION = "rramfit-cells", "1.0"
 
@@ -58,13 +58,13 @@ class CellMaps:
             a.flags.writeable = False
 
 
-def save_cells(maps: CellMaps, path: Path) -> None:
-    """Write the sidecar, whole or not at all; NaN means "not measured"."""
+def cells_bytes(maps: CellMaps) -> bytes:
+    """Render the sidecar; the same maps give the same bytes. NaN means "not measured"."""
     import h5py
 
-    with whole_file(path) as beside, h5py.File(beside, "w") as f:
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    with h5py.File.in_memory() as f:
         f.attrs["format"], f.attrs["format_version"] = _FORMAT, _VERSION
-        options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
         fault = f.create_dataset("fault", data=maps.fault, **options)
         fault.attrs["codes"] = ", ".join(f"{x.value} = {x.label}" for x in Fault)
         if maps.offset.shape[0]:
@@ -72,6 +72,14 @@ def save_cells(maps: CellMaps, path: Path) -> None:
             offset.attrs["units"] = "S"
             posterior = maps.hard_posterior.astype(np.float32)
             f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
+        f.flush()
+        return bytes(f.id.get_file_image())
+
+
+def save_cells(maps: CellMaps, path: Path) -> None:
+    """Write the sidecar, whole or not at all."""
+    with whole_file(path) as beside:
+        beside.write_bytes(cells_bytes(maps))
 
 
 def load_cells(path: Path) -> CellMaps:
