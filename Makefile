@@ -1,0 +1,34 @@
+# make demo: a card and a report from the reference measurement.   make test: the tests.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint types bench clean
+
+# The environment is complete when its stamp is newer than what it is made from.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "pip>=25.1"
+	$(PIP) install --quiet -c constraints.txt --group dev -e .
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/rramfit characterize data/reference.h5 -o out
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+bench: $(VENV)/installed
+	$(PIP) install --quiet -c constraints.txt --group bench
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,89 @@
+"""The command tree and what all commands share: exit codes, colour, how an error is said.
+
+Exit codes: 0 done; 1 unexpected; 2 usage; 3 an input is refused; 4 done, but a stated criterion is
+not met (a fit's verdict is bad, a card does not predict a chip).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from importlib import import_module
+
+import click
+
+from rramfit.errors import RramfitError, RramfitWarning
+
+__all__ = ["cli", "main"]
+
+_COMMANDS = {
+    "characterize": "Fit a model card from measured sweeps, and write its report.",
+    "card": "Show, check, compare and export model cards.",
+    "measurement": "Check, inspect, convert and synthesize measurement files.",
+}
+
+
+class Refused(click.ClickException):
+    """The input is at fault; the command line is not."""
+
+    exit_code = 3
+
+
+class _Commands(click.Group):
+    """Commands by name, each imported when it is called, so that help is light."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"rramfit_cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except RramfitError as e:
+            raise Refused(str(e)) from e
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog=(
+        "Exit codes: 0 done, 2 usage, 3 input refused, 4 done but a criterion is not met. "
+        "Shell completion: see the README."
+    ),
+)
+@click.version_option(package_name="rramfit")
+@click.option("-v", "--verbose", count=True, help="Say more on standard error.")
+def cli(verbose: int) -> None:
+    """Characterise RRAM arrays and use what was measured."""
+    logging.basicConfig(
+        level=logging.WARNING - 10 * min(verbose, 2),
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    if issubclass(category, RramfitWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        logging.getLogger("rramfit").info("%s: %s", category.__name__, message)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli(color=False if os.environ.get("NO_COLOR") else None)
