@@ -1,0 +1,105 @@
+"""Errors, units, provenance and streams keep their promises."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from rramfit.errors import InputError, MeasurementError, RramfitError
+from rramfit.provenance import result_time, sha256_of, whole_file
+from rramfit.streams import stream, torch_stream
+from rramfit.units import ACCEPTED_UNITS, format_quantity, to_si
+
+
+def test_an_input_error_says_where_what_and_what_to_do():
+    error = MeasurementError("a.h5", "/levels", found="no units", expected="S", remedy="add units")
+    assert str(error) == "a.h5: /levels: found no units; expected S; add units"
+    assert isinstance(error, InputError)
+    assert isinstance(error, RramfitError)
+
+
+def test_an_input_error_survives_a_process_boundary():
+    error = MeasurementError("a.h5", "/levels", found="x", expected="y", remedy="z")
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is MeasurementError
+    assert str(back) == str(error)
+    assert back.where == "/levels"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "kind", "si"),
+    [
+        (50.0, "uS", "conductance", 50e-6),
+        (20.0, "kohm", "conductance", 50e-6),
+        (2.0, "Mohm", "conductance", 0.5e-6),
+        (200.0, "mV", "voltage", 0.2),
+        (3.0, "nA", "current", 3e-9),
+        (2.0, "h", "time", 7200.0),
+        (300.0, "K", "temperature", 300.0),
+    ],
+)
+def test_units_become_si(value, unit, kind, si):
+    assert to_si(value, unit, kind) == pytest.approx(si)
+
+
+def test_every_accepted_unit_converts_and_another_is_refused():
+    for kind, units in ACCEPTED_UNITS.items():
+        for unit in units:
+            assert np.isfinite(to_si(1.0, unit, kind))
+    with pytest.raises(ValueError, match="'mho' is not one of S, mS"):
+        to_si(1.0, "mho", "conductance")
+
+
+def test_no_resistance_is_an_infinite_conductance():
+    assert np.isinf(to_si(0.0, "ohm", "conductance"))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0, "S", "0 S"),
+        (-2.5e-6, "S", "-2.5 uS"),
+        (12.0e3, "ohm", "12 kohm"),
+        (0.3, "1/V", "0.3 1/V"),
+    ],
+)
+def test_quantities_are_written_as_the_laboratory_says_them(value, unit, text):
+    assert format_quantity(value, unit) == text
+
+
+def test_a_stream_depends_on_seed_and_name_alone():
+    a = stream(3, "d2d").standard_normal(4)
+    stream(3, "failure").standard_normal(4)
+    np.testing.assert_array_equal(a, stream(3, "d2d").standard_normal(4))
+    assert not np.array_equal(a, stream(3, "c2c").standard_normal(4))
+    assert not np.array_equal(a, stream(4, "d2d").standard_normal(4))
+    assert torch_stream(3, "d2d").initial_seed() == torch_stream(3, "d2d").initial_seed()
+    assert torch_stream(3, "d2d").initial_seed() != torch_stream(3, "c2c").initial_seed()
+
+
+def test_time_comes_from_the_epoch_then_the_measurement_then_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    path.write_bytes(b"")
+    os.utime(path, (86400, 86400))
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    assert result_time([path]) == ("1970-01-02T00:00:00Z", "modification time of the input")
+    measured = result_time([path], "2020-02-02T02:02:02+01:00")
+    assert measured == ("2020-02-02T01:02:02Z", "measured_at of the input")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert result_time([path], "2020-02-02T02:02:02+01:00")[0] == "1970-01-01T00:00:00Z"
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "deep" / "a.txt"
+    with whole_file(target) as beside:
+        beside.write_text("one")
+    with pytest.raises(ZeroDivisionError), whole_file(target) as beside:
+        beside.write_text(f"tw{1 / 0}")
+    assert target.read_text() == "one"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_digest_of_a_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a").startswith("ba7816bf")  # FIPS 180-2, example B.1
