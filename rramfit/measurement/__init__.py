@@ -1,3 +1,38 @@
 """Measured sweeps: records, reading, checking, writing, virtual chips."""
 
-__all__: list[str] = []
+from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
+from rramfit.measurement.problem import Problem
+from rramfit.measurement.read import read_measurement
+from rramfit.measurement.record import (
+    MVM,
+    ArrayIdentity,
+    Endurance,
+    IVSweeps,
+    Levels,
+    Measurement,
+    Program,
+    Readout,
+    Reads,
+    SweepBlock,
+)
+from rramfit.measurement.validate import validate_layout
+from rramfit.measurement.write import write_measurement
+
+__all__ = [
+    "MVM",
+    "ArrayIdentity",
+    "Endurance",
+    "IVSweeps",
+    "Levels",
+    "Measurement",
+    "Problem",
+    "Program",
+    "Readout",
+    "Reads",
+    "SweepBlock",
+    "program_in_memory",
+    "read_measurement",
+    "reads_in_memory",
+    "validate_layout",
+    "write_measurement",
+]
