@@ -1,6 +1,7 @@
 """Measured sweeps: records, reading, checking, writing, virtual chips."""
 
 from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
+from rramfit.measurement.inspection import Inspection, inspect_measurement
 from rramfit.measurement.problem import Problem
 from rramfit.measurement.read import read_measurement
 from rramfit.measurement.record import (
@@ -23,6 +24,7 @@ __all__ = [
     "ArrayIdentity",
     "Endurance",
     "IVSweeps",
+    "Inspection",
     "Levels",
     "Measurement",
     "Problem",
@@ -30,6 +32,7 @@ __all__ = [
     "Readout",
     "Reads",
     "SweepBlock",
+    "inspect_measurement",
     "program_in_memory",
     "read_measurement",
     "reads_in_memory",

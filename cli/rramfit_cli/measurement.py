@@ -1,0 +1,122 @@
+"""`rramfit measurement`: check, show and bring in measurement files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rramfit.measurement import Problem
+    from rramfit.measurement.inspection import Inspection
+
+__all__ = ["measurement"]
+
+REFUSED = 3  # exit code: the input is at fault, not the command line
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def measurement() -> None:
+    """Check, show and bring in measurement files."""
+
+
+@measurement.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def validate(files: tuple[Path, ...], *, as_json: bool) -> None:
+    """List every violation of layout 1.0 in FILE..., each with its mend.
+
+    Exits with 3 where there is any. Notes tell what a file holds besides; they are no violations.
+    """
+    from rramfit.measurement import validate_layout
+
+    found = [(path, validate_layout(path)) for path in files]
+    valid = all(p.note for _, problems in found for p in problems)
+    if as_json:
+        click.echo(json.dumps({"valid": valid, "files": [_file_json(p, q) for p, q in found]}))
+    else:
+        for path, problems in found:
+            _print_problems(path, problems)
+    if not valid:
+        raise SystemExit(REFUSED)
+
+
+def _file_json(path: Path, problems: list[Problem]) -> dict[str, object]:
+    violations = [p.to_dict() for p in problems if not p.note]
+    return {
+        "path": str(path),
+        "valid": not violations,
+        "problems": violations,
+        "notes": [p.to_dict() for p in problems if p.note],
+    }
+
+
+def _print_problems(path: Path, problems: list[Problem]) -> None:
+    violations = sum(not p.note for p in problems)
+    if not violations:
+        click.secho(f"{path}: keeps to layout 1.0", fg="green")
+    else:
+        counted = "1 problem" if violations == 1 else f"{violations} problems"
+        click.secho(f"{path}: {counted}", fg="red", bold=True)
+    for p in problems:
+        head = click.style("note ", fg="cyan") if p.note else ""
+        click.echo(f"  {head}{click.style(p.where, bold=True)}: found {p.found}")
+        click.echo(f"      expected {p.expected}")
+        if p.remedy:
+            click.echo(f"      {p.remedy}")
+
+
+@measurement.command()
+@click.argument("file", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inspect(file: Path, *, as_json: bool) -> None:
+    """Show what FILE holds, and which fits it allows."""
+    from rramfit.measurement.inspection import inspect_measurement
+
+    seen = inspect_measurement(file)
+    if as_json:
+        click.echo(json.dumps(seen.to_dict()))
+    else:
+        _print_inspection(seen)
+
+
+def _print_inspection(seen: Inspection) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    identity = seen.identity
+    made = ", synthetic" if identity.synthetic else ""
+    console.print(
+        f"[bold]{escape(identity.array_id)}[/bold]  {seen.rows} × {seen.cols} cells, "
+        f"{identity.cell}{made}",
+        soft_wrap=True,
+    )
+    told = ("lot", "wafer", "die", "technology", "instrument", "operator", "measured_at")
+    named = [f"{n} {v}" for n in told if (v := getattr(identity, n)) is not None]
+    if identity.temperature is not None:
+        named.append(f"{identity.temperature:g} K")
+    for line in filter(None, (", ".join(named), identity.comment)):
+        console.print(line, soft_wrap=True, markup=False)
+
+    for group in seen.groups:
+        console.print(f"\n[bold]/{group.name}[/bold]  {escape(group.words)}", soft_wrap=True)
+        contents = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
+        for d in group.datasets:
+            contents.add_row(d.name, " × ".join(map(str, d.shape)), d.type, d.units)
+        for key, value in group.attributes.items():
+            contents.add_row(f"@{key}", escape(str(value)), "", "")
+        console.print(contents)
+
+    console.print()
+    fits = Table("fit", "allowed", "missing, or given up")
+    for fit in seen.fits:
+        mark = "[green]yes[/green]" if fit.allowed else "[red]no[/red]"
+        words = fit.remark if fit.allowed else "missing: " + ", ".join(fit.missing)
+        fits.add_row(fit.fit, mark, words)
+    console.print(fits)
