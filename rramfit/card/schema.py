@@ -173,11 +173,18 @@ class LineCard(_Part):
 
 
 class IVCard(_Part):
-    """I(V) = offset + G0·sinh(bV)/b."""
+    """I(V) = offset + G0·sinh(bV)/b.
+
+    Over cells, b is normal about `nonlinearity`, or about a line in G0 through it; b below 0 counts
+    as 0. At most one of `dependence` and `slope` is there: the one that holds better.
+    """
 
     nonlinearity: Quantity | None = Field(None, description="b, median over cells [1/V]")
-    spread: Quantity | None = Field(None, description="standard deviation of b over cells [1/V]")
+    spread: Quantity | None = Field(
+        None, description="standard deviation of b over cells of one G0 [1/V]"
+    )
     dependence: Quantity | None = Field(None, description="slope of b with ln G0 [1/V]")
+    slope: Quantity | None = Field(None, description="slope of b with G0 [1/(V·S)]")
     reference_conductance: Quantity | None = Field(
         None, description="G0 at which `nonlinearity` holds, where it depends on G0 [S]"
     )

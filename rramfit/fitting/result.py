@@ -21,7 +21,7 @@ from rramfit.card.schema import FitQuality
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finding", "FitResult", "Verdict", "quantities_frame"]
+__all__ = ["Finding", "FitResult", "ShowsResult", "Verdict", "quantities_frame"]
 
 Floats = NDArray[np.float64]
 
@@ -124,6 +124,29 @@ class FitResult:
         )
         title = html.escape(f"{self.title} (n = {self.n_observations}, {self.verdict.word})")
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+
+
+class ShowsResult:
+    """A fit that shows itself by its `result`: the same words, table and verdict everywhere."""
+
+    __slots__ = ()
+    result: FitResult
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the fit may be believed, and what to do where not."""
+        return self.result.verdict
+
+    def summary(self) -> str:
+        """Return the result as text for people."""
+        return self.result.summary()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an estimate: value, stderr, low, high, unit."""
+        return self.result.to_frame()
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
 
 
 def quantities_frame(quantities: dict[str, Quantity]) -> pd.DataFrame:

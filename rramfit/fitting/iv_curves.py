@@ -1,0 +1,182 @@
+"""The curves of single cells: conductance and curvature of every cell, and the common offset.
+
+    I(V) = offset + G0·V·f(qV²),   f(u) = sinh(√u)/√u for u > 0,  sin(√−u)/√−u for u < 0
+
+The fit is in q = b² and not in b: f is analytic through q = 0, where a cell is a resistor, and on
+to q < 0, where the current falls behind the voltage. So nothing divides by b, and an estimate of q
+is near to normal where one of b is not. All cells are fitted at once by Gauss-Newton. The common
+offset is read at 0 V where the sweep has such a point, because there it needs no law of the cell;
+else it is fitted along, through each cell's projection. Either way it is a Huber mean over cells,
+so that a few spoilt ones do not move it. What the cells have in common is `fitting.iv_population`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+__all__ = ["CellCurves", "current_shape", "fit_curves"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_HUBER = 2.0  # scores are cut here [standard errors]: 95 % of a normal is untouched
+
+
+def current_shape(u: Floats) -> tuple[Floats, Floats]:
+    """f(u) = sinh(√u)/√u and its derivative, through u = 0 to u < 0.
+
+    Examples
+    --------
+    >>> f, slope = current_shape(np.array([0.0, 1.0]))
+    >>> np.round(f, 6), np.round(slope, 6)
+    (array([1.      , 1.175201]), array([0.166667, 0.18394 ]))
+    """
+    near = np.abs(u) < 0.5
+    s = np.where(near, 0.0, u)
+    root = np.sqrt(np.abs(np.where(near, 1.0, s)))
+    grows = s > 0
+    sine = np.where(grows, np.sinh(root), np.sin(root))
+    cosine = np.where(grows, np.cosh(root), np.cos(root))
+    f = sine / root
+    slope = (cosine - f) / (2 * np.where(near, 1.0, s))
+    # Taylor: f = Σ uⁿ/(2n+1)!; eight terms are exact to float64 for |u| < 0.5.
+    series, series_slope = np.zeros_like(u), np.zeros_like(u)
+    for n in range(8, -1, -1):
+        series = series * u + 1 / math.factorial(2 * n + 1)
+        if n > 0:
+            series_slope = series_slope * u + n / math.factorial(2 * n + 1)
+    return np.where(near, series, f), np.where(near, series_slope, slope)
+
+
+@dataclass(frozen=True, slots=True)
+class CellCurves:
+    """All cells' own curves, with the instrument's common offset."""
+
+    offset: float  # [A]
+    conductance: Floats  # [S]
+    conductance_stderr: Floats  # [S]
+    curvature: Floats  # [1/V²]
+    curvature_stderr: Floats  # [1/V²]
+    log_tilt: Floats  # d ln G0 / dq along the valley of the cell's likelihood [V²]
+    offset_tilt: Floats  # dq / d offset [1/(V²·A)]
+    residual: Floats  # [A]
+    deviation: Floats  # (cell, point) [A]
+    offset_score: Floats  # (cell,) influence on the common offset [A]
+    enough: Bools  # (cell,) at least 4 finite currents
+
+
+def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
+    """Fit G0 and q of every cell and the common offset, by Gauss-Newton on all at once."""
+    seen = np.isfinite(current) & np.isfinite(voltage)
+    w = seen.astype(float)
+    n = w.sum(axis=1)
+    enough = n >= 4
+    v = np.where(np.isfinite(voltage), voltage, 0.0)
+    y = np.where(seen, current, 0.0)
+    top = float(np.abs(v).max())
+    q, offset = np.zeros(len(y)), 0.0
+    at_zero = _offset_at_zero(v, np.where(seen, current, np.nan))
+    if at_zero is not None:
+        offset, score = at_zero
+    bound = np.array([-2.0, 60.0]) / top**2  # sinh(√60)/√60 = 150: no cell bends more than that
+    for step in range(40):
+        f, slope = current_shape(q[:, None] * v**2)
+        a = w * v * f
+        g = _ratio((a * (y - offset)).sum(1), (a * a).sum(1))
+        b = g[:, None] * w * v**3 * slope
+        r = w * (y - offset) - g[:, None] * a
+        aa, ab, bb = (a * a).sum(1), (a * b).sum(1), (b * b).sum(1)
+        det = aa * bb - ab**2
+        det = np.where(det > 1e-12 * aa * bb, det, np.inf)
+        one_a, one_b = a.sum(1), b.sum(1)
+        # 1'M1 and 1'Mr with M the projection that takes a cell's own (G0, q) out.
+        free = n - (bb * one_a**2 - 2 * ab * one_a * one_b + aa * one_b**2) / det
+        ra, rb = (a * r).sum(1), (b * r).sum(1)
+        pull = r.sum(1) - (one_a * (bb * ra - ab * rb) + one_b * (aa * rb - ab * ra)) / det
+        residual = np.sqrt((r**2).sum(1) / np.maximum(n - 2, 1))
+        shift = 0.0
+        if at_zero is None:
+            shift, score = _huber_mean(_ratio(pull, free), _ratio(residual, np.sqrt(free)), enough)
+        rb_left, ra_left = rb - shift * one_b, ra - shift * one_a
+        move = (aa * rb_left - ab * ra_left) / det
+        limit = 1.0 / top**2 + 0.5 * np.abs(q)
+        new = np.clip(q + np.clip(move, -limit, limit), *bound)
+        moved = float(np.max(np.abs(new - q)[enough], initial=0.0)) * top**2
+        q, offset = new, offset + shift
+        if step > 2 and moved < 1e-9 and abs(shift) <= 1e-9 * max(abs(offset), 1e-15):
+            break
+    own_noise, residual = residual, _shrunken_noise(residual, n - 2, enough)
+    inside = (q > bound[0]) & (q < bound[1]) & np.isfinite(det)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        q_stderr = np.where(inside, residual * np.sqrt(aa / det), np.inf)
+        g_stderr = residual * np.sqrt(bb / det)
+        g_stderr = np.where(np.isfinite(det), g_stderr, residual / np.sqrt(aa))
+        tilt = np.where(inside & (g > 0), -ab / aa / g, 0.0)
+        offset_tilt = np.where(inside, -(aa * one_b - ab * one_a) / det, 0.0)
+    deviation = np.where(seen, r, np.nan)
+    return CellCurves(
+        offset, g, g_stderr, q, q_stderr, tilt, offset_tilt, own_noise, deviation, score, enough
+    )
+
+
+def _shrunken_noise(residual: Floats, df: Floats, enough: Bools) -> Floats:
+    """Cells' noise drawn towards the common one as far as chance alone makes them differ.
+
+    The prior's degrees of freedom follow from the spread of ln s² beyond its trigamma(df/2)
+    (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027).
+    """
+    use = enough & (residual > 0) & (df >= 1)
+    if use.sum() < 10:
+        return residual
+    log_s2 = 2 * np.log(residual[use]) - special.digamma(df[use] / 2) + np.log(df[use] / 2)
+    centre = float(np.median(log_s2))
+    spread2 = (1.4826 * float(np.median(np.abs(log_s2 - centre)))) ** 2
+    excess = spread2 - float(np.median(special.polygamma(1, df[use] / 2)))
+    prior = 2 / max(excess, 2e-3)
+    pooled = (df * residual**2 + prior * math.exp(centre)) / (df + prior)
+    return np.where(use, np.sqrt(np.where(use, pooled, 0.0)), residual)
+
+
+def _offset_at_zero(voltage: Floats, current: Floats) -> tuple[float, Floats] | None:
+    """Mean current at 0 V over cells and each cell's influence on it; None without such points."""
+    here = current[:, np.abs(voltage) <= 1e-6 * np.abs(voltage).max()]
+    count = np.isfinite(here).sum(axis=1)
+    if (count > 0).sum() < 3:
+        return None
+    mean = np.nansum(here, axis=1) / np.maximum(count, 1)
+    spread = 1.4826 * float(np.median(np.abs(mean - np.median(mean[count > 0]))[count > 0]))
+    return _huber_mean(mean, np.full(mean.shape, max(spread, 1e-30)), count > 0)
+
+
+def _ratio(a: Floats, b: Floats) -> Floats:
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+
+
+def _huber_mean(x: Floats, stderr: Floats, use: Bools) -> tuple[float, Floats]:
+    """Weighted Huber location of `x`, and each element's influence on it."""
+    use = use & (stderr > 0)
+    out = np.zeros_like(x)
+    if not use.any():
+        return 0.0, out
+    s = np.array(stderr[use])
+    # Cells differ in offset by more than their own errors where the model is not exact.
+    centre = float(np.median(x[use]))
+    extra = (1.4826 * float(np.median(np.abs(x[use] - centre)))) ** 2 - float(np.median(s**2))
+    s = np.sqrt(s**2 + max(extra, 0.0))
+    for _ in range(30):
+        z = (x[use] - centre) / s
+        weight = np.minimum(1.0, _HUBER / np.maximum(np.abs(z), 1e-300)) / s**2
+        new = float((weight * x[use]).sum() / weight.sum())
+        done = abs(new - centre) < 1e-12 * float(np.median(s))
+        centre = new
+        if done:
+            break
+    z = (x[use] - centre) / s
+    slope = ((np.abs(z) < _HUBER) / s**2).sum()
+    out[use] = np.clip(z, -_HUBER, _HUBER) / s / slope
+    return centre, out
