@@ -203,22 +203,33 @@ class ReadNoiseCard(_Part):
 
 
 class DriftCard(_Part):
-    """One level under retention: G(t) − G(t0) has mean drift·x and added variance growth²·x.
+    """One level under retention: what becomes of a state programmed to it.
 
-    x = ln(t/t0) with t0 the first time after programming; two readings alone give one step.
+    From programming to the reference time t0: first_step ± first_spread. From there on, with
+    x = ln(t/t0): a mean change of drift·x, and an added variance of growth²·x.
     """
 
     level: Count
+    first_step: Quantity | None = Field(
+        None, description="mean change from the reading at programming to the reference time [S]"
+    )
+    first_spread: Quantity | None = Field(
+        None, description="standard deviation of that change over cells, two reads' noise in [S]"
+    )
     drift: Quantity | None = Field(None, description="mean change per unit of ln t [S]")
     growth: Quantity | None = Field(None, description="added standard deviation per √ln t [S]")
+    n_cells: Count = 0
 
 
 class RetentionCard(_Part):
     """What time does to a programmed state."""
 
     temperature: Quantity | None = None
-    reference_time: Quantity
+    reference_time: Quantity = Field(description="t0: first reading later than programming [s]")
     longest_time: Quantity
+    collapsed: Quantity | None = Field(
+        None, description="share of conducting cells that lost over four fifths of their state"
+    )
     levels: list[DriftCard] = []
 
 
