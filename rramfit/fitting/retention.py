@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -296,25 +296,30 @@ def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) ->
     blocks: list[Floats] = []
     for k in range(n_levels):
         of = level == k
-        rows: list[Any] = []
-        for p in parts:
-            psi = p.influence[of]
-            told = p.cells[k] >= FEWEST_CELLS and np.isfinite(p.values[k])
-            if not told or not np.isfinite(psi).all():
-                continue
+        told = [
+            p
+            for p in parts
+            if p.cells[k] >= FEWEST_CELLS
+            and np.isfinite(p.values[k])
+            and np.isfinite(p.influence[of]).all()
+        ]
+        if not told:
+            continue
+        psi = np.stack([p.influence[of] for p in told])
+        for row, p in zip(psi, told, strict=True):
             n = int(p.cells[k])
             extra = 1 + (inflation[p.name] - 1) * n / n_all
-            rows.append(psi * math.sqrt(extra * n / (n - 1)))
-            stderr = math.sqrt(float((rows[-1] ** 2).sum()))
+            row *= math.sqrt(extra * n / (n - 1))
+        clustered = clustered_covariance(psi[:, None, :], spatial=False)
+        blocks.append(clustered.covariance)
+        for p, stderr, df in zip(told, clustered.stderr, clustered.df, strict=True):
             estimates[f"L{k} {p.name}"] = Quantity.estimated(
                 float(p.values[k]),
-                stderr,
+                float(stderr),
                 p.unit,
                 scale="log" if p.scale == "log" else "linear",
-                df=n - 1,
+                df=float(df),
             )
-        if rows:
-            blocks.append(np.array(rows) @ np.array(rows).T)
     covariance = np.zeros((len(estimates), len(estimates)))
     at = 0
     for b in blocks:
