@@ -1,0 +1,101 @@
+"""Bits that one cell stores: mutual information of the level asked for and what is read.
+
+With K levels asked for equally often and their laws f_k, f̄ = Σ f_k/K,
+
+    I = 1/K·Σ_k ∫ f_k·log2(f_k/f̄) dg
+
+is what the best reader could learn from the conductance itself. A reader with the K − 1 best
+thresholds learns the same expression of the probabilities P(read j | level k). Both are found by
+quadrature: g = Q_k(Φ(z)) with z even over ±7, where the trapezoid rule converges faster than any
+power of the step. The derivative of I in a law's parameters needs only that law's own score s_k,
+
+    ∂I/∂θ_k = 1/K·∫ f_k·s_k·log2(f_k/f̄) dg,
+
+because the terms from log2(f_k/f̄) cancel; errors follow from the cells' influences as they do for
+thresholds. The hard-read thresholds are taken as set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rramfit.card.quantity import Quantity
+from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.level_law import LevelLaw
+from rramfit.fitting.thresholds import cdf_slope
+
+__all__ = ["Capacity", "stored_bits"]
+
+Floats = NDArray[np.float64]
+
+_Z = np.linspace(-7.0, 7.0, 141)
+_P = special.ndtr(_Z)
+_WEIGHT = np.exp(-0.5 * _Z**2) / np.exp(-0.5 * _Z**2).sum()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Information that one cell holds.
+
+    Attributes
+    ----------
+    levels : int
+        How many levels with a law were counted.
+    soft, hard : Quantity
+        Bits for a reader of the conductance, and for one with best thresholds.
+    """
+
+    levels: int
+    soft: Quantity
+    hard: Quantity
+
+
+def stored_bits(laws: Sequence[LevelLaw], thresholds: Sequence[float]) -> Capacity:
+    """Bits per cell with these levels asked for equally often.
+
+    Parameters
+    ----------
+    laws : sequence of LevelLaw
+        At least two.
+    thresholds : sequence of float
+        Between neighbouring ones [S], one fewer.
+    """
+    k = len(laws)
+    node = np.stack([law.ppf(_P) for law in laws])
+    log_pdf = np.stack([law.logpdf(node) for law in laws])  # (law, from level, node)
+    own = log_pdf[np.arange(k), np.arange(k)]
+    gain = (own - special.logsumexp(log_pdf, axis=0) + math.log(k)) / math.log(2)
+    soft = float((gain @ _WEIGHT).mean())
+
+    edge = np.maximum.accumulate(np.asarray(thresholds, dtype=np.float64))
+    cumulative = np.stack([law.cdf(edge) for law in laws])
+    read = np.diff(cumulative, axis=1, prepend=0.0, append=1.0)  # (level, read as)
+    average = read.mean(axis=0)
+    some = (read > 0) & (average > 0)
+    ratio = np.where(some, read, 1.0) / np.where(some, average, 1.0)
+    hard_gain = np.log2(ratio)
+    hard = float((read * hard_gain).sum() / k)
+
+    fields = np.zeros((2, *laws[0].influence.shape[1:]))
+    for i, law in enumerate(laws):
+        m = law.maximum
+        score = m.likelihood.log_density(m.theta, m.frame.put(node[i]))[1]
+        fields[0] += np.tensordot((score * gain[i]) @ _WEIGHT / k, law.influence, 1)
+        slope = cdf_slope(law, edge)
+        shift = np.diff(slope, axis=1, prepend=0.0, append=0.0)
+        fields[1] += np.tensordot(shift @ hard_gain[i] / k, law.influence, 1)
+    size = np.sqrt((fields**2).sum(axis=(1, 2)))
+    scale = np.where(size > 0, size, 1.0)
+    found = clustered_covariance(fields / scale[:, None, None])
+    error = np.sqrt(np.diagonal(found.covariance)) * scale
+    return Capacity(
+        levels=k,
+        soft=Quantity.estimated(soft, float(error[0]), "bit", df=float(found.df[0])),
+        hard=Quantity.estimated(hard, float(error[1]), "bit", df=float(found.df[1])),
+    )

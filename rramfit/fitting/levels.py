@@ -1,0 +1,352 @@
+"""Levels: what conductance a cell lands at when level k is asked for.
+
+The law of a level is that of accepted readings of healthy cells, over cells and cycles. Mean and
+standard deviation are moments of all those readings (`rramfit.fitting.moments`), whatever the
+family; only where more than one reading in a thousand is clipped at a rail do they come from the
+fitted law. The law itself is one of eight families, by maximum likelihood
+(`rramfit.fitting.likelihood`), chosen by held-out log likelihood (`rramfit.fitting.selection`),
+tested for its fit (`rramfit.fitting.goodness`). From the laws follow read thresholds, overlap
+(`rramfit.fitting.thresholds`) and bits stored per cell (`rramfit.fitting.capacity`).
+
+A verify window makes the accepted readings what they are: the law is the law inside the window,
+and the law of what was not accepted belongs to `rramfit.fitting.failure`. How readings vary between
+cells and between cycles belongs to `rramfit.fitting.variation`.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import LevelCard
+from rramfit.errors import FitError
+from rramfit.fitting.capacity import Capacity, stored_bits
+from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.level_findings import judge
+from rramfit.fitting.level_law import LevelLaw, fit_law
+from rramfit.fitting.level_pictures import draw_probability_paper
+from rramfit.fitting.likelihood import collect_readings
+from rramfit.fitting.moments import Moments, level_moments
+from rramfit.fitting.result import Verdict
+from rramfit.fitting.statistics import ProgramStatistics
+from rramfit.fitting.thresholds import Boundary, separate
+from rramfit.measurement.record import Levels
+from rramfit.units import format_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["LevelFit", "LevelsFit", "fit_levels"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_CLIPPED_SHARE = 1e-3
+_QUANTILES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelFit:
+    """One level.
+
+    Attributes
+    ----------
+    index : int
+    name : str
+    target : float
+        [S]
+    lower, upper : float, optional
+        Verify window [S].
+    n_cells, n_observations : int
+        Healthy cells with an accepted reading, and those readings, in all sweeps.
+    n_sample, n_clipped : int
+        Readings that the law was fitted to, and how many of these were at a rail.
+    mean, std : Quantity, optional
+        Over the population of cells and cycles [S].
+    law : LevelLaw, optional
+    reason : str
+        Why there is no law.
+    quantiles : (q,) array
+        Evenly spaced quantiles of the readings [S], for pictures.
+    threshold, overlap : Quantity, optional
+        Best read threshold towards the next level [S], and share misread there.
+    """
+
+    index: int
+    name: str
+    target: float
+    lower: float | None
+    upper: float | None
+    n_cells: int
+    n_observations: int
+    n_sample: int
+    n_clipped: int
+    mean: Quantity | None
+    std: Quantity | None
+    law: LevelLaw | None
+    reason: str
+    quantiles: Floats
+    threshold: Quantity | None = None
+    overlap: Quantity | None = None
+
+    @property
+    def family(self) -> str | None:
+        """Name of the chosen family."""
+        return self.law.family if self.law else None
+
+    @property
+    def beyond_window(self) -> float | None:
+        """Share of the law outside a verify window that all readings are in; None if not all."""
+        if self.law is None or self.lower is None or self.upper is None or not self.quantiles.size:
+            return None
+        if self.quantiles[0] < self.lower or self.quantiles[-1] > self.upper:
+            return None
+        ends = np.array([self.lower, self.upper])
+        return float(self.law.cdf(ends)[0] + self.law.sf(ends)[1])
+
+    def to_card(self) -> LevelCard:
+        """Write the level as a part of a card."""
+        return LevelCard(
+            index=self.index,
+            name=self.name,
+            target=Quantity.given(self.target, "S") if np.isfinite(self.target) else None,
+            lower=None if self.lower is None else Quantity.given(self.lower, "S"),
+            upper=None if self.upper is None else Quantity.given(self.upper, "S"),
+            n_cells=self.n_cells,
+            n_observations=self.n_observations,
+            mean=self.mean,
+            std=self.std,
+            distribution=self.law.to_card() if self.law else None,
+            upper_threshold=self.threshold,
+            overlap=self.overlap,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelsFit:
+    """All levels of one array, and what they hold together.
+
+    Attributes
+    ----------
+    levels : tuple of LevelFit
+        In the order of their targets.
+    capacity : Capacity, optional
+        Where at least two levels have a law.
+    verdict : Verdict
+    """
+
+    levels: tuple[LevelFit, ...]
+    capacity: Capacity | None
+    verdict: Verdict
+
+    def __getitem__(self, index: int) -> LevelFit:
+        return self.levels[index]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    @property
+    def bits_per_cell(self) -> Quantity | None:
+        """Mutual information of the level asked for and the conductance read [bit]."""
+        return self.capacity.soft if self.capacity else None
+
+    def to_card(self) -> list[LevelCard]:
+        """Write the levels as a card's `levels`."""
+        return [level.to_card() for level in self.levels]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a level: what was asked for, what came, and its law."""
+        import pandas as pd
+
+        columns = ("mean", "std", "threshold", "overlap")
+        rows = []
+        for v in self.levels:
+            row: dict[str, object] = {
+                "name": v.name,
+                "target": v.target,
+                "n_cells": v.n_cells,
+                "n_observations": v.n_observations,
+                "family": v.family,
+                "p_value": v.law.chosen.p_value if v.law else None,
+            }
+            for column in columns:
+                q: Quantity | None = getattr(v, column)
+                row[column] = q.value if q else None
+                row[f"{column}_stderr"] = q.stderr if q else None
+            rows.append(row)
+        return pd.DataFrame(rows, index=pd.Index([v.index for v in self.levels], name="level"))
+
+    def alternatives_frame(self) -> pd.DataFrame:
+        """One row a family tried at a level."""
+        import pandas as pd
+
+        rows = [
+            {
+                "level": v.index,
+                "family": c.family,
+                "chosen": c is v.law.chosen,
+                "aic": c.aic,
+                "bic": c.bic,
+                "heldout": c.heldout,
+                "heldout_stderr": c.heldout_error,
+                "p_value": c.p_value,
+                "distance": c.distance,
+                "note": c.note,
+            }
+            for v in self.levels
+            if v.law
+            for c in v.law.candidates
+        ]
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """Return the levels as text for people."""
+        head = (
+            f"{'level':<8}{'target':>12}{'mean':>12}{'±':>10}{'std':>12}{'±':>10}"
+            f"{'cells':>8}{'readings':>10}  family"
+        )
+        lines = [f"{len(self)} levels: {self.verdict.word}", head]
+        for v in self.levels:
+            cells = "".join(
+                f"{_text(q.value if q else None):>12}{_text(q.stderr if q else None, 2):>10}"
+                for q in (v.mean, v.std)
+            )
+            lines.append(
+                f"{v.name:<8}{_text(v.target):>12}{cells}{v.n_cells:>8}{v.n_observations:>10}"
+                f"  {v.family or '-'}"
+            )
+        if self.capacity:
+            q = self.capacity.soft
+            lines.append(
+                f"bits per cell: {q.value:.4g} ± {q.stderr or 0.0:.2g} "
+                f"({self.capacity.hard.value:.4g} with hard thresholds; "
+                f"{self.capacity.levels} levels hold at most {np.log2(self.capacity.levels):.4g})"
+            )
+        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(
+            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
+        )
+        title = html.escape(f"{len(self)} levels ({self.verdict.word})")
+        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw readings and laws on normal probability paper."""
+        return draw_probability_paper(self.levels, ax)
+
+
+def fit_levels(
+    statistics: ProgramStatistics, healthy: Bools, levels: Levels, *, seed: int
+) -> LevelsFit:
+    """Fit every level's law.
+
+    Parameters
+    ----------
+    statistics : ProgramStatistics
+    healthy : (row, col) bool array
+        Cells that respond; the others have no part in a level's law.
+    levels : Levels
+        What was asked for.
+    seed : int
+        Of the folds that cells are dealt into.
+
+    Returns
+    -------
+    LevelsFit
+        A level with too few readings has no law, and the verdict says so.
+    """
+    fits = [_fit_level(statistics, healthy, levels, k, seed) for k in range(len(levels))]
+    with_law = [i for i, v in enumerate(fits) if v.law is not None]
+    boundaries: list[Boundary] = []
+    for i, j in itertools.pairwise(with_law):
+        below, above = fits[i].law, fits[j].law
+        assert below is not None
+        assert above is not None
+        boundary = separate(below, above)
+        boundaries.append(boundary)
+        if j == i + 1:
+            fits[i] = _with_boundary(fits[i], boundary)
+    laws = [v.law for v in fits if v.law is not None]
+    capacity = None
+    if len(laws) > 1:
+        capacity = stored_bits(laws, [b.threshold.value for b in boundaries])
+    return LevelsFit(levels=tuple(fits), capacity=capacity, verdict=judge(fits))
+
+
+def _fit_level(
+    statistics: ProgramStatistics, healthy: Bools, levels: Levels, k: int, seed: int
+) -> LevelFit:
+    readings = collect_readings(
+        statistics.sample, healthy, k, floor=statistics.floor, ceiling=statistics.ceiling
+    )
+    law: LevelLaw | None = None
+    reason = ""
+    try:
+        law = fit_law(readings, seed=seed)
+    except FitError as e:
+        reason = str(e)
+    moments = level_moments(statistics, healthy, k)
+    if readings.n_clipped > _CLIPPED_SHARE * readings.n:
+        moments = _law_moments(law, moments)
+    at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, readings.seen.size) + 1)[1::2]
+    return LevelFit(
+        index=k,
+        name=levels.names[k],
+        target=float(levels.target[k]),
+        lower=None if levels.lower is None else float(levels.lower[k]),
+        upper=None if levels.upper is None else float(levels.upper[k]),
+        n_cells=moments.n_cells,
+        n_observations=moments.n_observations,
+        n_sample=readings.n,
+        n_clipped=readings.n_clipped,
+        mean=moments.mean,
+        std=moments.std,
+        law=law,
+        reason=reason,
+        quantiles=np.quantile(readings.seen, at) if at.size else np.empty(0),
+    )
+
+
+def _law_moments(law: LevelLaw | None, moments: Moments) -> Moments:
+    """Mean and standard deviation of the fitted law, in place of those of clipped readings."""
+    none = replace(moments, mean=None, std=None)
+    if law is None:
+        return none
+    from rramfit.card.families import family
+
+    m, form = law.maximum, family(law.family)
+
+    def at(theta: Floats) -> Floats:
+        return np.array(form.moments(m.likelihood.natural(theta, m.frame)))
+
+    value = at(m.theta)
+    if not np.isfinite(value).all():
+        return none
+    slope = np.zeros((2, m.size))
+    for i in np.flatnonzero(m.free):
+        h = np.zeros(m.size)
+        h[i] = 1e-6 * max(1.0, abs(m.theta[i]))
+        slope[:, i] = (at(m.theta + h) - at(m.theta - h)) / (2 * h[i])
+    found = clustered_covariance(np.tensordot(slope / value[1], law.influence, 1))
+    error = np.sqrt(np.diagonal(found.covariance)) * value[1]
+    mean = Quantity.estimated(float(value[0]), float(error[0]), "S", df=float(found.df[0]))
+    std = float(np.hypot(value[1], error[0]))
+    spread = Quantity.estimated(std, float(error[1]), "S", scale="log", df=float(found.df[1]))
+    return replace(moments, mean=mean, std=spread)
+
+
+def _with_boundary(level: LevelFit, boundary: Boundary) -> LevelFit:
+    return replace(level, threshold=boundary.threshold, overlap=boundary.overlap)
+
+
+def _text(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else format_quantity(value, "S", digits=digits)

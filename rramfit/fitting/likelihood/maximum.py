@@ -1,0 +1,186 @@
+"""Maximum of a family's likelihood of one level's readings, exact, with what its errors rest on.
+
+The maximum is found on compressed points and then moved by one Newton step on the gradient of the
+exact readings (by more, where that step is not small). What is kept is the observed information, by
+differences of the exact gradient, and the score of each cell summed over its readings. From these
+follows each cell's influence on the estimate, I⁻¹·score, and from the influences a covariance that
+allows for readings of one cell being alike (White, Econometrica 50 (1982) 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.fitting.likelihood.contract import Likelihood
+from rramfit.fitting.likelihood.newton import Minimum, hessian, minimise, solve_free
+from rramfit.fitting.likelihood.points import Frame, Points
+from rramfit.fitting.likelihood.readings import LevelReadings
+
+__all__ = ["Maximum", "maximise", "refit"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_POLISHES = 4
+_SMALL = 1e-8  # of the decrement, times the number of readings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maximum:
+    """One family at its likelihood's maximum, in internal parameters θ.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    frame : Frame
+    points : Points
+        Compressed readings in that frame.
+    theta : (p,) array
+    free : (p,) bool array
+        False where a parameter rests on its bound.
+    curvature : (p, p) array
+        Hessian of the mean negative log likelihood.
+    log_likelihood : float
+        Of all readings, densities in 1/S.
+    score : (p, cell) array
+        Gradient of each cell's log likelihood.
+    converged, regular : bool
+        Whether the search ended at a maximum, and whether the information there is positive.
+    """
+
+    likelihood: Likelihood
+    frame: Frame
+    points: Points
+    theta: Floats
+    free: Bools
+    curvature: Floats
+    log_likelihood: float
+    score: Floats
+    converged: bool
+    regular: bool
+
+    @property
+    def size(self) -> int:
+        """Number of free parameters, those at a bound included."""
+        return self.theta.size
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return 2 * (self.size - self.log_likelihood)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian criterion, for the number of readings."""
+        return self.size * math.log(self.points.total) - 2 * self.log_likelihood
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Parameters as they stand in a card."""
+        return self.likelihood.natural(self.theta, self.frame)
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """What it means that parameters rest on their bounds."""
+        pairs = zip(self.likelihood.edges, self.free, strict=True)
+        return tuple(text or "a parameter is at its bound" for text, free in pairs if not free)
+
+    def influence(self) -> Floats:
+        """Influence of each cell on θ, (p, cell); zero for parameters at a bound."""
+        out = np.zeros_like(self.score)
+        free = np.ix_(self.free, self.free)
+        inverse = np.linalg.pinv(self.curvature[free] * self.points.total, hermitian=True)
+        out[self.free] = inverse @ self.score[self.free]
+        return out
+
+    def jacobian(self) -> Floats:
+        """Differentiate the card's parameters (rows) in θ (columns)."""
+        columns = []
+        for i, x in enumerate(self.theta):
+            h = 1e-6 * max(1.0, abs(x))
+            ahead, behind = self.theta.copy(), self.theta.copy()
+            ahead[i], behind[i] = x + h, x - h
+            up = self.likelihood.natural(ahead, self.frame)
+            down = self.likelihood.natural(behind, self.frame)
+            columns.append([(up[n] - down[n]) / (2 * h) for n in up])
+        return np.array(columns).T
+
+
+def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
+    """Fit one family to the readings of a level.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+    readings : LevelReadings
+        At least as many different ones as there are parameters.
+    """
+    frame = readings.frame(positive=likelihood.positive)
+    points = readings.points(frame)
+    found = _search(likelihood, points)
+    exact = points if readings.exact else readings.single_points(frame)
+    value, score, theta = _polish(likelihood, exact, found.at, found.curvature, found.free)
+    box = (likelihood.lower, likelihood.upper)
+    curvature = hessian(lambda t: likelihood.mean_nll(t, points), theta, *box)
+    inner = curvature[np.ix_(found.free, found.free)]
+    spectrum = np.linalg.eigvalsh(inner) if inner.size else np.ones(1)
+    return Maximum(
+        likelihood=likelihood,
+        frame=frame,
+        points=points,
+        theta=theta,
+        free=found.free,
+        curvature=curvature,
+        log_likelihood=value - readings.seen.size * math.log(frame.unit),
+        score=readings.cell_sums(score, single=not readings.exact),
+        converged=found.converged,
+        regular=bool(spectrum[0] > 1e-10 * max(spectrum[-1], 1e-10)),
+    )
+
+
+def refit(maximum: Maximum, weight: Floats) -> Floats:
+    """θ for the same points under other weights, (m + 2,): a fold, or a resample."""
+    points = maximum.points.reweighted(weight)
+    likelihood = maximum.likelihood
+    return minimise(
+        lambda t: likelihood.mean_nll(t, points),
+        maximum.theta,
+        likelihood.lower,
+        likelihood.upper,
+        curvature=maximum.curvature,
+        tolerance=1e-8 / points.total,
+        iterations=40,
+    ).at
+
+
+def _search(likelihood: Likelihood, points: Points) -> Minimum:
+    def objective(theta: Floats) -> tuple[float, Floats]:
+        return likelihood.mean_nll(theta, points)
+
+    starts = [np.clip(s, likelihood.lower, likelihood.upper) for s in likelihood.starts(points)]
+    with np.errstate(all="ignore"):
+        values = [objective(s)[0] for s in starts]
+    best = starts[int(np.nanargmin(np.where(np.isfinite(values), values, np.inf)))]
+    return minimise(objective, best, likelihood.lower, likelihood.upper)
+
+
+def _polish(
+    likelihood: Likelihood, exact: Points, theta: Floats, curvature: Floats, free: Bools
+) -> tuple[float, Floats, Floats]:
+    """Log likelihood, scores and θ after Newton steps on the exact readings."""
+    total = exact.total
+    for _ in range(_POLISHES):
+        value, score = likelihood.terms(theta, exact)
+        gradient = -(score @ exact.weight) / total
+        step = solve_free(curvature, gradient, free)
+        decrement = -float(gradient @ step) * total
+        if not decrement > 1e-20 or decrement > 1e-2:  # nothing to gain, or out of Newton's reach
+            break
+        theta = np.clip(theta + step, likelihood.lower, likelihood.upper)
+        if decrement < _SMALL:  # the values and scores at hand are those of the new θ
+            break
+    return float(exact.weight @ value), score, theta
