@@ -31,7 +31,7 @@ from scipy import special
 
 from rramfit.fitting.smooth_field import SmoothField, fit_smooth_field, plane
 
-__all__ = ["ClusteredCovariance", "clustered_covariance", "normal_scores"]
+__all__ = ["ClusteredCovariance", "clustered_covariance", "mixture_error", "normal_scores"]
 
 Floats = NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def clustered_covariance(
                 field = fit_smooth_field(x)
                 if field is not None and own[i] > 0:
                     smooth = field.variance * field.share * field.pair_sums()
-                    inflation[i], df[i] = _average(field, own[i] + smooth, own[i], df_own[i])
+                    inflation[i], df[i] = mixture_error(field, own[i] + smooth, own[i], df_own[i])
         else:
             z = normal_scores(driver)
             field = fit_smooth_field(z)
@@ -102,7 +102,7 @@ def clustered_covariance(
                 for i in range(p):
                     if own[i] > 0:
                         v = own[i] + smooth_all[i, i]
-                        inflation[i], df[i] = _average(field, v, own[i], df_own[i])
+                        inflation[i], df[i] = mixture_error(field, v, own[i], df_own[i])
                 correlation = _correlation(base + smooth_all @ field.weight)
     s = np.sqrt(own * inflation)
     return ClusteredCovariance(covariance=correlation * np.outer(s, s), df=df, inflation=inflation)
@@ -158,10 +158,24 @@ def _own_df(flat: Floats, n: NDArray[np.int64]) -> Floats:
     return np.asarray(np.where(found, np.clip(df, 1.0, limit), limit), dtype=np.float64)
 
 
-def _average(
+def mixture_error(
     field: SmoothField, variance: Floats, own: float, df_own: float
 ) -> tuple[float, float]:
-    """Inflation over independent cells, and degrees of freedom, of a mixture over the grid."""
+    """Error of an estimator whose variance is known on the grid of a smooth field.
+
+    Parameters
+    ----------
+    field : SmoothField
+    variance : (grid,) array
+        Of the estimator, at each point of the grid.
+    own, df_own : float
+        Part that independent cells make, and the degrees of freedom it is known with.
+
+    Returns
+    -------
+    inflation, df : float
+        Variance over `own`, and degrees of freedom for Student's t.
+    """
     w = field.weight
     harmonic = 1 / float(np.sum(w / variance))
     deviation = np.sqrt(variance)

@@ -33,6 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from rramfit.streams import stream
+
 __all__ = ["SmoothField", "fit_smooth_field", "plane", "smallest_side"]
 
 Floats = NDArray[np.float64]
@@ -48,6 +50,7 @@ _LARGEST_SHARE = 0.995
 _NO_FIELD = 0.3  # prior weight
 _COARSE, _FINE = (16, 24), (24, 24)
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
+_NULL_DRAWS = 999
 _SINGLE = 16  # ordinates up to this radius stand alone
 
 
@@ -63,12 +66,15 @@ class SmoothField:
     variance: Floats  # [unit of x²] (grid,) most likely at each point
     weight: Floats  #               (grid,) posterior, sums to 1
     log_likelihood: Floats  #       (grid,) less that of no field
+    gain: float  #                  log-likelihood of the best field of the coarse grid over none
     observed: Bools  #              (row, col)
 
-    @property
-    def gain(self) -> float:
-        """Log-likelihood of the best field over that of none."""
-        return max(float(self.log_likelihood.max()), 0.0)
+    def p_value(self, seed: int = 0) -> float:
+        """Chance that white noise gains as much, from 999 draws of its ordinates."""
+        box = _bounding_box(self.observed)
+        inside = self.observed[box]
+        null = _null_gains(inside.shape, _rounded(inside.mean()), seed)
+        return float((1 + np.sum(null >= self.gain)) / (1 + len(null)))
 
     def mean(self, values: Floats) -> float:
         """Average over the grid of a number known at each of its points."""
@@ -80,11 +86,15 @@ class SmoothField:
         cumulative = np.cumsum(self.weight[order]) - 0.5 * self.weight[order]
         return tuple(float(q) for q in np.interp(probability, cumulative, values[order]))
 
-    def pair_sums(self, power: int = 1) -> Floats:
-        """Sum over pairs of different observed cells of exp(−(d/ℓ)²)^power, (grid,)."""
+    def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
+        """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²)^power, (grid,).
+
+        The weights a, (row, col), are 1 for observed cells where not given.
+        """
+        a = self.observed.astype(np.float64) if weights is None else weights
         sums = np.zeros(len(self.length))
         lengths, back = np.unique(self.length[:-1], return_inverse=True)
-        sums[:-1] = _pair_sums(self.observed, lengths / np.sqrt(power))[back]
+        sums[:-1] = _pair_sums(a, lengths / np.sqrt(power))[back]
         return sums
 
 
@@ -148,20 +158,19 @@ def fit_smooth_field(values: Floats) -> SmoothField | None:
     density = n / inside.size
     power = ordinates.sums(residual)
     grid = _Grid.coarse(ordinates, density)
-    for _ in range(2):
-        log_likelihood, variance = grid.evaluate(ordinates, power)
-        log_weight = log_likelihood + grid.log_prior
-        log_weight -= log_weight.max()
-        if grid.fine:
-            break
-        grid = grid.refined(ordinates, log_weight)
-    weight = np.exp(log_weight)
+    log_likelihood, _ = grid.evaluate(ordinates, power)
+    gain = float(log_likelihood.max() - log_likelihood[-1])
+    grid = grid.refined(ordinates, log_likelihood + grid.log_prior)
+    log_likelihood, variance = grid.evaluate(ordinates, power)
+    log_weight = log_likelihood + grid.log_prior
+    weight = np.exp(log_weight - log_weight.max())
     return SmoothField(
         length=grid.length,
         share=grid.share,
         variance=variance / density,
         weight=weight / weight.sum(),
         log_likelihood=log_likelihood - log_likelihood[-1],
+        gain=max(gain, 0.0),
         observed=observed,
     )
 
@@ -238,16 +247,19 @@ class _Grid:
         points = len(self.length) - 1
         self.log_prior = np.full(points + 1, np.log((1 - _NO_FIELD) * area / points))
         self.log_prior[-1] = np.log(_NO_FIELD)
-        self.fine = False
 
     @staticmethod
     def coarse(ordinates: _Ordinates, density: float) -> _Grid:
-        return _coarse_grid(ordinates, round(density, 2) or density)
+        return _coarse_grid(ordinates, _rounded(density))
 
     def evaluate(self, ordinates: _Ordinates, power: Floats) -> tuple[Floats, Floats]:
-        """Log-likelihood, the variance at its best, and that variance; both (grid,)."""
+        """Log-likelihood with the variance at its best, and that variance.
+
+        Both (grid, …) for `power` of (bin, …).
+        """
         variance = (1 / self.spectrum) @ power / ordinates.total
         logs = np.log(self.spectrum) @ ordinates.count
+        logs = logs.reshape(-1, *(1,) * (power.ndim - 1))
         log_likelihood = -0.5 * (ordinates.total * np.log(variance) + logs)
         return np.asarray(log_likelihood, dtype=np.float64), variance
 
@@ -263,9 +275,7 @@ class _Grid:
             high = min(centres[used[-1]] + 1.5 * step, centres[-1] + 0.5 * step)
             axes.append(low + (high - low) * (np.arange(n) + 0.5) / n)
             area *= (high - low) / (step * len(centres))
-        grid = _Grid(ordinates, self.density, axes[0], axes[1], area=area)
-        grid.fine = True
-        return grid
+        return _Grid(ordinates, self.density, axes[0], axes[1], area=area)
 
 
 @lru_cache(maxsize=16)
@@ -276,6 +286,21 @@ def _coarse_grid(ordinates: _Ordinates, density: float) -> _Grid:
     return _Grid(ordinates, density, ln_length, place, area=1.0)
 
 
+def _rounded(density: float) -> float:
+    """Two digits: near densities share a grid."""
+    return float(f"{density:.2g}")
+
+
+@lru_cache(maxsize=32)
+def _null_gains(shape: tuple[int, int], density: float, seed: int) -> Floats:
+    ordinates = _Ordinates.of(shape)
+    draws = stream(seed, "smooth field").chisquare(
+        ordinates.count[:, None], (len(ordinates.count), _NULL_DRAWS)
+    )
+    log_likelihood, _ = _coarse_grid(ordinates, density).evaluate(ordinates, draws)
+    return np.asarray(log_likelihood.max(axis=0) - log_likelihood[-1], dtype=np.float64)
+
+
 def _bounding_box(observed: Bools) -> tuple[slice, slice]:
     box = []
     for axis in (1, 0):
@@ -284,13 +309,13 @@ def _bounding_box(observed: Bools) -> tuple[slice, slice]:
     return box[0], box[1]
 
 
-def _pair_sums(observed: Bools, lengths: Floats) -> Floats:
-    """Sum over pairs of different observed cells of exp(−(d/ℓ)²), for each ℓ."""
-    rows, cols = observed.shape
-    spectrum = np.abs(np.fft.rfft2(observed, (2 * rows, 2 * cols))) ** 2
+def _pair_sums(weights: Floats, lengths: Floats) -> Floats:
+    """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²), for each ℓ."""
+    rows, cols = weights.shape
+    spectrum = np.abs(np.fft.rfft2(weights, (2 * rows, 2 * cols))) ** 2
     pairs = np.fft.irfft2(spectrum, (2 * rows, 2 * cols))  # by lag, wrapped
     lag_r, lag_c = (np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (rows, cols))
     k_r = np.exp(-((lag_r / lengths[:, None]) ** 2))
     k_c = np.exp(-((lag_c / lengths[:, None]) ** 2))
-    total = np.einsum("lr,rc,lc->l", k_r, pairs, k_c, optimize=True)
-    return np.asarray(total - observed.sum(), dtype=np.float64)
+    total = np.sum((k_r @ pairs) * k_c, axis=1)
+    return np.asarray(total - np.sum(weights**2), dtype=np.float64)
