@@ -234,14 +234,21 @@ class RetentionCard(_Part):
 
 
 class ReadoutCard(_Part):
-    """The column read-out chain: code = offset + gain·I + INL(I)."""
+    """The column read-out chain: code = offset + gain·I + INL(I).
+
+    Gain and offset are those of the best-fit line through the unclipped codes; the offset is its
+    code at no current.
+    """
 
     bits: Annotated[int, Field(gt=0)]
     full_scale: Quantity
     gain: Quantity | None = Field(None, description="mean over channels [LSB/A]")
     offset: Quantity | None = Field(None, description="mean over channels [LSB]")
     inl: Quantity | None = Field(
-        None, description="largest over the range, mean over channels [LSB]"
+        None, description="largest distance from the best-fit line, mean over channels [LSB]"
+    )
+    inl_endpoint: Quantity | None = Field(
+        None, description="the same from the line through both ends [LSB]"
     )
     third_order: Quantity | None = Field(
         None, description="cubic part of the transfer at full scale, mean over channels [LSB]"
@@ -249,6 +256,8 @@ class ReadoutCard(_Part):
     noise: Quantity | None = Field(None, description="standard deviation of one code [LSB]")
     gain_spread: Quantity | None = Field(None, description="relative, over channels")
     offset_spread: Quantity | None = Field(None, description="over channels [LSB]")
+    clipped: Finite | None = Field(None, description="share of codes at a rail, left out")
+    channels: list[Count] = Field([], description="channels that the lists below speak of")
     channel_gain: list[Finite] = []
     channel_offset: list[Finite] = []
     channel_inl: list[Finite] = []

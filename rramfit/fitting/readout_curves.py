@@ -1,0 +1,158 @@
+"""Transfer curves of single read-out channels.
+
+Gain and offset are those of the best-fit line through the unclipped codes (least squares, the
+independently based line of IEEE Std 1241); the end-point line is given beside it. The nonlinearity
+is the largest distance from the line. Taken from raw codes it would be the largest of many noises,
+so it is taken from a smooth curve, a polynomial whose degree all channels share and BIC chooses;
+where codes leave that curve by more than the noise between repeats explains, raw means are used.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TransferCurves", "polynomial", "rails", "repeat_noise", "transfer_curves"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+HIGHEST_DEGREE = 9
+EXPLAINED = 1.5  # leftover variance over noise up to which the smooth curve tells all
+
+
+def rails(bits: int, code: Floats) -> tuple[float, float]:
+    """Lowest and highest code; two's complement where there are negative codes."""
+    if np.nanmin(code, initial=0.0) < 0:
+        return -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+    return 0.0, 2.0**bits - 1
+
+
+def polynomial(x: Floats, y: Floats, degree: int) -> tuple[Floats, Floats]:
+    """Least-squares coefficients in rising powers, and their covariance per unit of variance."""
+    A = np.vander(x, degree + 1, increasing=True)
+    inverse = np.linalg.pinv(A)
+    return inverse @ y, inverse @ inverse.T
+
+
+def repeat_noise(code: Floats, usable: Bools) -> tuple[Floats, Floats]:
+    """Variance between repeats of each channel [LSB²], and its degrees of freedom."""
+    n = np.isfinite(code).sum(axis=0)
+    mean = np.nansum(code, axis=0) / np.maximum(n, 1)
+    ss = np.nansum((code - mean) ** 2, axis=0)
+    df = np.where(usable, np.maximum(n - 1, 0), 0).sum(axis=0).astype(float)
+    return np.where(usable, ss, 0.0).sum(axis=0) / np.maximum(df, 1), df
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCurves:
+    """Every working channel's transfer; x is the input over full scale."""
+
+    gain: Floats  # [LSB per full scale]
+    offset: Floats  # [LSB]
+    inl: Floats  # [LSB]
+    inl_endpoint: Floats  # [LSB]
+    third_order: Floats  # [LSB]
+    error: Floats  # (5, channel) standard errors of the above from the noise of the means
+    distance: Floats  # (point, channel) [LSB]
+    residual_variance: Floats  # of a code about the smooth curve [LSB²]
+    smooth: bool
+    steps_back: Integers  # points at which the mean code falls, by more than noise
+
+
+def transfer_curves(
+    x: Floats, mean: Floats, usable: Bools, repeats: Integers, variance: Floats, df: Floats
+) -> TransferCurves:
+    """Fit every channel's lines, cubic part and smooth curve.
+
+    Parameters
+    ----------
+    x : (point,) array
+        Input over full scale.
+    mean : (point, channel) array
+        Mean code [LSB].
+    usable : (point, channel) bool array
+    repeats : (point, channel) array of int
+    variance, df : (channel,) array
+        Variance between repeats [LSB²], and its degrees of freedom.
+    """
+    points, n = mean.shape
+    degree = _shared_degree(x, mean, usable)
+    smooth, leftover, left_df = _smoothed(x, mean, usable, degree)
+    per_mean = _mean_variance(variance, df, repeats, usable, leftover / np.maximum(left_df, 1))
+    ratio = float(leftover.sum() / max((left_df * per_mean).sum(), 1e-300))
+    explained = not (df > 0).any() or ratio < EXPLAINED + 6 / math.sqrt(max(left_df.sum(), 1))
+    out = {name: np.full(n, np.nan) for name in ("gain", "offset", "inl", "end", "third")}
+    error = np.full((5, n), np.nan)
+    distance = np.full((points, n), np.nan)
+    steps_back = np.zeros(n, dtype=np.int64)
+    for c in range(n):
+        use = usable[:, c]
+        xc, yc = x[use], mean[use, c]
+        (offset, gain), line_cov = polynomial(xc, yc, 1)
+        cubic, cubic_cov = polynomial(xc, yc, 3)
+        distance[use, c] = yc - offset - gain * xc
+        curve = (smooth[use, c] if explained else yc) - offset - gain * xc
+        first, last = int(np.argmin(xc)), int(np.argmax(xc))
+        ends = curve[first] + (curve[last] - curve[first]) * (xc - xc[first]) / np.ptp(xc)
+        out["offset"][c], out["gain"][c], out["third"][c] = offset, gain, cubic[3]
+        out["inl"][c] = np.abs(curve).max()
+        out["end"][c] = np.abs(curve - ends).max()
+        s = math.sqrt(per_mean[c])
+        at_peak = s * (math.sqrt((degree + 1) / len(xc)) if explained else 1.0)
+        error[:, c] = (
+            s * math.sqrt(line_cov[1, 1]),
+            s * math.sqrt(line_cov[0, 0]),
+            at_peak,
+            at_peak,
+            s * math.sqrt(cubic_cov[3, 3]),
+        )
+        rising = np.diff(yc[np.argsort(xc)]) * math.copysign(1, gain)
+        steps_back[c] = int((rising < -6 * s * math.sqrt(2) - 1).sum())
+    return TransferCurves(
+        out["gain"], out["offset"], out["inl"], out["end"], out["third"], error, distance,
+        leftover / np.maximum(left_df, 1), explained, steps_back,
+    )  # fmt: skip
+
+
+def _mean_variance(
+    variance: Floats, df: Floats, repeats: Integers, usable: Bools, residual: Floats
+) -> Floats:
+    """Variance of a point's mean code [LSB²]: noise of repeats, and rounding that they share."""
+    r = np.where(usable, repeats, 0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
+    # Rounding adds 1/12 where noise does not spread codes; with noise it is in the repeats.
+    rounding = np.exp(-4 * math.pi**2 * variance) / 12
+    return np.where(df > 0, variance / np.maximum(r, 1) + rounding, residual)
+
+
+def _shared_degree(x: Floats, mean: Floats, usable: Bools) -> int:
+    """Degree of the smooth curve, the same for all channels, by BIC."""
+    fewest = int(min(np.unique(x[u]).size for u in usable.T))
+    n = int(usable.sum())
+    best, best_bic = 1, math.inf
+    for degree in range(1, min(HIGHEST_DEGREE, max(fewest // 3, 1)) + 1):
+        _, leftover, _ = _smoothed(x, mean, usable, degree)
+        bic = n * math.log(max(float(leftover.sum()), 1e-30) / n)
+        bic += math.log(n) * (degree + 1) * mean.shape[1]
+        if bic < best_bic:
+            best, best_bic = degree, bic
+    return best
+
+
+def _smoothed(x: Floats, mean: Floats, usable: Bools, degree: int) -> tuple[Floats, Floats, Floats]:
+    """Curves (point, channel), their residual sums of squares and degrees of freedom."""
+    span = max(float(np.ptp(x)), 1e-300)
+    t = 2 * (x - x.min()) / span - 1
+    A = np.polynomial.legendre.legvander(t, degree)
+    curve = np.full(mean.shape, np.nan)
+    patterns, index = np.unique(usable, axis=1, return_inverse=True)
+    for i in range(patterns.shape[1]):
+        use, of = patterns[:, i], np.flatnonzero(index.reshape(-1) == i)
+        fitted = A[use] @ (np.linalg.pinv(A[use]) @ mean[np.ix_(use, of)])
+        curve[np.ix_(use, of)] = fitted
+    leftover = np.nansum(np.where(usable, mean - curve, 0.0) ** 2, axis=0)
+    return curve, leftover, np.maximum(usable.sum(axis=0) - degree - 1.0, 0.0)
