@@ -175,8 +175,9 @@ class LineCard(_Part):
 class IVCard(_Part):
     """I(V) = offset + G0·sinh(bV)/b.
 
-    Over cells, b is normal about `nonlinearity`, or about a line in G0 through it; b below 0 counts
-    as 0. At most one of `dependence` and `slope` is there: the one that holds better.
+    Over cells, b is normal about `nonlinearity`, or about a line through it; b below 0 counts as 0.
+    The line is in ln G0, with `dependence`; where `slope` is there, it is in G0 itself, and
+    `dependence` is its tangent at the reference.
     """
 
     nonlinearity: Quantity | None = Field(None, description="b, median over cells [1/V]")

@@ -87,7 +87,9 @@ class IVFit(ShowsResult):
         return IVCard(
             nonlinearity=_not_negative(e["nonlinearity"]),
             spread=e["spread"],
-            dependence=e.get("dependence"),
+            dependence=_per_log(e["slope"], self.reference_conductance)
+            if "slope" in e
+            else e.get("dependence"),
             slope=e.get("slope"),
             reference_conductance=Quantity.given(self.reference_conductance, "S"),
             offset=e["offset"],
@@ -307,3 +309,14 @@ def _not_negative(q: Quantity) -> Quantity:
     if q.value >= 0 or q.ci95 is None or q.stderr is None:
         return q
     return Quantity.within(0.0, q.stderr, q.unit, (0.0, max(q.ci95[1], 0.0)))
+
+
+def _per_log(slope: Quantity, reference: float) -> Quantity:
+    """Slope with ln G0 at the reference, of a line in G0."""
+    low, high = slope.ci95 or (slope.value, slope.value)
+    return Quantity.within(
+        slope.value * reference,
+        (slope.stderr or 0.0) * reference,
+        "1/V",
+        (low * reference, high * reference),
+    )
