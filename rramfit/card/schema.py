@@ -235,10 +235,9 @@ class RetentionCard(_Part):
 
 
 class ReadoutCard(_Part):
-    """The column read-out chain: code = offset + gain·I + INL(I).
+    """The column read-out chain: code = offset + gain·I + third_order·(I/full_scale)³ + rest.
 
-    Gain and offset are those of the best-fit line through the unclipped codes; the offset is its
-    code at no current.
+    Gain and offset are those at no current.
     """
 
     bits: Annotated[int, Field(gt=0)]

@@ -1,9 +1,9 @@
 """The column read-out chain, channel by channel: gain, offset, nonlinearity, noise.
 
-    code = offset + gain·I + INL(I) + noise
+    code = offset + gain·I + third·(I/full scale)³ + rest + noise
 
-The line is the best-fit line through the unclipped codes; single channels are fitted in
-`fitting.readout_curves`, and what they have in common is here. Codes at a rail are bounds, not
+Single channels are fitted in `fitting.readout_curves`, where the lines behind the nonlinearity are
+told; what channels have in common is here. Codes at a rail are bounds, not
 codes: a point that a channel clipped even once is left out for that channel.
 
 Channels are the clusters: standard errors speak of the population of channels. Differential
@@ -26,7 +26,7 @@ from rramfit.fitting.axes import own_axes
 from rramfit.fitting.inference import clustered_covariance
 from rramfit.fitting.readout_curves import (
     TransferCurves,
-    polynomial,
+    best_line,
     rails,
     repeat_noise,
     transfer_curves,
@@ -150,7 +150,7 @@ def fit_readout(readout: Readout) -> ReadoutFit:
         raise FitError(msg)
     lines = np.full((2, code.shape[2]), np.nan)
     for c in np.flatnonzero(enough):
-        lines[:, c] = polynomial(x[usable[:, c]], mean[usable[:, c], c], 1)[0]
+        lines[:, c] = best_line(x[usable[:, c]], mean[usable[:, c], c])
     typical = float(np.median(lines[1, enough]))
     # A channel whose gain is off by half is broken, not spread.
     working: Bools = enough & (np.abs(lines[1] / typical - 1) < 0.5)

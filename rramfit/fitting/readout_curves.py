@@ -1,10 +1,13 @@
 """Transfer curves of single read-out channels.
 
-Gain and offset are those of the best-fit line through the unclipped codes (least squares, the
-independently based line of IEEE Std 1241); the end-point line is given beside it. The nonlinearity
-is the largest distance from the line. Taken from raw codes it would be the largest of many noises,
-so it is taken from a smooth curve, a polynomial whose degree all channels share and BIC chooses;
-where codes leave that curve by more than the noise between repeats explains, raw means are used.
+    code = offset + gain·x + third·x³ + rest,   x = I/full scale
+
+by least squares over the unclipped codes: gain and offset are those at no current, as whoever
+computes codes from currents needs them. The nonlinearity is the largest distance from the best-fit
+line (the independently based line of IEEE Std 1241), or from the line through both ends. Taken from
+raw codes it would be the largest of many noises, so it is taken from a smooth curve, a polynomial
+whose degree all channels share and BIC chooses; where codes leave that curve by more than the noise
+between repeats explains, raw means are used.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TransferCurves", "polynomial", "rails", "repeat_noise", "transfer_curves"]
+__all__ = ["TransferCurves", "best_line", "rails", "repeat_noise", "transfer_curves"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -32,10 +35,15 @@ def rails(bits: int, code: Floats) -> tuple[float, float]:
     return 0.0, 2.0**bits - 1
 
 
-def polynomial(x: Floats, y: Floats, degree: int) -> tuple[Floats, Floats]:
-    """Least-squares coefficients in rising powers, and their covariance per unit of variance."""
-    A = np.vander(x, degree + 1, increasing=True)
-    inverse = np.linalg.pinv(A)
+def best_line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Intercept and slope of the least-squares line."""
+    (intercept, slope), _ = _least_squares(x, y, (0, 1))
+    return float(intercept), float(slope)
+
+
+def _least_squares(x: Floats, y: Floats, powers: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Coefficients of powers of x, and their covariance per unit of variance."""
+    inverse = np.linalg.pinv(x[:, None] ** np.array(powers))
     return inverse @ y, inverse @ inverse.T
 
 
@@ -93,25 +101,25 @@ def transfer_curves(
     for c in range(n):
         use = usable[:, c]
         xc, yc = x[use], mean[use, c]
-        (offset, gain), line_cov = polynomial(xc, yc, 1)
-        cubic, cubic_cov = polynomial(xc, yc, 3)
-        distance[use, c] = yc - offset - gain * xc
-        curve = (smooth[use, c] if explained else yc) - offset - gain * xc
+        law, law_cov = _least_squares(xc, yc, (0, 1, 3))
+        intercept, slope = best_line(xc, yc)
+        distance[use, c] = yc - intercept - slope * xc
+        curve = (smooth[use, c] if explained else yc) - intercept - slope * xc
         first, last = int(np.argmin(xc)), int(np.argmax(xc))
         ends = curve[first] + (curve[last] - curve[first]) * (xc - xc[first]) / np.ptp(xc)
-        out["offset"][c], out["gain"][c], out["third"][c] = offset, gain, cubic[3]
+        out["offset"][c], out["gain"][c], out["third"][c] = law
         out["inl"][c] = np.abs(curve).max()
         out["end"][c] = np.abs(curve - ends).max()
         s = math.sqrt(per_mean[c])
         at_peak = s * (math.sqrt((degree + 1) / len(xc)) if explained else 1.0)
         error[:, c] = (
-            s * math.sqrt(line_cov[1, 1]),
-            s * math.sqrt(line_cov[0, 0]),
+            s * math.sqrt(law_cov[1, 1]),
+            s * math.sqrt(law_cov[0, 0]),
             at_peak,
             at_peak,
-            s * math.sqrt(cubic_cov[3, 3]),
+            s * math.sqrt(law_cov[2, 2]),
         )
-        rising = np.diff(yc[np.argsort(xc)]) * math.copysign(1, gain)
+        rising = np.diff(yc[np.argsort(xc)]) * math.copysign(1, slope)
         steps_back[c] = int((rising < -6 * s * math.sqrt(2) - 1).sum())
     return TransferCurves(
         out["gain"], out["offset"], out["inl"], out["end"], out["third"], error, distance,

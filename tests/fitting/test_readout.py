@@ -30,24 +30,24 @@ def readout(seed, *, channels=64, repeats=8, points=41, top=1.0, steps=0.0, cubi
     )
 
 
-def line_through(cubic):
-    """Slope, intercept and largest distances of a cubic from its two lines, densely sampled."""
+def distances(cubic):
+    """Largest distances of a cubic from its best-fit line and from the line through its ends."""
     x = np.linspace(0, 1, 41)
     y = cubic * x**3
     slope, intercept = np.polyfit(x, y, 1)
-    return slope, intercept, np.abs(y - slope * x - intercept).max(), np.abs(y - cubic * x).max()
+    return np.abs(y - slope * x - intercept).max(), np.abs(y - cubic * x).max()
 
 
 def test_recovers_the_transfer_and_its_errors():
     """Mean z within 4/√n of 0 and its root mean square near 1 (χ² of 40 at 1e-4: 0.6 to 1.45)."""
-    slope, intercept, inl, end = line_through(CUBIC)
+    inl, end = distances(CUBIC)
     truth = {
-        "gain": (GAIN + slope) / FULL_SCALE,
-        "offset": ZERO + intercept,
+        "gain": GAIN / FULL_SCALE,
+        "offset": ZERO,
         "inl": inl,
         "inl_endpoint": end,
         "third_order": CUBIC,
-        "gain_spread": GAIN_SPREAD * GAIN / (GAIN + slope),
+        "gain_spread": GAIN_SPREAD,
         "offset_spread": OFFSET_SPREAD,
         "noise": math.sqrt(NOISE**2 + 1 / 12),  # rounding is noise between repeats
     }
@@ -85,9 +85,11 @@ def test_a_step_no_smooth_curve_follows_is_told_raw():
 def test_one_channel_and_one_repeat_still_answer():
     record = readout(3, channels=1, repeats=1)
     fit = fit_readout(record)
-    expected = np.polyfit(record.input, record.code[0, :, 0], 1)
-    assert fit.result["gain"] == pytest.approx(expected[0], rel=1e-9)
-    assert fit.result["offset"] == pytest.approx(expected[1], rel=1e-9)
+    x, y = record.input / FULL_SCALE, record.code[0, :, 0]
+    expected = np.linalg.lstsq(np.stack([np.ones_like(x), x, x**3], axis=1), y)[0]
+    assert fit.result["offset"] == pytest.approx(expected[0], rel=1e-9)
+    assert fit.result["gain"] * FULL_SCALE == pytest.approx(expected[1], rel=1e-9)
+    assert fit.result["third_order"] == pytest.approx(expected[2], rel=1e-9)
     q = fit.result.estimates["noise"]
     assert q.value == pytest.approx(math.sqrt(NOISE**2 + 1 / 12), abs=4 * q.stderr)
     assert "gain_spread" not in fit.result.estimates
