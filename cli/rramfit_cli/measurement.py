@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rramfit_cli.synthesize import synthesize
+
 if TYPE_CHECKING:
     from rramfit.measurement import Problem
     from rramfit.measurement.inspection import Inspection
@@ -22,6 +24,9 @@ _FILE = click.Path(path_type=Path)
 @click.group()
 def measurement() -> None:
     """Check, show and bring in measurement files."""
+
+
+measurement.add_command(synthesize)
 
 
 @measurement.command()

@@ -1,5 +1,7 @@
 """The array in torch: crossbar solvers and the device sampler."""
 
+from rramfit.array.chips import Chips, Programmed, draw_chips
+from rramfit.array.devices import FACTORS, DeviceModel
 from rramfit.array.effective import (
     NodeVoltages,
     active_rows,
@@ -9,13 +11,36 @@ from rramfit.array.effective import (
     source_matrix,
 )
 from rramfit.array.line import LineResistance
+from rramfit.array.nonlinear import (
+    IterativeSolution,
+    cubic_law,
+    sinh_law,
+    solve_iterative,
+    solve_nonlinear,
+)
+from rramfit.array.measured_chips import ReplayedChips, chip_from_cells
+from rramfit.array.readout import ReadoutChannels, draw_channels
 
 __all__ = [
+    "Chips",
+    "DeviceModel",
+    "FACTORS",
+    "IterativeSolution",
     "LineResistance",
     "NodeVoltages",
+    "Programmed",
+    "ReadoutChannels",
+    "ReplayedChips",
     "active_rows",
+    "chip_from_cells",
     "column_currents",
+    "cubic_law",
+    "draw_channels",
+    "draw_chips",
     "effective_matrix",
     "node_voltages",
+    "sinh_law",
+    "solve_iterative",
+    "solve_nonlinear",
     "source_matrix",
 ]

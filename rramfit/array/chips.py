@@ -5,6 +5,7 @@ field and remainder, correlated between levels), its stuck cells, dead lines and
 `Chips.program` is one programming: fresh cycle-to-cycle deviations, soft failures, and where a
 failed cell is left. `Programmed.read` adds read noise, `Programmed.age` lets time pass:
 
+    G(t0) = G(0) + first_step ± first_spread
     G(t) = G(t0) + drift·x + growth·B(x),   x = ln(t/t0), B Brownian
 
 One measured chip instead of chips like it is `rramfit.array.measured_chips`.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rramfit.array.devices import DeviceModel
+from rramfit.array.devices import Ageing, DeviceModel
 from rramfit.array.fields import smooth_fields
 from rramfit.card.cells import Fault
 from rramfit.errors import ArrayError
@@ -55,10 +56,8 @@ class Programmed:
     law: Tensor  #      (chip, row, col)
     ages: Tensor  #      (chip, row, col) neither stuck nor in a dead line
     read_noise: Tensor  # [S]  (level,)
-    drift: Tensor  # [S]  (level,)
-    growth: Tensor  # [S]  (level,)
-    reference_time: float  # [s]
-    log_time: float = 0.0  # ln(t/t0) so far
+    ageing: Ageing
+    time: float = 0.0  # [s] since programming
 
     def read(self, generator: torch.Generator) -> Tensor:
         """Read every cell once, (chip, row, col) [S]."""
@@ -71,29 +70,31 @@ class Programmed:
         return torch.addcmul(self.conductance, self.read_noise[self.law], noise)
 
     def age(self, time: float, generator: torch.Generator) -> Programmed:
-        """Let cells come to `time` [s] after programming; before the reference time nothing moves.
+        """Let cells come to `time` [s] after programming.
+
+        Before the reference time nothing is known to move; there the first step has been made.
+        Collapse of single cells, which a card counts apart, is not here.
 
         Raises
         ------
         ArrayError
-            If `time` lies before a time already reached.
+            If `time` lies before the time already reached.
         """
-        x = max(math.log(time / self.reference_time), 0.0) if time > 0 else 0.0
-        if x < self.log_time:
-            old = self.reference_time * math.exp(self.log_time)
-            msg = f"cells are {old:.4g} s old and cannot go back to {time:.4g} s"
+        if time < self.time:
+            msg = f"cells are {self.time:.4g} s old and cannot go back to {time:.4g} s"
             raise ArrayError(msg)
-        passed = x - self.log_time
-        step = torch.randn(
-            self.conductance.shape,
-            generator=generator,
-            device=self.conductance.device,
-            dtype=self.conductance.dtype,
+        law, t0 = self.law, self.ageing.reference_time
+        if time < t0:
+            return dataclasses.replace(self, time=time)
+        g = self.conductance
+        first, step = torch.randn(
+            (2, *g.shape), generator=generator, device=g.device, dtype=g.dtype
         )
-        moved = self.drift[self.law] * passed + self.growth[self.law] * math.sqrt(passed) * step
-        return dataclasses.replace(
-            self, conductance=self.conductance + moved * self.ages, log_time=x
-        )
+        passed = math.log(time / max(self.time, t0))
+        moved = self.ageing.drift[law] * passed + self.ageing.growth[law] * math.sqrt(passed) * step
+        if self.time < t0:
+            moved = moved + self.ageing.first_step[law] + self.ageing.first_spread[law] * first
+        return dataclasses.replace(self, conductance=g + moved * self.ages, time=time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -178,18 +179,14 @@ class Chips:
             at_top = torch.full_like(law, m.n_levels - 1)
             at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(law))
             law = torch.where(ages, law, at)
-        off = torch.zeros_like(m.read_noise)
-        retention = "retention" in m.factors
         return Programmed(
             conductance=conductance,
             level=level,
             accepted=accepted,
             law=law,
             ages=ages,
-            read_noise=m.read_noise if "read" in m.factors else off,
-            drift=m.drift if retention else off,
-            growth=m.growth if retention else off,
-            reference_time=m.reference_time,
+            read_noise=m.read_noise if "read" in m.factors else torch.zeros_like(m.read_noise),
+            ageing=m.ageing if "retention" in m.factors else m.ageing.stopped(),
         )
 
     def conduction(self, conductance: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +203,8 @@ class Chips:
         for _ in range(3):  # b depends on ln G0, G0 on b; the error falls by ~0.1 a round
             ratio = (g0 / model.reference).clamp_min(1e-6)
             b = model.nonlinearity + model.dependence * ratio.log() + spread
-            x = (b * model.read_voltage).abs().clamp_min(1e-4)
+            b = (b + model.slope * (g0 - model.reference)).clamp_min(0)
+            x = (b * model.read_voltage).clamp_min(1e-4)
             g0 = conductance * x / torch.sinh(x)
         return g0, b
 

@@ -31,7 +31,7 @@ from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
 
-__all__ = ["FACTORS", "Conduction", "DeviceModel", "Faults"]
+__all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults"]
 
 FACTORS = (
     "d2d",
@@ -67,13 +67,39 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conduction:
-    """I(V) = G0·sinh(bV)/b with b = nonlinearity + dependence·ln(G0/reference) + spread·ε."""
+    """I(V) = G0·sinh(bV)/b, with b [1/V] a line in ln G0 or in G0, and below 0 taken as 0.
+
+    b = nonlinearity + dependence·ln(G0/reference) + slope·(G0 − reference) + spread·ε
+    """
 
     nonlinearity: float  # [1/V]
     dependence: float  # [1/V]
+    slope: float  # [1/(V·S)]
     reference: float  # [S]
     spread: float  # [1/V]
     read_voltage: float  # [V] at which a card's conductances are I/V; 0 where it is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ageing:
+    """What time does to a state: a first step until `reference_time`, then with ln(t/t0)."""
+
+    first_step: Tensor  # [S] (level,) mean change
+    first_spread: Tensor  # [S] (level,) over cells, without the noise of reads
+    drift: Tensor  # [S] (level,) per unit of ln t
+    growth: Tensor  # [S] (level,) per root of ln t
+    reference_time: float  # [s] after programming
+
+    def stopped(self) -> Ageing:
+        """No change at any time."""
+        none = torch.zeros_like(self.drift)
+        return Ageing(
+            first_step=none,
+            first_spread=none,
+            drift=none,
+            growth=none,
+            reference_time=self.reference_time,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,9 +134,7 @@ class DeviceModel:
     read_noise: Tensor  # [S] (level,)
     lower: Tensor  # [S] (level,) verify window; NaN where there is none
     upper: Tensor  # [S] (level,)
-    drift: Tensor  # [S]   (level,) per unit of ln t
-    growth: Tensor  # [S]   (level,) per root of ln t
-    reference_time: float  # [s] after programming, at which conductances are as programmed
+    ageing: Ageing
     faults: Faults
     conduction: Conduction | None
     readout: ReadoutCard | None
@@ -144,6 +168,10 @@ class DeviceModel:
         values, vectors = np.linalg.eigh(p.correlation)
         drifts = {d.level: d for d in card.retention.levels} if card.retention else {}
         aged = [drifts.get(level.index) for level in card.levels]
+        first_spread = [
+            math.sqrt(max(_given(d.first_spread if d else None, 0.0) ** 2 - 2 * noise**2, 0.0))
+            for d, noise in zip(aged, p.read, strict=True)
+        ]
         pairs = zip(card.levels, p.mean, strict=True)
         target = [mean if x.target is None else x.target.value for x, mean in pairs]
         return cls(
@@ -162,9 +190,13 @@ class DeviceModel:
             read_noise=tensor(p.read),
             lower=per_level([x.lower for x in card.levels], math.nan),
             upper=per_level([x.upper for x in card.levels], math.nan),
-            drift=per_level([d.drift if d else None for d in aged], 0.0),
-            growth=per_level([d.growth if d else None for d in aged], 0.0),
-            reference_time=card.retention.reference_time.value if card.retention else 1.0,
+            ageing=Ageing(
+                first_step=per_level([d.first_step if d else None for d in aged], 0.0),
+                first_spread=tensor(first_spread),
+                drift=per_level([d.drift if d else None for d in aged], 0.0),
+                growth=per_level([d.growth if d else None for d in aged], 0.0),
+                reference_time=card.retention.reference_time.value if card.retention else 1.0,
+            ),
             faults=_faults(card, p, tensor, said),
             conduction=_conduction(card, p),
             readout=card.readout,
@@ -300,6 +332,7 @@ def _conduction(card: ModelCard, p: LevelParameters) -> Conduction | None:
     return Conduction(
         nonlinearity=iv.nonlinearity.value,
         dependence=_given(iv.dependence, 0.0),
+        slope=_given(iv.slope, 0.0),
         reference=_given(iv.reference_conductance, float(p.mean[-1])),
         spread=_given(iv.spread, 0.0),
         read_voltage=_given(card.domain.read_voltage, 0.0),

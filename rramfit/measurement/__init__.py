@@ -16,7 +16,11 @@ from rramfit.measurement.record import (
     Reads,
     SweepBlock,
 )
+from rramfit.measurement.replay import replay
+from rramfit.measurement.synthesize import synthesize, virtual_chip
 from rramfit.measurement.validate import validate_layout
+from rramfit.measurement.virtual_cards import random_card, virtual_card
+from rramfit.measurement.virtual_tester import Instrument, Plan
 from rramfit.measurement.write import write_measurement
 
 __all__ = [
@@ -25,8 +29,10 @@ __all__ = [
     "Endurance",
     "IVSweeps",
     "Inspection",
+    "Instrument",
     "Levels",
     "Measurement",
+    "Plan",
     "Problem",
     "Program",
     "Readout",
@@ -34,8 +40,13 @@ __all__ = [
     "SweepBlock",
     "inspect_measurement",
     "program_in_memory",
+    "random_card",
     "read_measurement",
     "reads_in_memory",
+    "replay",
+    "synthesize",
     "validate_layout",
+    "virtual_card",
+    "virtual_chip",
     "write_measurement",
 ]
