@@ -61,7 +61,9 @@ class Components:
         return self.degrees > 0
 
 
-def variance_components(n: NDArray[np.int64], mean: Floats, m2: Floats) -> Components:
+def variance_components(
+    n: NDArray[np.int64], mean: Floats, m2: Floats, *, trend: Floats | None = None
+) -> Components:
     """Estimate the components from each cell's count, mean and sum of squares.
 
     Parameters
@@ -69,10 +71,13 @@ def variance_components(n: NDArray[np.int64], mean: Floats, m2: Floats) -> Compo
     n : (cell,) int array
         Readings, at least one; at least two cells.
     mean, m2 : (cell,) arrays
+    trend : (cell,) array, optional
+        A trend over the array. It counts in β, but being no chance it must not count in β's error.
     """
+    fixed = np.zeros(len(mean)) if trend is None else trend
     degrees = int((n - 1).sum())
     if degrees == 0:
-        return _one_reading_a_cell(mean)
+        return _one_reading_a_cell(mean, fixed)
     within = float(m2.sum()) / degrees
     centre = float(mean.mean())
     between = _between(n, mean - centre, within)
@@ -82,7 +87,7 @@ def variance_components(n: NDArray[np.int64], mean: Floats, m2: Floats) -> Compo
     mu = float(p @ mean) / total_weight
     r = mean - mu
     square = float(p @ p)
-    own = p**2 * (r**2 - v) / square
+    own = p**2 * (r**2 - fixed**2 - v) / square
     psi_within = (m2 - (n - 1) * within) / degrees
     psi_between = own - own.mean() - float(p @ (p / n)) / square * psi_within
     return Components(
@@ -120,11 +125,12 @@ def _between(n: NDArray[np.int64], mean: Floats, within: float) -> float:
     return between
 
 
-def _one_reading_a_cell(mean: Floats) -> Components:
+def _one_reading_a_cell(mean: Floats, fixed: Floats) -> Components:
     n = len(mean)
     mu = float(mean.mean())
     r = mean - mu
     total = float(r @ r) / (n - 1)
+    chance = r**2 - fixed**2
     nothing = np.full(n, math.nan)
     return Components(
         mean=mu,
@@ -136,7 +142,7 @@ def _one_reading_a_cell(mean: Floats) -> Components:
         influence_mean=r / n,
         influence_between=nothing,
         influence_within=nothing,
-        influence_total=(r**2 - (r**2).mean()) / n,
+        influence_total=(chance - chance.mean()) / n,
     )
 
 

@@ -24,6 +24,7 @@ failed cells, or a heavy tail, is few degrees of freedom however many cells ther
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,13 @@ from scipy import special
 
 from rramfit.fitting.smooth_field import SmoothField, fit_smooth_field, plane
 
-__all__ = ["ClusteredCovariance", "clustered_covariance", "mixture_error", "normal_scores"]
+__all__ = [
+    "ClusteredCovariance",
+    "Driver",
+    "clustered_covariance",
+    "mixture_error",
+    "normal_scores",
+]
 
 Floats = NDArray[np.float64]
 
@@ -57,8 +64,26 @@ class ClusteredCovariance:
         return np.asarray(np.sqrt(np.diagonal(self.covariance)), dtype=np.float64)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The field that a level's smooth variation is seen in.
+
+    `scores` are the cells' means as normal scores, NaN where unknown; `field` is absent where the
+    array is too small to show one.
+    """
+
+    scores: Floats  # (row, col)
+    field: SmoothField | None
+
+    @classmethod
+    def of(cls, values: Floats) -> Self:
+        """Make a driver of the cells' means, (row, col), or of any increasing function of them."""
+        scores = normal_scores(values)
+        return cls(scores=scores, field=fit_smooth_field(scores))
+
+
 def clustered_covariance(
-    influence: Floats, *, driver: Floats | None = None, spatial: bool = True
+    influence: Floats, *, driver: Floats | Driver | None = None, spatial: bool = True
 ) -> ClusteredCovariance:
     """Covariance of asymptotically linear estimators over a population of arrays.
 
@@ -67,9 +92,8 @@ def clustered_covariance(
     influence : (p, row, col) array
         Summed influence of each cell on each estimator, in the estimator's unit; its sum over
         cells is zero. Cells that gave nothing are zero or NaN.
-    driver : (row, col) array, optional
-        The field that the smooth variation is seen in: the cells' own means at the level (any
-        increasing function of them does), NaN where unknown.
+    driver : (row, col) array or Driver, optional
+        The cells' own means at the level, NaN where unknown.
     spatial : bool
         False takes cells as independent.
 
@@ -95,10 +119,10 @@ def clustered_covariance(
                     smooth = field.variance * field.share * field.pair_sums()
                     inflation[i], df[i] = mixture_error(field, own[i] + smooth, own[i], df_own[i])
         else:
-            z = normal_scores(driver)
-            field = fit_smooth_field(z)
+            known = driver if isinstance(driver, Driver) else Driver.of(driver)
+            field = known.field
             if field is not None:
-                smooth_all = _driven(psi, z, field)
+                smooth_all = _driven(psi, known.scores, field)
                 for i in range(p):
                     if own[i] > 0:
                         v = own[i] + smooth_all[i, i]
