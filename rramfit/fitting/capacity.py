@@ -12,7 +12,7 @@ power of the step. The derivative of I in a law's parameters needs only that law
     ∂I/∂θ_k = 1/K·∫ f_k·s_k·log2(f_k/f̄) dg,
 
 because the terms from log2(f_k/f̄) cancel; errors follow from the cells' influences as they do for
-thresholds. The hard-read thresholds are taken as set.
+thresholds. The hard reader's thresholds are taken as set.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.influence import Influence, combine
 from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.thresholds import cdf_slope
 
-__all__ = ["Capacity", "stored_bits"]
+__all__ = ["StoredBits", "stored_bits"]
 
 Floats = NDArray[np.float64]
 
@@ -40,23 +41,31 @@ _WEIGHT = np.exp(-0.5 * _Z**2) / np.exp(-0.5 * _Z**2).sum()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """Information that one cell holds.
+class StoredBits:
+    """Information that one cell holds, with each level's part in its error.
 
     Attributes
     ----------
-    levels : int
-        How many levels with a law were counted.
-    soft, hard : Quantity
+    soft, hard : float
         Bits for a reader of the conductance, and for one with best thresholds.
+    parts : tuple of Influence
+        Of each level's cells, on soft and hard.
     """
 
-    levels: int
-    soft: Quantity
-    hard: Quantity
+    soft: float
+    hard: float
+    parts: tuple[Influence, ...]
+
+    def quantities(self, found: Sequence[ClusteredCovariance]) -> tuple[Quantity, Quantity]:
+        """Bits, soft and hard, with intervals, from the levels' covariances."""
+        error, df = combine(list(zip(self.parts, found, strict=True)))
+        return (
+            Quantity.estimated(self.soft, float(error[0]), "bit", df=float(df[0])),
+            Quantity.estimated(self.hard, float(error[1]), "bit", df=float(df[1])),
+        )
 
 
-def stored_bits(laws: Sequence[LevelLaw], thresholds: Sequence[float]) -> Capacity:
+def stored_bits(laws: Sequence[LevelLaw], thresholds: Sequence[float]) -> StoredBits:
     """Bits per cell with these levels asked for equally often.
 
     Parameters
@@ -71,31 +80,22 @@ def stored_bits(laws: Sequence[LevelLaw], thresholds: Sequence[float]) -> Capaci
     log_pdf = np.stack([law.logpdf(node) for law in laws])  # (law, from level, node)
     own = log_pdf[np.arange(k), np.arange(k)]
     gain = (own - special.logsumexp(log_pdf, axis=0) + math.log(k)) / math.log(2)
-    soft = float((gain @ _WEIGHT).mean())
 
     edge = np.maximum.accumulate(np.asarray(thresholds, dtype=np.float64))
     cumulative = np.stack([law.cdf(edge) for law in laws])
     read = np.diff(cumulative, axis=1, prepend=0.0, append=1.0)  # (level, read as)
-    average = read.mean(axis=0)
-    some = (read > 0) & (average > 0)
-    ratio = np.where(some, read, 1.0) / np.where(some, average, 1.0)
-    hard_gain = np.log2(ratio)
-    hard = float((read * hard_gain).sum() / k)
+    some = read > 0
+    hard_gain = np.log2(np.where(some, read, 1.0) / np.where(some, read.mean(axis=0), 1.0))
 
-    fields = np.zeros((2, *laws[0].influence.shape[1:]))
+    parts = []
     for i, law in enumerate(laws):
         m = law.maximum
         score = m.likelihood.log_density(m.theta, m.frame.put(node[i]))[1]
-        fields[0] += np.tensordot((score * gain[i]) @ _WEIGHT / k, law.influence, 1)
-        slope = cdf_slope(law, edge)
-        shift = np.diff(slope, axis=1, prepend=0.0, append=0.0)
-        fields[1] += np.tensordot(shift @ hard_gain[i] / k, law.influence, 1)
-    size = np.sqrt((fields**2).sum(axis=(1, 2)))
-    scale = np.where(size > 0, size, 1.0)
-    found = clustered_covariance(fields / scale[:, None, None])
-    error = np.sqrt(np.diagonal(found.covariance)) * scale
-    return Capacity(
-        levels=k,
-        soft=Quantity.estimated(soft, float(error[0]), "bit", df=float(found.df[0])),
-        hard=Quantity.estimated(hard, float(error[1]), "bit", df=float(found.df[1])),
+        shift = np.diff(cdf_slope(law, edge), axis=0, prepend=0.0, append=0.0)
+        slope = np.stack([(score * gain[i]) @ _WEIGHT, hard_gain[i] @ shift]) / k
+        parts.append(law.influence.through(slope))
+    return StoredBits(
+        soft=float((gain @ _WEIGHT).mean()),
+        hard=float((read * hard_gain).sum() / k),
+        parts=tuple(parts),
     )

@@ -36,8 +36,8 @@ def judge(levels: Sequence[LevelFit]) -> Verdict:
     findings += _outside_window(levels)
     findings += _order(levels)
     findings += _overlaps(levels)
-    own = [f for level in levels if level.law for f in level.law.result.verdict.findings]
-    return Verdict((*findings, *own))
+    findings += _parameters(levels)
+    return Verdict(tuple(findings))
 
 
 def _name_some(levels: Sequence[LevelFit], say: Callable[[LevelFit], str], *, most: int = 4) -> str:
@@ -45,6 +45,16 @@ def _name_some(levels: Sequence[LevelFit], say: Callable[[LevelFit], str], *, mo
     said = [say(level) for level in levels[:most]]
     more = len(levels) - most
     return "; ".join(said) + (f"; and {more} levels more" if more > 0 else "")
+
+
+def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
+    """Gather what single levels' fits complain of, the same complaints together."""
+    where: dict[tuple[str, str], list[LevelFit]] = {}
+    for level in levels:
+        for f in level.result.verdict.findings if level.result else ():
+            where.setdefault((f.what, f.remedy), []).append(level)
+    for (what, remedy), concerned in where.items():
+        yield Finding(f"{_name_some(concerned, lambda v: f'level {v.index}')}: {what}", remedy)
 
 
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""The law of one level: every family tried, one chosen, its parameters with honest errors.
+"""The law of one level: every family tried, and one chosen.
 
 A family needs five cells for each of its parameters. A family of positive conductances is left out
 where a reading, or a rail with readings at it, is not positive: the read-out's offset makes such
@@ -9,18 +9,18 @@ two or three parts, as the Bayesian criterion prefers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.families import family
-from rramfit.card.quantity import Quantity, Scale
+from rramfit.card.quantity import Quantity
 from rramfit.card.schema import Alternative, Distribution
 from rramfit.errors import FitError
-from rramfit.fitting.goodness import assess
-from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.goodness import Goodness, assess
+from rramfit.fitting.influence import Influence
 from rramfit.fitting.likelihood import (
     GammaLikelihood,
     JohnsonSULikelihood,
@@ -35,7 +35,6 @@ from rramfit.fitting.likelihood import (
     WeibullLikelihood,
     maximise,
 )
-from rramfit.fitting.result import Finding, FitResult, Verdict
 from rramfit.fitting.selection import choose, deal, held_out
 
 __all__ = ["CELLS_PER_PARAMETER", "Candidate", "LevelLaw", "fit_law"]
@@ -55,14 +54,6 @@ _SINGLE: tuple[Likelihood, ...] = (
     JohnsonSULikelihood(),
 )
 _MIXTURES = (MixtureLikelihood(2), MixtureLikelihood(3))
-_SCALES: dict[str, Scale] = {
-    "scale": "log",
-    "sigma": "log",
-    "delta": "log",
-    "lambda": "log",
-    "weight": "logit",
-    "std": "log",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,22 +108,24 @@ class LevelLaw:
 
     Attributes
     ----------
-    result : FitResult
-        Parameters of the chosen family, as in a card.
+    level : int
     chosen : Candidate
     candidates : tuple of Candidate
         All families, the best held-out score first.
     maximum : Maximum
         The chosen family's maximum.
-    influence : (p, row, col) array
-        Influence of each cell on its internal parameters.
+    influence : Influence
+        Of the cells on its internal parameters.
+    tests : mapping of str to Goodness
+        Of each family fitted.
     """
 
-    result: FitResult
+    level: int
     chosen: Candidate
     candidates: tuple[Candidate, ...]
     maximum: Maximum
-    influence: Floats
+    influence: Influence
+    tests: Mapping[str, Goodness]
 
     @property
     def family(self) -> str:
@@ -160,12 +153,28 @@ class LevelLaw:
         """Quantiles [S]."""
         return np.asarray(family(self.family).ppf(probability, self.parameters))
 
-    def to_card(self) -> Distribution:
-        """Write the law as a card's `distribution`."""
+    def judged(self, inflation: Floats) -> LevelLaw:
+        """Return the law with its tests' p-values allowing for a smooth field.
+
+        Parameters
+        ----------
+        inflation : (LEADING,) array
+            Of the variances of the chosen family's leading components, taken for all families.
+        """
+        new = {
+            c.family: replace(c, p_value=self.tests[c.family].p_value(inflation))
+            if c.family in self.tests
+            else c
+            for c in self.candidates
+        }
+        return replace(self, chosen=new[self.family], candidates=tuple(new.values()))
+
+    def to_card(self, parameters: Mapping[str, Quantity]) -> Distribution:
+        """Write the law as a card's `distribution`, with its parameters' errors."""
         tried = (c.to_card() for c in self.candidates)
         return Distribution(
             family=self.family,
-            parameters=dict(self.result.estimates),
+            parameters=dict(parameters),
             alternatives=[a for a in tried if a is not None],
         )
 
@@ -214,9 +223,10 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
     usable = [m for m in maxima if m.converged and math.isfinite(m.log_likelihood)]
     scores = [held_out(m, readings, fold) for m in usable]
     at, errors = choose(usable, scores, readings)
+    tests = [assess(m, readings) for m in usable]
     fitted = [
-        _candidate(m, readings, heldout=s.mean, error=e)
-        for m, s, e in zip(usable, scores, errors, strict=True)
+        _candidate(m, test, heldout=s.mean, error=e)
+        for m, test, s, e in zip(usable, tests, scores, errors, strict=True)
     ]
     failed = [
         Candidate(
@@ -231,11 +241,14 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
     ]
     ranked = sorted(fitted, key=lambda c: -(c.heldout or 0.0))
     return LevelLaw(
-        result=_result(usable[at], readings),
+        level=readings.level,
         chosen=fitted[at],
         candidates=(*ranked, *failed, *left_out),
         maximum=usable[at],
-        influence=readings.spread(usable[at].influence()),
+        influence=Influence(
+            values=usable[at].influence(), position=readings.position, shape=readings.shape
+        ),
+        tests={c.family: test for c, test in zip(fitted, tests, strict=True)},
     )
 
 
@@ -271,10 +284,7 @@ def _best_mixture(readings: LevelReadings, normal: Maximum) -> Maximum | Candida
     return best
 
 
-def _candidate(
-    maximum: Maximum, readings: LevelReadings, *, heldout: float, error: float
-) -> Candidate:
-    fit = assess(maximum, readings)
+def _candidate(maximum: Maximum, test: Goodness, *, heldout: float, error: float) -> Candidate:
     return Candidate(
         family=maximum.likelihood.family,
         parameters=maximum.parameters,
@@ -282,67 +292,8 @@ def _candidate(
         bic=maximum.bic,
         heldout=heldout,
         heldout_error=error,
-        p_value=fit.p_value,
-        distance=fit.distance,
+        p_value=test.p_value(),
+        distance=test.distance,
         converged=True,
         note="; ".join(maximum.edges),
     )
-
-
-def _result(maximum: Maximum, readings: LevelReadings) -> FitResult:
-    """Parameters with the covariance that clustering by cell and in space gives them."""
-    natural = maximum.jacobian() @ maximum.influence()
-    size = np.sqrt((natural**2).sum(axis=1))
-    scale = np.where(size > 0, size, 1.0)
-    found = clustered_covariance(readings.spread(natural / scale[:, None]))
-    covariance = found.covariance * np.outer(scale, scale)
-    estimates = {
-        name: _quantity(name, value, math.sqrt(max(covariance[i, i], 0.0)), float(found.df[i]))
-        if size[i] > 0
-        else Quantity.given(value, _unit(maximum.likelihood.family, name))
-        for i, (name, value) in enumerate(maximum.parameters.items())
-    }
-    return FitResult(
-        title=f"level {readings.level}, {maximum.likelihood.family}",
-        estimates={
-            name: q.model_copy(update={"unit": _unit(maximum.likelihood.family, name)})
-            for name, q in estimates.items()
-        },
-        covariance=covariance,
-        n_observations=readings.n,
-        log_likelihood=maximum.log_likelihood,
-        verdict=Verdict(tuple(_complaints(maximum, readings))),
-    )
-
-
-def _unit(name: str, parameter: str) -> str:
-    if name == "mixture":
-        return "1" if parameter.startswith("weight") else "S"
-    return family(name).units[parameter]
-
-
-def _quantity(name: str, value: float, error: float, df: float) -> Quantity:
-    """Estimate with an interval on the scale where it is nearest to normal."""
-    if name == "df":  # 1/df is: it has a finite value where the law is normal
-        near = Quantity.estimated(1 / value, error / value**2, "1", df=df).ci95
-        low, high = (1 / max(k, 1 / 200) for k in near or (1 / value, 1 / value))
-        return Quantity.within(value, error, "1", (min(high, value), max(low, value)))
-    scale = _SCALES.get(name.rstrip("_0123456789"), "linear")
-    if name == "shape" and value > 0:
-        scale = "linear"
-    return Quantity.estimated(value, error, "1", scale=scale, df=df)
-
-
-def _complaints(maximum: Maximum, readings: LevelReadings) -> Iterator[Finding]:
-    where = f"level {readings.level}"
-    for edge in maximum.edges:
-        yield Finding(
-            f"{where}: {edge}",
-            "read the other parameters as those of that limiting law; this one has no error",
-        )
-    if not maximum.regular:
-        yield Finding(
-            f"{where}: the readings do not tell the parameters of {maximum.likelihood.family} "
-            "apart (singular information)",
-            "use the law's quantiles, mean and standard deviation, not its single parameters",
-        )

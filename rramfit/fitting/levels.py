@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import html
 import itertools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,17 +26,16 @@ from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard
-from rramfit.errors import FitError
-from rramfit.fitting.capacity import Capacity, stored_bits
-from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.capacity import stored_bits
+from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.level_draft import LevelDraft, draft_level
 from rramfit.fitting.level_findings import judge
-from rramfit.fitting.level_law import LevelLaw, fit_law
+from rramfit.fitting.level_law import LevelLaw
+from rramfit.fitting.level_parameters import parameter_result
 from rramfit.fitting.level_pictures import draw_probability_paper
-from rramfit.fitting.likelihood import collect_readings
-from rramfit.fitting.moments import Moments, level_moments
-from rramfit.fitting.result import Verdict
+from rramfit.fitting.result import FitResult, Verdict
 from rramfit.fitting.statistics import ProgramStatistics
-from rramfit.fitting.thresholds import Boundary, separate
+from rramfit.fitting.thresholds import separate
 from rramfit.measurement.record import Levels
 from rramfit.units import format_quantity
 
@@ -47,9 +47,6 @@ __all__ = ["LevelFit", "LevelsFit", "fit_levels"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-_CLIPPED_SHARE = 1e-3
-_QUANTILES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +68,8 @@ class LevelFit:
     mean, std : Quantity, optional
         Over the population of cells and cycles [S].
     law : LevelLaw, optional
+    result : FitResult, optional
+        The law's parameters as a card states them.
     reason : str
         Why there is no law.
     quantiles : (q,) array
@@ -91,6 +90,7 @@ class LevelFit:
     mean: Quantity | None
     std: Quantity | None
     law: LevelLaw | None
+    result: FitResult | None
     reason: str
     quantiles: Floats
     threshold: Quantity | None = None
@@ -123,7 +123,9 @@ class LevelFit:
             n_observations=self.n_observations,
             mean=self.mean,
             std=self.std,
-            distribution=self.law.to_card() if self.law else None,
+            distribution=self.law.to_card(self.result.estimates)
+            if self.law and self.result
+            else None,
             upper_threshold=self.threshold,
             overlap=self.overlap,
         )
@@ -137,13 +139,17 @@ class LevelsFit:
     ----------
     levels : tuple of LevelFit
         In the order of their targets.
-    capacity : Capacity, optional
-        Where at least two levels have a law.
+    levels_with_law : int
+    bits_per_cell, bits_with_thresholds : Quantity, optional
+        Mutual information of the level asked for and the conductance read, or its place among the
+        best thresholds; where at least two levels have a law [bit].
     verdict : Verdict
     """
 
     levels: tuple[LevelFit, ...]
-    capacity: Capacity | None
+    levels_with_law: int
+    bits_per_cell: Quantity | None
+    bits_with_thresholds: Quantity | None
     verdict: Verdict
 
     def __getitem__(self, index: int) -> LevelFit:
@@ -151,11 +157,6 @@ class LevelsFit:
 
     def __len__(self) -> int:
         return len(self.levels)
-
-    @property
-    def bits_per_cell(self) -> Quantity | None:
-        """Mutual information of the level asked for and the conductance read [bit]."""
-        return self.capacity.soft if self.capacity else None
 
     def to_card(self) -> list[LevelCard]:
         """Write the levels as a card's `levels`."""
@@ -222,12 +223,12 @@ class LevelsFit:
                 f"{v.name:<8}{_text(v.target):>12}{cells}{v.n_cells:>8}{v.n_observations:>10}"
                 f"  {v.family or '-'}"
             )
-        if self.capacity:
-            q = self.capacity.soft
+        soft, hard = self.bits_per_cell, self.bits_with_thresholds
+        if soft and hard:
             lines.append(
-                f"bits per cell: {q.value:.4g} ± {q.stderr or 0.0:.2g} "
-                f"({self.capacity.hard.value:.4g} with hard thresholds; "
-                f"{self.capacity.levels} levels hold at most {np.log2(self.capacity.levels):.4g})"
+                f"bits per cell: {soft.value:.4g} ± {soft.stderr or 0.0:.2g} "
+                f"({hard.value:.4g} with thresholds; {self.levels_with_law} levels hold at most "
+                f"{np.log2(self.levels_with_law):.4g})"
             )
         lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
         return "\n".join(lines)
@@ -264,88 +265,74 @@ def fit_levels(
     LevelsFit
         A level with too few readings has no law, and the verdict says so.
     """
-    fits = [_fit_level(statistics, healthy, levels, k, seed) for k in range(len(levels))]
-    with_law = [i for i, v in enumerate(fits) if v.law is not None]
-    boundaries: list[Boundary] = []
-    for i, j in itertools.pairwise(with_law):
-        below, above = fits[i].law, fits[j].law
-        assert below is not None
-        assert above is not None
-        boundary = separate(below, above)
-        boundaries.append(boundary)
-        if j == i + 1:
-            fits[i] = _with_boundary(fits[i], boundary)
-    laws = [v.law for v in fits if v.law is not None]
-    capacity = None
-    if len(laws) > 1:
-        capacity = stored_bits(laws, [b.threshold.value for b in boundaries])
-    return LevelsFit(levels=tuple(fits), capacity=capacity, verdict=judge(fits))
+    drafts = [draft_level(statistics, healthy, k, seed) for k in range(len(levels))]
+    with_law = [d for d in drafts if d.law is not None]
+    laws = [d.law for d in with_law if d.law is not None]
+    boundaries = [separate(below, above) for below, above in itertools.pairwise(laws)]
+    bits = stored_bits(laws, [b.threshold for b in boundaries]) if len(laws) > 1 else None
+    for i, draft in enumerate(with_law):
+        if bits is not None:
+            draft.parts["bits"] = bits.parts[i]
+        if i > 0:
+            draft.parts["from below"] = boundaries[i - 1].above
+        if i < len(boundaries):
+            draft.parts["to above"] = boundaries[i].below
+    found = [d.covariances(statistics, healthy) for d in drafts]
 
-
-def _fit_level(
-    statistics: ProgramStatistics, healthy: Bools, levels: Levels, k: int, seed: int
-) -> LevelFit:
-    readings = collect_readings(
-        statistics.sample, healthy, k, floor=statistics.floor, ceiling=statistics.ceiling
+    upper: dict[int, tuple[Quantity, Quantity]] = {}
+    for (below, above), boundary in zip(itertools.pairwise(with_law), boundaries, strict=True):
+        if above.index == below.index + 1:
+            upper[below.index] = boundary.quantities(
+                found[below.index]["to above"], found[above.index]["from below"]
+            )
+    fits = tuple(
+        _finish(draft, levels, covariances, upper.get(draft.index))
+        for draft, covariances in zip(drafts, found, strict=True)
     )
-    law: LevelLaw | None = None
-    reason = ""
-    try:
-        law = fit_law(readings, seed=seed)
-    except FitError as e:
-        reason = str(e)
-    moments = level_moments(statistics, healthy, k)
-    if readings.n_clipped > _CLIPPED_SHARE * readings.n:
-        moments = _law_moments(law, moments)
-    at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, readings.seen.size) + 1)[1::2]
+    soft = hard = None
+    if bits is not None:
+        soft, hard = bits.quantities([found[d.index]["bits"] for d in with_law])
+    return LevelsFit(
+        levels=fits,
+        levels_with_law=len(laws),
+        bits_per_cell=soft,
+        bits_with_thresholds=hard,
+        verdict=judge(fits),
+    )
+
+
+def _finish(
+    draft: LevelDraft,
+    levels: Levels,
+    found: Mapping[str, ClusteredCovariance],
+    upper: tuple[Quantity, Quantity] | None,
+) -> LevelFit:
+    """Give a level's estimates the errors that its cells' influences make."""
+    k, law, result = draft.index, draft.law, None
+    if law is not None:
+        result = parameter_result(law, found["law"])
+        law = law.judged(found["fit"].inflation)
+    mean, std = draft.moments.quantities(found["moments"]) if draft.moments else (None, None)
+    threshold, overlap = upper or (None, None)
     return LevelFit(
         index=k,
         name=levels.names[k],
         target=float(levels.target[k]),
         lower=None if levels.lower is None else float(levels.lower[k]),
         upper=None if levels.upper is None else float(levels.upper[k]),
-        n_cells=moments.n_cells,
-        n_observations=moments.n_observations,
-        n_sample=readings.n,
-        n_clipped=readings.n_clipped,
-        mean=moments.mean,
-        std=moments.std,
+        n_cells=draft.n_cells,
+        n_observations=draft.n_observations,
+        n_sample=draft.n_sample,
+        n_clipped=draft.n_clipped,
+        mean=mean,
+        std=std,
         law=law,
-        reason=reason,
-        quantiles=np.quantile(readings.seen, at) if at.size else np.empty(0),
+        result=result,
+        reason=draft.reason,
+        quantiles=draft.quantiles,
+        threshold=threshold,
+        overlap=overlap,
     )
-
-
-def _law_moments(law: LevelLaw | None, moments: Moments) -> Moments:
-    """Mean and standard deviation of the fitted law, in place of those of clipped readings."""
-    none = replace(moments, mean=None, std=None)
-    if law is None:
-        return none
-    from rramfit.card.families import family
-
-    m, form = law.maximum, family(law.family)
-
-    def at(theta: Floats) -> Floats:
-        return np.array(form.moments(m.likelihood.natural(theta, m.frame)))
-
-    value = at(m.theta)
-    if not np.isfinite(value).all():
-        return none
-    slope = np.zeros((2, m.size))
-    for i in np.flatnonzero(m.free):
-        h = np.zeros(m.size)
-        h[i] = 1e-6 * max(1.0, abs(m.theta[i]))
-        slope[:, i] = (at(m.theta + h) - at(m.theta - h)) / (2 * h[i])
-    found = clustered_covariance(np.tensordot(slope / value[1], law.influence, 1))
-    error = np.sqrt(np.diagonal(found.covariance)) * value[1]
-    mean = Quantity.estimated(float(value[0]), float(error[0]), "S", df=float(found.df[0]))
-    std = float(np.hypot(value[1], error[0]))
-    spread = Quantity.estimated(std, float(error[1]), "S", scale="log", df=float(found.df[1]))
-    return replace(moments, mean=mean, std=spread)
-
-
-def _with_boundary(level: LevelFit, boundary: Boundary) -> LevelFit:
-    return replace(level, threshold=boundary.threshold, overlap=boundary.overlap)
 
 
 def _text(value: float | None, digits: int = 4) -> str:

@@ -8,9 +8,11 @@ Each is a sum over cells to first order; the influence of a cell is
 
     ψ_μ = n_c·(m_c − μ̂)/N,   ψ_σ² = (q_c + n_c·(m_c − μ̂)² − n_c·s²)/N,
 
-and the covariance comes from these fields (`rramfit.fitting.inference`), so that readings of one
-cell, and neighbours under one smooth field, are not taken for independent. s² misses how far the
-array's mean lies from the population's: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
+and errors come from these fields (`rramfit.fitting.influence`), so that readings of one cell, and
+neighbours under one smooth field, are not taken for independent. s² misses how far the array's mean
+lies from the population's: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
+
+Readings clipped at a rail spoil moments; those of the fitted law then stand in.
 """
 
 from __future__ import annotations
@@ -21,69 +23,97 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.influence import Influence
+from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.statistics import ProgramStatistics
 
-__all__ = ["Moments", "level_moments"]
+__all__ = ["Moments", "law_moments", "reading_moments"]
 
+Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-LEAST_CELLS = 3
+_LEAST_CELLS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """Mean and standard deviation of one level, or of none where too few cells were read.
+    """Mean and variance of a level, with the cells' influences on them.
 
     Attributes
     ----------
-    n_cells, n_observations : int
-        Healthy cells with an accepted reading, and those readings, over all sweeps.
-    mean, std : Quantity, optional
+    mean : float
         [S]
+    variance : float
+        [S²]
+    influence : Influence
+        On mean and variance.
     """
 
-    n_cells: int
-    n_observations: int
-    mean: Quantity | None = None
-    std: Quantity | None = None
+    mean: float
+    variance: float
+    influence: Influence
+
+    def quantities(self, found: ClusteredCovariance) -> tuple[Quantity, Quantity]:
+        """Mean and standard deviation [S], corrected for the finite array, with intervals."""
+        error = found.stderr
+        std = math.sqrt(self.variance + float(error[0]) ** 2)
+        spread = float(error[1]) / (2 * std) if std > 0 else 0.0
+        return (
+            Quantity.estimated(self.mean, float(error[0]), "S", df=float(found.df[0])),
+            Quantity.estimated(std, spread, "S", scale="log", df=float(found.df[1])),
+        )
 
 
-def level_moments(statistics: ProgramStatistics, healthy: Bools, level: int) -> Moments:
-    """Estimate a level's mean and standard deviation from all its accepted readings.
+def reading_moments(
+    statistics: ProgramStatistics, healthy: Bools, level: int
+) -> tuple[int, int, Moments | None]:
+    """Moments of all accepted readings of healthy cells at a level.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     healthy : (row, col) bool array
     level : int
+
+    Returns
+    -------
+    n_cells, n_observations : int
+        Healthy cells with an accepted reading, and those readings.
+    moments : Moments, optional
+        Where there are at least three cells.
     """
-    n = np.where(healthy, statistics.count[level], 0).astype(np.float64)
-    seen = n > 0
-    total, cells = float(n.sum()), int(seen.sum())
-    if cells < LEAST_CELLS:
-        return Moments(n_cells=cells, n_observations=int(total))
-    m = np.where(seen, statistics.mean[level], 0.0)
-    mean = float((n * m).sum() / total)
-    away = np.where(seen, m - mean, 0.0)
-    square = np.where(seen, statistics.m2[level], 0.0) + n * away**2
-    variance = float(square.sum() / total)
-    influence = np.stack([n * away / total, (square - n * variance) / total])
-    unit = math.sqrt(variance) if variance > 0 else 1.0
-    scaled = influence / np.array([unit, unit**2])[:, None, None]
-    found = clustered_covariance(scaled)
-    error = np.sqrt(np.diagonal(found.covariance)) * np.array([unit, unit**2])
-    std = math.sqrt(variance + float(error[0]) ** 2)
+    seen = healthy & (statistics.count[level] > 0)
+    n = statistics.count[level][seen].astype(np.float64)
+    total = float(n.sum())
+    if n.size < _LEAST_CELLS:
+        return n.size, int(total), None
+    m = statistics.mean[level][seen]
+    mean = float(n @ m) / total
+    square = statistics.m2[level][seen] + n * (m - mean) ** 2
+    variance = float(square.sum()) / total
+    influence = Influence(
+        values=np.stack([n * (m - mean), square - n * variance]) / total,
+        position=np.flatnonzero(seen),
+        shape=(healthy.shape[0], healthy.shape[1]),
+    )
+    return n.size, int(total), Moments(mean=mean, variance=variance, influence=influence)
+
+
+def law_moments(law: LevelLaw) -> Moments | None:
+    """Moments of a fitted law; None where it has none."""
+    m, form = law.maximum, family(law.family)
+
+    def at(theta: Floats) -> Floats:
+        mean, std = form.moments(m.likelihood.natural(theta, m.frame))
+        return np.array([mean, std**2])
+
+    value = at(m.theta)
+    if not np.isfinite(value).all():
+        return None
+    slope = m.differentiate(at)
     return Moments(
-        n_cells=cells,
-        n_observations=int(total),
-        mean=Quantity.estimated(mean, float(error[0]), "S", df=float(found.df[0])),
-        std=Quantity.estimated(
-            std,
-            float(error[1]) / (2 * std) if std > 0 else 0.0,
-            "S",
-            scale="log",
-            df=float(found.df[1]),
-        ),
+        mean=float(value[0]), variance=float(value[1]), influence=law.influence.through(slope)
     )

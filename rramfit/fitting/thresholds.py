@@ -6,7 +6,7 @@ often, a read threshold t misreads the share
     e(t) = ½·[1 − F_a(t) + F_b(t)],
 
 least where f_a(t) = f_b(t). Errors follow by the delta method from the cells' influences ψ on the
-two laws' parameters, so that cells which serve at both levels count as the same cells:
+two laws' parameters:
 
     ψ_t = (s_a·ψ_a − s_b·ψ_b)/((ln f_b)' − (ln f_a)'),   s = ∂ ln f/∂θ at t,
     ψ_e = ½·(∂F_b·ψ_b − ∂F_a·ψ_a);
@@ -25,7 +25,8 @@ from scipy import special
 
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.influence import Influence, combine
 from rramfit.fitting.level_law import LevelLaw
 
 __all__ = ["Boundary", "cdf_slope", "separate"]
@@ -42,43 +43,51 @@ class Boundary:
 
     Attributes
     ----------
-    threshold : Quantity
+    threshold : float
         [S]
-    overlap : Quantity
+    overlap : float
         Share misread there, of both levels asked for equally often.
+    crossing : bool
+        Whether the two densities cross there; if not, no error is known.
+    below, above : Influence
+        Parts of the two levels' cells in threshold and overlap.
     """
 
-    threshold: Quantity
-    overlap: Quantity
+    threshold: float
+    overlap: float
+    crossing: bool
+    below: Influence
+    above: Influence
+
+    def quantities(
+        self, below: ClusteredCovariance, above: ClusteredCovariance
+    ) -> tuple[Quantity, Quantity]:
+        """Threshold [S] and overlap, with intervals, from the two levels' covariances."""
+        if not (self.crossing and self.overlap > 0):
+            return Quantity.given(self.threshold, "S"), Quantity.given(self.overlap, "1")
+        error, df = combine([(self.below, below), (self.above, above)])
+        return (
+            Quantity.estimated(self.threshold, float(error[0]), "S", df=float(df[0])),
+            Quantity.estimated(self.overlap, float(error[1]), "1", scale="log", df=float(df[1])),
+        )
 
 
 def separate(below: LevelLaw, above: LevelLaw) -> Boundary:
     """Find the best read threshold between a level's law and the next one's."""
     t, bracketed = _best(below, above)
-    wrong = 0.5 * float(below.sf(np.array(t)) + above.cdf(np.array(t)))
-    field_e = 0.5 * (
-        np.tensordot(cdf_slope(above, t), above.influence, 1)
-        - np.tensordot(cdf_slope(below, t), below.influence, 1)
-    )
-    scale_e = _size(field_e)
+    at = np.array(t)
     steep = _log_slope(above, t) - _log_slope(below, t)
-    if not (bracketed and steep > 0 and wrong > 0 and scale_e > 0):
-        return Boundary(threshold=Quantity.given(t, "S"), overlap=Quantity.given(wrong, "1"))
-    field_t = np.tensordot(_score(below, t), below.influence, 1)
-    field_t = (field_t - np.tensordot(_score(above, t), above.influence, 1)) / steep
-    scale = np.array([_size(field_t), scale_e])
-    scale[scale == 0] = 1.0
-    found = clustered_covariance(np.stack([field_t, field_e]) / scale[:, None, None])
-    error = np.sqrt(np.diagonal(found.covariance)) * scale
-    df_t, df_e = (float(d) for d in found.df)
+    crossing = bracketed and steep > 0
+    steep = steep if crossing else np.inf
+    slope_a = np.stack([_score(below, t) / steep, -0.5 * cdf_slope(below, at)])
+    slope_b = np.stack([-_score(above, t) / steep, 0.5 * cdf_slope(above, at)])
     return Boundary(
-        threshold=Quantity.estimated(t, float(error[0]), "S", df=df_t),
-        overlap=Quantity.estimated(wrong, float(error[1]), "1", scale="log", df=df_e),
+        threshold=t,
+        overlap=0.5 * float(below.sf(at) + above.cdf(at)),
+        crossing=crossing,
+        below=below.influence.through(slope_a),
+        above=above.influence.through(slope_b),
     )
-
-
-def _size(field: Floats) -> float:
-    return float(np.sqrt((field**2).sum()))
 
 
 def _best(below: LevelLaw, above: LevelLaw) -> tuple[float, bool]:
@@ -98,12 +107,12 @@ def _best(below: LevelLaw, above: LevelLaw) -> tuple[float, bool]:
         fine = np.linspace(low, high, 33)
         lead = above.logpdf(fine) - below.logpdf(fine)
         if not (lead[0] < 0 < lead[-1]):
-            return float(grid[i]), False
-        j = int(np.flatnonzero(lead[:-1] <= 0)[-1])
-        if fine[j + 1] <= fine[j] or not high - low > 1e-15 * abs(high):
             break
+        j = int(np.flatnonzero(lead[:-1] <= 0)[-1])
         low, high = float(fine[j]), float(fine[j + 1])
-    return 0.5 * (low + high), True
+        if not high - low > 1e-14 * abs(high):
+            return 0.5 * (low + high), True
+    return float(grid[i]), False
 
 
 def _log_slope(law: LevelLaw, t: float) -> float:
@@ -119,18 +128,14 @@ def _score(law: LevelLaw, t: float) -> Floats:
     return np.asarray(law.maximum.likelihood.log_density(law.maximum.theta, x)[1][:, 0])
 
 
-def cdf_slope(law: LevelLaw, t: float | Floats) -> Floats:
-    """∂F/∂θ at t, (p,) or (p, t); from the tail that t lies in, so that it keeps its digits."""
-    maximum, at = law.maximum, np.asarray(t, dtype=np.float64)
-    form = family(law.family)
-    out = np.zeros((maximum.size, *at.shape))
-    lower = np.asarray(form.cdf(at, law.parameters)) < 0.5
-    for i in np.flatnonzero(maximum.free):
-        h = np.zeros(maximum.size)
-        h[i] = 1e-5 * max(1.0, abs(maximum.theta[i]))
-        up = maximum.likelihood.natural(maximum.theta + h, maximum.frame)
-        down = maximum.likelihood.natural(maximum.theta - h, maximum.frame)
-        cdf = np.asarray(form.cdf(at, up)) - np.asarray(form.cdf(at, down))
-        sf = np.asarray(form.sf(at, down)) - np.asarray(form.sf(at, up))
-        out[i] = np.where(lower, cdf, sf) / (2 * h[i])
-    return np.nan_to_num(out, nan=0.0, posinf=0.0, neginf=0.0)
+def cdf_slope(law: LevelLaw, t: Floats) -> Floats:
+    """∂F/∂θ at t, (…, p); from the tail that t lies in, so that it keeps its digits."""
+    m, form = law.maximum, family(law.family)
+
+    def tails(theta: Floats) -> Floats:
+        parameters = m.likelihood.natural(theta, m.frame)
+        return np.stack([form.cdf(t, parameters), -form.sf(t, parameters)])
+
+    slope = np.nan_to_num(m.differentiate(tails), nan=0.0, posinf=0.0, neginf=0.0)
+    lower = law.cdf(t) < 0.5
+    return np.asarray(np.where(lower[..., None], slope[0], slope[1]))

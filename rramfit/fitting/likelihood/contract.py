@@ -34,15 +34,16 @@ class Likelihood(ABC):
         Whether x must be positive; the frame's origin is then zero.
     lower, upper : (p,) arrays
         The box of θ. A value on it stands for a limiting law, named in `edges`.
-    edges : tuple of str
-        What the law becomes where a parameter rests on its bound, (p,); "" where it has none.
+    edges : tuple of (str, str)
+        What the law becomes where a parameter rests on its lower or upper bound, (p,); "" where
+        readings cannot bring it there.
     """
 
     family: str
     positive: bool = False
     lower: Floats
     upper: Floats
-    edges: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]
 
     @abstractmethod
     def starts(self, points: Points) -> Sequence[Floats]:

@@ -33,10 +33,13 @@ class JohnsonSULikelihood(Likelihood):
     lower = np.array([-1e3, -20.0, 0.02, -0.999])
     upper = np.array([1e3, 20.0, 3.0, 0.999])
     edges = (
-        "",
-        "",
-        "delta is at the end of its range (at 50 the law is normal)",
-        "gamma/delta is at the end of its range (the law is a shifted lognormal)",
+        ("", ""),
+        ("", ""),
+        ("delta is 50: the law is normal", "delta is 1/3, the least allowed"),
+        (
+            "gamma/delta is at its bound: the law is a shifted lognormal",
+            "gamma/delta is at its bound: the law is a shifted lognormal",
+        ),
     )
 
     def starts(self, points: Points) -> tuple[Floats, ...]:

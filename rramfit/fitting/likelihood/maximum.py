@@ -10,6 +10,7 @@ allows for readings of one cell being alike (White, Econometrica 50 (1982) 1).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _POLISHES = 4
+_ENOUGH = 1e-2  # of the log likelihood: far less than it moves by chance
+_REFIT = 1e-4
 _SMALL = 1e-8  # of the decrement, times the number of readings
 
 
@@ -86,8 +89,12 @@ class Maximum:
     @property
     def edges(self) -> tuple[str, ...]:
         """What it means that parameters rest on their bounds."""
-        pairs = zip(self.likelihood.edges, self.free, strict=True)
-        return tuple(text or "a parameter is at its bound" for text, free in pairs if not free)
+        high = self.theta >= self.likelihood.upper
+        return tuple(
+            text[int(high[i])] or "a parameter is at its bound"
+            for i, text in enumerate(self.likelihood.edges)
+            if not self.free[i]
+        )
 
     def influence(self) -> Floats:
         """Influence of each cell on θ, (p, cell); zero for parameters at a bound."""
@@ -97,17 +104,15 @@ class Maximum:
         out[self.free] = inverse @ self.score[self.free]
         return out
 
-    def jacobian(self) -> Floats:
-        """Differentiate the card's parameters (rows) in θ (columns)."""
-        columns = []
-        for i, x in enumerate(self.theta):
-            h = 1e-6 * max(1.0, abs(x))
-            ahead, behind = self.theta.copy(), self.theta.copy()
-            ahead[i], behind[i] = x + h, x - h
-            up = self.likelihood.natural(ahead, self.frame)
-            down = self.likelihood.natural(behind, self.frame)
-            columns.append([(up[n] - down[n]) / (2 * h) for n in up])
-        return np.array(columns).T
+    def differentiate(self, function: Callable[[Floats], Floats]) -> Floats:
+        """Differentiate a function of θ, (…,), in its free parameters: (…, p), zero elsewhere."""
+        shape = np.shape(function(self.theta))
+        out = np.zeros((*shape, self.size))
+        for i in np.flatnonzero(self.free):
+            h = np.zeros(self.size)
+            h[i] = 1e-5 * max(1.0, abs(self.theta[i]))
+            out[..., i] = (function(self.theta + h) - function(self.theta - h)) / (2 * h[i])
+        return out
 
 
 def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
@@ -152,8 +157,8 @@ def refit(maximum: Maximum, weight: Floats) -> Floats:
         likelihood.lower,
         likelihood.upper,
         curvature=maximum.curvature,
-        tolerance=1e-8 / points.total,
-        iterations=40,
+        tolerance=_REFIT / points.total,
+        iterations=15,
     ).at
 
 
@@ -165,7 +170,8 @@ def _search(likelihood: Likelihood, points: Points) -> Minimum:
     with np.errstate(all="ignore"):
         values = [objective(s)[0] for s in starts]
     best = starts[int(np.nanargmin(np.where(np.isfinite(values), values, np.inf)))]
-    return minimise(objective, best, likelihood.lower, likelihood.upper)
+    box = (likelihood.lower, likelihood.upper)
+    return minimise(objective, best, *box, enough=_ENOUGH / points.total)
 
 
 def _polish(

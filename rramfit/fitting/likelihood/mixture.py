@@ -37,10 +37,11 @@ class MixtureLikelihood(Likelihood):
             [np.full(k - 1, -7.0), np.full(k, -1e3), np.full(k, math.log(_LEAST_WIDTH))]
         )
         self.upper = np.concatenate([np.full(k - 1, 7.0), np.full(k, 1e3), np.full(k, 20.0)])
+        weight = "a part's weight is at the end of its range"
         self.edges = (
-            *("a part's weight is at the end of its range",) * (k - 1),
-            *("",) * k,
-            *("a part is as narrow as allowed (5 % of the level's width)",) * k,
+            *((weight, weight),) * (k - 1),
+            *(("", ""),) * k,
+            *(("a part is as narrow as allowed, 5 % of the level's width", ""),) * k,
         )
 
     def starts(self, points: Points) -> tuple[Floats, ...]:

@@ -21,7 +21,6 @@ Floats = NDArray[np.float64]
 Objective = Callable[[Floats], tuple[float, Floats]]
 
 _TOLERANCE = 1e-15
-_LOOSE = 1e-9
 _LONGEST = 2.0
 
 
@@ -80,6 +79,7 @@ def minimise(
     *,
     curvature: Floats | None = None,
     tolerance: float = _TOLERANCE,
+    enough: float = 1e-9,
     iterations: int = 60,
 ) -> Minimum:
     """Search the box for a minimum.
@@ -93,6 +93,8 @@ def minimise(
         A Hessian to begin with, from a problem nearby.
     tolerance : float
         Newton decrement at which the search ends.
+    enough : float
+        Decrement at which a search that could not go on counts as converged.
     iterations : int
     """
     at = np.clip(start, lower, upper)
@@ -133,7 +135,7 @@ def minimise(
         gradient=gradient,
         curvature=known,
         free=free,
-        converged=bool(np.isfinite(value)) and decrement <= max(tolerance, _LOOSE),
+        converged=bool(np.isfinite(value)) and decrement <= max(tolerance, enough),
         iterations=n + 1,
     )
 

@@ -25,7 +25,7 @@ class NormalLikelihood(Likelihood):
     family = "normal"
     lower = np.array([-1e3, -20.0])
     upper = np.array([1e3, 20.0])
-    edges = ("", "")
+    edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
         """Return mean and standard deviation of what was seen."""

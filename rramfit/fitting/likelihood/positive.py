@@ -35,7 +35,7 @@ class GammaLikelihood(Likelihood):
     positive = True
     lower = np.array([-50.0, math.log(1e-2)])
     upper = np.array([50.0, math.log(1e9)])
-    edges = ("", "")
+    edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
         """Return the law with the mean and variance of what was seen."""
@@ -99,7 +99,7 @@ class WeibullLikelihood(Likelihood):
     positive = True
     lower = np.array([-50.0, math.log(5e-2)])
     upper = np.array([50.0, math.log(1e5)])
-    edges = ("", "")
+    edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
         """Return the law with the mean and variance of what was seen, in logs."""

@@ -124,12 +124,6 @@ class LevelReadings:
             out = out + self.floor_count * at_floor + self.ceiling_count * at_ceiling
         return out
 
-    def spread(self, values: Floats) -> Floats:
-        """Put values of the cells, (…, cell), on the array: (…, row, col), zero elsewhere."""
-        out = np.zeros((*values.shape[:-1], self.shape[0] * self.shape[1]))
-        out[..., self.position] = values
-        return out.reshape(*values.shape[:-1], *self.shape)
-
     def fold_weights(self, fold: Integers, folds: int) -> Floats:
         """Node weights of each fold of the cells, (folds, m + 2)."""
         m = self.node.size

@@ -27,7 +27,11 @@ class SkewNormalLikelihood(Likelihood):
     family = "skew_normal"
     lower = np.array([-1e3, -20.0, -50.0])
     upper = np.array([1e3, 20.0, 50.0])
-    edges = ("", "", "shape is at the end of its range (±50: half a normal)")
+    edges = (
+        ("", ""),
+        ("", ""),
+        ("shape is -50: the law is half a normal", "shape is 50: the law is half a normal"),
+    )
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
         """Return laws with the mean and variance of what was seen and different skewness."""

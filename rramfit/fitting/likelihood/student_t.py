@@ -30,7 +30,7 @@ class StudentTLikelihood(Likelihood):
     family = "student_t"
     lower = np.array([-1e3, -20.0, math.log(0.5)])
     upper = np.array([1e3, 20.0, math.log(200.0)])
-    edges = ("", "", "df is at the end of its range (0.5 or 200; at 200 the law is normal)")
+    edges = (("", ""), ("", ""), ("df is 0.5, the least allowed", "df is 200: the law is normal"))
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
         """Return laws with the quartiles of what was seen and different tails."""

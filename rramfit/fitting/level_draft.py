@@ -1,0 +1,111 @@
+"""One level before its errors are known: point estimates, and what the cells' influences are.
+
+Errors come later, for all that rests on the level at once (`rramfit.fitting.influence`): moments,
+law, test of fit, and the level's part in thresholds and stored bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.errors import FitError
+from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.influence import Influence, level_covariances
+from rramfit.fitting.level_law import LevelLaw, fit_law
+from rramfit.fitting.level_parameters import parameter_influence
+from rramfit.fitting.likelihood import collect_readings
+from rramfit.fitting.moments import Moments, law_moments, reading_moments
+from rramfit.fitting.statistics import ProgramStatistics
+
+__all__ = ["LevelDraft", "draft_level"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_CLIPPED_SHARE = 1e-3
+_QUANTILES = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class LevelDraft:
+    """Point estimates of one level, and `parts`: influences by what they are on.
+
+    Attributes
+    ----------
+    index : int
+    n_cells, n_observations : int
+        Healthy cells with an accepted reading, and those readings, in all sweeps.
+    n_sample, n_clipped : int
+        Readings that the law was fitted to, and how many of these were at a rail.
+    quantiles : (q,) array
+        Evenly spaced quantiles of the readings [S].
+    law : LevelLaw, optional
+    reason : str
+        Why there is no law.
+    moments : Moments, optional
+    parts : dict of str to Influence
+    """
+
+    index: int
+    n_cells: int
+    n_observations: int
+    n_sample: int
+    n_clipped: int
+    quantiles: Floats
+    law: LevelLaw | None
+    reason: str
+    moments: Moments | None
+    parts: dict[str, Influence] = field(default_factory=dict)
+
+    def covariances(
+        self, statistics: ProgramStatistics, healthy: Bools
+    ) -> dict[str, ClusteredCovariance]:
+        """Covariances of everything in `parts`, the cells' own means driving the smooth field."""
+        seen = healthy & (statistics.count[self.index] > 0)
+        return level_covariances(self.parts, np.where(seen, statistics.mean[self.index], np.nan))
+
+
+def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed: int) -> LevelDraft:
+    """Estimate one level's moments and law.
+
+    Parameters
+    ----------
+    statistics : ProgramStatistics
+    healthy : (row, col) bool array
+    level : int
+    seed : int
+        Of the folds that cells are dealt into.
+    """
+    readings = collect_readings(
+        statistics.sample, healthy, level, floor=statistics.floor, ceiling=statistics.ceiling
+    )
+    law, reason = None, ""
+    try:
+        law = fit_law(readings, seed=seed)
+    except FitError as e:
+        reason = str(e)
+    n_cells, n_observations, moments = reading_moments(statistics, healthy, level)
+    if readings.n_clipped > _CLIPPED_SHARE * readings.n:
+        moments = law_moments(law) if law else None
+    parts: dict[str, Influence] = {}
+    if moments is not None:
+        parts["moments"] = moments.influence
+    if law is not None:
+        parts["law"] = parameter_influence(law)
+        parts["fit"] = law.tests[law.family].leading
+    at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, readings.seen.size) + 1)[1::2]
+    return LevelDraft(
+        index=level,
+        n_cells=n_cells,
+        n_observations=n_observations,
+        n_sample=readings.n,
+        n_clipped=readings.n_clipped,
+        quantiles=np.quantile(readings.seen, at) if at.size else np.empty(0),
+        law=law,
+        reason=reason,
+        moments=moments,
+        parts=parts,
+    )
