@@ -11,6 +11,7 @@ from rramfit.array.effective import (
     source_matrix,
 )
 from rramfit.array.line import LineResistance
+from rramfit.array.measured_chips import ReplayedChips, chip_from_cells
 from rramfit.array.nonlinear import (
     IterativeSolution,
     cubic_law,
@@ -18,13 +19,12 @@ from rramfit.array.nonlinear import (
     solve_iterative,
     solve_nonlinear,
 )
-from rramfit.array.measured_chips import ReplayedChips, chip_from_cells
 from rramfit.array.readout import ReadoutChannels, draw_channels
 
 __all__ = [
+    "FACTORS",
     "Chips",
     "DeviceModel",
-    "FACTORS",
     "IterativeSolution",
     "LineResistance",
     "NodeVoltages",

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rramfit.array.line import LineResistance, check_conductance, segments
 from rramfit.array.merge_plan import MergePlan, Side, merge_plan
-from rramfit.array.merging import node_values, port_matrix
+from rramfit.array.merging import Cells, node_values, port_matrix
 from rramfit.errors import ArrayError
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "active_rows",
     "column_currents",
     "effective_matrix",
+    "flat_problem",
     "node_voltages",
     "source_matrix",
 ]
@@ -116,13 +118,13 @@ def _reduced(conductance: Tensor, line: LineResistance) -> tuple[Tensor, Tensor]
     m, n = conductance.shape[-2:]
     w, b = (r.expand(conductance.shape) for r in segments(line, conductance))
     lead = conductance.shape[:-2]
-    flat = [x.reshape(-1, m, n) for x in (conductance, w, b)]
-    plan, flat = _with_second_driver(flat, line)
+    cells = (conductance.reshape(-1, m, n), w.reshape(-1, m, n), b.reshape(-1, m, n))
+    plan, cells = _with_second_driver(cells, line)
     chunk = max(1, CELLS_PER_BATCH // max(1, plan.rows * plan.cols))
-    parts = [
-        _terminate(port_matrix(*(x[at : at + chunk] for x in flat), plan), plan, line, m, n)
-        for at in range(0, flat[0].shape[0], chunk)
-    ]
+    parts = []
+    for at in range(0, cells[0].shape[0], chunk):
+        some = cells[0][at : at + chunk], cells[1][at : at + chunk], cells[2][at : at + chunk]
+        parts.append(_terminate(port_matrix(some, plan), plan, line, m, n))
     t, a = (torch.cat(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True))
     return t.reshape(*lead, m, n), a.reshape(*lead, m, m)
 
@@ -131,22 +133,20 @@ def _two_ended(line: LineResistance) -> bool:
     """Whether a second driver changes anything: not where rows have no resistance at all."""
     if line.drive == "left":
         return False
-    wires = [float(torch.as_tensor(r).detach().max()) for r in (line.r_wl, line.r_driver)]
+    wires = [float(torch.as_tensor(r).detach()) for r in (line.r_wl, line.r_driver)]
     return max(wires) > 0 or bool(line.broken_wl)
 
 
-def _with_second_driver(flat: list[Tensor], line: LineResistance) -> tuple[MergePlan, list[Tensor]]:
+def _with_second_driver(cells: Cells, line: LineResistance) -> tuple[MergePlan, Cells]:
     """Plan, and the cells with the second driver as one more, empty column."""
-    m, n = flat[0].shape[-2:]
+    g, w, b = cells
+    tiles, m, n = g.shape
     if not _two_ended(line):
-        return merge_plan(m, n, keep_right=False), flat
-    r = torch.as_tensor(line.r_driver).to(flat[0])
-    driver = r.reshape(-1, 1, 1).expand(flat[0].shape[0], m, 1)
+        return merge_plan(m, n, keep_right=False), cells
+    driver = torch.as_tensor(line.r_driver).to(g).reshape(-1, 1, 1).expand(tiles, m, 1)
     none = torch.zeros_like(driver)
-    ends = (none, driver, none)
-    return merge_plan(m, n + 1, keep_right=True), [
-        torch.cat((x, end), -1) for x, end in zip(flat, ends, strict=True)
-    ]
+    wider = torch.cat((g, none), -1), torch.cat((w, driver), -1), torch.cat((b, none), -1)
+    return merge_plan(m, n + 1, keep_right=True), wider
 
 
 def _part(h: Tensor, plan: MergePlan, rows: Side, cols: Side, size: tuple[int, int]) -> Tensor:
@@ -210,7 +210,7 @@ def _float_rows(a: Tensor, voltage: Tensor, active: Tensor) -> Tensor:
     return torch.cat(out, 1)
 
 
-def _flat_problem(
+def flat_problem(
     conductance: Tensor, voltage: Tensor, active: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, torch.Size]:
     """Tiles in one axis: conductance (tile, m, n), voltage and activity (tile, vector, m)."""
@@ -219,12 +219,20 @@ def _flat_problem(
     if voltage.ndim < 2 or voltage.shape[-1] != m:
         msg = f"voltage has shape {tuple(voltage.shape)}; expected (..., vector, {m})"
         raise ArrayError(msg)
-    lead = torch.broadcast_shapes(conductance.shape[:-2], voltage.shape[:-2])
+    lead = _broadcast(conductance.shape[:-2], voltage.shape[:-2])
     vectors = voltage.shape[-2]
     on = active_rows(voltage, active).expand(*lead, vectors, m).reshape(-1, vectors, m)
     g = conductance.expand(*lead, m, n).reshape(-1, m, n)
     v = voltage.to(conductance.dtype).expand(*lead, vectors, m).reshape(-1, vectors, m)
     return g, v, on, torch.Size((*lead, vectors))
+
+
+def _broadcast(a: torch.Size, b: torch.Size) -> torch.Size:
+    try:
+        return torch.Size(np.broadcast_shapes(a, b))
+    except ValueError:
+        msg = f"tiles {tuple(a)} of conductance and {tuple(b)} of voltage do not fit together"
+        raise ArrayError(msg) from None
 
 
 def _per_pattern(g: Tensor, v: Tensor, on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -270,15 +278,15 @@ def column_currents(
     ArrayError
         If shapes do not fit, or a conductance is not finite.
     """
-    g, v, on, lead = _flat_problem(conductance, voltage, active)
+    g, v, on, lead = flat_problem(conductance, voltage, active)
     if line.inactive_rows == "gated":
         cells, which, driven = _per_pattern(g, v, on)
         t = effective_matrix(cells, line)
-        out = (
-            torch.cat([driven[k : k + 1] @ t[int(p)] for k, p in enumerate(which)])
-            if t.shape[0] > 1
-            else driven @ t[0]
-        )
+        order = which.argsort(stable=True)
+        counts = which.bincount(minlength=t.shape[0]).tolist()
+        parts = torch.split(driven[order], counts)
+        sorted_out = torch.cat([part @ matrix for part, matrix in zip(parts, t, strict=True)])
+        out = sorted_out[order.argsort()]
     else:
         t, a = source_matrix(g, line)
         if line.inactive_rows == "floating":
@@ -309,26 +317,23 @@ def node_voltages(
         Not differentiable.
     """
     with torch.no_grad():
-        g, v, on, lead = _flat_problem(conductance, voltage, active)
+        g, v, on, lead = flat_problem(conductance, voltage, active)
         m, n = g.shape[-2:]
         v = torch.where(on, v, torch.zeros_like(v))
         if line.inactive_rows == "gated":
             g, v = (g[:, None] * on[..., None]).reshape(-1, m, n), v.reshape(-1, 1, m)
         elif line.inactive_rows == "floating":
             v = _float_rows(source_matrix(g, line)[1], v, on)
-        w, b = (r.expand(*conductance.shape[:-2], m, n) for r in segments(line, conductance))
-        tiles = g.shape[0]
-        w, b = (r.expand(*lead[:-1], m, n).reshape(-1, m, n) for r in (w, b))
-        w, b = (r.repeat_interleave(tiles // r.shape[0], 0) for r in (w, b))
-        plan, flat = _with_second_driver([g, w, b], line)
-        outer = g.new_zeros(tiles, plan.ports, v.shape[1])
+        w, b = (r.expand(g.shape) for r in segments(line, g))
+        plan, cells = _with_second_driver((g, w, b), line)
+        outer = g.new_zeros(g.shape[0], plan.ports, v.shape[1])
         outer[:, plan.sides["L"]][:, :m] = v.mT
-        h = port_matrix(*flat, plan)
+        h = port_matrix(cells, plan)
         if _two_ended(line):
             missing, factor, scale = _right_end(h, plan, m)
             outer[:, plan.sides["R"]][:, :m] = _cholesky_solve(factor, scale, missing @ v.mT)
         current = -(h[:, plan.sides["B"]][:, :n] @ outer).mT
-        nodes = [x[:, :, :n].permute(0, 3, 1, 2) for x in node_values(*flat, plan, outer)]
+        nodes = [x[:, :, :n].permute(0, 3, 1, 2) for x in node_values(cells, plan, outer)]
         return NodeVoltages(
             wordline=nodes[0].reshape(*lead, m, n),
             bitline=nodes[1].reshape(*lead, m, n),

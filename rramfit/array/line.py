@@ -48,8 +48,7 @@ _INACTIVE = ("grounded", "floating", "gated")
 class LineResistance:
     """Wires of one array design, shared by all tiles of a batch.
 
-    Each resistance is a number or a tensor, of shape () or of the batch's shape; a tensor that
-    requires a gradient gets one.
+    Each resistance is a number or a tensor of shape (); a tensor that requires a gradient gets one.
 
     Raises
     ------
@@ -73,10 +72,10 @@ class LineResistance:
 
     def __post_init__(self) -> None:
         for name, value in zip(("r_wl", "r_bl", "r_driver", "r_sense"), self.values, strict=True):
-            worst = torch.as_tensor(value).detach()
-            if not bool((torch.isfinite(worst) & (worst >= 0)).all()):
+            given = torch.as_tensor(value).detach()
+            if given.ndim or not (math.isfinite(float(given)) and float(given) >= 0):
                 msg = (
-                    f"{name} is {value}; expected a finite resistance of at least 0 ohm "
+                    f"{name} is {value}; expected one finite resistance of at least 0 ohm "
                     "(a broken segment is stated in broken_wl or broken_bl)"
                 )
                 raise ArrayError(msg)
@@ -106,12 +105,6 @@ class LineResistance:
                     raise ArrayError(msg)
 
 
-def resistance_tensor(value: Resistance, like: Tensor) -> Tensor:
-    """Resistance as a tensor of `like`'s type and device, ready to broadcast over (..., m, n)."""
-    r = torch.as_tensor(value).to(dtype=like.dtype, device=like.device)
-    return r[..., None, None] if r.ndim else r
-
-
 def segments(line: LineResistance, conductance: Tensor) -> tuple[Tensor, Tensor]:
     """Series resistance of every cell towards its left and its lower neighbour.
 
@@ -123,7 +116,7 @@ def segments(line: LineResistance, conductance: Tensor) -> tuple[Tensor, Tensor]
 
     Returns
     -------
-    w, b : tensors that broadcast to (..., m, n)
+    w, b : (m or 1, n or 1) tensors
         [ohm]; differentiable in the four resistances.
 
     Raises
@@ -133,7 +126,7 @@ def segments(line: LineResistance, conductance: Tensor) -> tuple[Tensor, Tensor]
     """
     m, n = conductance.shape[-2:]
     line.check_shape(m, n)
-    r_wl, r_bl, r_driver, r_sense = (resistance_tensor(v, conductance) for v in line.values)
+    r_wl, r_bl, r_driver, r_sense = (torch.as_tensor(v).to(conductance) for v in line.values)
     first = torch.arange(n, device=conductance.device) == 0
     last = (torch.arange(m, device=conductance.device) == m - 1)[:, None]
     w = torch.where(first, r_driver, r_wl)

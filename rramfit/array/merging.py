@@ -40,7 +40,7 @@ from torch import Tensor
 
 from rramfit.array.merge_plan import Group, MergePlan, Side, Step
 
-__all__ = ["LU_BATCH_LIMIT", "node_values", "port_matrix"]
+__all__ = ["LU_BATCH_LIMIT", "Cells", "node_values", "port_matrix"]
 
 LU_BATCH_LIMIT = 128
 """Largest matrix that is handed to a batched LU."""
@@ -49,8 +49,13 @@ UNROLLED_JOINT = 8
 """Largest joint whose sums are written out over a batch-last layout."""
 
 
-def _cells(g: Tensor, w: Tensor, b: Tensor, order: tuple[Side, ...]) -> Tensor:
+Cells = tuple[Tensor, Tensor, Tensor]
+"""Conductance [S], and resistance towards the left and the lower neighbour [ohm]."""
+
+
+def _cells(cells: Cells, order: tuple[Side, ...]) -> Tensor:
     """Matrices of single cells, (4, 4, cell), ports in the given order."""
+    g, w, b = cells
     d = 1 / (1 + g * (w + b))
     y, wy, by = g * d, g * w * d, g * b * d
     p_rl, p_tb = (1 + g * b) * d, (1 + g * w) * d
@@ -279,16 +284,16 @@ def _quadratic(x: Sequence[Tensor], h: Tensor) -> Tensor:
 class _PortMatrix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, g: Tensor, w: Tensor, b: Tensor, plan: MergePlan) -> Tensor:
-        cells = [plan.to_cells(x) for x in (g, w, b)]
+        cells = plan.to_cells(g), plan.to_cells(w), plan.to_cells(b)
         kept: list[Tensor] | None = [] if any(ctx.needs_input_grad) else None
-        h = _reduce(_cells(*cells, plan.cell_order), plan, kept)
+        h = _reduce(_cells(cells, plan.cell_order), plan, kept)
         if kept is not None:
             ctx.plan, ctx.shape = plan, g.shape
             ctx.save_for_backward(*cells, *kept)
         return h
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         g, w, b, *kept = ctx.saved_tensors
         h = _reduce_backward((grad + grad.mT) / 2, ctx.plan, kept)
@@ -308,12 +313,12 @@ class _PortMatrix(torch.autograd.Function):
         return tuple(out)
 
 
-def port_matrix(g: Tensor, w: Tensor, b: Tensor, plan: MergePlan) -> Tensor:
+def port_matrix(cells: Cells, plan: MergePlan) -> Tensor:
     """Matrix of a whole array at its ports; differentiable once.
 
     Parameters
     ----------
-    g, w, b : (tile, m, n) tensors
+    cells : three (tile, m, n) tensors
         Conductance [S], and resistance towards the left and the lower neighbour [ohm].
     plan : MergePlan
         Of the same m and n.
@@ -323,18 +328,16 @@ def port_matrix(g: Tensor, w: Tensor, b: Tensor, plan: MergePlan) -> Tensor:
     (tile, port, port) tensor
         Ports as ``plan.sides`` has them; symmetric.
     """
-    out: Tensor = _PortMatrix.apply(g, w, b, plan)  # type: ignore[no-untyped-call]
+    out: Tensor = _PortMatrix.apply(*cells, plan)  # type: ignore[no-untyped-call]
     return out
 
 
-def node_values(
-    g: Tensor, w: Tensor, b: Tensor, plan: MergePlan, outer: Tensor
-) -> tuple[Tensor, Tensor]:
+def node_values(cells: Cells, plan: MergePlan, outer: Tensor) -> tuple[Tensor, Tensor]:
     """Voltages of all nodes for given values at the outer ports.
 
     Parameters
     ----------
-    g, w, b : (tile, m, n) tensors
+    cells : three (tile, m, n) tensors
     plan : MergePlan
     outer : (tile, port, vector) tensor
         Voltage at Left and Bottom ports [V], injected current at Right and Top ports [A].
@@ -343,7 +346,8 @@ def node_values(
     -------
     wordline, bitline : (tile, m, n, vector) tensors [V]
     """
-    h = _cells(*(plan.to_cells(x) for x in (g, w, b)), plan.cell_order)
+    g, w, b = (plan.to_cells(x) for x in cells)
+    h = _cells((g, w, b), plan.cell_order)
     kept: list[Tensor] = []
     _reduce(h, plan, kept)
     x = outer
@@ -365,5 +369,5 @@ def node_values(
             x, whole = whole, None
     far = [plan.cell_order.index(side) for side in ("R", "T")]
     nodes = -(h[far].permute(2, 0, 1) @ x)
-    wordline, bitline = (plan.from_cells(nodes[:, k], *g.shape[1:]) for k in range(2))
+    wordline, bitline = (plan.from_cells(nodes[:, k], *cells[0].shape[1:]) for k in range(2))
     return wordline, bitline

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from rramfit.array import LineResistance, column_currents, effective_matrix, node_voltages
+from rramfit.array import (
+    LineResistance,
+    column_currents,
+    effective_matrix,
+    node_voltages,
+    solve_iterative,
+    solve_nonlinear,
+)
 
 SIZES = [(1, 1), (1, 5), (4, 1), (5, 7), (9, 6)]
 ROWS = ["grounded", "floating", "gated"]
@@ -240,14 +247,29 @@ class TestNodes(CrossbarContract):
             assert relative(found.bitline[k], bitline) < 1e-12
 
 
+class TestIterative(CrossbarContract):
+    tolerance = 1e-9  # 100 times the residual
+
+    def solve(self, g, v, line, active=None):
+        return solve_iterative(g, v, line, active=active).column_current
+
+
+class TestNonlinearOfOhmicCells(CrossbarContract):
+    """A sinh cell of no nonlinearity is a resistor."""
+
+    tolerance = 1e-9
+
+    def solve(self, g, v, line, active=None):
+        return solve_nonlinear(g, v, line, active=active, nonlinearity=0.0).column_current
+
+
 def spice_currents(g, v, line, folder):
     """Column currents by ngspice, from a netlist of one array and one vector."""
     m, n = g.shape
     wires, sense = branches((m, n), v, line, np.zeros(m, bool))
     name = lambda node: "0" if node is None else f"n{node}"  # noqa: E731
     lines = ["crossbar"]
-    for at in range(m * n):
-        lines.append(f"Rc{at} n{at} n{m * n + at} {1 / g.flat[at]:.17g}")
+    lines += [f"Rc{k} n{k} n{m * n + k} {1 / g.flat[k]:.17g}" for k in range(m * n)]
     for k, (start, end, ohm, volt) in enumerate(wires):
         if start is None:
             lines.append(f"V{k} s{k} 0 {volt:.17g}")
