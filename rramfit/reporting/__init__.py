@@ -1,3 +1,41 @@
-"""Reports: one self-contained HTML file for people."""
+"""Reports: from a characterization to one page that can be read anywhere."""
 
-__all__: list[str] = []
+from rramfit.reporting.characterization import (
+    evidence_report,
+    report_characterization,
+    save_report,
+)
+from rramfit.reporting.document import (
+    Block,
+    Column,
+    Facts,
+    Figure,
+    KeyFigure,
+    KeyFigures,
+    Note,
+    Prose,
+    Report,
+    Section,
+    Table,
+    figure,
+)
+from rramfit.reporting.evidence import Evidence
+
+__all__ = [
+    "Block",
+    "Column",
+    "Evidence",
+    "Facts",
+    "Figure",
+    "KeyFigure",
+    "KeyFigures",
+    "Note",
+    "Prose",
+    "Report",
+    "Section",
+    "Table",
+    "evidence_report",
+    "figure",
+    "report_characterization",
+    "save_report",
+]

@@ -1,0 +1,125 @@
+"""Cells and circuits under read, drawn: I-V curves, read noise, read-out chain, column currents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.schema import IVCard, ReadNoiseCard
+from rramfit.measurement.record import MVM, IVSweeps, Readout
+from rramfit.reporting.theme import INK, MUTED, SERIES, VALUE_MAP, plain_logarithmic_ticks
+from rramfit.reporting.wording import axis_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_column_currents", "draw_iv", "draw_read_noise", "draw_readout"]
+
+Floats = NDArray[np.float64]
+
+
+def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
+    """Chord conductance against voltage, each cell over its own mean, with the card's sinh law.
+
+    An ohmic cell is a level line at 1; sinh(bV)/(bV) bends up towards either side.
+    """
+    offset = card.offset.value if card and card.offset else 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chord = (iv.current - offset) / iv.voltage
+    usable = np.abs(iv.voltage) >= 0.2 * np.abs(iv.voltage).max()
+    v = iv.voltage[usable]
+    order = np.argsort(v, kind="stable")
+    v, chord = v[order], chord[:, usable][:, order]
+    centre = np.nanmedian(np.abs(chord), axis=1, keepdims=True)
+    kept = (centre[:, 0] > 0) & np.isfinite(centre[:, 0])
+    low, middle, high = np.nanquantile(chord[kept] / centre[kept], (0.1, 0.5, 0.9), axis=0)
+    for side in (v < 0, v > 0):
+        if side.any():
+            ax.fill_between(v[side], low[side], high[side], color=SERIES[0], alpha=0.2, linewidth=0)
+    ax.plot(v, middle, "o", color=SERIES[0], markersize=3.4, label="median of cells")
+    if card is not None and card.nonlinearity is not None:
+        b = card.nonlinearity.value
+        grid = np.linspace(float(v.min()), float(v.max()), 101)
+        law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
+        ax.plot(grid, law, color=SERIES[1], label=f"sinh(bV)/bV, b = {b:.3g} /V")
+    ax.set_xlabel("voltage [V]")
+    ax.set_ylabel("I/V over the cell's median")
+    ax.legend(loc="upper center", borderaxespad=0.1)
+    ax.margins(y=0.18)
+
+
+def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | None) -> None:
+    """Relative read noise of each cell against its conductance, with the card's power law."""
+    use = (mean > 0) & (std > 0)
+    unit = axis_unit(float(np.max(mean)), "S")
+    x, y = np.log10(unit.factor * mean[use]), np.log10(100 * std[use] / mean[use])
+    spans = [tuple(np.quantile(a, (0.002, 0.998)) + np.array((-0.06, 0.06))) for a in (x, y)]
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=(56, 44), range=spans)
+    grid = np.where(counts > 0, np.sqrt(counts), np.nan).T
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.pcolormesh(10**x_edges, 10**y_edges, grid, cmap=VALUE_MAP, rasterized=True)
+    ax.grid(visible=False)
+    if card is not None and card.coefficient is not None:
+        g = np.geomspace(10 ** spans[0][0], 10 ** spans[0][1], 40)
+        reference = (
+            card.reference_conductance.value * unit.factor if (card.reference_conductance) else 1.0
+        )
+        exponent = card.exponent.value if card.exponent else 0.0
+        law = 100 * card.coefficient.value * (g / reference) ** exponent
+        ax.plot(g, law, color=SERIES[1], linewidth=1.6)
+    ax.set_xlim(10 ** spans[0][0], 10 ** spans[0][1])
+    ax.set_ylim(10 ** spans[1][0], 10 ** spans[1][1])
+    for axis, span in zip((ax.xaxis, ax.yaxis), spans, strict=True):
+        plain_logarithmic_ticks(axis, span[1] - span[0])
+    ax.set_xlabel(f"conductance [{unit.symbol}]")
+    ax.set_ylabel("read noise [% of G]")
+
+
+def draw_readout(ax: Axes, readout: Readout) -> None:
+    """Deviation of each channel's codes from its own straight line, over the input current."""
+    code = np.nanmean(readout.code, axis=0)
+    x = np.asarray(readout.input, dtype=np.float64)
+    lines = np.polynomial.polynomial.polyfit(x, code, 1)
+    residual = code - np.polynomial.polynomial.polyval(x, lines).T
+    low, middle, high = np.quantile(residual, (0.1, 0.5, 0.9), axis=1)
+    unit = axis_unit(float(np.max(np.abs(x))), "A")
+    order = np.argsort(x, kind="stable")
+    at = unit.factor * x[order]
+    ax.axhline(0, color=MUTED, linewidth=0.8)
+    ax.fill_between(at, low[order], high[order], color=SERIES[0], alpha=0.2, linewidth=0)
+    ax.plot(at, middle[order], color=SERIES[0], linewidth=1.3)
+    ax.set_xlabel(f"input current [{unit.symbol}]")
+    ax.set_ylabel("code less line [LSB]")
+
+
+def draw_column_currents(ax: Axes, mvm: MVM) -> None:
+    """Measured column currents over those of wires without resistance, against the column."""
+    ideal = mvm.voltage @ np.nan_to_num(mvm.conductance)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = 100 * np.where(np.abs(ideal) > 0, mvm.current / ideal, np.nan)
+    seen = np.isfinite(ratio).any(axis=0)
+    at = np.flatnonzero(seen)
+    low, middle, high = np.nanquantile(ratio[:, seen], (0.1, 0.5, 0.9), axis=0)
+    ax.axhline(100, color=MUTED, linewidth=0.8)
+    ax.fill_between(at, low, high, color=SERIES[0], alpha=0.2, linewidth=0, step="mid")
+    ax.plot(at, middle, color=SERIES[0], linewidth=1.2, drawstyle="steps-mid")
+    ax.annotate(
+        "no wire resistance",
+        (at[-1], 100),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        fontsize=8,
+        color=INK,
+    )
+    ax.margins(x=0.01)
+    ax.set_xlabel("column")
+    ax.set_ylabel("measured over ideal current [%]")
+
+
+def _sinhc(x: Floats) -> Floats:
+    safe = np.where(x == 0, 1.0, x)
+    return np.where(x == 0, 1.0, np.sinh(safe) / safe)

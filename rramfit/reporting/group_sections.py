@@ -1,0 +1,235 @@
+"""Sections on the other groups of a file: time, switching, read-out, wires."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from pydantic import BaseModel
+
+from rramfit.card.document import quantities
+from rramfit.card.schema import DriftCard
+from rramfit.measurement.record import Endurance
+from rramfit.reporting.document import Block, Column, Section, Table, figure
+from rramfit.reporting.electrical_figures import (
+    draw_column_currents,
+    draw_iv,
+    draw_read_noise,
+    draw_readout,
+)
+from rramfit.reporting.evidence import Evidence, level_tracks, read_spread
+from rramfit.reporting.tables import part_rows, quantity_table
+from rramfit.reporting.time_figures import (
+    draw_endurance,
+    draw_retention,
+    draw_retention_change,
+    evenly,
+)
+from rramfit.reporting.wording import say, with_interval
+
+__all__ = [
+    "endurance_section",
+    "iv_section",
+    "line_section",
+    "read_noise_section",
+    "readout_section",
+    "retention_section",
+]
+
+_MOST_TRACKS = 12
+_FEWEST_CELLS = 20  # for a picture of cells to show more than chance
+_ABSENT = "\N{EN DASH}"
+
+
+def retention_section(e: Evidence) -> Section | None:
+    """Retention: what time does to a programmed state."""
+    reads, card = e.measurement.retention, e.card.retention
+    blocks: list[Block] = []
+    if reads is not None:
+        tracks = level_tracks(reads, e.healthy)
+        shown = evenly(tracks, _MOST_TRACKS if len(tracks) > 6 else 6)
+        if shown:
+            some = f" {len(shown)} of {len(tracks)} levels are shown." if shown != tracks else ""
+            spans = " Bands hold the middle 80 % of the cells." if len(shown) <= 6 else ""
+            blocks.append(
+                figure(
+                    partial(
+                        draw_retention,
+                        time=reads.time,
+                        tracks=shown,
+                        names=[e.level_name(t.level) for t in shown],
+                    ),
+                    key="retention",
+                    title="Levels over time",
+                    caption=f"Mean over the healthy cells of each level.{spans}{some}",
+                )
+            )
+        if len(tracks) > 2 and len(reads.time) > 1:
+            blocks.append(
+                figure(
+                    partial(draw_retention_change, tracks=tracks),
+                    key="retention-change",
+                    title="From the first read to the last",
+                    caption=f"Change of each level's mean, and of the span that holds the middle "
+                    f"80 % of its cells, from {say(float(reads.time[0]), 's')} to "
+                    f"{say(float(reads.time[-1]), 's')}.",
+                )
+            )
+    if card is not None:
+        blocks.append(quantity_table("Retention", part_rows(card)))
+        if card.levels:
+            blocks.append(_drift_table(e, card.levels))
+    return Section(key="retention", title="Retention", blocks=tuple(blocks)) if blocks else None
+
+
+def endurance_section(e: Evidence) -> Section | None:
+    """Endurance: what switching does to the states."""
+    data: Endurance | None = e.measurement.endurance
+    card: BaseModel | None = getattr(e.card, "endurance", None)
+    blocks: list[Block] = []
+    if data is not None and np.isfinite(data.conductance[:, :, e.healthy]).any():
+        blocks.append(
+            figure(
+                partial(draw_endurance, endurance=data, healthy=e.healthy),
+                key="endurance",
+                title="States over cycles",
+                caption="Median of the healthy cells in each switched state; bands hold the middle "
+                "80 % of them.",
+            )
+        )
+    if card is not None:
+        rows = [(_said(path), q, False) for path, q in quantities(card)]
+        blocks.append(quantity_table("Endurance", rows, width="half"))
+    return Section(key="endurance", title="Endurance", blocks=tuple(blocks)) if blocks else None
+
+
+def iv_section(e: Evidence) -> Section | None:
+    """How far a cell is from ohmic."""
+    data, card = e.measurement.iv, e.card.iv
+    blocks: list[Block] = []
+    if data is not None:
+        blocks.append(
+            figure(
+                partial(draw_iv, iv=data, card=card),
+                key="iv",
+                title="Conductance against voltage",
+                caption="I/V of each cell over its own median, the instrument's offset taken "
+                "out: median and middle 80 % of the cells. An ohmic cell is level.",
+            )
+        )
+    if card is not None:
+        blocks.append(quantity_table("Current against voltage", part_rows(card), width="half"))
+    title = "Current against voltage"
+    return Section(key="iv", title=title, blocks=tuple(blocks)) if blocks else None
+
+
+def read_noise_section(e: Evidence) -> Section | None:
+    """How much one state differs from read to read."""
+    reads, card = e.measurement.reads, e.card.read_noise
+    blocks: list[Block] = []
+    if reads is not None:
+        mean, std = read_spread(reads, e.healthy)
+        if ((mean > 0) & (std > 0)).sum() >= _FEWEST_CELLS:
+            blocks.append(
+                figure(
+                    partial(draw_read_noise, mean=mean, std=std, card=card),
+                    key="read-noise",
+                    title="Read noise against conductance",
+                    caption="Relative standard deviation of each healthy cell's repeated reads; "
+                    "the line is the card's power law.",
+                )
+            )
+    if card is not None:
+        blocks.append(quantity_table("Read noise", part_rows(card), width="half"))
+    return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
+
+
+def readout_section(e: Evidence) -> Section | None:
+    """Read-out: what the chain makes of a current."""
+    data, card = e.measurement.readout, e.card.readout
+    blocks: list[Block] = []
+    if data is not None:
+        blocks.append(
+            figure(
+                partial(draw_readout, readout=data),
+                key="readout",
+                title="Nonlinearity of the read-out chain",
+                caption="Codes less each channel's own straight line: median and middle 80 % of "
+                "the channels.",
+            )
+        )
+    if card is not None:
+        blocks.append(
+            quantity_table(f"Read-out chain, {card.bits} bits", part_rows(card), width="half")
+        )
+        if card.channel_gain:
+            blocks.append(_channel_table(card.channel_gain, card.channel_offset, card.channel_inl))
+    return Section(key="readout", title="Read-out", blocks=tuple(blocks)) if blocks else None
+
+
+def line_section(e: Evidence) -> Section | None:
+    """Wires: what they take of the currents."""
+    data, card = e.measurement.mvm, e.card.line
+    blocks: list[Block] = []
+    if data is not None:
+        blocks.append(
+            figure(
+                partial(draw_column_currents, mvm=data),
+                key="column-currents",
+                title="What the wires take",
+                caption="Measured column currents over those that the same cells would give "
+                "through wires without resistance: median and middle 80 % of the patterns.",
+            )
+        )
+    if card is not None:
+        rows = part_rows(card) + [(name, q, False) for name, q in card.combinations.items()]
+        blocks.append(
+            quantity_table(
+                f"Resistances; rows without input are {card.inactive_rows}", rows, width="half"
+            )
+        )
+    return Section(key="wires", title="Wires", blocks=tuple(blocks)) if blocks else None
+
+
+def _drift_table(e: Evidence, levels: list[DriftCard]) -> Table:
+    fields = ("first_step", "first_spread", "drift", "growth")
+    columns = (
+        Column("level", numeric=False),
+        Column("first step"),
+        Column("its spread"),
+        Column("drift per unit of ln t"),
+        Column("growth of spread per √ln t"),
+        Column("cells"),
+    )
+    rows = tuple(
+        (
+            e.level_name(x.level),
+            *(_ABSENT if (q := getattr(x, f)) is None else with_interval(q) for f in fields),
+            f"{x.n_cells:,}",
+        )
+        for x in levels
+    )
+    caption = "Drift of each level, with 95 % intervals; t over the reference time"
+    return Table(caption=caption, columns=columns, rows=rows)
+
+
+def _said(path: str) -> str:
+    """Key path, in words: ``states[0].drift`` is "states 0 drift"."""
+    return path.replace("_", " ").replace("[", " ").replace("].", " ").replace("]", "")
+
+
+def _channel_table(gain: list[float], offset: list[float], inl: list[float]) -> Table:
+    columns = (
+        Column("channel"),
+        Column("gain [LSB/A]"),
+        Column("offset [LSB]"),
+        Column("INL [LSB]"),
+    )
+
+    def at(values: list[float], i: int, digits: int) -> str:
+        return f"{values[i]:.{digits}g}" if i < len(values) else _ABSENT
+
+    rows = tuple(
+        (str(i), at(gain, i, 6), at(offset, i, 4), at(inl, i, 3)) for i in range(len(gain))
+    )
+    return Table(caption="Channels", columns=columns, rows=rows, folded=True)
