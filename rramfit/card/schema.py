@@ -200,7 +200,13 @@ class ReadNoiseCard(_Part):
     exponent: Quantity | None = None
     reference_conductance: Quantity | None = None
     spectral_exponent: Quantity | None = Field(None, description="S(f) ∝ 1/f^exponent")
+    spectral_floor: Finite | None = Field(
+        None, description="white share of the power at the lowest frequency seen"
+    )
     telegraph_share: Quantity | None = Field(None, description="share of two-state (RTN) cells")
+    telegraph_amplitude: Quantity | None = Field(
+        None, description="distance of the two states over the conductance, median of such cells"
+    )
 
 
 class DriftCard(_Part):

@@ -24,6 +24,7 @@ class ReadSpread:
     """What repeated reads say of each cell."""
 
     count: Integers  #  (row, col) finite reads
+    mean: Floats  # [S]  (row, col) of them; NaN where none
     m2: Floats  # [S²]  (row, col) sum of squares about the cell's mean
     level: Integers  #  (row, col) level the cell was at; −1 = not programmed
 
@@ -57,4 +58,5 @@ def read_spread(reads: Reads) -> ReadSpread:
             s += d
             q += d**2
     m2 = np.maximum(q - s**2 / np.maximum(count, 1), 0.0)
-    return ReadSpread(count=count, m2=m2, level=reads.level)
+    mean = first + s / np.maximum(count, 1)
+    return ReadSpread(count=count, mean=mean, m2=m2, level=reads.level)
