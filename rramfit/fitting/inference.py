@@ -12,7 +12,9 @@ standard normal score; what depends on z through any function has, by Mehler's f
     cov(ψ_c, ψ_c') = Σ_m b_m²·r(c, c')^m,    b_m = E[ψ·He_m(z)]/√m!,
 
 r the smooth part of z's covariance (`rramfit.fitting.smooth_field`): so one fit serves the means,
-variances and shapes of a level alike. Without a driver each influence field is its own (m = 1).
+variances and shapes of a level alike. Under a trend the first coefficient changes with the place:
+a square about the mean is then 2·trend·z in part; so b_1 is linear in row and column. Without a
+driver each influence field is its own (m = 1).
 
 The variance is known on the grid of field parameters, not as one number. Interval and stderr are
 matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances, as
@@ -161,12 +163,24 @@ def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
         (x**3 - 3 * x) / np.sqrt(6),
         (x**4 - 6 * x**2 + 3) / np.sqrt(24),
     )
-    out = np.zeros((len(psi), len(psi), len(field.length)))
     values = np.stack([plane(np.where(seen, a, np.nan))[0][seen] for a in psi])
+    out = np.zeros((len(psi), len(psi), len(field.length)))
     for m, h in enumerate(hermite, start=1):
         b = values @ h / max(float(h @ h), 1e-300)
         smooth = (field.variance * field.share) ** m * field.pair_sums(m)
         out += np.multiply.outer(np.outer(b, b), smooth)
+    noise = np.mean((values - np.outer(values @ x / (x @ x), x)) ** 2, axis=1)
+    for along in np.nonzero(seen):
+        place = along - along.mean()
+        h = place * x
+        size = max(float(h @ h), 1e-300)
+        b = values @ h / size
+        b = np.sign(b) * np.sqrt(np.maximum(b**2 - noise / size, 0.0))
+        if b.any():
+            weights = np.zeros(z.shape)
+            weights[seen] = place
+            smooth = field.variance * field.share * field.pair_sums(weights=weights)
+            out += np.multiply.outer(np.outer(b, b), np.maximum(smooth, 0.0))
     return out
 
 

@@ -50,6 +50,7 @@ _LARGEST_SHARE = 0.995
 _NO_FIELD = 0.3  # prior weight
 _COARSE, _FINE = (16, 24), (24, 24)
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
+_CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
 _NULL_DRAWS = 999
 _SINGLE = 16  # ordinates up to this radius stand alone
 
@@ -80,10 +81,17 @@ class SmoothField:
         """Average over the grid of a number known at each of its points."""
         return float(self.weight @ values)
 
-    def quantiles(self, values: Floats, probability: tuple[float, ...]) -> tuple[float, ...]:
-        """Posterior quantiles of a number known at each point of the grid."""
+    def quantiles(
+        self, values: Floats, probability: tuple[float, ...], *, caution: float = 1.0
+    ) -> tuple[float, ...]:
+        """Posterior quantiles of a number known at each point of the grid.
+
+        A `caution` below 1 takes the likelihood to that power.
+        """
         order = np.argsort(values)
-        cumulative = np.cumsum(self.weight[order]) - 0.5 * self.weight[order]
+        weight = self.weight * np.exp((caution - 1) * (self.log_likelihood - self.gain))
+        weight = weight[order] / weight.sum()
+        cumulative = np.cumsum(weight) - 0.5 * weight
         return tuple(float(q) for q in np.interp(probability, cumulative, values[order]))
 
     def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
@@ -162,7 +170,7 @@ def fit_smooth_field(values: Floats) -> SmoothField | None:
     gain = float(log_likelihood.max() - log_likelihood[-1])
     grid = grid.refined(ordinates, log_likelihood + grid.log_prior)
     log_likelihood, variance = grid.evaluate(ordinates, power)
-    log_weight = log_likelihood + grid.log_prior
+    log_weight = _CAUTION * log_likelihood + grid.log_prior
     weight = np.exp(log_weight - log_weight.max())
     return SmoothField(
         length=grid.length,

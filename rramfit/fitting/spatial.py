@@ -34,6 +34,7 @@ PROVEN = 0.05
 """p-value below which a smooth field counts as proven."""
 
 _ENDS = (0.025, 0.5, 0.975)
+_CAUTION = 0.8  # simulated shares of strong fields scatter so much more than their likelihood says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,7 @@ def _share(field: SmoothField, noise: tuple[float, float], *, trend: float) -> Q
     white = field.variance - smooth  # of cells alone, and of cycles
     whole = np.maximum(smooth + white - noise[0], 1e-9) + trend
     share = np.clip(smooth / whole, 0.0, 1.0)
-    low, middle, high = field.quantiles(share, _ENDS)
+    low, middle, high = field.quantiles(share, _ENDS, caution=_CAUTION)
     n = int(field.observed.sum())
     other = middle * math.hypot(noise[1], math.sqrt(2 / n)) / max(1 - noise[0] + trend, 1e-9)
     down, up = (math.hypot(side, 1.96 * other) for side in (middle - low, high - middle))
