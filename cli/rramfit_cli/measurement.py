@@ -12,6 +12,7 @@ from rramfit_cli.synthesize import synthesize
 
 if TYPE_CHECKING:
     from rramfit.measurement import Problem
+    from rramfit.measurement.convert import Conversion
     from rramfit.measurement.inspection import Inspection
 
 __all__ = ["measurement"]
@@ -125,3 +126,60 @@ def _print_inspection(seen: Inspection) -> None:
         words = fit.remark if fit.allowed else "missing: " + ", ".join(fit.missing)
         fits.add_row(fit.fit, mark, words)
     console.print(fits)
+
+
+@measurement.command()
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=_FILE)
+@click.option("--layout", required=True, type=_FILE, help="TOML file that says what stands where.")
+@click.option("-o", "--out", required=True, type=_FILE, help="Measurement file to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) -> None:
+    """Bring a lab's own file IN... to layout 1.0.
+
+    Several logs with the same columns may be given, as those before and after a bake. Where the
+    layout cuts the array into tiles, OUT_tile0.h5, OUT_tile1.h5, … are written. Rows of a log that
+    cannot be used are counted and named; the others are converted.
+    """
+    from rramfit.measurement.convert import convert_measurement, write_conversion
+
+    conversion = convert_measurement(files, layout)
+    written = write_conversion(conversion, out)
+    if as_json:
+        click.echo(json.dumps({"written": [str(p) for p in written], **conversion.account()}))
+    else:
+        _print_conversion(conversion, written)
+
+
+def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None:
+    for m, path in zip(conversion.measurements, written, strict=True):
+        click.secho(f"{path}  {m.identity.array_id}, {m.rows} × {m.cols} cells", fg="green")
+    if conversion.empty:
+        tiles = ", ".join(map(str, conversion.empty))
+        click.echo(f"not written, without any reading: tile {tiles}")
+    if conversion.rows:
+        unused = f", {conversion.unused} that no group asks for" if conversion.unused else ""
+        click.echo(f"{conversion.rows} rows{unused}")
+    if conversion.bad:
+        click.secho(f"{conversion.bad_rows} bad rows left out", fg="red", bold=True)
+        for bad in conversion.bad:
+            click.echo(f"  {len(bad.lines)} in {bad}")
+
+
+@measurement.command("guess-layout")
+@click.argument("file", type=_FILE)
+@click.option("-o", "--out", type=_FILE, help="Write it here instead of to standard output.")
+def guess_layout(file: Path, *, out: Path | None) -> None:
+    """Draft a layout file for FILE, to be read and completed by hand.
+
+    Lines that rest on a guess say CHECK; what could not be told says FILL IN.
+    """
+    from rramfit.measurement.guess import guess_layout as draft
+    from rramfit.provenance import whole_file
+
+    text = draft(file)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with whole_file(out) as beside:
+        beside.write_text(text, encoding="utf-8")
+    click.echo(f"{out} written: read every line that says CHECK or FILL IN", err=True)

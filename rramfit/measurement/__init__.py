@@ -1,7 +1,10 @@
 """Measured sweeps: records, reading, checking, writing, virtual chips."""
 
+from rramfit.measurement.convert import Conversion, convert_measurement, write_conversion
+from rramfit.measurement.guess import guess_layout
 from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
 from rramfit.measurement.inspection import Inspection, inspect_measurement
+from rramfit.measurement.layout import Layout, read_layout
 from rramfit.measurement.problem import Problem
 from rramfit.measurement.read import read_measurement
 from rramfit.measurement.record import (
@@ -18,6 +21,7 @@ from rramfit.measurement.record import (
 )
 from rramfit.measurement.replay import replay
 from rramfit.measurement.synthesize import synthesize, virtual_chip
+from rramfit.measurement.tables import BadRows
 from rramfit.measurement.validate import validate_layout
 from rramfit.measurement.virtual_cards import random_card, virtual_card
 from rramfit.measurement.virtual_tester import Instrument, Plan
@@ -26,10 +30,13 @@ from rramfit.measurement.write import write_measurement
 __all__ = [
     "MVM",
     "ArrayIdentity",
+    "BadRows",
+    "Conversion",
     "Endurance",
     "IVSweeps",
     "Inspection",
     "Instrument",
+    "Layout",
     "Levels",
     "Measurement",
     "Plan",
@@ -38,9 +45,12 @@ __all__ = [
     "Readout",
     "Reads",
     "SweepBlock",
+    "convert_measurement",
+    "guess_layout",
     "inspect_measurement",
     "program_in_memory",
     "random_card",
+    "read_layout",
     "read_measurement",
     "reads_in_memory",
     "replay",
@@ -48,5 +58,6 @@ __all__ = [
     "validate_layout",
     "virtual_card",
     "virtual_chip",
+    "write_conversion",
     "write_measurement",
 ]

@@ -60,3 +60,46 @@ def test_inspect(full):
 
 def test_inspect_leaves_a_bad_file_to_the_command_line(spoilt):
     assert isinstance(run("inspect", spoilt).exception, MeasurementError)
+
+
+def test_convert_names_bad_rows_and_writes_the_rest(tmp_path):
+    log, lab, out = (tmp_path / n for n in ("log.csv", "lab.toml", "out.h5"))
+    log.write_text("0,100\n1,OL\n2,20,9\n3,10\n")
+    lab.write_text(
+        """
+[array]
+id = "chip"
+cell = "1T1R"
+rows = 2
+cols = 2
+[source]
+kind = "table"
+columns = ["addr", "r"]
+[cells]
+row = "addr >> 1"
+col = "addr & 1"
+[program]
+conductance = { column = "r", units = "kohm" }
+read_voltage = 0.2
+"""
+    )
+    shown = run("convert", log, "--layout", lab, "-o", out)
+    assert shown.exit_code == 0
+    assert "2 bad rows left out" in shown.stdout
+    assert "r is no number: line 2, first: 'OL'" in shown.stdout
+    assert "3 fields instead of 2: line 3" in shown.stdout
+    assert run("validate", out).exit_code == 0
+    said = json.loads(run("convert", log, "--layout", lab, "-o", out, "--json").stdout)
+    assert said["written"] == [str(out)]
+    assert (said["rows"], said["bad_rows"]) == (4, 2)
+    assert sorted(b["lines"] for b in said["bad"]) == [[2], [3]]
+
+
+def test_guess_layout_to_standard_output_or_a_file(tmp_path):
+    log, lab = tmp_path / "log.csv", tmp_path / "lab.toml"
+    log.write_text("".join(f"{a},{12e3 + a / 7}\n" for a in range(100)))
+    shown = run("guess-layout", log)
+    assert 'kind = "table"' in shown.stdout
+    written = run("guess-layout", log, "-o", lab)
+    assert written.stdout == ""
+    assert lab.read_text() == shown.stdout
