@@ -21,6 +21,8 @@ __all__ = [
     "Distribution",
     "Domain",
     "DriftCard",
+    "EnduranceCard",
+    "EnduranceState",
     "FailureCard",
     "FitQuality",
     "HeldOut",
@@ -240,6 +242,33 @@ class RetentionCard(_Part):
     levels: list[DriftCard] = []
 
 
+class EnduranceState(_Part):
+    """One switched state, against x = log10 of the cycles done (at least 1)."""
+
+    state: Count
+    mean: Quantity = Field(description="over cells, at the first point [S]")
+    std: Quantity = Field(description="over cells, at the first point [S]")
+    drift: Quantity | None = Field(None, description="change of the mean per decade [S]")
+    growth: Quantity | None = Field(None, description="change of the std per decade [S]")
+
+
+class EnduranceCard(_Part):
+    """What switching does to the states and to the window between them."""
+
+    first_cycle: Count
+    longest_cycle: Count
+    states: list[EnduranceState] = Field([], description="in rising order of mean conductance")
+    window: Quantity | None = Field(
+        None, description="highest less lowest state's mean, at the first point [S]"
+    )
+    window_loss: Quantity | None = Field(
+        None, description="share of the window lost per decade; negative where it opens"
+    )
+    failed: Quantity | None = Field(
+        None, description="share of cells with under half of their first window at longest_cycle"
+    )
+
+
 class ReadoutCard(_Part):
     """The column read-out chain: code = offset + gain·I + third_order·(I/full_scale)³ + rest.
 
@@ -368,6 +397,7 @@ class ModelCard(_Part):
     iv: IVCard | None = None
     read_noise: ReadNoiseCard | None = None
     retention: RetentionCard | None = None
+    endurance: EnduranceCard | None = None
     readout: ReadoutCard | None = None
     domain: Domain
     quality: Quality
