@@ -101,10 +101,9 @@ def cross_covariance(coefficients: Floats, x: Floats) -> Floats:
     x : (level, level) array
         Latent correlation, −1 to 1.
     """
-    total = np.zeros_like(x)
-    for n in range(coefficients.shape[1] - 1, 0, -1):  # Horner, from the highest order down
-        total = (total + np.outer(coefficients[:, n], coefficients[:, n])) * x
-    return total
+    c = coefficients[:, 1:].T
+    powers = np.cumprod(np.broadcast_to(x, (len(c), *x.shape)), axis=0)
+    return np.asarray((c[:, :, None] * c[:, None, :] * powers).sum(axis=0))
 
 
 def solve_rising(

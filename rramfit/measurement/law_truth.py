@@ -29,11 +29,12 @@ EVERY = 4
 
 
 def _readings(
-    p: LevelParameters, k: int, shape: tuple[int, int], offset: float
+    p: LevelParameters, k: int, shape: tuple[int, int], offset: float, *, positive: bool
 ) -> tuple[Floats, Floats]:
     """Nodes [S] and weights of the law of accepted readings at one level.
 
     Trend and read noise together are taken as normal: the first is a small part of the spread.
+    With `positive`, of readings above 0: the others have no likelihood under a positive family.
     """
     from rramfit.array.parameters import trend_covariance
     from rramfit.array.quantiles import latent_knots
@@ -43,9 +44,11 @@ def _readings(
     state = p.mean[k] + p.shrink[k] * (p.table[k, ::EVERY] - p.mean[k]) + offset
     trend = trend_covariance(p.row_trend[k : k + 1], p.col_trend[k : k + 1], shape)[0, 0]
     added, added_weight = np.polynomial.hermite_e.hermegauss(9)
-    y = state[:, None] + math.sqrt(trend + p.read[k] ** 2) * added
-    w = weight[:, None] * added_weight
-    return y.ravel(), (w / w.sum()).ravel()
+    y = (state[:, None] + math.sqrt(trend + p.read[k] ** 2) * added).ravel()
+    w = (weight[:, None] * added_weight).ravel()
+    if positive:
+        y, w = y[y > 0], w[y > 0]
+    return y, w / w.sum()
 
 
 def direct_parameters(
@@ -58,13 +61,13 @@ def direct_parameters(
     noiseless = p.shrink[k] == 1 and p.row_trend[k] == 0 and p.col_trend[k] == 0
     if noiseless and p.read[k] == 0 and offset == 0:
         return {name: q.value for name, q in law.parameters.items()}
-    y, w = _readings(p, k, shape, offset)
-    if law.family == "lognormal" and y.min() > 0:
+    if law.family not in ("lognormal", "normal"):
+        return {}
+    y, w = _readings(p, k, shape, offset, positive=family(law.family).positive)
+    if law.family == "lognormal":
         x = np.log(y)
         return {"mu": float(w @ x), "sigma": math.sqrt(float(w @ (x - w @ x) ** 2))}
-    if law.family == "normal":
-        return {"loc": float(w @ y), "scale": math.sqrt(float(w @ (y - w @ y) ** 2))}
-    return {}
+    return {"loc": float(w @ y), "scale": math.sqrt(float(w @ (y - w @ y) ** 2))}
 
 
 def distribution_truth(
@@ -95,7 +98,9 @@ def distribution_truth(
             continue
         found = direct_parameters(card, p, k, shape, offset)
         if not found:
-            found = _nearest(level.distribution, *_readings(p, k, shape, offset))
+            positive = family(level.distribution.family).positive
+            readings = _readings(p, k, shape, offset, positive=positive)
+            found = _nearest(level.distribution, *readings)
         for name, value in found.items():
             out[f"levels[{k}].distribution.parameters.{name}"] = value
     return out
