@@ -5,11 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from pydantic import BaseModel
 
-from rramfit.card.document import quantities
-from rramfit.card.schema import DriftCard
-from rramfit.measurement.record import Endurance
+from rramfit.card.schema import DriftCard, EnduranceState, ReadoutCard
 from rramfit.reporting.document import Block, Column, Section, Table, figure
 from rramfit.reporting.electrical_figures import (
     draw_column_currents,
@@ -25,7 +22,7 @@ from rramfit.reporting.time_figures import (
     draw_retention_change,
     evenly,
 )
-from rramfit.reporting.wording import say, with_interval
+from rramfit.reporting.wording import number, say, with_interval
 
 __all__ = [
     "endurance_section",
@@ -84,8 +81,7 @@ def retention_section(e: Evidence) -> Section | None:
 
 def endurance_section(e: Evidence) -> Section | None:
     """Endurance: what switching does to the states."""
-    data: Endurance | None = e.measurement.endurance
-    card: BaseModel | None = getattr(e.card, "endurance", None)
+    data, card = e.measurement.endurance, e.card.endurance
     blocks: list[Block] = []
     if data is not None and np.isfinite(data.conductance[:, :, e.healthy]).any():
         blocks.append(
@@ -98,8 +94,10 @@ def endurance_section(e: Evidence) -> Section | None:
             )
         )
     if card is not None:
-        rows = [(_said(path), q, False) for path, q in quantities(card)]
-        blocks.append(quantity_table("Endurance", rows, width="half"))
+        caption = f"Endurance, from {card.first_cycle:,} to {card.longest_cycle:,} cycles"
+        blocks.append(quantity_table(caption, part_rows(card), width="half"))
+        if card.states:
+            blocks.append(_states_table(card.states))
     return Section(key="endurance", title="Endurance", blocks=tuple(blocks)) if blocks else None
 
 
@@ -163,7 +161,7 @@ def readout_section(e: Evidence) -> Section | None:
             quantity_table(f"Read-out chain, {card.bits} bits", part_rows(card), width="half")
         )
         if card.channel_gain:
-            blocks.append(_channel_table(card.channel_gain, card.channel_offset, card.channel_inl))
+            blocks.append(_channel_table(card))
     return Section(key="readout", title="Read-out", blocks=tuple(blocks)) if blocks else None
 
 
@@ -213,23 +211,34 @@ def _drift_table(e: Evidence, levels: list[DriftCard]) -> Table:
     return Table(caption=caption, columns=columns, rows=rows)
 
 
-def _said(path: str) -> str:
-    """Key path, in words: ``states[0].drift`` is "states 0 drift"."""
-    return path.replace("_", " ").replace("[", " ").replace("].", " ").replace("]", "")
-
-
-def _channel_table(gain: list[float], offset: list[float], inl: list[float]) -> Table:
+def _states_table(states: list[EnduranceState]) -> Table:
     columns = (
-        Column("channel"),
-        Column("gain [LSB/A]"),
-        Column("offset [LSB]"),
-        Column("INL [LSB]"),
+        Column("state", numeric=False),
+        Column("mean at first"),
+        Column("standard deviation at first"),
+        Column("drift of the mean per decade"),
+        Column("growth of the spread per decade"),
     )
-
-    def at(values: list[float], i: int, digits: int) -> str:
-        return f"{values[i]:.{digits}g}" if i < len(values) else _ABSENT
-
     rows = tuple(
-        (str(i), at(gain, i, 6), at(offset, i, 4), at(inl, i, 3)) for i in range(len(gain))
+        (
+            str(x.state),
+            *(
+                _ABSENT if q is None else with_interval(q)
+                for q in (x.mean, x.std, x.drift, x.growth)
+            ),
+        )
+        for x in states
     )
+    return Table(caption="Switched states, with 95 % intervals", columns=columns, rows=rows)
+
+
+def _channel_table(card: ReadoutCard) -> Table:
+    names = ("channel", "gain [LSB/A]", "offset [LSB]", "INL [LSB]")
+    lists = (card.channel_gain, card.channel_offset, card.channel_inl)
+    channels = card.channels or range(len(card.channel_gain))
+    rows = tuple(
+        (str(channel), *(number(x[i], 5) if i < len(x) else _ABSENT for x in lists))
+        for i, channel in enumerate(channels)
+    )
+    columns = tuple(Column(name) for name in names)
     return Table(caption="Channels", columns=columns, rows=rows, folded=True)

@@ -38,11 +38,13 @@ LABELS: Mapping[str, str] = {
     "dependence": "change of b with ln G₀",
     "driver_resistance": "driver",
     "exponent": "exponent over conductance",
+    "failed": "cells that lost half of their window",
     "full_scale": "full scale",
     "gain_spread": "relative spread of gain over channels",
     "high": "stuck high",
     "high_conductance": "conductance of cells stuck high, median",
-    "inl": "integral nonlinearity",
+    "inl": "integral nonlinearity, best-fit line",
+    "inl_endpoint": "integral nonlinearity, end-point line",
     "longest_time": "longest time",
     "low": "stuck low",
     "low_conductance": "conductance of cells stuck low, median",
@@ -56,14 +58,28 @@ LABELS: Mapping[str, str] = {
     "slope": "change of b with G₀",
     "spectral_exponent": "spectral exponent",
     "spread": "spread of b over cells",
+    "telegraph_amplitude": "step of two-state noise, over conductance",
     "telegraph_share": "cells with two-state noise",
     "third_order": "cubic part at full scale",
+    "window": "window between the states, at first",
+    "window_loss": "window lost per decade of cycles",
     "wordline_resistance": "wordline, a segment",
 }
 """What a card's fields are called in a report; a field that is not here goes by its own name."""
 
 _SHARES = frozenset(
-    {"collapsed", "dead_cols", "dead_rows", "gain_spread", "high", "low", "telegraph_share"}
+    {
+        "collapsed",
+        "dead_cols",
+        "dead_rows",
+        "failed",
+        "gain_spread",
+        "high",
+        "low",
+        "telegraph_amplitude",
+        "telegraph_share",
+        "window_loss",
+    }
 )
 _ABSENT = "\N{EN DASH}"
 

@@ -16,6 +16,8 @@ from rramfit.card.schema import (
     Distribution,
     Domain,
     DriftCard,
+    EnduranceCard,
+    EnduranceState,
     FailureCard,
     FitQuality,
     HeldOut,
@@ -253,6 +255,18 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
         )
         if "retention" in groups
         else None,
+        endurance=EnduranceCard(
+            first_cycle=1,
+            longest_cycle=100_000,
+            states=[
+                EnduranceState(state=k, mean=about(5e-6 + k * 4e-5, "S"), std=about(4e-6, "S"))
+                for k in range(2)
+            ],
+            window=about(4e-5, "S"),
+            failed=about(0.01, "1", 0.3, "logit"),
+        )
+        if "endurance" in groups
+        else None,
         readout=ReadoutCard(
             bits=8,
             full_scale=given(1e-4, "A"),
@@ -321,3 +335,11 @@ def chip_maker() -> Callable[..., SimpleNamespace]:
 @pytest.fixture(scope="session")
 def chip() -> SimpleNamespace:
     return make_chip()
+
+
+@pytest.fixture(scope="session")
+def page(chip: SimpleNamespace) -> str:
+    """The report of `chip`."""
+    from rramfit.reporting import report_characterization
+
+    return report_characterization(chip)
