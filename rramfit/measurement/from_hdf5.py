@@ -66,8 +66,6 @@ class _Dataset:
         if lead is not None and lead in own:
             at = own.index(lead)
             index[at] = steps
-            if at == 0:
-                dataset = blockwise(dataset)
         raw = np.asarray(dataset[tuple(index)])
         left = [a for a in own if a not in taken]
         if "cell" in left and "cell" not in self.axes:
@@ -82,6 +80,14 @@ class _Dataset:
             missing = tuple(i for i, a in enumerate(self.axes) if a not in left)
             turned = np.expand_dims(turned, missing)
         return self._si(turned)
+
+    def hold(self, f: h5py.File) -> h5py.Dataset:
+        """Open for a pass along the first axis; held while blocks are read."""
+        dataset = self._dataset(f)
+        own = self._own_axes(dataset)
+        name = dataset.name
+        del dataset
+        return blockwise(f, name, own.index(self.axes[0])) if self.axes[0] in own else f[name]
 
     def steps(self, f: h5py.File) -> int:
         """How many places the first axis of layout 1.0 has."""
@@ -178,9 +184,11 @@ class _LabSweeps:
 
     def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
         with open_measured(self.path) as f:
+            held = [dataset.hold(f) for dataset in self.parts.values()]
             for first in range(0, self.shape[0], sweeps):
                 part = slice(first, min(first + sweeps, self.shape[0]))
                 yield self._block(f, part)
+            del held
 
     def _block(self, f: h5py.File, part: slice) -> SweepBlock:
         def read(name: str) -> NDArray[Any]:
@@ -215,11 +223,13 @@ class _LabReads:
 
     def __call__(self, reads: int) -> Iterator[Floats]:
         with open_measured(self.path) as f:
+            held = self.conductance.hold(f)
             for first in range(0, self.shape[0], reads):
                 part = slice(first, min(first + reads, self.shape[0]))
                 block: Floats = self.conductance.read(f, part)
                 block.flags.writeable = False
                 yield block
+            del held
 
 
 def measurement_from_hdf5(

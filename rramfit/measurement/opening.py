@@ -45,6 +45,18 @@ def open_measured(path: Path) -> Iterator[h5py.File]:
 
 
 def _unreadable(path: Path, error: OSError) -> MeasurementError:
+    if isinstance(error, PermissionError):
+        return MeasurementError(
+            path, "/", found="a file that may not be read", expected="permission to read it"
+        )
+    if isinstance(error, BlockingIOError):
+        return MeasurementError(
+            path,
+            "/",
+            found="a file that another program is writing",
+            expected="a file that is finished",
+            remedy="close it there first",
+        )
     reason = str(error).removeprefix("Unable to synchronously open file (").rstrip(")")
     if not h5py.is_hdf5(path):
         return MeasurementError(
@@ -63,18 +75,23 @@ def _unreadable(path: Path, error: OSError) -> MeasurementError:
     )
 
 
-def blockwise(dataset: h5py.Dataset) -> h5py.Dataset:
-    """Open a dataset for reading in blocks along its first axis, each chunk unpacked once."""
+def blockwise(parent: h5py.Group, name: str, axis: int = 0) -> h5py.Dataset:
+    """Open a dataset for reading in blocks along one axis, each chunk unpacked once.
+
+    A dataset that is open already keeps its cache: it must not be open elsewhere before, and what
+    is opened later, while this one is held, shares the cache.
+    """
+    dataset = parent[name]
     chunks = dataset.chunks
-    if chunks is None or chunks[0] == 1:
+    if chunks is None or chunks[axis] == 1:
         return dataset
-    per_layer = math.prod(
-        math.ceil(n / c) for n, c in zip(dataset.shape[1:], chunks[1:], strict=True)
-    )
-    layer = per_layer * math.prod(chunks) * dataset.dtype.itemsize
+    across = [math.ceil(n / c) for n, c in zip(dataset.shape, chunks, strict=True)]
+    across[axis] = 1
+    layer = math.prod(across) * math.prod(chunks) * dataset.dtype.itemsize
+    del dataset
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(_SLOTS, min(layer, _CACHE_LIMIT), 1.0)
-    return h5py.Dataset(h5py.h5d.open(dataset.file.id, dataset.name.encode(), access))
+    return h5py.Dataset(h5py.h5d.open(parent.id, name.encode(), access))
 
 
 def plain(value: Any) -> Any:

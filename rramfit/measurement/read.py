@@ -95,7 +95,7 @@ class _FileSweeps:
         with open_measured(self.path) as f:
             group = f["program"]
             source = {
-                name: blockwise(group[name])
+                name: blockwise(group, name)
                 for name in ("conductance", "level", "verified", "pulses")
                 if name in group
             }
@@ -137,7 +137,7 @@ class _FileReads:
 
     def __call__(self, reads: int) -> Iterator[Floats]:
         with open_measured(self.path) as f:
-            source = blockwise(f[f"{self.group}/conductance"])
+            source = blockwise(f, f"{self.group}/conductance")
             for first in range(0, len(source), reads):
                 block = _conductance_block(
                     self.path, source, first, min(first + reads, len(source))

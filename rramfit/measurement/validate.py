@@ -79,7 +79,7 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
         4 million readings. What is not looked at here is looked at while it is read.
     """
     problems = [*_attribute_problems(path, file, ROOT_ATTRIBUTES), *_version_problems(path, file)]
-    good: dict[str, tuple[h5py.Dataset, DatasetRule]] = {}
+    good: dict[str, DatasetRule] = {}
     array: dict[str, tuple[int, str]] = {}
     for name, rule in GROUPS.items():
         if (group := file.get(name)) is not None:
@@ -106,21 +106,22 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
         for name in file
         if name not in GROUPS and name != "truth"
     ]
-    target = good.get("/levels/target")
-    levels = len(target[0]) if target else 0
-    readable: dict[str, h5py.Dataset] = {}
-    for where, (dataset, dataset_rule) in good.items():
-        if where.endswith("/level") and not target and "levels" in file:
+    levels_known = "/levels/target" in good
+    levels = len(file["levels/target"]) if levels_known else 0
+    readable: list[str] = []
+    for where, dataset_rule in good.items():
+        if where.endswith("/level") and not levels_known and "levels" in file:
             continue  # /levels itself is at fault, and said so
-        if dataset_rule.streamed and dataset.size > _SCAN_LIMIT and not scan:
+        if dataset_rule.streamed and file[where].size > _SCAN_LIMIT and not scan:
             continue
         try:
-            problems += value_problems(path, dataset, dataset_rule, levels=levels)
-            readable[where] = dataset
+            problems += value_problems(path, file, where, dataset_rule, levels=levels)
+            readable.append(where)
         except OSError as e:
             problems.append(unpacking_problem(path, where, e))
     sizes = {axis: size for axis, (size, _) in array.items()}
-    problems += order_problems(path, readable, rows=sizes.get("row"), cols=sizes.get("col"))
+    datasets = {where: file[where] for where in readable}
+    problems += order_problems(path, datasets, rows=sizes.get("row"), cols=sizes.get("col"))
     problems += truth_problems(path, file)
     return sorted(problems, key=lambda p: p.note)
 
@@ -216,7 +217,7 @@ def _group_problems(
     group: Any,
     rule: GroupRule,
     *,
-    good: dict[str, tuple[h5py.Dataset, DatasetRule]],
+    good: dict[str, DatasetRule],
     array: dict[str, tuple[int, str]],
 ) -> Iterator[Problem]:
     """Check one group's form; adds to `good` what may be looked into, to `array` its size."""
@@ -246,7 +247,7 @@ def _group_problems(
         ]
         yield from problems
         if not problems:
-            good[where] = (dataset, dataset_rule)
+            good[where] = dataset_rule
     for key in group:
         if key not in rule.datasets:
             yield Problem(

@@ -97,14 +97,14 @@ def level_fault(level: NDArray[Any], levels: int) -> Fault:
 
 
 def value_problems(
-    path: Path, dataset: h5py.Dataset, rule: DatasetRule, *, levels: int
+    path: Path, file: h5py.File, where: str, rule: DatasetRule, *, levels: int
 ) -> Iterator[Problem]:
-    """Look at every number of a dataset, block by block."""
-    units = str(plain(dataset.attrs.get("units", "")))
-    is_level = rule.kind == "integer" and dataset.name.endswith("/level")
-    is_count = dataset.name.rsplit("/", 1)[-1] in ("pulses", "cycle")
+    """Look at every number of the dataset at `where`, block by block."""
+    source = blockwise(file, where)
+    units = str(plain(source.attrs.get("units", "")))
+    is_level = rule.kind == "integer" and where.endswith("/level")
+    is_count = where.rsplit("/", 1)[-1] in ("pulses", "cycle")
     seen: dict[str, tuple[int, str, Fault]] = {}
-    source = blockwise(dataset)
     for start in range(0, len(source), _BLOCK if rule.streamed else len(source)):
         block = source[start : start + _BLOCK] if rule.streamed else source[...]
         found = list(faults(block, rule, unit=units))
@@ -127,7 +127,7 @@ def value_problems(
         times = "once" if count == 1 else f"{count} times"
         yield Problem(
             path=path,
-            where=dataset.name,
+            where=where,
             found=f"{fault.found}, {times}, first {first}",
             expected=fault.expected,
             remedy=fault.remedy,

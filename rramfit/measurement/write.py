@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rramfit.errors import MeasurementError
 from rramfit.measurement.groups import FORMAT, FORMAT_VERSION, GROUPS
 from rramfit.measurement.problem import refuse
 from rramfit.measurement.record import Measurement, Program, Reads
@@ -43,9 +44,18 @@ def write_measurement(measurement: Measurement, path: Path | str) -> None:
     Raises
     ------
     MeasurementError
-        If what was written would not keep to the layout; no file is left then.
+        If what was written would not keep to the layout, or would replace the file that the
+        measurement is read from; nothing is written then.
     """
     path = Path(path)
+    if measurement.path is not None and path.resolve() == measurement.path.resolve():
+        raise MeasurementError(
+            path,
+            "/",
+            found="the measured file itself",
+            expected="another file to write to",
+            remedy="what was measured is never overwritten",
+        )
     with whole_file(path) as beside:
         with h5py.File(beside, "w") as f:
             _root(f, measurement)

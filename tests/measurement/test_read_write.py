@@ -200,6 +200,13 @@ def test_a_bad_record_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_measured_file_is_never_overwritten(full):
+    before = full.read_bytes()
+    with pytest.raises(MeasurementError, match="never overwritten"):
+        write_measurement(read_measurement(full), full)
+    assert full.read_bytes() == before
+
+
 def test_large_files_are_checked_as_they_are_read(full, monkeypatch):
     monkeypatch.setattr(validate, "_SCAN_LIMIT", 10)
     with h5py.File(full, "a") as f:
