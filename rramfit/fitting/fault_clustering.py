@@ -1,0 +1,254 @@
+"""Whether faults lie together: in rows, in columns, in patches, or as chance would strew them.
+
+Cells are put into groups, and T = Σ_g n_g·(n_g − 1)/2 counts the pairs of faults that share one.
+Groups are tried of five kinds:
+
+    rows, columns
+    folded rows, folded columns   every p-th cell of a line, p = 2, 4, 8, 16: what is one physical
+                                  line where a memory folds several rows of addresses onto it
+    patches                       squares of 2, 4, 8, 16, 32 cells
+
+Against chance: faults are strewn anew over the cells that could have had one, within strata where
+the chance of a fault differs (the level asked of a cell). Where the strewn values cannot show how
+rare the observed one is, a Pearson type III law of their first three moments does. The p-value of
+a kind allows for the groupings tried in it. A grouping is named dominant by the greatest excess
+over chance in standard deviations: a bad column also makes crowded patches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rramfit.fitting.result import Finding, Verdict
+from rramfit.streams import stream
+
+__all__ = ["ClusterTest", "FaultClustering", "find_clustering", "groups_of"]
+
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+Crowded = tuple[int, int, int, int]  # line or patch, part of it, faults, cells
+
+KINDS = ("rows", "columns", "folded rows", "folded columns", "patches")
+FEWEST_FAULTS = 5
+SIGNIFICANT = 0.01  # over all kinds together
+_FOLDS = (2, 4, 8, 16)
+_PATCHES = (2, 4, 8, 16, 32)
+_SMALLEST_P = 1e-9  # beyond which the law of the tail is not to be trusted
+_DRAWS, _MOST_POSITIONS = 999, 400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterTest:
+    """One kind of grouping against chance."""
+
+    kind: str
+    size: int  # of folding or patch; 1 for whole lines
+    pairs: int  # of faults in one group
+    expected: float  # by chance
+    excess: float  # in standard deviations of chance
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultClustering:
+    """How the faults of one array lie."""
+
+    faults: int
+    tests: tuple[ClusterTest, ...]  # best grouping of each kind; empty with too few faults
+    worst: tuple[Crowded, ...]  # groups of the dominant kind with the most faults
+    verdict: Verdict
+
+    @property
+    def dominant(self) -> ClusterTest | None:
+        """The grouping that departs most from chance, where any does so significantly."""
+        found = [t for t in self.tests if t.p_value < SIGNIFICANT / len(KINDS)]
+        return max(found, key=lambda t: t.excess, default=None)
+
+    def by(self, word: str) -> bool:
+        """Whether faults cluster by "row", "column" or "patch"."""
+        limit = SIGNIFICANT / len(KINDS)
+        return any(word in t.kind and t.p_value < limit for t in self.tests)
+
+
+def groups_of(kind: str, size: int, shape: tuple[int, int]) -> Integers:
+    """Group of each cell, (row, col): numbers from 0."""
+    r, c = np.indices(shape)
+    match kind:
+        case "rows":
+            return r
+        case "columns":
+            return c
+        case "folded rows":
+            return r * size + c % size
+        case "folded columns":
+            return c * size + r % size
+        case _:
+            return (r // size) * math.ceil(shape[1] / size) + c // size
+
+
+def find_clustering(
+    fault: Bools, possible: Bools, *, stratum: Integers | None = None, seed: int = 0
+) -> FaultClustering:
+    """Test whether faults lie together in rows, columns or patches.
+
+    Parameters
+    ----------
+    fault : (row, col) bool array
+    possible : (row, col) bool array
+        Cells that could have had one: measured, and not in a dead line.
+    stratum : (row, col) int array, optional
+        Faults are strewn within strata.
+    seed : int
+
+    Returns
+    -------
+    FaultClustering
+        Without tests where there are fewer than five faults.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fault = np.zeros((32, 32), dtype=bool)
+    >>> fault[::2, 5] = True
+    >>> found = find_clustering(fault, np.ones((32, 32), dtype=bool))
+    >>> found.dominant.kind, found.dominant.size, found.worst[0]
+    ('folded columns', 2, (5, 0, 16, 16))
+    """
+    fault = fault & possible
+    n = int(fault.sum())
+    if n < FEWEST_FAULTS or n > possible.sum() - FEWEST_FAULTS:
+        return FaultClustering(faults=n, tests=(), worst=(), verdict=Verdict())
+    strata = np.zeros(fault.shape, dtype=np.int64) if stratum is None else stratum
+    drawn = _strewn(fault, possible, strata, seed)
+    here = np.flatnonzero(fault)
+    tests = tuple(
+        _best([_test(k, s, here, drawn, possible) for s in _sizes(k, fault.shape)]) for k in KINDS
+    )
+    out = FaultClustering(faults=n, tests=tests, worst=(), verdict=Verdict())
+    top = out.dominant
+    if top is None:
+        return out
+    worst = _worst(top, fault, possible)
+    return FaultClustering(
+        faults=n, tests=tests, worst=worst, verdict=Verdict((_finding(n, top, worst),))
+    )
+
+
+def _sizes(kind: str, shape: tuple[int, int]) -> tuple[int, ...]:
+    if kind in ("rows", "columns"):
+        return (1,)
+    sizes = _PATCHES if kind == "patches" else _FOLDS
+    most = min(shape) // 2 if kind == "patches" else shape["columns" not in kind] // 2
+    return tuple(s for s in sizes if s <= most) or (2,)
+
+
+def _strewn(fault: Bools, possible: Bools, strata: Integers, seed: int) -> Integers:
+    """Faults strewn anew within their strata, (draw, fault): flat places, no two alike."""
+    rng = stream(seed, "fault clustering")
+    flat, k = np.flatnonzero(possible), strata[possible]
+    n = int(fault.sum())
+    draws = int(np.clip(_MOST_POSITIONS // n, 99, _DRAWS))
+    out = []
+    for s in np.unique(k):
+        places = flat[k == s]
+        m = int(fault.ravel()[places].sum())
+        if m and 4 * m > len(places):
+            keys = rng.random((draws, len(places)))
+            out.append(places[np.argpartition(keys, m - 1, axis=1)[:, :m]])
+        elif m:
+            drawn = rng.integers(len(places), size=(draws, m))
+            while (again := _repeated(drawn)).any():
+                drawn[again] = rng.integers(len(places), size=int(again.sum()))
+            out.append(places[drawn])
+    return np.concatenate(out, axis=1)
+
+
+def _repeated(drawn: Integers) -> Bools:
+    """Say which places of a row were drawn before in it."""
+    order = np.argsort(drawn, axis=1, kind="stable")
+    ordered = np.take_along_axis(drawn, order, axis=1)
+    again = np.zeros(drawn.shape, dtype=np.bool_)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return again
+
+
+def _test(kind: str, size: int, here: Integers, drawn: Integers, possible: Bools) -> ClusterTest:
+    group = groups_of(kind, size, possible.shape).ravel()
+    many = int(group.max()) + 1
+    pairs = int(_pairs(group[here][None], many)[0])
+    chance = _pairs(group[drawn], many).astype(float)
+    mean, sd = float(chance.mean()), float(chance.std())
+    excess = (pairs - mean) / sd if sd > 0 else 0.0
+    above = int((chance >= pairs).sum())
+    p = (above + 1) / (len(chance) + 1)
+    if above < 5 and sd > 0:
+        skew = float(np.mean(((chance - mean) / sd) ** 3))
+        p = min(p, max(_pearson3_tail(excess, skew), _SMALLEST_P))
+    return ClusterTest(kind=kind, size=size, pairs=pairs, expected=mean, excess=excess, p_value=p)
+
+
+def _pairs(group: Integers, many: int) -> Integers:
+    """Pairs that share a group, for each row of (draw, fault)."""
+    draws = len(group)
+    places = group + np.arange(draws)[:, None] * many
+    n = np.bincount(places.ravel(), minlength=draws * many).reshape(draws, many)
+    return np.asarray((n * (n - 1)).sum(axis=1) // 2, dtype=np.int64)
+
+
+def _pearson3_tail(z: float, skew: float) -> float:
+    """P(Z > z) of a standardised Pearson type III law (a shifted gamma) of this skewness."""
+    if skew < 1e-3:
+        return float(special.ndtr(-z))
+    shape = 4 / skew**2
+    return float(special.gammaincc(shape, max(shape + z * math.sqrt(shape), 0.0)))
+
+
+def _best(tests: list[ClusterTest]) -> ClusterTest:
+    """Take the most telling grouping of a kind, its p-value times their number."""
+    t = min(tests, key=lambda t: (t.p_value, -t.excess))
+    return ClusterTest(
+        kind=t.kind,
+        size=t.size,
+        pairs=t.pairs,
+        expected=t.expected,
+        excess=t.excess,
+        p_value=min(1.0, t.p_value * len(tests)),
+    )
+
+
+def _worst(test: ClusterTest, fault: Bools, possible: Bools) -> tuple[Crowded, ...]:
+    """Name the groups with the most faults, at most eight."""
+    group = groups_of(test.kind, test.size, fault.shape)
+    many = int(group.max()) + 1
+    n = np.bincount(group[fault], minlength=many)
+    cells = np.bincount(group[possible], minlength=many)
+    top = np.argsort(-n, kind="stable")[:8]
+    parts = test.size if "folded" in test.kind else 1
+    return tuple(
+        (int(g) // parts, int(g) % parts, int(n[g]), int(cells[g])) for g in top if n[g] > 1
+    )
+
+
+def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...]) -> Finding:
+    line, part, faults, cells = worst[0]
+    where = {
+        "rows": f"row {line} has {faults} of {cells} cells",
+        "columns": f"column {line} has {faults} of {cells} cells",
+        "folded rows": f"row {line}, columns {part} + {test.size}·i: {faults} of {cells} cells",
+        "folded columns": f"column {line}, rows {part} + {test.size}·i: {faults} of {cells} cells",
+        "patches": f"one square of {test.size} × {test.size} has {faults} of {cells} cells",
+    }[test.kind]
+    p = test.p_value
+    chance = f"p = {p:.1g}" if p > _SMALLEST_P else f"p < {_SMALLEST_P:.0e}"
+    ratio = test.pairs / max(test.expected, 1e-9)
+    return Finding(
+        f"{n} faulty cells lie together in {test.kind}, {ratio:.3g} times as many pairs as by "
+        f"chance ({chance}); {where}",
+        "look at what these cells share: driver, contact, decoder; intervals allow for it",
+    )

@@ -1,0 +1,302 @@
+"""Hard and soft programming failure told apart by repetition.
+
+Cell c was asked n_c times for one level and failed x_c times. A share h of cells never programs at
+the level; the others fail each time with probability s:
+
+    P(x | n) = h·1[x = n] + (1 − h)·C(n, x)·s^x·(1 − s)^(n − x).
+
+Only Σ x and Σ (n − x) over cells with x < n, their number, and the n of cells with x = n enter. In
+angles, h = sin²α and s = sin²β, Jeffreys' prior of a lone share is flat, and so it is taken: the
+posterior over the quarter square of angles is summed on a grid that is narrowed to where it lies.
+Point estimates are those of maximum likelihood; intervals are equal-tailed of the posterior, and
+reach down to 0 where the likelihood ratio does not exclude it at 2.5 % one-sided. For rare events
+this is Jeffreys' interval, whose coverage is nominal on average where a Wald interval's is not.
+
+Cells of unlike s show as more scatter than binomial among cells with x < n; it is tested, and the
+weight of their evidence on s divided by its excess. One attempt a cell tells nothing here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+
+from rramfit.card.quantity import Quantity
+from rramfit.errors import FitError
+
+__all__ = ["Attempts", "HardSoft", "attempts_of", "fit_hard_soft", "hard_soft_likelihood"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+_GRID, _ZOOMS = 81, 4
+_REACH = 14.0  # log likelihood below the top beyond which the posterior is nothing
+_ONE_SIDED = 3.841  # χ²(1): 2.5 % one-sided, as a share of 0 lies on the edge
+_MOST_EXACT = 200  # attempts up to which the scatter is taken from the exact law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """What the likelihood needs of the cells at one level."""
+
+    cells_mixed: float  # cells that succeeded at least once
+    failed: float  #      their failures
+    passed: float  #      their successes
+    full_n: Floats  #     (group,) attempts of cells that failed every time
+    full_cells: Floats  # (group,) how many such cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardSoft:
+    """Hard share and soft probability at one level."""
+
+    hard: Quantity
+    soft: Quantity
+    log_likelihood: float
+    scatter: float  # of failures over cells, binomial = 1
+    scatter_p: float  # P(as much or more by chance)
+
+    def spanning(self, other: HardSoft) -> HardSoft:
+        """Keep the estimates, with intervals that span the other fit's too."""
+        return replace(
+            self, hard=_spanning(self.hard, other.hard), soft=_spanning(self.soft, other.soft)
+        )
+
+    def posterior(self, attempts: Integers, failures: Integers) -> Floats:
+        """P(a cell never programs | its record); NaN where it was not tried."""
+        h, s = self.hard.value, self.soft.value
+        n = attempts.astype(float)
+        full = h / np.maximum(h + (1 - h) * s**n, 1e-300)
+        out = np.where(failures == attempts, full, 0.0)
+        return np.where(attempts > 0, out, np.nan)
+
+
+def _spanning(q: Quantity, other: Quantity) -> Quantity:
+    ends = [*(q.ci95 or ()), *(other.ci95 or ()), q.value]
+    low, high = min(ends), max(ends)
+    return Quantity.within(q.value, max(q.stderr or 0.0, (high - low) / 3.92), q.unit, (low, high))
+
+
+def attempts_of(n: Integers, x: Integers) -> Attempts:
+    """Sum up cells' attempts n and failures x, (cell,)."""
+    n, x = n[n > 0], x[n > 0]
+    full = x == n
+    values, counts = np.unique(n[full], return_counts=True)
+    return Attempts(
+        cells_mixed=float((~full).sum()),
+        failed=float(x[~full].sum()),
+        passed=float((n - x)[~full].sum()),
+        full_n=values.astype(np.float64),
+        full_cells=counts.astype(np.float64),
+    )
+
+
+def hard_soft_likelihood(theta: Floats, data: Attempts) -> tuple[float, Floats]:
+    """Log-likelihood in angles, and its gradient.
+
+    Parameters
+    ----------
+    theta : (2,) array
+        α, β with h = sin²α, s = sin²β.
+    data : Attempts
+
+    Returns
+    -------
+    log_likelihood : float
+        Up to the binomial coefficients.
+    gradient : (2,) array
+        With respect to (α, β).
+    """
+    h, s = np.sin(theta) ** 2
+    soft_full = s**data.full_n
+    p = np.maximum(h + (1 - h) * soft_full, 1e-300)
+    value = special.xlog1py(data.cells_mixed, -h) + special.xlogy(data.failed, s)
+    value += special.xlog1py(data.passed, -s) + float(data.full_cells @ np.log(p))
+    sin2 = np.sin(2 * theta)  # dh/dα
+    cos = np.cos(theta)
+    tan, cot = np.tan(theta), cos / np.maximum(np.sin(theta), 1e-150)
+    d_alpha = -2 * data.cells_mixed * tan[0]
+    d_alpha += float(data.full_cells @ ((1 - soft_full) / p)) * sin2[0]
+    d_beta = 2 * data.failed * cot[1] - 2 * data.passed * tan[1]
+    d_s = (1 - h) * data.full_n * s ** np.maximum(data.full_n - 1, 0) / p
+    d_beta += float(data.full_cells @ d_s) * sin2[1]
+    return float(value), np.array([d_alpha, d_beta])
+
+
+def fit_hard_soft(n: Integers, x: Integers, *, clustering: float = 1.0) -> HardSoft:
+    """Fit hard share and soft probability to cells tried several times.
+
+    Parameters
+    ----------
+    n, x : (cell,) int arrays
+        Attempts and failures of each cell that is not stuck.
+    clustering : float
+        Variance of the number of hard cells over that of independent ones; the evidence on h
+        is divided by it.
+
+    Returns
+    -------
+    HardSoft
+
+    Raises
+    ------
+    FitError
+        If no cell was tried twice.
+    """
+    if not (n > 1).any():
+        msg = f"{int((n > 0).sum())} cells were tried once each; hard and soft failure need two"
+        raise FitError(msg)
+    data = attempts_of(n, x)
+    top, best = _maximum(data)
+    h, s = np.sin(top) ** 2
+    scatter, scatter_p = _scatter(n, x, float(s))
+    weight = 1.0 / scatter if scatter_p < 1e-3 else 1.0
+    tempered = _weighted(data, weight, 1.0 / max(clustering, 1.0))
+    (h_low, h_high, h_sd), (s_low, s_high, s_sd) = _posterior(tempered, top)
+    if 2 * (best - _profile(data, 0, 0.0)) < _ONE_SIDED * max(clustering, 1.0):
+        h_low = 0.0
+    if 2 * (best - _profile(data, 1, 0.0)) < _ONE_SIDED / weight:
+        s_low = 0.0
+    return HardSoft(
+        hard=Quantity.within(h, h_sd, "1", (min(h_low, h), max(h_high, h))),
+        soft=Quantity.within(s, s_sd, "1", (min(s_low, s), max(s_high, s))),
+        log_likelihood=best,
+        scatter=scatter,
+        scatter_p=scatter_p,
+    )
+
+
+def _weighted(data: Attempts, soft: float, hard: float) -> Attempts:
+    """Weaken the evidence: attempts of responding cells by `soft`, then all of it by `hard`."""
+    return Attempts(
+        cells_mixed=data.cells_mixed * hard,
+        failed=data.failed * soft,
+        passed=data.passed * soft,
+        full_n=data.full_n,
+        full_cells=data.full_cells * hard,
+    )
+
+
+def _start(data: Attempts) -> Floats:
+    full = data.full_cells.sum()
+    cells = full + data.cells_mixed
+    h = (full + 0.25) / (cells + 0.5)
+    s = (data.failed + 0.25) / (data.failed + data.passed + 0.5)
+    return np.asarray(np.arcsin(np.sqrt([h, s])), dtype=np.float64)
+
+
+def _maximum(data: Attempts) -> tuple[Floats, float]:
+    """Angles of the highest likelihood, and its logarithm."""
+    cells = max(data.cells_mixed + float(data.full_cells.sum()), 1.0)
+
+    def mean_nll(theta: Floats) -> tuple[float, Floats]:
+        value, gradient = hard_soft_likelihood(theta, data)
+        return -value / cells, -gradient / cells
+
+    edge = 0.5 * math.pi - 1e-9
+    starts = [_start(data), np.array([0.01, _start(data)[1]])]
+    best, top = -math.inf, starts[0]
+    for start in starts:
+        found = optimize.minimize(
+            mean_nll, start, jac=True, method="L-BFGS-B", bounds=[(0.0, edge)] * 2,
+            options={"ftol": 1e-15, "gtol": 1e-12, "maxiter": 500},
+        )  # fmt: skip
+        for theta in (found.x, np.where(found.x < 1e-6, 0.0, found.x)):
+            value = hard_soft_likelihood(theta, data)[0]
+            if value >= best:
+                best, top = value, np.asarray(theta, dtype=np.float64)
+    return top, best
+
+
+def _profile(data: Attempts, which: int, share: float) -> float:
+    """Highest log-likelihood with one share held."""
+    held = math.asin(math.sqrt(share))
+
+    def nll(angle: float) -> float:
+        theta = np.array([held, angle]) if which == 0 else np.array([angle, held])
+        return -hard_soft_likelihood(theta, data)[0]
+
+    found = optimize.minimize_scalar(
+        nll, bounds=(0.0, 0.5 * math.pi - 1e-9), method="bounded", options={"xatol": 1e-10}
+    )
+    return -min(float(found.fun), nll(0.0))
+
+
+def _posterior(
+    data: Attempts, top: Floats
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """2.5 % and 97.5 % quantiles and standard deviation of h and of s, prior flat in angles."""
+    low, high = np.zeros(2), np.full(2, 0.5 * math.pi - 1e-9)
+    log_p = np.zeros((1, 1))
+    a, b = top[:1], top[1:]
+    for zoom in range(_ZOOMS):
+        a, b = (np.linspace(low[i], high[i], _GRID) for i in range(2))
+        log_p = _grid_likelihood(a, b, data)
+        log_p -= log_p.max()
+        if zoom == _ZOOMS - 1:
+            break
+        near = np.argwhere(log_p > -_REACH)
+        first, last = near.min(axis=0) - 1, near.max(axis=0) + 1
+        step = (high - low) / (_GRID - 1)
+        low, high = np.maximum(low + first * step, low), np.minimum(low + last * step, high)
+    w = np.exp(log_p)
+    return _marginal(a, w.sum(axis=1)), _marginal(b, w.sum(axis=0))
+
+
+def _grid_likelihood(a: Floats, b: Floats, data: Attempts) -> Floats:
+    h, s = np.sin(a)[:, None] ** 2, np.sin(b)[None, :] ** 2
+    value = special.xlog1py(data.cells_mixed, -h) + special.xlogy(data.failed, s)
+    value = value + special.xlog1py(data.passed, -s)
+    for n, cells in zip(data.full_n, data.full_cells, strict=True):
+        value = value + cells * np.log(np.maximum(h + (1 - h) * s**n, 1e-300))
+    return np.asarray(value, dtype=np.float64)
+
+
+def _marginal(angle: Floats, weight: Floats) -> tuple[float, float, float]:
+    """Quantiles and standard deviation of a share from its angle's posterior on a grid."""
+    step = 0.5 * (weight[1:] + weight[:-1])
+    cumulative = np.concatenate([[0.0], np.cumsum(step)])
+    cumulative /= cumulative[-1]
+    low, high = np.sin(np.interp([0.025, 0.975], cumulative, angle)) ** 2
+    share = np.sin(angle) ** 2
+    w = weight / weight.sum()
+    mean = float(w @ share)
+    return float(low), float(high), math.sqrt(max(float(w @ (share - mean) ** 2), 0.0))
+
+
+def _scatter(n: Integers, x: Integers, s: float) -> tuple[float, float]:
+    """Scatter of failures over cells that succeeded at least once, over the binomial's.
+
+    Returns
+    -------
+    scatter, p_value : float
+        From the binomial law cut off at x < n; p by the normal law of the sum of squares.
+    """
+    keep = (x < n) & (n > 2)  # of two attempts, 0 or 1 failed: no scatter beyond the mean's
+    n, x = n[keep], x[keep]
+    if x.sum() < 5:
+        return 1.0, 1.0
+    squares = variance = fourth = 0.0
+    for m in np.unique(n):
+        y = x[n == m].astype(float)
+        if m <= _MOST_EXACT:
+            k = np.arange(m)
+            log_p = special.xlogy(k, s) + special.xlog1py(m - k, -s)
+            log_p += special.gammaln(m + 1) - special.gammaln(k + 1) - special.gammaln(m - k + 1)
+            p = np.exp(log_p)
+            p /= p.sum()
+            mean = float(p @ k)
+            v = float(p @ (k - mean) ** 2)
+            f = float(p @ (k - mean) ** 4)
+        else:
+            mean, v = m * s, m * s * (1 - s)
+            f = 3 * v**2
+        squares += float(((y - mean) ** 2).sum())
+        variance += len(y) * v
+        fourth += len(y) * (f - v**2)
+    z = (squares - variance) / math.sqrt(max(fourth, 1e-300))
+    return max(squares / variance, 1.0), float(special.ndtr(-z))

@@ -1,0 +1,62 @@
+"""Medians of readings, with intervals that ask nothing of their law.
+
+Cells' own values are independent, and the interval lies between two of them: the number below the
+median is binomial. Readings of one cell are not; the share below the median is then known as well
+as cells make it, and its interval is put through the readings' quantiles (Woodruff, J. American
+Statistical Association 47 (1952) 635).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity
+
+__all__ = ["median_of_cells", "median_of_readings"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_Z = 1.96
+_FEWEST = 3  # cells
+
+
+def median_of_cells(y: Floats) -> Quantity | None:
+    """Median of one value [S] of each cell, (cell,); None for no cell."""
+    if not y.size:
+        return None
+    y = np.sort(y)
+    middle, last = float(np.median(y)), y.size - 1
+    half = 0.5 * _Z * math.sqrt(y.size) + 0.5
+    low, high = (float(y[int(np.clip(round(0.5 * last + d), 0, last))]) for d in (-half, half))
+    return _within(middle, low, high)
+
+
+def median_of_readings(conductance: Floats, chosen: Bools) -> Quantity | None:
+    """Median of the chosen readings [S]; None where they come from fewer than three cells.
+
+    Parameters
+    ----------
+    conductance : (sweep, row, col) array
+        [S]; NaN = not measured, and never counted.
+    chosen : (sweep, row, col) bool array
+    """
+    chosen = chosen & np.isfinite(conductance)
+    n = chosen.sum(axis=0)
+    if (n > 0).sum() < _FEWEST:
+        return None
+    y = conductance[chosen]
+    middle = float(np.median(y))
+    below = (chosen & (conductance <= middle)).sum(axis=0)
+    error = math.sqrt(float(((below - 0.5 * n) ** 2).sum())) / y.size
+    ends = np.clip([0.5 - _Z * error, 0.5 + _Z * error], 0.0, 1.0)
+    low, high = (float(q) for q in np.quantile(y, ends))
+    return _within(middle, low, high)
+
+
+def _within(middle: float, low: float, high: float) -> Quantity:
+    stderr = (high - low) / (2 * _Z)
+    return Quantity.within(middle, stderr, "S", (min(low, middle), max(high, middle)))
