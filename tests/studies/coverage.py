@@ -1,0 +1,267 @@
+"""Do the stated 95 % intervals hold the truth in 95 % of chips?
+
+Virtual chips of 64 x 64 cells and three levels are drawn from random cards, a fresh card for every
+chip, and fitted as `characterize` does; for each parameter of the card it is noted whether the
+interval holds the population's value. Cases: law of the levels (normal, lognormal, t of 6 degrees
+of freedom) x smooth field and trends or neither x programmings of each cell at each level (one
+sweep in all, two, eight). Run from the project's root:
+
+    python tests/studies/coverage.py --chips 200 --out reports/coverage.csv
+
+writes the table as CSV and, beside it, as Markdown. The chips' records are kept in `--records`, one
+line a chip: a run that was broken off goes on where it stopped, and one with more chips adds to
+what is there. After a change of the fits delete them. `--only TEXT` takes the cases whose name
+has the text in it.
+
+Levels of one chip and parameters of one kind are counted together. They are not independent, so
+the Wilson interval of a coverage is made with the number of independent trials that would scatter
+over chips as the hits did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402 - threads are set before it loads
+
+LOG_FAMILIES = ("lognormal", "gamma", "weibull")
+NAMES = {"normal": "normal", "lognormal": "lognormal", "student_t": "t6"}
+BOUNDS = 0.93, 0.97
+COLUMNS = (
+    "case", "parameter", "chips", "intervals", "coverage", "wilson low", "wilson high",
+    "bias / actual error", "bias / truth", "stated / actual error", "verdict",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of chip."""
+
+    law: str
+    field: bool
+    sweeps: int  # of each level; 0: one sweep in all
+
+    @property
+    def name(self) -> str:
+        field = "field" if self.field else "no field"
+        sweeps = f"{self.sweeps} sweeps a level" if self.sweeps else "one sweep"
+        return f"{NAMES[self.law]}, {field}, {sweeps}"
+
+
+CASES = [Case(*x) for x in itertools.product(NAMES, (False, True), (0, 2, 8))]
+
+
+def quantities(parts: Any, truth: dict[str, float]) -> Iterator[tuple[str, Any]]:
+    """Paths of a card and the quantities that stand there."""
+    levels, variation, failure, stuck = parts
+    for x in levels:
+        at = f"levels[{x.index}]"
+        yield from ((f"{at}.{name}", getattr(x, name)) for name in ("mean", "std"))
+        if x.distribution is not None:
+            family = x.distribution.family
+            if family == truth.get(f"{at}.distribution.family"):
+                for name, q in x.distribution.parameters.items():
+                    yield f"{at}.distribution.parameters.{name}", q
+    for x in variation.to_card():
+        at = f"variation[{x.level}]"
+        yield from ((f"{at}.{name}", getattr(x, name)) for name in ("d2d", "c2c"))
+        if x.spatial is not None:
+            for name in ("row_trend", "col_trend", "share", "correlation_length"):
+                yield f"{at}.spatial.{name}", getattr(x.spatial, name)
+    for name, q in variation.quantities().items():
+        if name.startswith("correlation"):
+            _, j, k = name.split()
+            yield f"variation_correlation[{j}][{k}]", q
+    for x in failure:
+        for name in ("probability", "hard", "soft"):
+            yield f"failure[{x.level}].{name}", getattr(x, name)
+    if stuck is not None:
+        yield from ((f"stuck.{name}", getattr(stuck, name)) for name in ("low", "high"))
+
+
+def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
+    """Draw and fit one chip: truth, value, stderr and interval of every parameter."""
+    import torch
+
+    from rramfit.errors import FitError
+    from rramfit.fitting.failure import fit_failure
+    from rramfit.fitting.gathering import gather
+    from rramfit.fitting.levels import fit_levels
+    from rramfit.fitting.screening import screen
+    from rramfit.fitting.variation import fit_variation
+    from rramfit.measurement.law_truth import distribution_truth
+    from rramfit.measurement.synthesize import synthesize
+    from rramfit.measurement.virtual_cards import random_card
+
+    torch.set_num_threads(1)
+    case, seed = job
+    own = 10_000 * CASES.index(case) + seed  # no two cases share a card or a chip
+    card = random_card(own, law=case.law, spatial=case.field)
+    sweeps = case.sweeps * len(card.levels) or 1
+    measurement = synthesize(card, sweeps=sweeps, seed=own)
+    truth = {**measurement.truth, **distribution_truth(card, (64, 64))}
+    statistics = gather(measurement.program, len(measurement.levels))
+    screening = screen(measurement, statistics)
+    record: dict[str, Any] = {"seed": seed}
+    try:
+        levels = fit_levels(statistics, screening.healthy, measurement.levels, seed=seed)
+        cards = levels.to_card()
+        domains = [
+            "log" if x.distribution and x.distribution.family in LOG_FAMILIES else "linear"
+            for x in cards
+        ]
+        variation = fit_variation(statistics, screening.healthy, domains=domains, seed=seed)
+        failure = fit_failure(statistics, screening, levels=measurement.levels, seed=seed)
+    except FitError as e:
+        return {**record, "error": str(e)}
+    parts = cards, variation, *failure.to_card()
+    found = {}
+    for path, q in quantities(parts, truth):
+        if q is not None and q.ci95 is not None and path in truth:
+            found[path] = [truth[path], q.value, q.stderr, *q.ci95]
+    return {**record, "found": found}
+
+
+def file_of(case: Case, folder: Path) -> Path:
+    return folder / (re.sub(r"\W+", "-", case.name) + ".jsonl")
+
+
+def records_of(case: Case, folder: Path) -> list[dict[str, Any]]:
+    """Chips on record; a line that was broken off does not count."""
+    path = file_of(case, folder)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def run(cases: list[Case], chips: int, folder: Path, processes: int) -> None:
+    """Draw and fit the chips that are not on record yet, a few of every case in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = []
+    for case in cases:
+        done = {r["seed"] for r in records_of(case, folder)}
+        jobs += [(seed, case) for seed in range(chips) if seed not in done]
+    jobs.sort(key=lambda job: job[0])
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, maxtasksperchild=500) as pool:
+        work = pool.imap(one_chip, [(case, seed) for seed, case in jobs])
+        for i, ((_, case), record) in enumerate(zip(jobs, work, strict=True), start=1):
+            with file_of(case, folder).open("a") as f:
+                f.write(json.dumps(record) + "\n")
+            sys.stderr.write(f"\r{i} of {len(jobs)} chips")
+    sys.stderr.write("\n")
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    z = 1.959964
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return centre - half, centre + half
+
+
+def independent_trials(hits: list[list[bool]]) -> float:
+    """Trials that would scatter as the chips' mean hits do, between chips and intervals."""
+    counts = np.array([len(h) for h in hits], dtype=float)
+    sums = np.array([sum(h) for h in hits], dtype=float)
+    share = sums.sum() / counts.sum()
+    scatter = np.sum((sums - share * counts) ** 2) / counts.sum() ** 2
+    if scatter == 0:
+        return float(len(hits))
+    return float(np.clip(share * (1 - share) / scatter, len(hits), counts.sum()))
+
+
+def tabulate(case: Case, records: list[dict[str, Any]]) -> Iterator[list[str]]:
+    """One row a kind of parameter."""
+    kinds: dict[str, list[list[list[float]]]] = defaultdict(list)
+    for record in records:
+        of_chip: dict[str, list[list[float]]] = defaultdict(list)
+        for path, row in record.get("found", {}).items():
+            of_chip[re.sub(r"\[\d+\]", "", path).replace("distribution.parameters.", "")].append(
+                row
+            )
+        for kind, rows in of_chip.items():
+            kinds[kind].append(rows)
+    for kind, chips in sorted(kinds.items()):
+        hits = [[low <= true <= high for true, _, _, low, high in rows] for rows in chips]
+        flat = np.array([row for rows in chips for row in rows])
+        true, value, stated = flat[:, 0], flat[:, 1], flat[:, 2]
+        share = float(np.mean([h for chip in hits for h in chip]))
+        low, high = wilson(share, independent_trials(hits))
+        scale = np.where(true != 0, np.abs(true), 1.0)
+        off = (value - true) / scale
+        actual = math.sqrt(float(np.mean(off**2))) or math.nan
+        ratio = math.sqrt(float(np.mean((stated / scale) ** 2))) / actual
+        inside = BOUNDS[0] <= share <= BOUNDS[1]
+        verdict = (
+            "ok" if inside else "within chance" if high >= BOUNDS[0] and low <= BOUNDS[1] else "OUT"
+        )
+        yield [
+            case.name, kind, str(len(chips)), str(len(flat)), f"{share:.3f}", f"{low:.3f}",
+            f"{high:.3f}", f"{off.mean() / actual:+.2f}", f"{off.mean():+.4f}", f"{ratio:.2f}",
+            verdict,
+        ]  # fmt: skip
+
+
+def write_tables(rows: list[list[str]], errors: list[str], out: Path, command: str) -> None:
+    with out.open("w", newline="") as f:
+        csv.writer(f, lineterminator="\n").writerows([COLUMNS, *rows])
+    share = sum(row[-1] == "ok" for row in rows)
+    outside = [row for row in rows if row[-1] == "OUT"]
+    lines = [
+        "# Coverage of the stated 95 % intervals",
+        "",
+        f"Made by `{command}`",
+        "from virtual chips of 64 x 64 cells and three levels, a fresh random card for every chip.",
+        "Every interval of a card's parameters is counted that has a truth.",
+        "Levels are counted together. `ok`: coverage within 0.93 to 0.97. `within chance`: the",
+        "coverage's own 95 % Wilson interval reaches these bounds. Bias is in units of the actual",
+        "(root mean square) error and of the truth; stated / actual compares mean squared errors.",
+        "",
+        f"Of {len(rows)} rows {share} are ok and {len(outside)} out of bounds.",
+        *(f"- out: {row[0]}: {row[1]}, {row[4]} [{row[5]}, {row[6]}]" for row in outside),
+        *(f"- no fit: {text}" for text in errors),
+    ]
+    for case, of_case in itertools.groupby(rows, key=lambda row: row[0]):
+        lines += ["", f"## {case}", "", "| " + " | ".join(COLUMNS[1:]) + " |"]
+        lines += ["| " + " | ".join("---" for _ in COLUMNS[1:]) + " |"]
+        lines += ["| " + " | ".join(row[1:]) + " |" for row in of_case]
+    out.with_suffix(".md").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--chips", type=int, default=200, help="of every case")
+    parser.add_argument("--out", type=Path, default=Path("reports/coverage.csv"))
+    parser.add_argument("--records", type=Path, default=Path("build/coverage"))
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of the names of cases to run")
+    args = parser.parse_args()
+    cases = [case for case in CASES if args.only in case.name]
+    run(cases, args.chips, args.records, args.processes)
+    rows, errors = [], []
+    for case in cases:
+        records = [r for r in records_of(case, args.records) if r["seed"] < args.chips]
+        rows += list(tabulate(case, records))
+        errors += sorted({f"{case.name}: {r['error']}" for r in records if "error" in r})
+    command = f"python tests/studies/coverage.py --chips {args.chips} --out {args.out}"
+    command += f' --only "{args.only}"' if args.only else ""
+    write_tables(rows, errors, args.out, command)
+
+
+if __name__ == "__main__":
+    main()
