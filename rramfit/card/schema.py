@@ -326,7 +326,12 @@ class HeldOut(_Part):
     coverage50: Finite
     coverage90: Finite
     coverage99: Finite
+    p_value: Finite | None = Field(
+        None, description="of ks_distance, by parametric bootstrap with cells and their cycles"
+    )
+    n_cells: Count = 0
     n_observations: Count
+    words: str = Field("", description="the verdict on this level")
 
 
 class ScreenedCard(_Part):

@@ -1,0 +1,132 @@
+"""Parametric bootstrap of a law's distance from its readings, cells and their cycles kept together.
+
+Arrays are drawn from the fitted law itself: normal scores z = a·D + √(1 − a²)·E with D the cell's
+own and E fresh at each reading, u = Φ(z), and a² the correlation found between readings of a cell.
+Each draw is refitted, to first order: with s(u) the score of the law at a reading and I = E[s·s'],
+the refitted law's distribution function at t is off by E[s·1(u≤t)]'·I⁻¹·mean(s), so
+
+    D*(t) = mean(1[u≤t] − t) − E[s·1(u≤t)]'·I⁻¹·mean(s)
+
+which is right for refits to the same readings and, to this order, for cross-fitted ones: there each
+reading enters the others' fits with the same total weight. The largest |D*| shrinks as one over the
+root of the number of cells, so that draws of fewer cells serve, and a smooth field over the array
+widens it by the root of the inflation that it gives to the mean of z.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rramfit.card.families import family
+from rramfit.fitting.inference import clustered_covariance
+from rramfit.fitting.level_law import LevelLaw
+from rramfit.fitting.likelihood import LevelReadings
+
+__all__ = ["bootstrap_p_value", "cell_correlation"]
+
+Floats = NDArray[np.float64]
+
+DRAWS, FEWEST_DRAWS = 400, 250  # the least p-value is one over their number
+MOST_CELLS, MOST_READINGS = 200, 500_000
+_GRID = 128  # points t
+_TABLE = 1024  # of scores over u
+
+
+def bootstrap_p_value(
+    law: LevelLaw,
+    readings: LevelReadings,
+    u: Floats,
+    distance: float,
+    rng: np.random.Generator,
+) -> float:
+    """Chance of a distance as large, were the law true.
+
+    Parameters
+    ----------
+    law : LevelLaw
+    readings : LevelReadings
+    u : (n,) array
+        Distribution function at the readings inside the rails.
+    distance : float
+        Largest gap between the distribution of u and the uniform.
+    rng : Generator
+    """
+    z = special.ndtri(np.clip(u, 1e-9, 1 - 1e-9))
+    own2 = cell_correlation(z, readings)
+    count = np.bincount(readings.cell, minlength=readings.n_cells)
+    count = count[count > 0]
+    if count.size == 0:
+        return 1.0
+    size = min(MOST_CELLS, count.size)
+    per_cell = rng.choice(count, size, replace=False) if size < count.size else count
+    draws = int(np.clip(MOST_READINGS // max(int(per_cell.sum()), 1), FEWEST_DRAWS, DRAWS))
+    largest = _largest(law, per_cell, math.sqrt(own2), draws, rng)
+    # The same number of readings a cell on average, and as many cells as were measured.
+    largest *= math.sqrt(per_cell.size / count.size * _inflation(z, readings))
+    return float((1 + np.count_nonzero(largest >= distance)) / (1 + draws))
+
+
+def cell_correlation(z: Floats, readings: LevelReadings) -> float:
+    """Correlation of a cell's readings among each other (one-way components), 0 to 1."""
+    n = np.bincount(readings.cell, minlength=readings.n_cells).astype(float)
+    several = n > 1
+    if not several.any():
+        return 0.0
+    total = np.bincount(readings.cell, weights=z, minlength=readings.n_cells)
+    square = np.bincount(readings.cell, weights=z**2, minlength=readings.n_cells)
+    within = float((square - total**2 / np.maximum(n, 1))[several].sum() / (n[several] - 1).sum())
+    between = float(z.var()) - within
+    return float(np.clip(between / max(between + within, 1e-300), 0.0, 1.0))
+
+
+def _largest(
+    law: LevelLaw,
+    per_cell: NDArray[np.int64],
+    own: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """Largest |D*| of each draw, (draws,)."""
+    cell = np.repeat(np.arange(per_cell.size), per_cell)
+    n = cell.size
+    z = own * rng.standard_normal((draws, per_cell.size))[:, cell]
+    z += math.sqrt(1 - own**2) * rng.standard_normal((draws, n))
+    slot = np.minimum((special.ndtr(z) * _TABLE).astype(np.int64), _TABLE - 1)
+    slot += _TABLE * np.arange(draws)[:, None]
+    share = np.bincount(slot.ravel(), minlength=draws * _TABLE).reshape(draws, _TABLE) / n
+    every = _TABLE // _GRID
+    t = np.arange(1, _GRID + 1) / _GRID
+    process = np.cumsum(share, axis=1)[:, every - 1 :: every] - t
+    s = _scores(law)
+    if len(s):
+        information = s @ s.T / _TABLE
+        tilt = np.cumsum(s, axis=1)[:, every - 1 :: every] / _TABLE  # E[s·1(u ≤ t)]
+        scale = np.sqrt(np.diagonal(information))
+        inverse = np.linalg.pinv(information / np.outer(scale, scale), rcond=1e-8, hermitian=True)
+        process = process - (share @ (s / scale[:, None]).T) @ inverse @ (tilt / scale[:, None])
+    return np.asarray(np.abs(process).max(axis=1), dtype=np.float64)
+
+
+def _scores(law: LevelLaw) -> Floats:
+    """Scores of the law's free parameters over even steps of u, (p, table), of mean zero."""
+    maximum = law.maximum
+    likelihood, theta, frame = maximum.likelihood, maximum.theta, maximum.frame
+    u = (np.arange(_TABLE) + 0.5) / _TABLE
+    g = family(law.family).ppf(u, likelihood.natural(theta, frame))
+    _, score = likelihood.log_density(theta, frame.put(g))
+    free = (theta > likelihood.lower) & (theta < likelihood.upper)
+    free &= np.isfinite(score).all(axis=1) & (np.ptp(score, axis=1) > 0)
+    return np.asarray((score - score.mean(axis=1, keepdims=True))[free], dtype=np.float64)
+
+
+def _inflation(z: Floats, readings: LevelReadings) -> float:
+    """Variance of the mean of z over that of independent cells."""
+    total = np.bincount(readings.cell, weights=z - z.mean(), minlength=readings.n_cells)
+    field = np.zeros(readings.shape[0] * readings.shape[1])
+    field[readings.position] = total
+    found = clustered_covariance(field.reshape(1, *readings.shape))
+    return float(max(found.inflation[0], 1.0))
