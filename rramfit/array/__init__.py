@@ -1,5 +1,6 @@
 """The array in torch: crossbar solvers and the device sampler."""
 
+from rramfit.array.certificate import Certificate, certify
 from rramfit.array.chips import Chips, Programmed, draw_chips
 from rramfit.array.devices import FACTORS, DeviceModel
 from rramfit.array.effective import (
@@ -9,6 +10,12 @@ from rramfit.array.effective import (
     effective_matrix,
     node_voltages,
     source_matrix,
+)
+from rramfit.array.estimate import (
+    CrossbarEstimate,
+    alpha_beta,
+    anchored_estimate,
+    smooth_estimate,
 )
 from rramfit.array.line import LineResistance
 from rramfit.array.measured_chips import ReplayedChips, chip_from_cells
@@ -23,7 +30,9 @@ from rramfit.array.readout import ReadoutChannels, draw_channels
 
 __all__ = [
     "FACTORS",
+    "Certificate",
     "Chips",
+    "CrossbarEstimate",
     "DeviceModel",
     "IterativeSolution",
     "LineResistance",
@@ -32,6 +41,9 @@ __all__ = [
     "ReadoutChannels",
     "ReplayedChips",
     "active_rows",
+    "alpha_beta",
+    "anchored_estimate",
+    "certify",
     "chip_from_cells",
     "column_currents",
     "cubic_law",
@@ -40,6 +52,7 @@ __all__ = [
     "effective_matrix",
     "node_voltages",
     "sinh_law",
+    "smooth_estimate",
     "solve_iterative",
     "solve_nonlinear",
     "source_matrix",

@@ -35,6 +35,7 @@ __all__ = [
     "column_currents",
     "effective_matrix",
     "flat_problem",
+    "floating_matrix",
     "node_voltages",
     "source_matrix",
 ]
@@ -208,6 +209,27 @@ def _float_rows(a: Tensor, voltage: Tensor, active: Tensor) -> Tensor:
         floats = _cholesky_solve(*_cholesky(system), pulled[..., None])[..., 0]
         out.append(torch.where(free, floats, v))
     return torch.cat(out, 1)
+
+
+def floating_matrix(t: Tensor, a: Tensor, active: Tensor) -> Tensor:
+    """Effective matrix seen by the active rows while the others float.
+
+    Parameters
+    ----------
+    t, a : (..., m, n) and (..., m, m) tensors
+        From `source_matrix` [S].
+    active : (m,) bool tensor
+
+    Returns
+    -------
+    (..., m, n) tensor
+        [S]; zero in the rows that float.
+    """
+    free = (~active).to(t.dtype)
+    system = free[:, None] * a * free + torch.diag(1 - free)
+    floats = _cholesky_solve(*_cholesky(system), free[:, None] * t)
+    seen: Tensor = t - (a * free) @ floats
+    return (1 - free)[:, None] * seen
 
 
 def flat_problem(
