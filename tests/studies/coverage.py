@@ -35,10 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-
-import numpy as np  # noqa: E402 - threads are set before it loads
+import numpy as np
 
 LOG_FAMILIES = ("lognormal", "gamma", "weibull")
 NAMES = {"normal": "normal", "lognormal": "lognormal", "student_t": "t6"}
@@ -157,6 +154,8 @@ def run(cases: list[Case], chips: int, folder: Path, processes: int) -> None:
         done = {r["seed"] for r in records_of(case, folder)}
         jobs += [(seed, case) for seed in range(chips) if seed not in done]
     jobs.sort(key=lambda job: job[0])
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # the workers are the parallelism
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes, maxtasksperchild=500) as pool:
         work = pool.imap(one_chip, [(case, seed) for seed, case in jobs])
