@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rramfit_cli.synthesize import synthesize
+from rramfit_cli.talk import console, print_json, stages
 
 if TYPE_CHECKING:
     from rramfit.measurement import Problem
@@ -40,10 +42,14 @@ def validate(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
     from rramfit.measurement import validate_layout
 
-    found = [(path, validate_layout(path)) for path in files]
+    found = []
+    with stages("checking") as stage:
+        for path in files:
+            stage(str(path))
+            found.append((path, validate_layout(path)))
     valid = all(p.note for _, problems in found for p in problems)
     if as_json:
-        click.echo(json.dumps({"valid": valid, "files": [_file_json(p, q) for p, q in found]}))
+        print_json({"valid": valid, "files": [_file_json(p, q) for p, q in found]})
     else:
         for path, problems in found:
             _print_problems(path, problems)
@@ -85,20 +91,19 @@ def inspect(file: Path, *, as_json: bool) -> None:
 
     seen = inspect_measurement(file)
     if as_json:
-        click.echo(json.dumps(seen.to_dict()))
+        print_json(seen.to_dict())
     else:
         _print_inspection(seen)
 
 
 def _print_inspection(seen: Inspection) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
+    out = console()
     identity = seen.identity
     made = ", synthetic" if identity.synthetic else ""
-    console.print(
+    out.print(
         f"[bold]{escape(identity.array_id)}[/bold]  {seen.rows} × {seen.cols} cells, "
         f"{identity.cell}{made}",
         soft_wrap=True,
@@ -108,24 +113,24 @@ def _print_inspection(seen: Inspection) -> None:
     if identity.temperature is not None:
         named.append(f"{identity.temperature:g} K")
     for line in filter(None, (", ".join(named), identity.comment)):
-        console.print(line, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True, markup=False)
 
     for group in seen.groups:
-        console.print(f"\n[bold]/{group.name}[/bold]  {escape(group.words)}", soft_wrap=True)
+        out.print(f"\n[bold]/{group.name}[/bold]  {escape(group.words)}", soft_wrap=True)
         contents = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
         for d in group.datasets:
             contents.add_row(d.name, " × ".join(map(str, d.shape)), d.type, d.units)
         for key, value in group.attributes.items():
             contents.add_row(f"@{key}", escape(str(value)), "", "")
-        console.print(contents)
+        out.print(contents)
 
-    console.print()
+    out.print()
     fits = Table("fit", "allowed", "missing, or given up")
     for fit in seen.fits:
         mark = "[green]yes[/green]" if fit.allowed else "[red]no[/red]"
         words = fit.remark if fit.allowed else "missing: " + ", ".join(fit.missing)
         fits.add_row(fit.fit, mark, words)
-    console.print(fits)
+    out.print(fits)
 
 
 @measurement.command()
@@ -142,10 +147,14 @@ def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) 
     """
     from rramfit.measurement.convert import convert_measurement, write_conversion
 
-    conversion = convert_measurement(files, layout)
-    written = write_conversion(conversion, out)
+    with stages("converting") as stage:
+        stage("reading")
+        conversion = convert_measurement(files, layout)
+        stage("writing")
+        with _writing(out):
+            written = write_conversion(conversion, out)
     if as_json:
-        click.echo(json.dumps({"written": [str(p) for p in written], **conversion.account()}))
+        print_json({"written": [str(p) for p in written], **conversion.account()})
     else:
         _print_conversion(conversion, written)
 
@@ -165,6 +174,16 @@ def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None
             click.echo(f"  {len(bad.lines)} in {bad}")
 
 
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say in words that a file cannot be written; the command line asked for it."""
+    try:
+        yield
+    except OSError as e:
+        msg = f"cannot write {out}: {e.strerror or e}"
+        raise click.UsageError(msg) from None
+
+
 @measurement.command("guess-layout")
 @click.argument("file", type=_FILE)
 @click.option("-o", "--out", type=_FILE, help="Write it here instead of to standard output.")
@@ -180,6 +199,6 @@ def guess_layout(file: Path, *, out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
         return
-    with whole_file(out) as beside:
+    with _writing(out), whole_file(out) as beside:
         beside.write_text(text, encoding="utf-8")
     click.echo(f"{out} written: read every line that says CHECK or FILL IN", err=True)

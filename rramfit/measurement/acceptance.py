@@ -2,7 +2,8 @@
 
 The tester's own flag `verified` decides where the file has it; else the verify window, read back;
 else nothing is known and every cell counts as accepted. A cell without a reading, or not programmed
-in a sweep, is never inside a window. A window open on one side has no limit there.
+in a sweep, is never inside a window. A window open on one side has no limit there. Files hold
+readings as float32, so a reading on a limit counts as inside within the rounding of float32.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from rramfit.measurement.record import Bools, Floats, Levels
 
 __all__ = ["acceptance_source", "inside_window"]
+
+
+_ROUNDING = float(np.finfo(np.float32).eps)  # of the limit, the spacing of float32
 
 
 def acceptance_source(levels: Levels | None, *, verified_given: bool, levels_known: bool) -> str:
@@ -37,7 +41,7 @@ def inside_window(conductance: Floats, level: NDArray[np.integer], levels: Level
     k = np.maximum(level, 0)
     inside: Bools = np.isfinite(conductance) & (level >= 0)
     if levels.lower is not None:
-        inside &= conductance >= levels.lower[k]
+        inside &= conductance >= (levels.lower - _ROUNDING * np.abs(levels.lower))[k]
     if levels.upper is not None:
-        inside &= conductance <= levels.upper[k]
+        inside &= conductance <= (levels.upper + _ROUNDING * np.abs(levels.upper))[k]
     return inside

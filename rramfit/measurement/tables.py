@@ -180,8 +180,12 @@ def _from_hex(field: NDArray[Any]) -> NDArray[Any]:
 def _open(path: Path) -> BinaryIO:
     if not path.is_file():
         raise MeasurementError(path, "/", found="no such file", expected="a CSV or TSV log")
-    with path.open("rb") as f:
-        zipped = f.read(2) == b"\x1f\x8b"
+    try:
+        with path.open("rb") as f:
+            zipped = f.read(2) == b"\x1f\x8b"
+    except OSError as e:
+        found = f"a file that cannot be read ({e.strerror})"
+        raise MeasurementError(path, "/", found=found, expected="a CSV or TSV log") from None
     return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
 
 

@@ -95,6 +95,14 @@ read_voltage = 0.2
     assert sorted(b["lines"] for b in said["bad"]) == [[2], [3]]
 
 
+def test_an_output_that_cannot_be_written_is_a_usage_error(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("".join(f"{a},{12e3 + a / 7}\n" for a in range(100)))
+    result = run("guess-layout", log, "-o", log / "lab.toml")
+    assert result.exit_code == 2
+    assert "cannot write" in result.stderr
+
+
 def test_guess_layout_to_standard_output_or_a_file(tmp_path):
     log, lab = tmp_path / "log.csv", tmp_path / "lab.toml"
     log.write_text("".join(f"{a},{12e3 + a / 7}\n" for a in range(100)))

@@ -226,6 +226,24 @@ def test_a_measurement_travels_to_another_process(full):
     assert m.program.whole().conductance.shape == (4, 6, 5)
 
 
+def test_a_reading_on_the_limit_is_inside_though_float32_moves_it(tmp_path):
+    limit = np.float64(1.3e-5)
+    below = np.float64(np.float32(limit)) < limit
+    levels = Levels(target=np.array([2e-5]), **{"lower" if below else "upper": np.array([limit])})
+    m = Measurement(
+        path=None,
+        identity=ArrayIdentity(array_id="x", cell="1R"),
+        rows=1,
+        cols=1,
+        levels=levels,
+        program=program_in_memory(
+            np.full((1, 1, 1), limit), read_voltage=0.2, level=np.zeros(1, int), levels=levels
+        ),
+    )
+    write_measurement(m, tmp_path / "out.h5")
+    assert read_measurement(tmp_path / "out.h5").program.whole().accepted.all()
+
+
 def test_in_memory_and_in_file_agree(full):
     m = read_measurement(full)
     block = m.program.whole()
