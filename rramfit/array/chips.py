@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rramfit.array.devices import Ageing, DeviceModel
+from rramfit.array.devices import Ageing, DeviceModel, ReadNoise
 from rramfit.array.fields import smooth_fields
 from rramfit.card.cells import Fault
 from rramfit.errors import ArrayError
@@ -55,7 +55,7 @@ class Programmed:
     accepted: Tensor  #      (chip, row, col)
     law: Tensor  #      (chip, row, col)
     ages: Tensor  #      (chip, row, col) neither stuck nor in a dead line
-    read_noise: Tensor  # [S]  (level,)
+    read_noise: ReadNoise
     ageing: Ageing
     time: float = 0.0  # [s] since programming
 
@@ -67,7 +67,9 @@ class Programmed:
             device=self.conductance.device,
             dtype=self.conductance.dtype,
         )
-        return torch.addcmul(self.conductance, self.read_noise[self.law], noise)
+        return torch.addcmul(
+            self.conductance, self.read_noise.std(self.conductance, self.law), noise
+        )
 
     def age(self, time: float, generator: torch.Generator) -> Programmed:
         """Let cells come to `time` [s] after programming.
@@ -185,7 +187,7 @@ class Chips:
             accepted=accepted,
             law=law,
             ages=ages,
-            read_noise=m.read_noise if "read" in m.factors else torch.zeros_like(m.read_noise),
+            read_noise=m.read_noise if "read" in m.factors else m.read_noise.silent(),
             ageing=m.ageing if "retention" in m.factors else m.ageing.stopped(),
         )
 

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rramfit.array.latent import conditional_means
-from rramfit.array.parameters import LevelParameters, level_parameters
+from rramfit.array.parameters import NOISE_RANGE, LevelParameters, level_parameters
 from rramfit.array.quantiles import interpolate, latent_knots
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
 
-__all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults"]
+__all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults", "ReadNoise"]
 
 FACTORS = (
     "d2d",
@@ -78,6 +78,27 @@ class Conduction:
     reference: float  # [S]
     spread: float  # [1/V]
     read_voltage: float  # [V] at which a card's conductances are I/V; 0 where it is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadNoise:
+    """Noise of one read: scale·(G/mean)^power of the level whose law a cell follows."""
+
+    scale: Tensor  # [S] (level,)
+    mean: Tensor  # [S] (level,)
+    power: float
+
+    def std(self, conductance: Tensor, law: Tensor) -> Tensor:
+        """Give the standard deviation of one read of each cell [S]."""
+        std = self.scale[law]
+        if self.power == 0:
+            return std
+        relative = (conductance / self.mean[law]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
+        return std * relative**self.power
+
+    def silent(self) -> ReadNoise:
+        """No noise."""
+        return ReadNoise(scale=torch.zeros_like(self.scale), mean=self.mean, power=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,7 +152,7 @@ class DeviceModel:
     share: Tensor  #       (level,) s
     row_trend: Tensor  # [S per pitch] (level,)
     col_trend: Tensor  # [S per pitch] (level,)
-    read_noise: Tensor  # [S] (level,)
+    read_noise: ReadNoise
     lower: Tensor  # [S] (level,) verify window; NaN where there is none
     upper: Tensor  # [S] (level,)
     ageing: Ageing
@@ -187,7 +208,9 @@ class DeviceModel:
             share=tensor(p.s),
             row_trend=tensor(p.row_trend),
             col_trend=tensor(p.col_trend),
-            read_noise=tensor(p.read),
+            read_noise=ReadNoise(
+                scale=tensor(p.read_scale), mean=tensor(p.mean), power=p.read_power
+            ),
             lower=per_level([x.lower for x in card.levels], math.nan),
             upper=per_level([x.upper for x in card.levels], math.nan),
             ageing=Ageing(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rramfit.array.chips import Chips, Programmed, draw_chips, stuck_conductance
-from rramfit.array.devices import Ageing, DeviceModel
+from rramfit.array.devices import Ageing, DeviceModel, ReadNoise
 from rramfit.array.quantiles import latent_knots
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import ArrayError
@@ -146,7 +146,7 @@ class ReplayedChips:
             accepted=accepted,
             law=asked,
             ages=torch.zeros_like(accepted),
-            read_noise=none,
+            read_noise=ReadNoise(scale=none, mean=none, power=0.0),
             ageing=Ageing(
                 first_step=none, first_spread=none, drift=none, growth=none, reference_time=1.0
             ),

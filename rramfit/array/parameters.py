@@ -8,6 +8,7 @@ and correlation length:
     shrink_k    state variance = std² − read² − trend variance
     a_k         shrink²·P(a²) = d2d² − trend variance
     s_k         shrink²·P(a²·s) = share·d2d²
+    read noise  ∝ G^(exponent + 1) where the card has an exponent, `read` its root mean square
     ℓ_k         the field's covariance in siemens falls to 1/e at the card's correlation length
     R_kl        the cells' offsets, trends included, correlate as the card says
 
@@ -31,9 +32,20 @@ from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard, ModelCard, SpatialCard, VariationCard
 from rramfit.errors import ArrayError
 
-__all__ = ["Estimands", "LevelParameters", "estimands", "level_parameters", "trend_covariance"]
+__all__ = [
+    "NOISE_RANGE",
+    "Estimands",
+    "LevelParameters",
+    "estimands",
+    "level_parameters",
+    "relative_read_noise",
+    "trend_covariance",
+]
 
 Floats = NDArray[np.float64]
+
+NOISE_RANGE = 0.02
+"""Below this share of a level's mean, and above its inverse, read noise goes no further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +63,8 @@ class LevelParameters:
     row_trend: Floats  # [S per pitch] (level,)
     col_trend: Floats  # [S per pitch] (level,)
     read: Floats  # [S]   (level,) between reads of a state
+    read_power: float  #       read noise of a cell goes with its conductance to this power
+    read_scale: Floats  # [S]   (level,) read noise of a cell at the level's mean
     assumptions: tuple[str, ...]
 
     @property
@@ -117,6 +131,17 @@ def _read_noise(card: ModelCard, variation: VariationCard | None, mean: float) -
     return noise.coefficient.value * abs(mean) * math.pow(abs(mean / reference), exponent)
 
 
+def relative_read_noise(state: Floats, power: float) -> Floats:
+    """Read noise of states given relative to their level's mean, relative to that at the mean."""
+    return np.clip(state, NOISE_RANGE, 1 / NOISE_RANGE) ** power
+
+
+def _mean_square(noise: Floats) -> Floats:
+    """Mean square over the latent knots, (level,)."""
+    weight = np.exp(-0.5 * latent_knots() ** 2)
+    return np.asarray((noise**2 @ weight) / weight.sum())
+
+
 def level_parameters(card: ModelCard) -> LevelParameters:
     """Solve a card's levels and variation for the sampler's parameters.
 
@@ -153,6 +178,10 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         said.append(f"levels[{k}]: read noise and trend make more than the level's whole spread")
     with np.errstate(invalid="ignore", divide="ignore"):
         shrink = np.sqrt(np.where(variance > 0, np.clip(state / variance, 0.0, 1.0), 0.0))
+    power_law = 0.0
+    if card.read_noise is not None and card.read_noise.exponent is not None:
+        power_law = card.read_noise.exponent.value + 1
+    state_table = 1 + shrink[:, None] * (table / coefficients[:, :1] - 1)
     d2d2 = _between_cells(variation, variance=variance, read=read, said=said)
     a2 = _inverse(power, (d2d2 - trend), shrink)
     share = np.array([_value(x.share, 0.0) for x in spatial])
@@ -182,6 +211,8 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         row_trend=row,
         col_trend=col,
         read=read,
+        read_power=power_law,
+        read_scale=read / np.sqrt(_mean_square(relative_read_noise(state_table, power_law))),
         assumptions=tuple(said),
     )
 

@@ -36,7 +36,7 @@ def _readings(
     Trend and read noise together are taken as normal: the first is a small part of the spread.
     With `positive`, of readings above 0: the others have no likelihood under a positive family.
     """
-    from rramfit.array.parameters import trend_covariance
+    from rramfit.array.parameters import relative_read_noise, trend_covariance
     from rramfit.array.quantiles import latent_knots
 
     knots = latent_knots()[::EVERY]
@@ -44,7 +44,9 @@ def _readings(
     state = p.mean[k] + p.shrink[k] * (p.table[k, ::EVERY] - p.mean[k]) + offset
     trend = trend_covariance(p.row_trend[k : k + 1], p.col_trend[k : k + 1], shape)[0, 0]
     added, added_weight = np.polynomial.hermite_e.hermegauss(9)
-    y = (state[:, None] + math.sqrt(trend + p.read[k] ** 2) * added).ravel()
+    relative = 1 + p.shrink[k] * (p.table[k, ::EVERY] / p.mean[k] - 1)
+    noise = p.read_scale[k] * relative_read_noise(relative, p.read_power)
+    y = (state[:, None] + np.sqrt(trend + noise**2)[:, None] * added).ravel()
     w = (weight[:, None] * added_weight).ravel()
     if positive:
         y, w = y[y > 0], w[y > 0]

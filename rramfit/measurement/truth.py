@@ -143,9 +143,9 @@ def _failure_truth(chip: Chips) -> dict[str, float]:
 
 
 def _electrical_truth(card: ModelCard) -> dict[str, float]:
-    """Quantities of iv, line, retention and readout, as the card states them."""
+    """Quantities of iv, line, read noise, retention and readout, as the card states them."""
     out: dict[str, float] = {}
-    for part in ("iv", "line", "readout"):
+    for part in ("iv", "line", "read_noise", "readout"):
         stated = getattr(card, part)
         for name in type(stated).model_fields if stated is not None else ():
             if isinstance(quantity := getattr(stated, name), Quantity):

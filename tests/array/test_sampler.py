@@ -15,6 +15,8 @@ from rramfit.array import DeviceModel, draw_chips
 from rramfit.array.devices import FACTORS
 from rramfit.card.cells import Fault
 from rramfit.card.families import FAMILIES
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import ReadNoiseCard
 from rramfit.errors import ArrayError
 from rramfit.measurement import random_card, virtual_card
 from rramfit.streams import torch_stream
@@ -103,6 +105,32 @@ def test_trends_are_the_cards_and_no_more():
     near((y * c).mean(axis=(1, 2)) / (c**2).mean(), -5e-4 * 90e-6)
     near((y - 90e-6) ** 2, (0.1 * 90e-6) ** 2)  # the trend is part of the level's spread
     near(y, 90e-6)
+
+
+@pytest.mark.parametrize("exponent", [-0.5, 0.0, 0.4])
+def test_read_noise_goes_with_conductance_as_the_card_says(exponent):
+    card = virtual_card("read", mean=[30e-6, 200e-6], spread=0.2, read=0.03, array=SHAPE)
+    noise = ReadNoiseCard(
+        coefficient=Quantity.given(0.03, "1"),
+        exponent=Quantity.given(exponent, "1"),
+        reference_conductance=Quantity.given(200e-6, "S"),
+    )
+    model = model_of(card.model_copy(update={"read_noise": noise}))
+    chips = draw_chips(model, CHIPS, generator=torch_stream(1, "read"))
+    (state,) = programmed(chips, 1, 2)
+    read = torch_stream(3, "read")
+    g = state.conductance.numpy()
+    v = (state.read(read).numpy() - g) ** 2
+    near(v, (0.03 * 200e-6) ** 2)  # whatever the exponent, the level's own read noise
+    # std/G goes with G to the exponent: scaled so, the noise no longer depends on G.
+    flat = v / (g / 200e-6) ** (2 + 2 * exponent)
+    near((flat - flat.mean()) * (g - 200e-6), 0.0)
+    spread = (200e-6 * 0.2) ** 2
+    steeper = v / (g / 200e-6) ** (1 + 2 * exponent)
+    slope = ((steeper - steeper.mean()) * (g - 200e-6)).mean() / spread
+    assert slope > 0.5 * steeper.mean() / 200e-6
+    y = state.read(read).numpy()
+    near((y - 200e-6) ** 2, (0.2 * 200e-6) ** 2)
 
 
 FAULTY = {
