@@ -86,6 +86,19 @@ class Evidence:
         return dict(zip(found.tolist(), np.split(value, first[1:]), strict=True))
 
     @cached_property
+    def refused_medians(self) -> dict[int, float]:
+        """Median over cells of the readings not accepted [S], of levels where most were refused."""
+        statistics = self.statistics
+        if statistics is None:
+            return {}
+        failed, attempts = statistics.failures.sum((1, 2)), statistics.attempts.sum((1, 2))
+        return {
+            k: float(np.median(seen))
+            for k in np.flatnonzero(2 * failed > attempts).tolist()
+            if (seen := statistics.failed_mean[k][np.isfinite(statistics.failed_mean[k])]).size
+        }
+
+    @cached_property
     def offsets(self) -> Floats:
         """Each healthy cell's mean less its level's mean [S], (level, row, col); NaN where none."""
         statistics = self.statistics

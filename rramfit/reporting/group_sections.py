@@ -22,7 +22,7 @@ from rramfit.reporting.time_figures import (
     draw_retention_change,
     evenly,
 )
-from rramfit.reporting.wording import number, say, with_interval
+from rramfit.reporting.wording import duration, number, with_interval
 
 __all__ = [
     "endurance_section",
@@ -68,8 +68,8 @@ def retention_section(e: Evidence) -> Section | None:
                     key="retention-change",
                     title="From the first read to the last",
                     caption=f"Change of each level's mean, and of the span that holds the middle "
-                    f"80 % of its cells, from {say(float(reads.time[0]), 's')} to "
-                    f"{say(float(reads.time[-1]), 's')}.",
+                    f"80 % of its cells, from {duration(float(reads.time[0]))} to "
+                    f"{duration(float(reads.time[-1]))} after programming.",
                 )
             )
     if card is not None:

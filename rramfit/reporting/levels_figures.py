@@ -30,6 +30,7 @@ Readings = Mapping[int, Floats]  # level -> sorted readings [S]
 
 _SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _POINTS_FEW, _POINTS_MANY, _FEW = 90, 28, 6
+_TALLEST = 1.5  # a law's peak may stand so much above its histogram before it is cut off
 
 
 def level_axis(readings: Readings) -> tuple[AxisUnit, tuple[float, float], bool]:
@@ -124,6 +125,7 @@ def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
         x = law.ppf(special.ndtr(np.linspace(-3.6, 3.6, 121)), p)
         density = np.exp(law.logpdf(x, p)) * (x if logarithmic else 1.0)
         ax.plot(unit.factor * x, density, color=color, linewidth=1.4)
+        top = max(top, min(float(density.max()), _TALLEST * float(height.max())))
         if card.lower is not None and card.upper is not None:
             ends = (unit.factor * card.lower.value, unit.factor * card.upper.value)
             ax.plot(ends, (0, 0), color=color, linewidth=5, solid_capstyle="butt", clip_on=False)
@@ -135,24 +137,39 @@ def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
     ax.set_ylabel("density")
 
 
-def draw_level_ladder(ax: Axes, levels: Levels) -> None:
-    """Each level's mean with one and two standard deviations, against its target or its index."""
-    cards = list(levels.values())
-    targets = [x.target.value for x in cards if x.target is not None]
-    against_target = len(targets) == len(cards)
-    means = np.array([x.mean.value if x.mean else np.nan for x in cards])
-    stds = np.array([x.std.value if x.std else 0.0 for x in cards])
-    unit = axis_unit(float(np.nanmax(np.abs(means))), "S")
-    x = unit.factor * np.array(targets) if against_target else np.array(list(levels), dtype=float)
-    y, s = unit.factor * means, unit.factor * stds
-    for color, *point in zip(level_colors(len(cards)), x, y, s, strict=True):
-        at, mean, std = point
-        ax.plot((at, at), (mean - 2 * std, mean + 2 * std), color=color, linewidth=1.0)
-        ax.plot((at, at), (mean - std, mean + std), color=color, linewidth=2.6)
-        ax.plot(at, mean, "o", color=color, markersize=3.4)
+def draw_level_ladder(
+    ax: Axes, levels: Sequence[LevelCard], refused: Mapping[int, float] | None = None
+) -> None:
+    """Each level's mean with one and two standard deviations, against its target or its index.
+
+    Parameters
+    ----------
+    ax : Axes
+    levels : sequence of LevelCard
+    refused : mapping of int to float, optional
+        Median of readings that were not accepted [S], by level: drawn as crosses.
+    """
+    refused = refused or {}
+    targets = [x.target.value for x in levels if x.target is not None]
+    against_target = len(targets) == len(levels)
+    means = [x.mean.value for x in levels if x.mean is not None]
+    unit = axis_unit(max(abs(x) for x in (*means, *refused.values())), "S")
+    places: list[float] = []
+    for color, card in zip(level_colors(len(levels)), levels, strict=True):
+        target = card.target.value if card.target is not None else 0.0
+        at = unit.factor * target if against_target else float(card.index)
+        places.append(at)
+        if card.mean is not None:
+            mean = unit.factor * card.mean.value
+            std = unit.factor * card.std.value if card.std is not None else 0.0
+            ax.plot((at, at), (mean - 2 * std, mean + 2 * std), color=color, linewidth=1.0)
+            ax.plot((at, at), (mean - std, mean + std), color=color, linewidth=2.6)
+            ax.plot(at, mean, "o", color=color, markersize=3.4)
+        if card.index in refused:
+            ax.plot(at, unit.factor * refused[card.index], "x", color=MUTED, markersize=4)
     if against_target:
         ax.axline((0.0, 0.0), slope=1.0, color=MUTED, linewidth=0.8, dashes=(4, 3))
-        ax.set_xlim(*_padded(x))
+        ax.set_xlim(*_padded(places))
         ax.set_xlabel(f"target conductance [{unit.symbol}]")
     else:
         ax.set_xlabel("level")
@@ -214,7 +231,7 @@ def _conductance_axis(
     ax.set_xlabel(f"conductance [{unit.symbol}]")
 
 
-def _padded(x: Sequence[float] | Floats) -> tuple[float, float]:
+def _padded(x: Sequence[float]) -> tuple[float, float]:
     low, high = float(np.min(x)), float(np.max(x))
     margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin

@@ -59,14 +59,15 @@ def levels_section(e: Evidence) -> Section | None:
     readings = {k: v for k, v in e.readings.items() if v.size >= 2}
     if readings:
         few = len(readings) <= _FEW_LEVELS
-        thresholds = "; dashed lines are the best read thresholds between neighbours" if few else ""
+        dashed = few and any(x.upper_threshold for x in e.card.levels)
+        said = "; dashed lines are the best read thresholds between neighbours" if dashed else ""
         blocks.append(
             figure(
                 partial(draw_level_cdfs, readings=readings, levels=e.level_cards),
                 key="level-cdfs",
                 title="Levels on probability paper",
                 caption="Cumulative share of accepted readings of healthy cells (points) and the "
-                f"card's laws (lines). A normal law is straight{thresholds}.",
+                f"card's laws (lines). A normal law is straight{said}.",
                 width="full",
                 size=(9.1, 4.1),
             )
@@ -84,14 +85,16 @@ def levels_section(e: Evidence) -> Section | None:
                     margins=(0.3, 0.5, 0.12, 0.12),
                 )
             )
-    if len(e.level_cards) > _FEW_LEVELS:
+    refused = e.refused_medians
+    if len(e.card.levels) > _FEW_LEVELS or refused:
+        crosses = "; crosses: readings that were not accepted, median" if refused else ""
         blocks.append(
             figure(
-                partial(draw_level_ladder, levels=e.level_cards),
+                partial(draw_level_ladder, levels=e.card.levels, refused=refused),
                 key="level-ladder",
                 title="Where each level lands",
                 caption="Mean of each level with one and two standard deviations; on the dashed "
-                "line a level lands where it was aimed at.",
+                f"line a level lands where it was aimed at{crosses}.",
                 width="full",
                 size=(9.1, 3.6),
             )
@@ -137,7 +140,7 @@ def maps_section(e: Evidence) -> Section | None:
                     key="map-faults",
                     title="Faults",
                     caption="Cells that were screened out, by kind; blank cells are healthy.",
-                    bottom=0.95,
+                    bottom=0.52 + 0.17 * -(-len(kinds) // 2),
                 )
             )
         else:

@@ -10,6 +10,8 @@ from rramfit.card.schema import LevelCard, ModelCard, VariationCard
 from rramfit.reporting.document import Block, KeyFigure, KeyFigures, Prose, Tone
 from rramfit.reporting.wording import (
     counted,
+    duration,
+    fit_name,
     listed,
     number,
     say,
@@ -123,10 +125,12 @@ def _alike(card: ModelCard) -> tuple[str, ...]:
         other.append(f"Repeated reads of one state scatter by {scatter} of its conductance{at}.")
     if card.retention is not None:
         r = card.retention
-        other.append(
-            f"Retention was followed from {say(r.reference_time.value, 's')} to "
-            f"{say(r.longest_time.value, 's')}."
-        )
+        first, last = (duration(t.value) for t in (r.reference_time, r.longest_time))
+        span = f"from {first} to {last}" if first != last else f"at {last} only"
+        other.append(f"Retention was followed {span}.")
+        if r.collapsed is not None and r.collapsed.value > 0:
+            lost = with_interval(r.collapsed, percent=True)
+            other.append(f"Of the conducting cells, {lost} lost their state.")
     if card.line is not None and card.line.wordline_resistance is not None:
         w = with_interval(card.line.wordline_resistance)
         other.append(f"A wordline segment has {w}.")
@@ -163,7 +167,9 @@ def _levels_words(card: ModelCard) -> str:
         text += f"; {means} within {share(max(far, _ON_TARGET))} of {whose}{where}"
     sentences = [f"{text}."]
     if card.bits_per_cell is not None:
-        sentences.append(f"A cell stores {with_interval(card.bits_per_cell)} bits.")
+        bits = write(card.bits_per_cell)
+        within = f" ({bits.interval})" if bits.interval else ""
+        sentences.append(f"A cell stores {bits.value}{within} bits.")
     return " ".join(sentences)
 
 
@@ -232,7 +238,7 @@ def _field_words(card: ModelCard) -> str:
 def _wrong(card: ModelCard) -> tuple[str, ...]:
     out: list[str] = []
     severe = [
-        f"{_said(name)}: {finding}"
+        f"{fit_name(name)}: {finding}"
         for name, fit in card.quality.fits.items()
         if fit.verdict == "bad"
         for finding in fit.findings
@@ -333,8 +339,3 @@ def _variance_shares(v: VariationCard) -> dict[str, float]:
 
 def _name(card: ModelCard, level: int) -> str:
     return next((x.name for x in card.levels if x.index == level), f"L{level}")
-
-
-def _said(name: str) -> str:
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]

@@ -20,7 +20,7 @@ from rramfit.reporting.document import (
 )
 from rramfit.reporting.heldout_figures import draw_coverage
 from rramfit.reporting.tables import heldout_table, quantity_table
-from rramfit.reporting.wording import counted
+from rramfit.reporting.wording import counted, fit_name
 
 __all__ = [
     "findings_section",
@@ -48,7 +48,7 @@ def findings_section(card: ModelCard) -> Section:
                 continue
             remedies = [*fit.remedies, *[""] * (len(fit.findings) - len(fit.remedies))]
             for finding, remedy in zip(fit.findings, remedies, strict=False):
-                text = f"{_sentence(name.replace('_', ' '))}: {_ended(finding)}"
+                text = f"{fit_name(name)}: {_ended(finding)}"
                 notes.append(
                     Note(
                         text=text,
@@ -56,9 +56,9 @@ def findings_section(card: ModelCard) -> Section:
                         tone="bad" if word == "bad" else "warning",
                     )
                 )
-    sound = [k.replace("_", " ") for k, fit in card.quality.fits.items() if fit.verdict == "ok"]
+    sound = [fit_name(k) for k, fit in card.quality.fits.items() if fit.verdict == "ok"]
     if sound:
-        notes.append(Note(text=f"Nothing was found against: {', '.join(sound)}.", tone="ok"))
+        notes.append(Note(text=f"Nothing was found against: {'; '.join(sound)}.", tone="ok"))
     if not notes:
         notes.append(Note(text="No fit was run.", tone="plain"))
     return Section(key="findings", title="Findings and remedies", blocks=tuple(notes))
@@ -111,7 +111,7 @@ def missing_section(card: ModelCard) -> Section | None:
     if not missing:
         return None
     facts = tuple(
-        (_sentence(name.replace("_", " ")), "; ".join([*fit.findings, *fit.remedies]) or "not run")
+        (fit_name(name), "; ".join([*fit.findings, *fit.remedies]) or "not run")
         for name, fit in missing
     )
     return Section(key="missing", title="Not measured", blocks=(Facts(items=facts),))

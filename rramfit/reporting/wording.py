@@ -18,6 +18,8 @@ __all__ = [
     "Written",
     "axis_unit",
     "counted",
+    "duration",
+    "fit_name",
     "listed",
     "number",
     "say",
@@ -30,6 +32,13 @@ __all__ = [
 _MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MOST_DIGITS = 6
+_LENGTHS = ((120.0, 1.0, ""), (3600.0, 60.0, "min"), (172_800.0, 3600.0, "h"))  # [s]
+_FIT_NAMES = {
+    "heldout": "held-out check",
+    "iv": "current against voltage",
+    "line": "wires",
+    "readout": "read-out chain",
+}
 
 
 def unit_symbol(unit: str) -> str:
@@ -119,7 +128,9 @@ def write(q: Quantity, *, percent: bool = False) -> Written:
     if decimals + math.floor(math.log10(largest)) + 1 > _MOST_DIGITS + 2 or not (
         1e-4 < largest < 1e6
     ):
-        parts = [number(x * factor, _MOST_DIGITS) for x in (q.value, *q.ci95)]
+        known = math.log10(abs(q.value) / q.stderr) if q.value else 0.0
+        digits = min(max(2, math.ceil(known) + 2), _MOST_DIGITS)
+        parts = [number(x * factor, digits) for x in (q.value, *q.ci95)]
         return Written(
             value=parts[0], low=parts[1], high=parts[2], stderr=number(spread, 2), unit=symbol
         )
@@ -143,16 +154,42 @@ def with_interval(q: Quantity, *, percent: bool = False) -> str:
 
 
 def share(x: float, *, digits: int = 2) -> str:
-    r"""Write a share in per cent.
+    r"""Write a share in per cent; near the whole, to the first digit of what is missing.
 
     Examples
     --------
     >>> share(0.01234), share(0.0), share(0.99987)
-    ('1.2\xa0%', '0\xa0%', '99.987\xa0%')
+    ('1.2\xa0%', '0\xa0%', '99.99\xa0%')
     """
     if 0.99 < x < 1:
-        digits = 2 + math.ceil(-math.log10(1 - x))
+        return f"{100 * x:.{math.ceil(-math.log10(1 - x)) - 2}f}{_NO_BREAK}%"
     return f"{number(100 * x, digits)}{_NO_BREAK}%"
+
+
+def duration(seconds: float) -> str:
+    r"""Write a length of time as people count it.
+
+    Examples
+    --------
+    >>> duration(0.01), duration(3600.0), duration(1e5), duration(1e7)
+    ('10\xa0ms', '1\xa0h', '27.8\xa0h', '116\xa0days')
+    """
+    for limit, length, unit in _LENGTHS:
+        if seconds < limit:
+            return f"{number(seconds / length)}{_NO_BREAK}{unit}" if unit else say(seconds, "s")
+    return f"{number(seconds / 86_400)}{_NO_BREAK}days"
+
+
+def fit_name(name: str) -> str:
+    """Name a fit, at the head of a sentence.
+
+    Examples
+    --------
+    >>> fit_name("read_noise"), fit_name("iv")
+    ('Read noise', 'Current against voltage')
+    """
+    text = _FIT_NAMES.get(name, name.replace("_", " "))
+    return text[:1].upper() + text[1:]
 
 
 def counted(n: int, one: str, many: str = "") -> str:

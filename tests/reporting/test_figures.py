@@ -63,10 +63,12 @@ def test_levels_that_span_decades_get_a_logarithmic_axis():
 
 
 def test_ladder_marks_means_at_their_targets(ax):
-    draw_level_ladder(ax, {k: normal_level(k, 10e-6 * (k + 1), 1e-6) for k in range(3)})
+    draw_level_ladder(ax, [normal_level(k, 10e-6 * (k + 1), 1e-6) for k in range(3)], {1: 5e-6})
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [float(d.get_xdata()[0]) for d in dots] == pytest.approx([10, 20, 30])
     assert [float(d.get_ydata()[0]) for d in dots] == pytest.approx([10, 20, 30])
+    cross = next(line for line in ax.lines if line.get_marker() == "x")
+    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == pytest.approx((20, 5))
 
 
 def test_row_zero_is_at_the_top_and_column_zero_at_the_left(ax):
