@@ -16,6 +16,7 @@ widens it by the root of the inflation that it gives to the mean of z.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,16 @@ from rramfit.fitting.inference import clustered_covariance
 from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.likelihood import LevelReadings
 
-__all__ = ["bootstrap_p_value", "cell_correlation"]
+__all__ = ["GRID", "bootstrap_p_value", "cell_correlation", "foretold_p_value"]
 
 Floats = NDArray[np.float64]
 
 DRAWS, FEWEST_DRAWS = 400, 250  # the least p-value is one over their number
 MOST_CELLS, MOST_READINGS = 200, 500_000
-_GRID = 128  # points t
-_TABLE = 1024  # of scores over u
+_TABLE, _EVERY = 1024, 8  # even steps of u, of which every eighth is a point t
+
+GRID: Floats = np.arange(1, _TABLE // _EVERY + 1) * _EVERY / _TABLE
+"""Points t at which the distance is taken."""
 
 
 def bootstrap_p_value(
@@ -55,19 +58,8 @@ def bootstrap_p_value(
         Largest gap between the distribution of u and the uniform.
     rng : Generator
     """
-    z = special.ndtri(np.clip(u, 1e-9, 1 - 1e-9))
-    own2 = cell_correlation(z, readings)
-    count = np.bincount(readings.cell, minlength=readings.n_cells)
-    count = count[count > 0]
-    if count.size == 0:
-        return 1.0
-    size = min(MOST_CELLS, count.size)
-    per_cell = rng.choice(count, size, replace=False) if size < count.size else count
-    draws = int(np.clip(MOST_READINGS // max(int(per_cell.sum()), 1), FEWEST_DRAWS, DRAWS))
-    largest = _largest(law, per_cell, math.sqrt(own2), draws, rng)
-    # The same number of readings a cell on average, and as many cells as were measured.
-    largest *= math.sqrt(per_cell.size / count.size * _inflation(z, readings))
-    return float((1 + np.count_nonzero(largest >= distance)) / (1 + draws))
+    scores = _scores(law)
+    return _p_value(lambda share, _: _refitted(share, scores), readings, u, distance, rng)
 
 
 def cell_correlation(z: Floats, readings: LevelReadings) -> float:
@@ -83,32 +75,82 @@ def cell_correlation(z: Floats, readings: LevelReadings) -> float:
     return float(np.clip(between / max(between + within, 1e-300), 0.0, 1.0))
 
 
-def _largest(
-    law: LevelLaw,
-    per_cell: NDArray[np.int64],
-    own: float,
-    draws: int,
+def foretold_p_value(
+    gaps: Floats,
+    readings: LevelReadings,
+    u: Floats,
+    distance: float,
     rng: np.random.Generator,
+) -> float:
+    """Chance of a distance as large for a law that was fitted elsewhere, and is known so well.
+
+    Parameters
+    ----------
+    gaps : (k, 128) array
+        By how much the distribution function at its own quantiles i/128 is off, one standard error
+        of each independent parameter at a time.
+    readings, u, distance, rng
+        As for `bootstrap_p_value`, u by the law from elsewhere.
+    """
+
+    def process(share: Floats, shrink: float) -> Floats:
+        # What the card is off by does not shrink with this chip's cells.
+        wide = rng.standard_normal((len(share), len(gaps))) @ gaps / shrink
+        return _empirical(share) + wide
+
+    return _p_value(process, readings, u, distance, rng)
+
+
+def _p_value(
+    process: Callable[[Floats, float], Floats],
+    readings: LevelReadings,
+    u: Floats,
+    distance: float,
+    rng: np.random.Generator,
+) -> float:
+    z = special.ndtri(np.clip(u, 1e-9, 1 - 1e-9))
+    z_own = math.sqrt(cell_correlation(z, readings))
+    count = np.bincount(readings.cell, minlength=readings.n_cells)
+    count = count[count > 0]
+    if count.size == 0:
+        return 1.0
+    size = min(MOST_CELLS, count.size)
+    per_cell = rng.choice(count, size, replace=False) if size < count.size else count
+    draws = int(np.clip(MOST_READINGS // max(int(per_cell.sum()), 1), FEWEST_DRAWS, DRAWS))
+    # The same number of readings a cell on average, and as many cells as were measured.
+    shrink = math.sqrt(per_cell.size / count.size * _inflation(z, readings))
+    largest = shrink * np.abs(process(_shares(per_cell, z_own, draws, rng), shrink)).max(axis=1)
+    return float((1 + np.count_nonzero(largest >= distance)) / (1 + draws))
+
+
+def _shares(
+    per_cell: NDArray[np.int64], own: float, draws: int, rng: np.random.Generator
 ) -> Floats:
-    """Largest |D*| of each draw, (draws,)."""
+    """Share of each draw's readings in even steps of u, (draws, table)."""
     cell = np.repeat(np.arange(per_cell.size), per_cell)
     n = cell.size
     z = own * rng.standard_normal((draws, per_cell.size))[:, cell]
     z += math.sqrt(1 - own**2) * rng.standard_normal((draws, n))
     slot = np.minimum((special.ndtr(z) * _TABLE).astype(np.int64), _TABLE - 1)
     slot += _TABLE * np.arange(draws)[:, None]
-    share = np.bincount(slot.ravel(), minlength=draws * _TABLE).reshape(draws, _TABLE) / n
-    every = _TABLE // _GRID
-    t = np.arange(1, _GRID + 1) / _GRID
-    process = np.cumsum(share, axis=1)[:, every - 1 :: every] - t
-    s = _scores(law)
-    if len(s):
-        information = s @ s.T / _TABLE
-        tilt = np.cumsum(s, axis=1)[:, every - 1 :: every] / _TABLE  # E[s·1(u ≤ t)]
-        scale = np.sqrt(np.diagonal(information))
-        inverse = np.linalg.pinv(information / np.outer(scale, scale), rcond=1e-8, hermitian=True)
-        process = process - (share @ (s / scale[:, None]).T) @ inverse @ (tilt / scale[:, None])
-    return np.asarray(np.abs(process).max(axis=1), dtype=np.float64)
+    return np.bincount(slot.ravel(), minlength=draws * _TABLE).reshape(draws, _TABLE) / n
+
+
+def _empirical(share: Floats) -> Floats:
+    """Empirical process on the grid, (draws, grid)."""
+    return np.cumsum(share, axis=1)[:, _EVERY - 1 :: _EVERY] - GRID
+
+
+def _refitted(share: Floats, s: Floats) -> Floats:
+    """Take out of the process what a refit takes, to first order."""
+    process = _empirical(share)
+    if not len(s):
+        return process
+    information = s @ s.T / _TABLE
+    tilt = np.cumsum(s, axis=1)[:, _EVERY - 1 :: _EVERY] / _TABLE  # E[s·1(u ≤ t)]
+    scale = np.sqrt(np.diagonal(information))
+    inverse = np.linalg.pinv(information / np.outer(scale, scale), rcond=1e-8, hermitian=True)
+    return process - (share @ (s / scale[:, None]).T) @ inverse @ (tilt / scale[:, None])
 
 
 def _scores(law: LevelLaw) -> Floats:

@@ -32,7 +32,6 @@ from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.levels import LevelsFit, fit_levels
 from rramfit.fitting.likelihood import Frame, LevelReadings, collect_readings, refit
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.selection import FOLDS, deal
 from rramfit.fitting.statistics import ProgramStatistics
 from rramfit.measurement.record import Levels
 from rramfit.streams import stream
@@ -47,6 +46,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+FOLDS = 5
 COVERAGES = (0.50, 0.90, 0.99)
 FEWEST_CELLS = 20  # a fold of fewer than four cells says nothing
 CHANCE = 0.005  # a distance that the bootstrap reaches less often is not chance …
@@ -224,7 +224,8 @@ def _check_level(
     name: str, law: LevelLaw, readings: LevelReadings, sweep: Integers, seed: int
 ) -> HeldOutLevel:
     late, halves = _halves(sweep)
-    fold = deal(readings.n_cells, seed, f"heldout/{readings.level}/folds")
+    order = stream(seed, f"heldout/{readings.level}/folds").permutation(readings.n_cells)
+    fold = np.asarray(order % FOLDS, dtype=np.int64)
     parts = FOLDS * (2 if halves else 1)
     group = fold[readings.cell] * (2 if halves else 1) + late
     m = readings.node.size
