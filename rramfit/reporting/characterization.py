@@ -45,7 +45,7 @@ def evidence_report(evidence: Evidence) -> Report:
     """Make the report of a card and the data beside it."""
     card = evidence.card
     sections = (
-        findings_section(card),
+        findings_section(card, evidence.mild),
         levels_section(evidence),
         maps_section(evidence),
         variation_section(evidence),
@@ -66,7 +66,7 @@ def evidence_report(evidence: Evidence) -> Report:
         title=card.array.id,
         subtitle="Characterization of a resistive-memory array",
         facts=header_facts(card),
-        lead=summary_blocks(card),
+        lead=summary_blocks(card, evidence.mild),
         sections=tuple(s for s in sections if s is not None),
         footer=f"Made by rramfit {card.provenance.rramfit_version} from card {card.digest}.",
     )
@@ -85,5 +85,16 @@ def save_report(characterization: Characterization, path: Path | str) -> None:
 def _report(characterization: Characterization) -> Report:
     c = characterization
     return evidence_report(
-        Evidence(card=c.card, measurement=c.measurement, statistics=c.statistics, cells=c.cells)
+        Evidence(
+            card=c.card,
+            measurement=c.measurement,
+            statistics=c.statistics,
+            cells=c.cells,
+            mild=frozenset(
+                finding.what
+                for fit in c.results().values()
+                for finding in fit.verdict.findings
+                if not finding.severe
+            ),
+        )
     )

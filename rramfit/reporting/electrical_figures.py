@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,35 +20,58 @@ __all__ = ["draw_column_currents", "draw_iv", "draw_read_noise", "draw_readout"]
 
 Floats = NDArray[np.float64]
 
+_SEEN = 5.0  # current at the highest voltage over the noise, for a cell to be shown
+_GROUPS = 3
+
 
 def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
-    """Chord conductance against voltage, each cell over its own mean, with the card's sinh law.
+    """Draw conductance I/V against voltage, each cell over its own median, and the card's law.
 
-    An ohmic cell is a level line at 1; sinh(bV)/(bV) bends up towards either side.
+    An ohmic cell is a level line at 1; sinh(bV)/(bV) bends up towards either side. Where b depends
+    on conductance, the cells are shown in three groups of it.
     """
     offset = card.offset.value if card and card.offset else 0.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        chord = (iv.current - offset) / iv.voltage
+    noise = card.noise.value if card and card.noise else 0.0
     usable = np.abs(iv.voltage) >= 0.2 * np.abs(iv.voltage).max()
-    v = iv.voltage[usable]
-    order = np.argsort(v, kind="stable")
-    v, chord = v[order], chord[:, usable][:, order]
-    centre = np.nanmedian(np.abs(chord), axis=1, keepdims=True)
-    kept = (centre[:, 0] > 0) & np.isfinite(centre[:, 0])
-    low, middle, high = np.nanquantile(chord[kept] / centre[kept], (0.1, 0.5, 0.9), axis=0)
-    for side in (v < 0, v > 0):
-        if side.any():
-            ax.fill_between(v[side], low[side], high[side], color=SERIES[0], alpha=0.2, linewidth=0)
-    ax.plot(v, middle, "o", color=SERIES[0], markersize=3.4, label="median of cells")
-    if card is not None and card.nonlinearity is not None:
-        b = card.nonlinearity.value
-        grid = np.linspace(float(v.min()), float(v.max()), 101)
-        law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
-        ax.plot(grid, law, color=SERIES[1], label=f"sinh(bV)/bV, b = {b:.3g} /V")
+    order = np.argsort(iv.voltage[usable], kind="stable")
+    v: Floats = iv.voltage[usable][order]
+    conductance: Floats = ((iv.current[:, usable] - offset) / iv.voltage[usable])[:, order]
+    middle = np.nanmedian(conductance, axis=1)
+    seen = middle * np.abs(v).max() > _SEEN * noise
+    conductance, middle = conductance[seen], middle[seen]
+    depends = card is not None and (card.slope is not None or card.dependence is not None)
+    ranked = np.argsort(middle, kind="stable")
+    groups = np.array_split(ranked, _GROUPS if depends and middle.size >= 6 * _GROUPS else 1)
+    unit = axis_unit(float(middle.max(initial=0.0)), "S")
+    grid = np.linspace(float(v.min()), float(v.max()), 101)
+    for group, color in zip(groups, SERIES, strict=False):
+        g = float(np.median(middle[group]))
+        ratio = conductance[group] / middle[group, None]
+        label = f"G = {unit.factor * g:.3g} {unit.symbol}" if len(groups) > 1 else "median of cells"
+        ax.plot(v, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
+        if len(groups) == 1:
+            low, high = np.nanquantile(ratio, (0.1, 0.9), axis=0)
+            for side in (v < 0, v > 0):
+                ax.fill_between(v[side], low[side], high[side], color=color, alpha=0.2, linewidth=0)
+        if card is not None and card.nonlinearity is not None:
+            b = _nonlinearity(card, g)
+            law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
+            ax.plot(grid, law, color=color, linewidth=1.2, label=f"b = {b:.3g} /V")
     ax.set_xlabel("voltage [V]")
     ax.set_ylabel("I/V over the cell's median")
-    ax.legend(loc="upper center", borderaxespad=0.1)
-    ax.margins(y=0.18)
+    ax.margins(y=0.3 if len(groups) > 1 else 0.2)
+    ax.legend(loc="upper center", ncols=2, borderaxespad=0.1, columnspacing=1.0, fontsize=8)
+
+
+def _nonlinearity(card: IVCard, g: float) -> float:
+    """Nonlinearity b of the card for a cell of conductance `g` [S]."""
+    b = card.nonlinearity.value if card.nonlinearity else 0.0
+    reference = card.reference_conductance.value if card.reference_conductance else g
+    if card.slope is not None:
+        b += card.slope.value * (g - reference)
+    elif card.dependence is not None:
+        b += card.dependence.value * math.log(g / reference)
+    return max(b, 0.0)
 
 
 def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | None) -> None:

@@ -55,6 +55,7 @@ class Evidence:
     measurement: Measurement
     statistics: ProgramStatistics | None = None
     cells: CellMaps | None = None
+    mild: frozenset[str] = frozenset()  # findings of a bad fit that are not what makes it bad
 
     @cached_property
     def healthy(self) -> Bools:

@@ -111,8 +111,9 @@ def iv_section(e: Evidence) -> Section | None:
                 partial(draw_iv, iv=data, card=card),
                 key="iv",
                 title="Conductance against voltage",
-                caption="I/V of each cell over its own median, the instrument's offset taken "
-                "out: median and middle 80 % of the cells. An ohmic cell is level.",
+                caption="Median over cells of I/V over the cell's own median, the instrument's "
+                "offset taken out (points), and the card's law sinh(bV)/(bV) (lines). An ohmic "
+                "cell is level.",
             )
         )
     if card is not None:

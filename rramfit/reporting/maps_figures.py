@@ -30,6 +30,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _MOST_PIXELS = 256
+_LEGEND_AT = (-0.5, -0.46)  # [inch] from the lower left corner of the axes
 
 FAULT_COLORS = {
     Fault.STUCK_LOW: "#2b8fd0",
@@ -65,7 +66,9 @@ def draw_share_map(ax: Axes, values: Floats) -> None:
 def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
     """Faults by kind, (row, col) codes of `Fault`; cells without one are left blank."""
     from matplotlib.colors import to_rgba
+    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+    from matplotlib.transforms import ScaledTranslation
 
     extent = _extent(fault.shape)
     reduced = _blocks(fault.astype(float)).max(axis=(1, 3)).astype(int)
@@ -79,11 +82,14 @@ def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
         for kind, n in counts.items()
         if n
     ]
-    if handles:
+    figure = ax.figure
+    if handles and isinstance(figure, Figure):
+        below = ScaledTranslation(*_LEGEND_AT, figure.dpi_scale_trans)
         ax.legend(
             handles=handles,
             loc="upper left",
-            bbox_to_anchor=(-0.3, -0.25),
+            bbox_to_anchor=(0.0, 0.0),
+            bbox_transform=ax.transAxes + below,
             ncols=2,
             handlelength=0.9,
             handleheight=0.9,

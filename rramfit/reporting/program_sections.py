@@ -47,6 +47,7 @@ __all__ = ["failure_section", "levels_section", "maps_section", "variation_secti
 _FEW_LEVELS = 6
 _FEW_LINES = 3  # more of them in one picture of a trend hide each other
 _MAP_MARGINS = (0.52, 0.42, 0.52, 0.22)
+_WIDE, _LOWEST, _HIGHEST = 0.5, 0.5, 2.7  # aspect below which a map is wide; heights [inch]
 _PROFILE_SIZE = (4.45, 2.6)
 _FEWEST_CELLS = 20  # for a picture of cells to show more than chance
 
@@ -124,6 +125,7 @@ def maps_section(e: Evidence) -> Section | None:
             blocks.append(
                 _map(
                     partial(draw_difference_map, values=e.overall_offset, label="σ"),
+                    e.healthy.shape,
                     key="map-offset",
                     title="Offset of each cell",
                     caption="Mean over levels of the cell's offset, in standard deviations "
@@ -137,10 +139,11 @@ def maps_section(e: Evidence) -> Section | None:
             blocks.append(
                 _map(
                     partial(draw_fault_map, fault=fault),
+                    e.healthy.shape,
                     key="map-faults",
                     title="Faults",
                     caption="Cells that were screened out, by kind; blank cells are healthy.",
-                    bottom=0.52 + 0.17 * -(-len(kinds) // 2),
+                    legend_rows=-(-len(kinds) // 2),
                 )
             )
         else:
@@ -149,6 +152,7 @@ def maps_section(e: Evidence) -> Section | None:
         blocks.append(
             _map(
                 partial(draw_share_map, values=e.failure_map),
+                e.healthy.shape,
                 key="map-failures",
                 title="Failed attempts",
                 caption="Share of each cell's attempts, all levels together, that were not "
@@ -227,22 +231,30 @@ def _level_map(e: Evidence, k: int) -> Figure:
     mean = np.full(e.healthy.shape, np.nan) if statistics is None else statistics.mean[k]
     return _map(
         partial(draw_conductance_map, values=mean),
+        e.healthy.shape,
         key=f"map-level-{k}",
         title=f"Conductance at {e.level_name(k)}",
         caption="Mean over cycles of accepted readings; blank where none was accepted.",
     )
 
 
-def _map(draw: Draw, *, key: str, title: str, caption: str, bottom: float = 0.42) -> Figure:
-    left, _, right, top = _MAP_MARGINS
-    side = 2.85 - left - right
+def _map(
+    draw: Draw, shape: tuple[int, int], *, key: str, title: str, caption: str, legend_rows: int = 0
+) -> Figure:
+    """Make a map of (rows, cols) cells: wide arrays get half the page's width, others a third."""
+    left, bottom, right, top = _MAP_MARGINS
+    aspect = shape[0] / shape[1]
+    width: Width = "half" if aspect < _WIDE else "third"
+    across = {"third": 2.85, "half": 4.45}[width] - left - right
+    height = min(max(aspect * across, _LOWEST), _HIGHEST)
+    bottom += 0.1 + 0.17 * legend_rows if legend_rows else 0.0
     return figure(
         draw,
         key=key,
         title=title,
         caption=caption,
-        width="third",
-        size=(2.85, side + bottom + top),
+        width=width,
+        size=(left + across + right, bottom + height + top),
         margins=(left, bottom, right, top),
     )
 

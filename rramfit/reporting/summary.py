@@ -28,6 +28,9 @@ _TRUST: dict[str, str] = {
     "bad": "Not as it stands.",
 }
 _DEAD = {"dead row": "dead rows", "dead col": "dead columns"}
+_FIGURES = 6  # key figures in one row
+_COLLAPSE = 0.01  # share of collapsed cells that is called bad
+_TOLD = 3  # severe findings told in the summary
 _FOUND = 0.01  # p-value below which a smooth field is spoken of
 _ON_TARGET = 1e-3  # a mean is never said to be nearer to its target
 
@@ -55,9 +58,16 @@ def header_facts(card: ModelCard) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def summary_blocks(card: ModelCard) -> tuple[Block, ...]:
-    """Key figures, and three answers in words."""
-    wrong = _wrong(card)
+def summary_blocks(card: ModelCard, mild: frozenset[str] = frozenset()) -> tuple[Block, ...]:
+    """Key figures, and three answers in words.
+
+    Parameters
+    ----------
+    card : ModelCard
+    mild : frozenset of str
+        Findings of bad fits that are not what makes them bad.
+    """
+    wrong = _wrong(card, mild)
     verdict: Tone = card.quality.verdict
     return (
         KeyFigures(items=tuple(_key_figures(card))),
@@ -110,6 +120,30 @@ def _key_figures(card: ModelCard) -> list[KeyFigure]:
     if card.stuck is not None:
         total = card.stuck.low.value + card.stuck.high.value
         items.append(KeyFigure(label="Stuck cells", value=share(total), detail="low and high"))
+    return items + _group_figures(card)[: max(_FIGURES - len(items), 0)]
+
+
+def _group_figures(card: ModelCard) -> list[KeyFigure]:
+    """Key figures of the other groups, for where the programming sweeps leave room."""
+    items = []
+    if card.retention is not None:
+        r = card.retention
+        if r.collapsed is not None:
+            w = write(r.collapsed, percent=True)
+            tone: Tone = "bad" if r.collapsed.value > _COLLAPSE else "plain"
+            item = KeyFigure(
+                label="Lost their state", value=w.value_with_unit, detail=w.interval, tone=tone
+            )
+            items.append(item)
+        items.append(KeyFigure(label="Followed for", value=duration(r.longest_time.value)))
+    if card.iv is not None and card.iv.nonlinearity is not None:
+        w = write(card.iv.nonlinearity)
+        items.append(KeyFigure(label="Nonlinearity b", value=w.value_with_unit, detail=w.interval))
+    if card.line is not None and card.line.wordline_resistance is not None:
+        w = write(card.line.wordline_resistance)
+        items.append(
+            KeyFigure(label="Wordline segment", value=w.value_with_unit, detail=w.interval)
+        )
     return items
 
 
@@ -235,24 +269,23 @@ def _field_words(card: ModelCard) -> str:
     return "No smooth field over the array was found." if tested else ""
 
 
-def _wrong(card: ModelCard) -> tuple[str, ...]:
-    out: list[str] = []
-    severe = [
-        f"{fit_name(name)}: {finding}"
+def _wrong(card: ModelCard, mild: frozenset[str]) -> tuple[str, ...]:
+    findings = [
+        (fit_name(name), finding, fit.verdict == "bad" and finding not in mild)
         for name, fit in card.quality.fits.items()
-        if fit.verdict == "bad"
+        if fit.verdict in ("bad", "warning")
         for finding in fit.findings
     ]
-    mild = sum(len(f.findings) for f in card.quality.fits.values() if f.verdict == "warning")
-    out += [f"{text}." for text in severe[:3]]
-    if len(severe) > 3:
-        out.append(f"There are {len(severe) - 3} more severe findings below.")
+    severe = [f"{name}: {finding}." for name, finding, bad in findings if bad]
+    out = severe[:_TOLD]
     cells = _fault_words(card)
     if cells:
         out.append(cells)
-    if mild:
-        are = "is" if mild == 1 else "are"
-        out.append(f"{counted(mild, 'thing')} to know {are} listed under Findings.")
+    others = len(findings) - min(len(severe), _TOLD)
+    if others:
+        thing = "more thing" if severe else "thing"
+        are = "is" if others == 1 else "are"
+        out.append(f"{counted(others, thing)} to know {are} listed under Findings.")
     return tuple(out) or (_NOTHING,)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Literal
 
 from rramfit.card.document import quantities
 from rramfit.card.schema import ModelCard
@@ -31,7 +30,6 @@ __all__ = [
     "screening_section",
 ]
 
-_TROUBLES: tuple[Literal["bad", "warning"], ...] = ("bad", "warning")
 _SHOWN_PARAMETERS = 60  # more are folded away
 _FORETOLD = (
     "Fitted on a part of the cells and cycles, the card foretells the rest. An interval that is "
@@ -39,23 +37,30 @@ _FORETOLD = (
 )
 
 
-def findings_section(card: ModelCard) -> Section:
-    """Every finding of every fit, the severe ones first, with what to do about it."""
-    notes: list[Block] = []
-    for word in _TROUBLES:
-        for name, fit in card.quality.fits.items():
-            if fit.verdict != word:
-                continue
-            remedies = [*fit.remedies, *[""] * (len(fit.findings) - len(fit.remedies))]
-            for finding, remedy in zip(fit.findings, remedies, strict=False):
-                text = f"{fit_name(name)}: {_ended(finding)}"
-                notes.append(
-                    Note(
-                        text=text,
-                        remedy=_ended(_sentence(remedy)),
-                        tone="bad" if word == "bad" else "warning",
-                    )
-                )
+def findings_section(card: ModelCard, mild: frozenset[str] = frozenset()) -> Section:
+    """Every finding of every fit, the severe ones first, with what to do about it.
+
+    Parameters
+    ----------
+    card : ModelCard
+    mild : frozenset of str
+        Findings of bad fits that are not what makes them bad.
+    """
+    severe: list[Block] = []
+    warnings: list[Block] = []
+    for name, fit in card.quality.fits.items():
+        if fit.verdict not in ("bad", "warning"):
+            continue
+        remedies = [*fit.remedies, *[""] * (len(fit.findings) - len(fit.remedies))]
+        for finding, remedy in zip(fit.findings, remedies, strict=False):
+            bad = fit.verdict == "bad" and finding not in mild
+            note = Note(
+                text=f"{fit_name(name)}: {_ended(finding)}",
+                remedy=_ended(_sentence(remedy)),
+                tone="bad" if bad else "warning",
+            )
+            (severe if bad else warnings).append(note)
+    notes = severe + warnings
     sound = [fit_name(k) for k, fit in card.quality.fits.items() if fit.verdict == "ok"]
     if sound:
         notes.append(Note(text=f"Nothing was found against: {'; '.join(sound)}.", tone="ok"))

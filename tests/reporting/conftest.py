@@ -36,6 +36,7 @@ from rramfit.card.schema import (
     VariationCard,
 )
 from rramfit.fitting.gathering import gather
+from rramfit.fitting.result import Finding, Verdict
 from rramfit.measurement import (
     MVM,
     ArrayIdentity,
@@ -140,8 +141,17 @@ def make_chip(
     offset = np.where(fault == Fault.OK, statistics.mean - target[:, None, None], np.nan)
     cells = CellMaps(fault=fault, offset=offset, hard_posterior=np.zeros(offset.shape))
     card = make_card(rows, cols, target, spread, statistics.count.sum((1, 2)), fault, groups)
+    findings = (
+        Finding("half the cells collapsed", "measure again", severe=True),
+        Finding("two times only", "read at more times"),
+    )
+    retention = SimpleNamespace(verdict=Verdict(findings))
     return SimpleNamespace(
-        card=card, measurement=measurement, statistics=statistics, cells=cells, screening=None
+        card=card,
+        measurement=measurement,
+        statistics=statistics,
+        cells=cells,
+        results=lambda: {"retention": retention},
     )
 
 
@@ -279,7 +289,7 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
         else None,
         domain=Domain(read_voltage=given(0.2, "V"), rows=rows, cols=cols),
         quality=Quality(
-            verdict="warning",
+            verdict="bad" if "retention" in groups else "warning",
             summary="The fits can be used; one thing to know.",
             fits={
                 "levels": FitQuality(verdict="ok"),
@@ -287,6 +297,17 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
                     verdict="warning",
                     findings=["the read noise at L0 is <below> one step of the converter"],
                     remedies=["read with a finer range"],
+                ),
+                **(
+                    {
+                        "retention": FitQuality(
+                            verdict="bad",
+                            findings=["half the cells collapsed", "two times only"],
+                            remedies=["measure again", "read at more times"],
+                        )
+                    }
+                    if "retention" in groups
+                    else {}
                 ),
                 **{
                     name: FitQuality(

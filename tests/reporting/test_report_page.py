@@ -136,6 +136,13 @@ def test_identity_findings_and_provenance_are_on_the_page(chip, page):
         assert text in page
 
 
+def test_only_severe_findings_are_called_bad(page):
+    notes = re.findall(r'<div class="note (\w+)">.*?<p>(.*?)</p>', page, re.DOTALL)
+    tones = {text.split(" <span")[0]: tone for tone, text in notes}
+    assert tones["Retention: half the cells collapsed."] == "bad"
+    assert tones["Retention: two times only."] == "warning"
+
+
 def test_bytes_are_the_same_every_time(chip_maker, page):
     assert report_characterization(chip_maker()) == page
 
