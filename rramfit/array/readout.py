@@ -2,7 +2,8 @@
 
     code = clip(round(offset + gain·I + third·(I/full_scale)³ + noise·ε), 0, 2^bits − 1)
 
-Gain [LSB/A] and offset are those at no current, third is the cubic part at full scale [LSB]. Where
+Gain [LSB/A] and offset are those at no current, third is the cubic part at full scale [LSB]. A
+card's noise is that of one code, rounding's variance of 1/12 in it, which is taken out here. Where
 a card tells of single channels, those columns have them; the others are drawn about the mean with
 the card's spreads. A card that gives only its largest INL, from the best-fit line, gets the cubic
 that has it; nonlinearity of any other form is not here.
@@ -44,7 +45,7 @@ class ReadoutChannels:
     gain: Tensor  # [LSB/A]  (chip, channel)
     offset: Tensor  # [LSB]    (chip, channel)
     third: Tensor  # [LSB]    (chip, channel)
-    noise: float  # [LSB]
+    noise: float  # [LSB] before rounding
     full_scale: float  # [A]
     bits: int
 
@@ -129,7 +130,7 @@ def draw_channels(
         gain=drawn["gain"],
         offset=drawn["offset"],
         third=torch.full((count, channels), third, dtype=dtype, device=device),
-        noise=of("noise"),
+        noise=math.sqrt(max(of("noise") ** 2 - 1 / 12, 0.0)),
         full_scale=full_scale,
         bits=card.bits,
     )

@@ -166,7 +166,7 @@ def test_codes_are_those_of_the_formula():
     error = codes.numpy()[:, :, :, :] - noiseless[:, None]
     spread = error.transpose(0, 2, 3, 1)[inside]
     near(spread, 0.0)
-    near(spread**2, 0.8**2 + 1 / 12)  # rounding besides the noise
+    near(spread**2, 0.8**2)  # the noise of codes, rounding included
 
 
 def test_channels_spread_as_the_card_says():

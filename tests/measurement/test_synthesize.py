@@ -272,7 +272,7 @@ def test_readout_codes_are_the_cards():
     error = r.code - (20 + 2e5 * r.input)[None, :, None]
     inside = (error + r.code > 6) & (r.code < 250) & (r.code > 5)
     assert r.zero_code == 20
-    assert error[inside].std() == pytest.approx(math.sqrt(0.49 + 1 / 12), rel=0.05)
+    assert error[inside].std() == pytest.approx(0.7, rel=0.05)
     with pytest.raises(ArrayError, match="has no readout"):
         synthesize(CARD, groups=("readout",))
 
