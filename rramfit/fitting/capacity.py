@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.inference import ClusteredCovariance
-from rramfit.fitting.influence import Influence, combine
+from rramfit.fitting.influence import Influence, PartErrors, combine
 from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.thresholds import cdf_slope
 
@@ -56,9 +55,19 @@ class StoredBits:
     hard: float
     parts: tuple[Influence, ...]
 
-    def quantities(self, found: Sequence[ClusteredCovariance]) -> tuple[Quantity, Quantity]:
-        """Bits, soft and hard, with intervals, from the levels' covariances."""
-        error, df = combine(list(zip(self.parts, found, strict=True)))
+    def quantities(
+        self, errors: Sequence[PartErrors], correlation: Floats
+    ) -> tuple[Quantity, Quantity]:
+        """Bits, soft and hard, with intervals.
+
+        Parameters
+        ----------
+        errors : sequence of PartErrors
+            Of each level's part.
+        correlation : (level, level) array
+            Of cells' offsets between the levels; NaN where unknown.
+        """
+        error, df = combine(self.parts, errors, correlation)
         return (
             Quantity.estimated(self.soft, float(error[0]), "bit", df=float(df[0])),
             Quantity.estimated(self.hard, float(error[1]), "bit", df=float(df[1])),

@@ -15,7 +15,8 @@ weights λ being the eigenvalues of Σ_c ψ_c ψ_c'/n. This is the limit that a 
 when whole cells are weighted at random (Kojadinovic and Yan, Statistics and Computing 22 (2012)
 17), without drawing it; its distribution function follows from three moments (Buckley and Eagleson,
 Australian Journal of Statistics 30 (1988) 150). A smooth field over the array makes D larger than
-independent cells do; the variances of its leading components are inflated as the field demands.
+independent cells do; the variances of its leading components are inflated as the field demands,
+those of the others by the least of these.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class Goodness:
         """
         spectrum = self.spectrum.copy()
         if inflation is not None:
-            spectrum[:LEADING] *= np.maximum(inflation, 1.0)
+            more = np.maximum(inflation, 1.0)
+            spectrum[:LEADING] *= more
+            spectrum[LEADING:] *= more.min()
         return quadratic_p_value(self.statistic, spectrum)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import FitError
-from rramfit.fitting.inference import ClusteredCovariance
-from rramfit.fitting.influence import Influence, level_covariances
+from rramfit.fitting.inference import Driver
+from rramfit.fitting.influence import Influence, PartErrors, part_errors
 from rramfit.fitting.level_law import LevelLaw, fit_law
 from rramfit.fitting.level_parameters import parameter_influence
 from rramfit.fitting.likelihood import collect_readings
@@ -27,6 +27,8 @@ Bools = NDArray[np.bool_]
 
 _CLIPPED_SHARE = 1e-3
 _QUANTILES = 200
+_LEAST_CELLS = 20
+_LEAST_RELIABILITY = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +48,10 @@ class LevelDraft:
     reason : str
         Why there is no law.
     moments : Moments, optional
+    driver : Driver
+        The cells' own means.
+    reliability : float
+        Share of their variance that is not noise of the mean.
     parts : dict of str to Influence
     """
 
@@ -58,14 +64,13 @@ class LevelDraft:
     law: LevelLaw | None
     reason: str
     moments: Moments | None
+    driver: Driver
+    reliability: float
     parts: dict[str, Influence] = field(default_factory=dict)
 
-    def covariances(
-        self, statistics: ProgramStatistics, healthy: Bools
-    ) -> dict[str, ClusteredCovariance]:
-        """Covariances of everything in `parts`, the cells' own means driving the smooth field."""
-        seen = healthy & (statistics.count[self.index] > 0)
-        return level_covariances(self.parts, np.where(seen, statistics.mean[self.index], np.nan))
+    def errors(self) -> dict[str, PartErrors]:
+        """Errors of everything in `parts`."""
+        return part_errors(self.parts, self.driver)
 
 
 def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed: int) -> LevelDraft:
@@ -108,4 +113,22 @@ def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed:
         reason=reason,
         moments=moments,
         parts=parts,
+        driver=Driver.of(
+            np.where(healthy & (statistics.count[level] > 0), statistics.mean[level], np.nan)
+        ),
+        reliability=_reliability(statistics, healthy, level),
     )
+
+
+def _reliability(statistics: ProgramStatistics, healthy: Bools, level: int) -> float:
+    """Share of the variance of cells' means that is theirs; 1 where no cell was read twice."""
+    count = statistics.count[level][healthy]
+    seen, again = count > 0, count > 1
+    if not again.any() or seen.sum() < _LEAST_CELLS:
+        return 1.0
+    within = statistics.m2[level][healthy][again].sum() / (count[again] - 1).sum()
+    between = float(statistics.mean[level][healthy][seen].var())
+    if between <= 0:
+        return 1.0
+    noise = float(within * (1 / count[seen]).mean())
+    return max(1 - noise / between, _LEAST_RELIABILITY)

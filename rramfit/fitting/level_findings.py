@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rramfit.fitting.level_law import LEAST_CELLS
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.units import format_quantity
 
@@ -58,22 +59,29 @@ def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 
 
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
-    poor = [level for level in levels if level.law is None]
-    if not poor:
-        return
-    text = _name_some(
-        poor,
-        lambda v: (
-            f"level {v.index} has {v.n_observations} accepted readings of {v.n_cells} cells"
-            + (f" ({v.reason})" if v.n_cells >= 10 else "")
-        ),
-    )
-    yield Finding(
-        f"{text}: too few for a law, which needs 10 cells",
-        "measure these levels on more cells, or leave them out of the target list; where readings "
-        "are many and few accepted, compare the verify window with what was programmed",
-        severe=len(poor) == len(levels),
-    )
+    none = [level for level in levels if level.law is None]
+    poor = [level for level in none if level.n_cells < LEAST_CELLS]
+    severe = len(none) == len(levels)
+    if poor:
+        text = _name_some(
+            poor,
+            lambda v: (
+                f"level {v.index} has {v.n_observations} accepted readings of {v.n_cells} cells"
+            ),
+        )
+        yield Finding(
+            f"{text}: too few for a law, which needs {LEAST_CELLS} cells",
+            "measure these levels on more cells, or leave them out of the target list; where many "
+            "were programmed and few accepted, compare the verify window with what was read",
+            severe=severe,
+        )
+    alike = [level for level in none if level.n_cells >= LEAST_CELLS]
+    if alike:
+        yield Finding(
+            _name_some(alike, lambda v: v.reason),
+            "read these levels in a range that holds and resolves them",
+            severe=severe,
+        )
 
 
 def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
@@ -125,6 +133,7 @@ def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             f"readings are clipped at the instrument's rails: {text}; mean and standard deviation "
             "come from the fitted law, which nothing checks beyond the rail",
             "read these levels in a range that holds them",
+            severe=any(2 * v.n_clipped > v.n_sample for v in bad),
         )
 
 

@@ -37,7 +37,7 @@ from rramfit.fitting.likelihood import (
 )
 from rramfit.fitting.selection import choose, deal, held_out
 
-__all__ = ["CELLS_PER_PARAMETER", "Candidate", "LevelLaw", "fit_law"]
+__all__ = ["CELLS_PER_PARAMETER", "LEAST_CELLS", "Candidate", "LevelLaw", "fit_law"]
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ class Candidate:
     heldout : float, optional
         Mean held-out log likelihood of a reading [ln 1/S].
     heldout_error : float, optional
-        Standard error of its difference from the best, paired by cell.
+        Standard error of its difference from the best, paired by block of cells.
     p_value, distance : float, optional
         Goodness of fit, and Kolmogorov's distance.
     converged : bool
@@ -219,10 +219,10 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
     else:
         maxima.append(mixture)
 
-    fold = deal(readings.n_cells, seed, f"levels/{readings.level}/folds")
-    usable = [m for m in maxima if m.converged and math.isfinite(m.log_likelihood)]
-    scores = [held_out(m, readings, fold) for m in usable]
-    at, errors = choose(usable, scores, readings)
+    folds = deal(readings, seed)
+    usable = [m for m in maxima if _sound(m)]
+    scores = [held_out(m, readings, folds) for m in usable]
+    at, errors = choose(usable, scores, readings, folds)
     tests = [assess(m, readings) for m in usable]
     fitted = [
         _candidate(m, test, heldout=s.mean, error=e)
@@ -234,7 +234,11 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
             parameters=m.parameters,
             aic=m.aic if math.isfinite(m.aic) else None,
             bic=m.bic if math.isfinite(m.bic) else None,
-            note="no maximum of the likelihood was found",
+            note=(
+                "the law shrinks onto equal readings"
+                if m.spiked
+                else "no maximum of the likelihood was found"
+            ),
         )
         for m in maxima
         if m not in usable
@@ -250,6 +254,11 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
         ),
         tests={c.family: test for c, test in zip(fitted, tests, strict=True)},
     )
+
+
+def _sound(maximum: Maximum) -> bool:
+    """Whether there is a maximum at all."""
+    return maximum.converged and not maximum.spiked and math.isfinite(maximum.log_likelihood)
 
 
 def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
@@ -276,7 +285,7 @@ def _best_mixture(readings: LevelReadings, normal: Maximum) -> Maximum | Candida
         if reason:
             return best or Candidate(family="mixture", parameters={}, note=reason)
         found = maximise(likelihood, readings)
-        if best is None or (found.converged and found.bic < best.bic):
+        if best is None or (_sound(found) and found.bic < best.bic):
             best = found
         if not best.bic < normal.bic:
             break

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard
 from rramfit.fitting.capacity import stored_bits
-from rramfit.fitting.inference import ClusteredCovariance
+from rramfit.fitting.influence import PartErrors, offset_correlation
 from rramfit.fitting.level_draft import LevelDraft, draft_level
 from rramfit.fitting.level_findings import judge
 from rramfit.fitting.level_law import LevelLaw
@@ -277,13 +277,21 @@ def fit_levels(
             draft.parts["from below"] = boundaries[i - 1].above
         if i < len(boundaries):
             draft.parts["to above"] = boundaries[i].below
-    found = [d.covariances(statistics, healthy) for d in drafts]
+    found = [d.errors() for d in drafts]
+    correlation = np.ones((0, 0))
+    if len(laws) > 1:
+        correlation = offset_correlation(
+            [d.driver for d in with_law], np.array([d.reliability for d in with_law])
+        )
 
     upper: dict[int, tuple[Quantity, Quantity]] = {}
-    for (below, above), boundary in zip(itertools.pairwise(with_law), boundaries, strict=True):
-        if above.index == below.index + 1:
-            upper[below.index] = boundary.quantities(
-                found[below.index]["to above"], found[above.index]["from below"]
+    for i, boundary in enumerate(boundaries):
+        below, above = with_law[i].index, with_law[i + 1].index
+        if above == below + 1:
+            upper[below] = boundary.quantities(
+                found[below]["to above"],
+                found[above]["from below"],
+                correlation[i : i + 2, i : i + 2],
             )
     fits = tuple(
         _finish(draft, levels, covariances, upper.get(draft.index))
@@ -291,7 +299,7 @@ def fit_levels(
     )
     soft = hard = None
     if bits is not None:
-        soft, hard = bits.quantities([found[d.index]["bits"] for d in with_law])
+        soft, hard = bits.quantities([found[d.index]["bits"] for d in with_law], correlation)
     return LevelsFit(
         levels=fits,
         levels_with_law=len(laws),
@@ -304,15 +312,18 @@ def fit_levels(
 def _finish(
     draft: LevelDraft,
     levels: Levels,
-    found: Mapping[str, ClusteredCovariance],
+    found: Mapping[str, PartErrors],
     upper: tuple[Quantity, Quantity] | None,
 ) -> LevelFit:
     """Give a level's estimates the errors that its cells' influences make."""
     k, law, result = draft.index, draft.law, None
     if law is not None:
-        result = parameter_result(law, found["law"])
-        law = law.judged(found["fit"].inflation)
-    mean, std = draft.moments.quantities(found["moments"]) if draft.moments else (None, None)
+        result = parameter_result(law, found["law"].clustered)
+        law = law.judged(found["fit"].clustered.inflation)
+    mean: Quantity | None = None
+    std: Quantity | None = None
+    if draft.moments is not None:
+        mean, std = draft.moments.quantities(found["moments"].clustered)
     threshold, overlap = upper or (None, None)
     return LevelFit(
         index=k,

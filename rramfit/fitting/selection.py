@@ -1,11 +1,13 @@
 """Which family describes a level: held-out log likelihood over cells.
 
-The cells are dealt into five folds at random. A family is fitted to four and asked for the log
-density of the fifth, so that a family is not paid for fitting this array's accidents, and readings
-of one cell, which are alike, never stand on both sides. The score is the mean over all readings.
+A family is fitted to four fifths of the cells and asked for the log density of the others, so that
+it is not paid for fitting this array's accidents, and readings of one cell, which are alike, never
+stand on both sides. Neighbours are alike too where a smooth field runs over the array; cells are
+therefore dealt into the five folds by blocks, at random, the array being cut into eight by eight.
+The score is the mean over all readings.
 
 Two families are compared by the difference of their scores and its standard error, from the
-differences summed by cell (paired: most of a score is luck that all families share). Of the
+differences summed by block (paired: most of a score is luck that all families share). Of the
 families within one such error of the best, the one with the fewest parameters is chosen, and of
 equals the one with the higher score.
 """
@@ -22,12 +24,13 @@ from numpy.typing import NDArray
 from rramfit.fitting.likelihood import LevelReadings, Maximum, refit
 from rramfit.streams import stream
 
-__all__ = ["FOLDS", "HeldOutScore", "choose", "deal", "held_out"]
+__all__ = ["FOLDS", "Folds", "HeldOutScore", "choose", "deal", "held_out"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 FOLDS = 5
+_BLOCKS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +49,37 @@ class HeldOutScore:
     by_cell: Floats
 
 
-def deal(n_cells: int, seed: int, name: str) -> Integers:
-    """Fold of each cell, (cell,), folds as equal as can be."""
-    order = stream(seed, name).permutation(n_cells)
-    return np.asarray(order % FOLDS, dtype=np.int64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folds:
+    """How cells are dealt.
+
+    Attributes
+    ----------
+    block : (cell,) int array
+        Block of each cell, numbered from 0.
+    fold : (cell,) int array
+        Fold of each.
+    """
+
+    block: Integers
+    fold: Integers
 
 
-def held_out(maximum: Maximum, readings: LevelReadings, fold: Integers) -> HeldOutScore:
+def deal(readings: LevelReadings, seed: int) -> Folds:
+    """Deal the cells of a level into folds, by blocks; one by one where there are few blocks."""
+    row, col = np.divmod(readings.position, readings.shape[1])
+    rows, cols = readings.shape
+    place = (row * _BLOCKS // rows) * _BLOCKS + col * _BLOCKS // cols
+    present, block = np.unique(place, return_inverse=True)
+    if present.size < 2 * FOLDS:
+        block = np.arange(readings.n_cells)
+    order = stream(seed, f"levels/{readings.level}/folds").permutation(int(block.max()) + 1)
+    return Folds(block=block, fold=np.asarray(order[block] % FOLDS, dtype=np.int64))
+
+
+def held_out(maximum: Maximum, readings: LevelReadings, folds: Folds) -> HeldOutScore:
     """Score one family on each fold of the cells after fitting it to the others."""
+    fold = folds.fold
     weights = readings.fold_weights(fold, FOLDS)
     everything = weights.sum(axis=0)
     by_fold = np.stack(
@@ -74,7 +100,10 @@ def held_out(maximum: Maximum, readings: LevelReadings, fold: Integers) -> HeldO
 
 
 def choose(
-    maxima: Sequence[Maximum], scores: Sequence[HeldOutScore], readings: LevelReadings
+    maxima: Sequence[Maximum],
+    scores: Sequence[HeldOutScore],
+    readings: LevelReadings,
+    folds: Folds,
 ) -> tuple[int, list[float]]:
     """Choose by the rule above.
 
@@ -85,6 +114,7 @@ def choose(
     scores : sequence of HeldOutScore
         Of each.
     readings : LevelReadings
+    folds : Folds
 
     Returns
     -------
@@ -99,7 +129,8 @@ def choose(
     for i, score in enumerate(scores):
         lead = scores[best].by_cell - score.by_cell
         mean = float(lead.sum()) / readings.n
-        error = float(np.sqrt(((lead - count * mean) ** 2).sum())) / readings.n
+        by_block = np.bincount(folds.block, weights=lead - count * mean)
+        error = float(np.sqrt((by_block**2).sum())) / readings.n
         errors.append(error)
         if mean <= error or i == best:
             within.append(i)

@@ -25,8 +25,7 @@ from scipy import special
 
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.inference import ClusteredCovariance
-from rramfit.fitting.influence import Influence, combine
+from rramfit.fitting.influence import Influence, PartErrors, combine
 from rramfit.fitting.level_law import LevelLaw
 
 __all__ = ["Boundary", "cdf_slope", "separate"]
@@ -60,12 +59,20 @@ class Boundary:
     above: Influence
 
     def quantities(
-        self, below: ClusteredCovariance, above: ClusteredCovariance
+        self, below: PartErrors, above: PartErrors, correlation: Floats
     ) -> tuple[Quantity, Quantity]:
-        """Threshold [S] and overlap, with intervals, from the two levels' covariances."""
+        """Threshold [S] and overlap, with intervals.
+
+        Parameters
+        ----------
+        below, above : PartErrors
+            Of the two levels' parts.
+        correlation : (2, 2) array
+            Of cells' offsets between the levels; NaN where unknown.
+        """
         if not (self.crossing and self.overlap > 0):
             return Quantity.given(self.threshold, "S"), Quantity.given(self.overlap, "1")
-        error, df = combine([(self.below, below), (self.above, above)])
+        error, df = combine((self.below, self.above), (below, above), correlation)
         return (
             Quantity.estimated(self.threshold, float(error[0]), "S", df=float(df[0])),
             Quantity.estimated(self.overlap, float(error[1]), "1", scale="log", df=float(df[1])),

@@ -37,6 +37,9 @@ class Likelihood(ABC):
     edges : tuple of (str, str)
         What the law becomes where a parameter rests on its lower or upper bound, (p,); "" where
         readings cannot bring it there.
+    widths : tuple of int
+        Parameters at whose lower bound the law is a spike: on equal readings its likelihood would
+        grow without end.
     """
 
     family: str
@@ -44,6 +47,7 @@ class Likelihood(ABC):
     lower: Floats
     upper: Floats
     edges: tuple[tuple[str, str], ...]
+    widths: tuple[int, ...] = ()
 
     @abstractmethod
     def starts(self, points: Points) -> Sequence[Floats]:

@@ -30,7 +30,7 @@ class JohnsonSULikelihood(Likelihood):
     """Johnson SU in x."""
 
     family = "johnson_su"
-    lower = np.array([-1e3, -20.0, 0.02, -0.999])
+    lower = np.array([-1e3, -4.0, 0.02, -0.999])
     upper = np.array([1e3, 20.0, 3.0, 0.999])
     edges = (
         ("", ""),
@@ -41,6 +41,8 @@ class JohnsonSULikelihood(Likelihood):
             "gamma/delta is at its bound: the law is a shifted lognormal",
         ),
     )
+
+    widths = (1,)
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
         """Return laws with the median and quartile width of what was seen."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.likelihood.contract import Likelihood
-from rramfit.fitting.likelihood.newton import Minimum, hessian, minimise, solve_free
+from rramfit.fitting.likelihood.newton import Minimum, hessian, minimise, solve_free, spectrum
 from rramfit.fitting.likelihood.points import Frame, Points
 from rramfit.fitting.likelihood.readings import LevelReadings
 
@@ -29,6 +29,7 @@ Bools = NDArray[np.bool_]
 _POLISHES = 4
 _ENOUGH = 1e-2  # of the log likelihood: far less than it moves by chance
 _REFIT = 1e-4
+_SINGULAR = 1e-8
 _SMALL = 1e-8  # of the decrement, times the number of readings
 
 
@@ -90,18 +91,28 @@ class Maximum:
     def edges(self) -> tuple[str, ...]:
         """What it means that parameters rest on their bounds."""
         high = self.theta >= self.likelihood.upper
-        return tuple(
+        texts = (
             text[int(high[i])] or "a parameter is at its bound"
             for i, text in enumerate(self.likelihood.edges)
             if not self.free[i]
         )
+        return tuple(dict.fromkeys(texts))
+
+    @property
+    def spiked(self) -> bool:
+        """Whether the law has shrunk onto equal readings, where its likelihood has no maximum."""
+        narrow = self.theta <= self.likelihood.lower
+        return bool(np.any(narrow[list(self.likelihood.widths)]))
 
     def influence(self) -> Floats:
         """Influence of each cell on θ, (p, cell); zero for parameters at a bound."""
         out = np.zeros_like(self.score)
-        free = np.ix_(self.free, self.free)
-        inverse = np.linalg.pinv(self.curvature[free] * self.points.total, hermitian=True)
-        out[self.free] = inverse @ self.score[self.free]
+        if self.free.any():
+            size, value, vector = spectrum(self.curvature[np.ix_(self.free, self.free)])
+            known = np.where(value > _SINGULAR, value, np.inf)  # nothing is said of the others
+            score = vector.T @ (self.score[self.free] / size[:, None])
+            inner = vector @ (score / known[:, None]) / size[:, None]
+            out[self.free] = inner / self.points.total
         return out
 
     def differentiate(self, function: Callable[[Floats], Floats]) -> Floats:
@@ -132,7 +143,6 @@ def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
     box = (likelihood.lower, likelihood.upper)
     curvature = hessian(lambda t: likelihood.mean_nll(t, points), theta, *box)
     inner = curvature[np.ix_(found.free, found.free)]
-    spectrum = np.linalg.eigvalsh(inner) if inner.size else np.ones(1)
     return Maximum(
         likelihood=likelihood,
         frame=frame,
@@ -143,7 +153,7 @@ def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
         log_likelihood=value - readings.seen.size * math.log(frame.unit),
         score=readings.cell_sums(score, single=not readings.exact),
         converged=found.converged,
-        regular=bool(spectrum[0] > 1e-10 * max(spectrum[-1], 1e-10)),
+        regular=not inner.size or bool(spectrum(inner)[1][0] > _SINGULAR),
     )
 
 

@@ -41,8 +41,9 @@ class MixtureLikelihood(Likelihood):
         self.edges = (
             *((weight, weight),) * (k - 1),
             *(("", ""),) * k,
-            *(("a part is as narrow as allowed, 5 % of the level's width", ""),) * k,
+            *(("", ""),) * k,
         )
+        self.widths = tuple(range(2 * k - 1, 3 * k - 1))
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
         """Return the laws that expectation maximisation comes to."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Minimum", "hessian", "minimise", "solve_free"]
+__all__ = ["Minimum", "hessian", "minimise", "solve_free", "spectrum"]
 
 Floats = NDArray[np.float64]
 Objective = Callable[[Floats], tuple[float, Floats]]
@@ -65,10 +65,25 @@ def solve_free(curvature: Floats, gradient: Floats, free: NDArray[np.bool_]) -> 
     """Newton's step −H⁻¹g of the free parameters; zero for the others."""
     step = np.zeros_like(gradient)
     if free.any():
-        value, vector = np.linalg.eigh(curvature[np.ix_(free, free)])
+        size, value, vector = spectrum(curvature[np.ix_(free, free)])
         value = np.maximum(np.abs(value), 1e-9 * max(float(np.abs(value).max()), 1e-9))
-        step[free] = -vector @ ((vector.T @ gradient[free]) / value)
+        step[free] = -(vector @ ((vector.T @ (gradient[free] / size)) / value)) / size
     return step
+
+
+def spectrum(curvature: Floats) -> tuple[Floats, Floats, Floats]:
+    """Spectrum of a Hessian in parameters of its own scale.
+
+    Returns
+    -------
+    size : (p,) array
+        Square roots of the diagonal: θ·size has unit curvatures.
+    value, vector : (p,), (p, p) arrays
+        Eigenvalues, rising, and eigenvectors of the Hessian in θ·size.
+    """
+    size = np.sqrt(np.maximum(np.abs(np.diagonal(curvature)), 1e-100))
+    value, vector = np.linalg.eigh(curvature / np.outer(size, size))
+    return size, value, vector
 
 
 def minimise(

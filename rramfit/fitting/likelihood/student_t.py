@@ -28,9 +28,15 @@ class StudentTLikelihood(Likelihood):
     """Student's t in x."""
 
     family = "student_t"
-    lower = np.array([-1e3, -20.0, math.log(0.5)])
+    lower = np.array([-1e3, -4.0, math.log(0.5)])
     upper = np.array([1e3, 20.0, math.log(200.0)])
-    edges = (("", ""), ("", ""), ("df is 0.5, the least allowed", "df is 200: the law is normal"))
+    edges = (
+        ("", ""),
+        ("", ""),
+        ("df is 0.5, the least allowed", "df is 200: the law is normal"),
+    )
+
+    widths = (1,)
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
         """Return laws with the quartiles of what was seen and different tails."""
