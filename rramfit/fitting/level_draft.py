@@ -43,7 +43,9 @@ class LevelDraft:
     n_sample, n_clipped : int
         Readings that the law was fitted to, and how many of these were at a rail.
     quantiles : (q,) array
-        Evenly spaced quantiles of the readings [S].
+        Evenly spaced quantiles of the readings, clipped ones at their rail [S].
+    reach : (lowest, highest)
+        Of the readings [S]; NaN where there is none.
     law : LevelLaw, optional
     reason : str
         Why there is no law.
@@ -61,6 +63,7 @@ class LevelDraft:
     n_sample: int
     n_clipped: int
     quantiles: Floats
+    reach: tuple[float, float]
     law: LevelLaw | None
     reason: str
     moments: Moments | None
@@ -101,14 +104,16 @@ def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed:
     if law is not None:
         parts["law"] = parameter_influence(law)
         parts["fit"] = law.tests[law.family].leading
-    at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, readings.seen.size) + 1)[1::2]
+    every = readings.with_clipped()
+    at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, every.size) + 1)[1::2]
     return LevelDraft(
         index=level,
         n_cells=n_cells,
         n_observations=n_observations,
         n_sample=readings.n,
         n_clipped=readings.n_clipped,
-        quantiles=np.quantile(readings.seen, at) if at.size else np.empty(0),
+        quantiles=np.quantile(every, at) if at.size else np.empty(0),
+        reach=(float(every.min()), float(every.max())) if at.size else (np.nan, np.nan),
         law=law,
         reason=reason,
         moments=moments,

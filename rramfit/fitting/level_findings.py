@@ -1,8 +1,9 @@
 """What is wrong with a chip's levels, in words, and what to do about it.
 
-Levels with the same trouble are named together. Readings pile up at an edge of the verify window
-where the outermost twentieth of the window holds more than the twentieth beside it, or more than
-one part in fifty of all, and the law chosen would put readings beyond the edge.
+Levels with the same trouble are named together. A law fits where its test does not reject it
+(p ≥ 0.001) or its distribution function is within 2 % of the readings': of a hundred thousand
+readings a test sees departures that do not matter. A verify window cuts a level where all readings
+lie inside it and the law chosen would put more than 0.5 % beyond its edges.
 """
 
 from __future__ import annotations

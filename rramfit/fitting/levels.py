@@ -74,6 +74,8 @@ class LevelFit:
         Why there is no law.
     quantiles : (q,) array
         Evenly spaced quantiles of the readings [S], for pictures.
+    reach : (lowest, highest)
+        Of the readings [S]; NaN where there is none.
     threshold, overlap : Quantity, optional
         Best read threshold towards the next level [S], and share misread there.
     """
@@ -93,6 +95,7 @@ class LevelFit:
     result: FitResult | None
     reason: str
     quantiles: Floats
+    reach: tuple[float, float]
     threshold: Quantity | None = None
     overlap: Quantity | None = None
 
@@ -104,9 +107,9 @@ class LevelFit:
     @property
     def beyond_window(self) -> float | None:
         """Share of the law outside a verify window that all readings are in; None if not all."""
-        if self.law is None or self.lower is None or self.upper is None or not self.quantiles.size:
+        if self.law is None or self.lower is None or self.upper is None:
             return None
-        if self.quantiles[0] < self.lower or self.quantiles[-1] > self.upper:
+        if self.reach[0] < self.lower or self.reach[1] > self.upper:
             return None
         ends = np.array([self.lower, self.upper])
         return float(self.law.cdf(ends)[0] + self.law.sf(ends)[1])
@@ -341,6 +344,7 @@ def _finish(
         result=result,
         reason=draft.reason,
         quantiles=draft.quantiles,
+        reach=draft.reach,
         threshold=threshold,
         overlap=overlap,
     )

@@ -78,6 +78,15 @@ class LevelReadings:
         """Number of cells with a reading."""
         return self.position.size
 
+    def with_clipped(self) -> Floats:
+        """All readings [S], clipped ones at their rail."""
+        ends = [
+            np.full(int(count.sum()), rail)
+            for rail, count in ((self.floor, self.floor_count), (self.ceiling, self.ceiling_count))
+            if rail is not None
+        ]
+        return np.concatenate([self.seen, *ends])
+
     def frame(self, *, positive: bool) -> Frame:
         """Coordinates of order one: median and quartile width, or the median alone."""
         w = np.cumsum(self.weight[:-2])
