@@ -115,7 +115,8 @@ def find_periodic(residual: Floats, *, what: str) -> list[Finding]:
         out.append(
             Finding(
                 f"{what} repeat every {found.period:.3g} {word}s or a multiple of that, by "
-                f"±{found.amplitude:.2g} standard deviations of a level (p = {max(found.p_value, 1e-12):.1g})",
+                f"±{found.amplitude:.2g} standard deviations of a level "
+                f"(p = {max(found.p_value, 1e-12):.1g})",
                 f"a {word} decoder or multiplexer makes such a pattern, cells do not: calibrate it "
                 "out and measure again",
                 severe=found.amplitude > _LARGE,
