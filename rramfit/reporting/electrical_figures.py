@@ -47,20 +47,21 @@ def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
     for group, color in zip(groups, SERIES, strict=False):
         g = float(np.median(middle[group]))
         ratio = conductance[group] / middle[group, None]
-        label = f"G = {unit.factor * g:.3g} {unit.symbol}" if len(groups) > 1 else "median of cells"
+        label = f"{unit.factor * g:.3g} {unit.symbol}" if len(groups) > 1 else "median of cells"
+        if card is not None and card.nonlinearity is not None:
+            b = _nonlinearity(card, g)
+            law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
+            ax.plot(grid, law, color=color, linewidth=1.2)
+            label = f"{label}, b = {b:.3g} /V"
         ax.plot(v, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
         if len(groups) == 1:
             low, high = np.nanquantile(ratio, (0.1, 0.9), axis=0)
             for side in (v < 0, v > 0):
                 ax.fill_between(v[side], low[side], high[side], color=color, alpha=0.2, linewidth=0)
-        if card is not None and card.nonlinearity is not None:
-            b = _nonlinearity(card, g)
-            law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
-            ax.plot(grid, law, color=color, linewidth=1.2, label=f"b = {b:.3g} /V")
     ax.set_xlabel("voltage [V]")
     ax.set_ylabel("I/V over the cell's median")
     ax.margins(y=0.3 if len(groups) > 1 else 0.2)
-    ax.legend(loc="upper center", ncols=2, borderaxespad=0.1, columnspacing=1.0, fontsize=8)
+    ax.legend(loc="upper center", borderaxespad=0.1, handletextpad=0.3, fontsize=8)
 
 
 def _nonlinearity(card: IVCard, g: float) -> float:

@@ -21,7 +21,15 @@ from rramfit.card.schema import LevelCard, ModelCard
 from rramfit.fitting.statistics import ProgramStatistics
 from rramfit.measurement.record import Measurement, Reads
 
-__all__ = ["Evidence", "FailureLines", "LevelTrack", "Profile", "level_tracks", "read_spread"]
+__all__ = [
+    "Evidence",
+    "FailureLines",
+    "LevelTrack",
+    "Profile",
+    "first_and_last",
+    "level_tracks",
+    "read_spread",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -216,6 +224,16 @@ def level_tracks(reads: Reads, healthy: Bools) -> list[LevelTrack]:
             mean, low, high = np.array(part).T
             tracks.append(LevelTrack(level=k, mean=mean, low=low, high=high, n_cells=n))
     return tracks
+
+
+def first_and_last(reads: Reads) -> tuple[Floats, Floats]:
+    """First and last image of repeated reads [S], (row, col) each."""
+    first: Floats | None = None
+    last = np.empty(0)
+    for image in _images(reads):
+        first = image if first is None else first
+        last = image
+    return (last if first is None else first), last
 
 
 def read_spread(reads: Reads, healthy: Bools) -> tuple[Floats, Floats]:

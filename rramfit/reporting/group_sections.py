@@ -14,7 +14,9 @@ from rramfit.reporting.electrical_figures import (
     draw_read_noise,
     draw_readout,
 )
-from rramfit.reporting.evidence import Evidence, level_tracks, read_spread
+from rramfit.reporting.evidence import Evidence, first_and_last, level_tracks, read_spread
+from rramfit.reporting.map_layout import array_map
+from rramfit.reporting.maps_figures import draw_difference_map
 from rramfit.reporting.tables import part_rows, quantity_table
 from rramfit.reporting.time_figures import (
     draw_endurance,
@@ -22,7 +24,7 @@ from rramfit.reporting.time_figures import (
     draw_retention_change,
     evenly,
 )
-from rramfit.reporting.wording import duration, number, with_interval
+from rramfit.reporting.wording import duration, number, say, with_interval
 
 __all__ = [
     "endurance_section",
@@ -35,6 +37,8 @@ __all__ = [
 
 _MOST_TRACKS = 12
 _FEWEST_CELLS = 20  # for a picture of cells to show more than chance
+_THIRD = (2.85, 2.6)  # [inch]
+_LEAST = 5e-6  # [S] below it a relative change is mostly noise
 _ABSENT = "\N{EN DASH}"
 
 
@@ -57,6 +61,8 @@ def retention_section(e: Evidence) -> Section | None:
                         names=[e.level_name(t.level) for t in shown],
                     ),
                     key="retention",
+                    width="third",
+                    size=_THIRD,
                     title="Levels over time",
                     caption=f"Mean over the healthy cells of each level.{spans}{some}",
                 )
@@ -66,10 +72,26 @@ def retention_section(e: Evidence) -> Section | None:
                 figure(
                     partial(draw_retention_change, tracks=tracks),
                     key="retention-change",
+                    width="third",
+                    size=_THIRD,
                     title="From the first read to the last",
                     caption=f"Change of each level's mean, and of the span that holds the middle "
                     f"80 % of its cells, from {duration(float(reads.time[0]))} to "
                     f"{duration(float(reads.time[-1]))} after programming.",
+                )
+            )
+        first, last = first_and_last(reads)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            change = np.where(e.healthy & (first > _LEAST), 100 * (last / first - 1), np.nan)
+        if reads.shape[0] > 1 and np.isfinite(change).sum() >= _FEWEST_CELLS:
+            blocks.append(
+                array_map(
+                    partial(draw_difference_map, values=change, label="%", largest=100.0),
+                    e.healthy.shape,
+                    key="map-retention",
+                    title="Where the states moved",
+                    caption="Change of each healthy cell's conductance from the first read to the "
+                    f"last, of cells above {say(_LEAST, 'S')}.",
                 )
             )
     if card is not None:

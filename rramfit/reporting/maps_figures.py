@@ -49,10 +49,10 @@ def draw_conductance_map(ax: Axes, values: Floats) -> None:
     _map(ax, unit.factor * values, (unit.factor * low, unit.factor * high), VALUE_MAP, unit.symbol)
 
 
-def draw_difference_map(ax: Axes, values: Floats, label: str) -> None:
-    """Signed numbers, (row, col), on a scale that is symmetric about zero."""
+def draw_difference_map(ax: Axes, values: Floats, label: str, *, largest: float = np.inf) -> None:
+    """Signed numbers, (row, col), on a scale symmetric about zero, cut off at `largest`."""
     low, high = _middle(values, 0.01)
-    end = max(abs(low), abs(high)) or 1.0
+    end = min(max(abs(low), abs(high)), largest) or 1.0
     _map(ax, values, (-end, end), DIFFERENCE_MAP, label)
 
 

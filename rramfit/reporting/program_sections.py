@@ -17,13 +17,13 @@ from rramfit.reporting.levels_figures import (
     draw_level_cdfs,
     draw_level_ladder,
 )
+from rramfit.reporting.map_layout import array_map
 from rramfit.reporting.maps_figures import (
     draw_conductance_map,
     draw_difference_map,
     draw_fault_map,
     draw_share_map,
 )
-from rramfit.reporting.svg import Draw
 from rramfit.reporting.tables import (
     failure_table,
     laws_table,
@@ -46,8 +46,6 @@ __all__ = ["failure_section", "levels_section", "maps_section", "variation_secti
 
 _FEW_LEVELS = 6
 _FEW_LINES = 3  # more of them in one picture of a trend hide each other
-_MAP_MARGINS = (0.52, 0.42, 0.52, 0.22)
-_WIDE, _LOWEST, _HIGHEST = 0.5, 0.5, 2.7  # aspect below which a map is wide; heights [inch]
 _PROFILE_SIZE = (4.45, 2.6)
 _FEWEST_CELLS = 20  # for a picture of cells to show more than chance
 
@@ -123,7 +121,7 @@ def maps_section(e: Evidence) -> Section | None:
             blocks += [_level_map(e, k) for k in levels]
         else:
             blocks.append(
-                _map(
+                array_map(
                     partial(draw_difference_map, values=e.overall_offset, label="σ"),
                     e.healthy.shape,
                     key="map-offset",
@@ -137,7 +135,7 @@ def maps_section(e: Evidence) -> Section | None:
         kinds = [x for x in Fault if x is not Fault.OK and (fault == x).any()]
         if kinds:
             blocks.append(
-                _map(
+                array_map(
                     partial(draw_fault_map, fault=fault),
                     e.healthy.shape,
                     key="map-faults",
@@ -150,7 +148,7 @@ def maps_section(e: Evidence) -> Section | None:
             blocks.append(Note(text="No cell was screened out.", tone="ok"))
     if statistics is not None and statistics.failures.any():
         blocks.append(
-            _map(
+            array_map(
                 partial(draw_share_map, values=e.failure_map),
                 e.healthy.shape,
                 key="map-failures",
@@ -184,7 +182,8 @@ def variation_section(e: Evidence) -> Section | None:
     blocks += _correlation(e, names)
     blocks += _scatters(e, {v.level: v for v in variation})
     blocks += _trends(e)
-    blocks.append(variation_table(variation, names))
+    if any(v.d2d or v.c2c or v.read for v in variation):
+        blocks.append(variation_table(variation, names))
     spatial = spatial_table(variation, names)
     if spatial is not None:
         blocks.append(spatial)
@@ -229,33 +228,12 @@ def _names(e: Evidence) -> Mapping[int, str]:
 def _level_map(e: Evidence, k: int) -> Figure:
     statistics = e.statistics
     mean = np.full(e.healthy.shape, np.nan) if statistics is None else statistics.mean[k]
-    return _map(
+    return array_map(
         partial(draw_conductance_map, values=mean),
         e.healthy.shape,
         key=f"map-level-{k}",
         title=f"Conductance at {e.level_name(k)}",
         caption="Mean over cycles of accepted readings; blank where none was accepted.",
-    )
-
-
-def _map(
-    draw: Draw, shape: tuple[int, int], *, key: str, title: str, caption: str, legend_rows: int = 0
-) -> Figure:
-    """Make a map of (rows, cols) cells: wide arrays get half the page's width, others a third."""
-    left, bottom, right, top = _MAP_MARGINS
-    aspect = shape[0] / shape[1]
-    width: Width = "half" if aspect < _WIDE else "third"
-    across = {"third": 2.85, "half": 4.45}[width] - left - right
-    height = min(max(aspect * across, _LOWEST), _HIGHEST)
-    bottom += 0.1 + 0.17 * legend_rows if legend_rows else 0.0
-    return figure(
-        draw,
-        key=key,
-        title=title,
-        caption=caption,
-        width=width,
-        size=(left + across + right, bottom + height + top),
-        margins=(left, bottom, right, top),
     )
 
 

@@ -30,7 +30,7 @@ _TRUST: dict[str, str] = {
 _DEAD = {"dead row": "dead rows", "dead col": "dead columns"}
 _FIGURES = 6  # key figures in one row
 _COLLAPSE = 0.01  # share of collapsed cells that is called bad
-_TOLD = 3  # severe findings told in the summary
+_TOLD = 3  # findings told in the summary
 _FOUND = 0.01  # p-value below which a smooth field is spoken of
 _ON_TARGET = 1e-3  # a mean is never said to be nearer to its target
 
@@ -97,7 +97,7 @@ def _key_figures(card: ModelCard) -> list[KeyFigure]:
             detail = say(first.value, "S")
             if len(levels) > 1:
                 detail = f"{detail} to {say(last.value, 'S')}"
-        items.append(KeyFigure(label="Levels", value=str(len(levels)), detail=detail))
+        items.append(KeyFigure(label="Levels", value=_level_count(card), detail=detail))
     if card.bits_per_cell is not None:
         w = write(card.bits_per_cell)
         items.append(KeyFigure(label="Bits per cell", value=w.value, detail=w.interval))
@@ -183,9 +183,8 @@ def _levels_words(card: ModelCard) -> str:
     if len(levels) == 1:
         text = f"One level, at {with_interval(first.mean)}"
     else:
-        text = (
-            f"{len(levels)} levels, from {with_interval(first.mean)} to {with_interval(last.mean)}"
-        )
+        count = _level_count(card)
+        text = f"{count} levels, from {with_interval(first.mean)} to {with_interval(last.mean)}"
         if first.mean.value > 0:
             text += f", a ratio of {number(last.mean.value / first.mean.value)}"
     off = [
@@ -277,15 +276,13 @@ def _wrong(card: ModelCard, mild: frozenset[str]) -> tuple[str, ...]:
         for finding in fit.findings
     ]
     severe = [f"{name}: {finding}." for name, finding, bad in findings if bad]
-    out = severe[:_TOLD]
+    others = [f"{name}: {finding}." for name, finding, bad in findings if not bad]
     cells = _fault_words(card)
-    if cells:
-        out.append(cells)
-    others = len(findings) - min(len(severe), _TOLD)
-    if others:
-        thing = "more thing" if severe else "thing"
-        are = "is" if others == 1 else "are"
-        out.append(f"{counted(others, thing)} to know {are} listed under Findings.")
+    out = [*severe[:_TOLD], *([cells] if cells else []), *others[: max(_TOLD - len(severe), 0)]]
+    left = len(findings) - min(len(findings), _TOLD)
+    if left:
+        are = "is" if left == 1 else "are"
+        out.append(f"{counted(left, 'more thing')} to know {are} listed under Findings.")
     return tuple(out) or (_NOTHING,)
 
 
@@ -350,6 +347,12 @@ def _trust(card: ModelCard) -> tuple[str, ...]:
 
 def _measured(card: ModelCard) -> list[LevelCard]:
     return [x for x in card.levels if x.mean is not None]
+
+
+def _level_count(card: ModelCard) -> str:
+    """How many levels have an estimate, and of how many where some have none."""
+    some, every = len(_measured(card)), len(card.levels)
+    return str(some) if some == every else f"{some} of {every}"
 
 
 def _relative(card: ModelCard) -> list[tuple[float, str]]:

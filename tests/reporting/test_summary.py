@@ -39,6 +39,13 @@ def test_variance_is_shared_out_among_its_components(chip):
     assert f"{100 * read / total:.2g} % is read noise" in alike
 
 
+def test_levels_without_an_estimate_are_counted_apart(chip):
+    bare = chip.card.levels[1].model_copy(update={"mean": None, "std": None})
+    levels = [chip.card.levels[0], bare, chip.card.levels[2]]
+    card = chip.card.model_copy(update={"levels": levels})
+    assert words(card)["What this chip is like"].startswith("2 of 3 levels, from 5.000 µS")
+
+
 def test_a_sound_chip_has_nothing_wrong(chip):
     sound = chip.card.model_copy(
         update={
