@@ -9,8 +9,9 @@ the refitted law's distribution function at t is off by E[s·1(u≤t)]'·I⁻¹�
 
 which is right for refits to the same readings and, to this order, for cross-fitted ones: there each
 reading enters the others' fits with the same total weight. The largest |D*| shrinks as one over the
-root of the number of cells, so that draws of fewer cells serve, and a smooth field over the array
-widens it by the root of the inflation that it gives to the mean of z.
+root of the number of cells, so that draws of fewer cells serve. A smooth field over the array moves
+all readings together: it adds to each draw a common shift of z and a common widening, of the
+variances by which it inflates the means of z and of z², Student's t where these are ill known.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ Floats = NDArray[np.float64]
 DRAWS, FEWEST_DRAWS = 400, 250  # the least p-value is one over their number
 MOST_CELLS, MOST_READINGS = 200, 500_000
 _TABLE, _EVERY = 1024, 8  # even steps of u, of which every eighth is a point t
+
+_X = special.ndtri((np.arange(_TABLE) + 0.5) / _TABLE)
+_HERMITE = np.stack([_X, (_X**2 - 1) / 2])  # of the density of u, per unit of mean z and mean z²
 
 GRID: Floats = np.arange(1, _TABLE // _EVERY + 1) * _EVERY / _TABLE
 """Points t at which the distance is taken."""
@@ -118,8 +122,12 @@ def _p_value(
     per_cell = rng.choice(count, size, replace=False) if size < count.size else count
     draws = int(np.clip(MOST_READINGS // max(int(per_cell.sum()), 1), FEWEST_DRAWS, DRAWS))
     # The same number of readings a cell on average, and as many cells as were measured.
-    shrink = math.sqrt(per_cell.size / count.size * _inflation(z, readings))
-    largest = shrink * np.abs(process(_shares(per_cell, z_own, draws, rng), shrink)).max(axis=1)
+    shrink = math.sqrt(per_cell.size / count.size)
+    share = _shares(per_cell, z_own, draws, rng)
+    together, df = _together(z, readings)
+    moved = rng.standard_t(df, (draws, 2)) * together
+    share += moved / shrink @ _HERMITE / _TABLE
+    largest = shrink * np.abs(process(share, shrink)).max(axis=1)
     return float((1 + np.count_nonzero(largest >= distance)) / (1 + draws))
 
 
@@ -165,10 +173,12 @@ def _scores(law: LevelLaw) -> Floats:
     return np.asarray((score - score.mean(axis=1, keepdims=True))[free], dtype=np.float64)
 
 
-def _inflation(z: Floats, readings: LevelReadings) -> float:
-    """Variance of the mean of z over that of independent cells."""
-    total = np.bincount(readings.cell, weights=z - z.mean(), minlength=readings.n_cells)
-    field = np.zeros(readings.shape[0] * readings.shape[1])
-    field[readings.position] = total
-    found = clustered_covariance(field.reshape(1, *readings.shape))
-    return float(max(found.inflation[0], 1.0))
+def _together(z: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
+    """Give the errors of the shift and widening that a smooth field makes, and their df, (2,)."""
+    field = np.zeros((2, readings.shape[0] * readings.shape[1]))
+    for row, score in zip(field, (z - z.mean(), z**2 - np.mean(z**2)), strict=True):
+        total = np.bincount(readings.cell, weights=score, minlength=readings.n_cells)
+        row[readings.position] = total / z.size
+    found = clustered_covariance(field.reshape(2, *readings.shape))
+    smooth = 1 - 1 / np.maximum(found.inflation, 1.0)
+    return found.stderr * np.sqrt(smooth), found.df
