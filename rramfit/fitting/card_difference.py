@@ -107,7 +107,7 @@ def difference(a: Quantity, b: Quantity) -> tuple[float, float, float] | None:
     >>> b = Quantity.estimated(11e-6, 0.4e-6, "S", df=20)
     >>> t, df, p = difference(a, b)
     >>> round(t, 3), round(df, 1), round(p, 3)
-    (-2.0, 29.0, 0.055)
+    (-2.0, 28.7, 0.055)
     """
     if a.stderr is None and b.stderr is None:
         return None
