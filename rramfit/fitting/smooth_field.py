@@ -45,9 +45,9 @@ smallest_side = 8  # [cells] of an array on which a smooth field can be told fro
 
 _SHORTEST = 1.0  # [pitches]
 _LONGEST = 0.45  # of the shorter side: longer fields look like the trend
-_FAINTEST = 0.3  # peak power of the smooth field over the noise's
+_FAINTEST = 0.5  # peak power of the smooth field over the noise's
 _LARGEST_SHARE = 0.995
-_NO_FIELD = 0.3  # prior weight
+_NO_FIELD = 0.5  # prior weight
 _COARSE, _FINE = (16, 24), (24, 24)
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
 _CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
