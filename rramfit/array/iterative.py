@@ -132,7 +132,7 @@ class _Constraints:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum((-2, -1), keepdim=True)
+    return torch.linalg.vecdot(a.flatten(-2), b.flatten(-2))[..., None, None]
 
 
 def solve_cells(
@@ -179,23 +179,26 @@ def solve_cells(
     constraints = _Constraints.of(network, scale)
 
     def apply(x: Tensor) -> Tensor:
-        return constraints.remove(identity * x + scale * wires.drop(scale * x))
+        return constraints.remove(wires.drop(scale * x).mul_(scale).addcmul_(identity, x))
 
     rhs = constraints.remove(scale * source)
     size = _dot(rhs, rhs).sqrt()
     size = torch.where(size > 0, size, torch.ones_like(size))
     y, r = torch.zeros_like(rhs), rhs.clone()
-    p, rr = r, _dot(r, r)
-    iterations = 0
-    while iterations < max_iterations and not bool((rr.sqrt() <= tolerance * size).all()):
+    p, rr = rhs.clone(), _dot(r, r)
+    iterations, zero = 0, torch.zeros_like(rr)
+    while iterations < max_iterations:
+        running = rr.sqrt() > tolerance * size  # the others rest: further steps would only round
+        if not bool(running.any()):
+            break
         iterations += 1
         ap = apply(p)
         curvature = _dot(p, ap)
-        step = torch.where(curvature > 0, rr / curvature, torch.zeros_like(rr))
-        y = y + step * p
-        r = r - step * ap
+        step = torch.where(running & (curvature > 0), rr / curvature, zero)
+        y.addcmul_(step, p)
+        r.addcmul_(step, ap, value=-1)
         new = _dot(r, r)
-        p = r + torch.where(rr > 0, new / rr, torch.zeros_like(rr)) * p
+        p.mul_(torch.where(running, new / rr, zero)).add_(r)
         rr = new
     current = scale * y
     residual = (rhs - apply(y)).flatten(-2).norm(dim=-1) / size[..., 0, 0]

@@ -31,11 +31,6 @@ LEAST_RING_OHM = 1e-9
 """Wordline resistance that stands for zero where a two-ended row is also broken [ohm]."""
 
 
-def _from_left(x: Tensor) -> Tensor:
-    """Sum over the columns from each on to the last one."""
-    return x.flip(-1).cumsum(-1).flip(-1)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wires:
     """Resistances of one line, as tensors of shape ()."""
@@ -82,10 +77,10 @@ class Wires:
 
     def row_drop(self, current: Tensor) -> Tensor:
         """Voltage between the source and each wordline node [V], (..., m, n)."""
-        beyond = _from_left(current)
-        total = beyond[..., :1]
-        steps = torch.cat((torch.zeros_like(total), beyond[..., 1:]), -1)
-        drop = self.r_driver * total + self.r_wl * steps.cumsum(-1)
+        prefix = current.cumsum(-1)
+        total = prefix[..., -1:]
+        short = prefix.cumsum(-1).sub_(prefix)  # sum over l < j of what does not reach beyond l
+        drop = torch.addcmul(-self.r_wl * short, self.from_source(current.shape[-1]), total)
         if self.both:
             n = current.shape[-1]
             c = self.from_source(n)
@@ -95,10 +90,9 @@ class Wires:
     def column_rise(self, current: Tensor) -> Tensor:
         """Voltage of each bitline node above virtual ground [V], (..., m, n)."""
         above = current.cumsum(-2)
-        total = above[..., -1:, :]
-        # node k lies above segments k .. m-2: all of them less those above it
-        steps = torch.cat((torch.zeros_like(total), above[..., :-1, :]), -2).cumsum(-2)
-        return self.r_sense * total + self.r_bl * (steps[..., -1:, :] - steps)
+        short = above.cumsum(-2).sub_(above)  # of the segments above each node
+        total, whole = above[..., -1:, :], short[..., -1:, :]
+        return self.r_sense * total + self.r_bl * (whole - short)
 
     def diagonal(self, rows: int, cols: int) -> Tensor:
         """Diagonal of R, (m, n) [ohm]."""

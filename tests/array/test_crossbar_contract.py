@@ -257,10 +257,10 @@ class TestNodes(CrossbarContract):
 
 
 class TestIterative(CrossbarContract):
-    tolerance = 1e-9  # 100 times the residual
+    tolerance = 1e-9  # residuals of 1e-13, in arrays of shorts and opens
 
     def solve(self, g, v, line, active=None):
-        return solve_iterative(g, v, line, active=active).column_current
+        return solve_iterative(g, v, line, active=active, tolerance=1e-13).column_current
 
 
 class TestNonlinearOfOhmicCells(CrossbarContract):
@@ -269,7 +269,8 @@ class TestNonlinearOfOhmicCells(CrossbarContract):
     tolerance = 1e-9
 
     def solve(self, g, v, line, active=None):
-        return solve_nonlinear(g, v, line, active=active, nonlinearity=0.0).column_current
+        found = solve_nonlinear(g, v, line, active=active, nonlinearity=0.0, tolerance=1e-13)
+        return found.column_current
 
 
 class TestAnchoredEstimate(CrossbarContract):
