@@ -20,6 +20,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "characterize": "Fit a model card from measured sweeps, and write its report.",
+    "validate": "Ask whether a card predicts another chip.",
     "card": "Show, check, compare and export model cards.",
     "measurement": "Check, inspect, convert and synthesize measurement files.",
 }

@@ -1,0 +1,124 @@
+"""`rramfit characterize`: measured sweeps in; cards, sidecars and reports out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rramfit_cli.talk import print_json, stages
+
+if TYPE_CHECKING:
+    from rramfit.reporting.lot import Outcome
+
+__all__ = ["characterize"]
+
+_REFUSED, _BAD = 3, 4
+
+
+@click.command()
+@click.argument(
+    "files",
+    metavar="FILE…",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder for the results.",
+)
+@click.option("--name", help="The card's name, for a single file; else the file's.")
+@click.option("--seed", type=int, default=0, help="Seed of folds, bootstraps and permutations.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Files at a time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.option("--no-report", is_flag=True, help="Write no HTML.")
+def characterize(
+    files: tuple[Path, ...],
+    output: Path,
+    name: str | None,
+    seed: int,
+    jobs: int,
+    as_json: bool,
+    no_report: bool,
+) -> None:
+    """Fit a model card from each FILE, and write its report.
+
+    Writes NAME.card.json, NAME.cells.h5 and NAME.report.html into DIR; for several files also a
+    summary of the lot, lot.csv and lot.html. Exit code 3: a file is refused. Exit code 4: a fit's
+    verdict is bad; the card is written and says so.
+    """
+    from rramfit.reporting.lot import characterize_files, write_lot
+
+    if name is not None and len(files) > 1:
+        msg = f"one name cannot serve {len(files)} files; leave --name out"
+        raise click.UsageError(msg)
+    with stages("characterizing") as on_stage:
+        outcomes = characterize_files(
+            files,
+            output=output,
+            name=name,
+            seed=seed,
+            jobs=jobs,
+            report=not no_report,
+            on_stage=on_stage,
+        )
+        if len(files) > 1:
+            write_lot(outcomes, output, report=not no_report)
+    if as_json:
+        print_json({"files": [_as_json(outcome) for outcome in outcomes]})
+    else:
+        for outcome in outcomes:
+            _say(outcome)
+    sys.exit(_exit_code(outcomes))
+
+
+def _exit_code(outcomes: list[Outcome]) -> int:
+    if any(outcome.card is None for outcome in outcomes):
+        return _REFUSED
+    return _BAD if any(o.card and o.card.quality.verdict == "bad" for o in outcomes) else 0
+
+
+def _as_json(outcome: Outcome) -> dict[str, object]:
+    if outcome.card is None or outcome.written is None:
+        return {"file": str(outcome.path), "verdict": "refused", "error": outcome.error}
+    written = outcome.written
+    return {
+        "file": str(outcome.path),
+        "verdict": outcome.card.quality.verdict,
+        "summary": outcome.card.quality.summary,
+        "digest": outcome.card.digest,
+        "card": str(written.card),
+        "cells": str(written.cells),
+        "report": str(written.report) if written.report else None,
+    }
+
+
+def _say(outcome: Outcome) -> None:
+    if outcome.card is None or outcome.written is None:
+        click.echo(f"Error: {outcome.error}", err=True)
+        return
+    card, written = outcome.card, outcome.written
+    colour = {"ok": "green", "warning": "yellow", "bad": "red"}[card.quality.verdict]
+    verdict = click.style(card.quality.verdict, fg=colour, bold=True)
+    click.echo(f"{click.style(card.name, bold=True)}: {verdict}. {card.quality.summary}")
+    for fit, quality in card.quality.fits.items():
+        if quality.verdict != "not run":
+            for finding, remedy in zip(quality.findings, quality.remedies, strict=True):
+                click.echo(f"  {fit}: {finding}; {remedy}")
+    missing = [fit for fit, quality in card.quality.fits.items() if quality.verdict == "not run"]
+    if missing:
+        click.echo(f"  not measured: {', '.join(missing)}")
+    for label, path in (
+        ("card", written.card),
+        ("cells", written.cells),
+        ("report", written.report),
+    ):
+        if path is not None:
+            click.echo(f"  {label:<7}{path}")

@@ -1,0 +1,162 @@
+"""From fits to a card: each fit's own part, the domain, the quality and the provenance.
+
+No number is made here; each is some fit's, or a fact of the file. The card's verdict is the worst
+of its fits' verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rramfit.card import ModelCard, Quantity, seal
+from rramfit.card.schema import (
+    ArrayInfo,
+    CellsFile,
+    Domain,
+    FitQuality,
+    InputFile,
+    LevelCard,
+    Provenance,
+    Quality,
+)
+from rramfit.fitting.fits import Fits
+from rramfit.fitting.result import Verdict
+from rramfit.measurement.record import Measurement
+from rramfit.provenance import package_version, result_time, sha256_of
+
+__all__ = ["assemble_card"]
+
+
+def assemble_card(
+    measurement: Measurement,
+    fits: Fits,
+    verdicts: Mapping[str, Verdict],
+    not_run: Mapping[str, str],
+    *,
+    cells: CellsFile | None,
+    name: str,
+    seed: int,
+) -> ModelCard:
+    """Make the sealed card of one characterization.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    fits : Fits
+        What was fitted; absent fits are None.
+    verdicts : mapping of str to Verdict
+        By name of the fit, failed ones included.
+    not_run : mapping of str to str
+        Fits that the file has no data for: name, and the group that is missing.
+    cells : CellsFile or None
+        The sidecar's name and digest.
+    name : str
+        The card's name.
+    seed : int
+    """
+    identity = measurement.identity
+    failure, stuck = fits.failure.to_card() if fits.failure else ([], None)
+    levels = fits.levels.to_card() if fits.levels else []
+    card = ModelCard(
+        name=name,
+        digest="sha256:" + "0" * 64,
+        array=ArrayInfo(
+            id=identity.array_id,
+            rows=measurement.rows,
+            cols=measurement.cols,
+            cell=identity.cell,
+            lot=identity.lot,
+            wafer=identity.wafer,
+            die=identity.die,
+            technology=identity.technology,
+            instrument=identity.instrument,
+            synthetic=identity.synthetic,
+        ),
+        levels=levels,
+        variation=fits.variation.to_card() if fits.variation else [],
+        variation_correlation=fits.variation.correlation_to_card() if fits.variation else None,
+        failure=failure,
+        stuck=stuck,
+        bits_per_cell=fits.levels.bits_per_cell if fits.levels else None,
+        line=fits.line.to_card() if fits.line else None,
+        iv=fits.iv.to_card() if fits.iv else None,
+        read_noise=fits.read_noise.to_card() if fits.read_noise else None,
+        retention=fits.retention.to_card() if fits.retention else None,
+        endurance=fits.endurance.to_card() if fits.endurance else None,
+        readout=fits.readout.to_card() if fits.readout else None,
+        domain=_domain(measurement, levels),
+        quality=_quality(fits, verdicts, not_run),
+        provenance=_provenance(measurement, name=name, seed=seed),
+        cells=cells,
+    )
+    return seal(card)
+
+
+def _domain(measurement: Measurement, levels: list[LevelCard]) -> Domain:
+    m = measurement
+    voltages = [
+        group.read_voltage for group in (m.program, m.reads, m.retention) if group is not None
+    ]
+    voltage = next((v for v in voltages if v is not None), None)
+    temperature = m.identity.temperature
+    longest = float(m.retention.time.max()) if m.retention is not None else None
+    means = [level.mean for level in levels if level.mean is not None]
+    lowest_highest = (means[0], means[-1]) if means else None
+    return Domain(
+        read_voltage=None if voltage is None else Quantity.given(voltage, "V"),
+        temperature=None if temperature is None else Quantity.given(temperature, "K"),
+        longest_time=None if longest is None else Quantity.given(longest, "s"),
+        conductance=lowest_highest,
+        rows=m.rows,
+        cols=m.cols,
+    )
+
+
+def _quality(fits: Fits, verdicts: Mapping[str, Verdict], not_run: Mapping[str, str]) -> Quality:
+    by_fit = {name: verdict.to_card() for name, verdict in verdicts.items()}
+    by_fit |= {
+        name: FitQuality(
+            verdict="not run",
+            findings=[f"not measured: the file has no {group}"],
+            remedies=[f"measure {group}"],
+        )
+        for name, group in not_run.items()
+    }
+    everything = Verdict(tuple(f for verdict in verdicts.values() for f in verdict.findings))
+    return Quality(
+        verdict=everything.word,
+        summary=_summary(everything, len(verdicts)),
+        fits=by_fit,
+        heldout=fits.heldout.to_card() if fits.heldout else [],
+        screened=fits.screening.to_card(),
+    )
+
+
+def _summary(everything: Verdict, count: int) -> str:
+    findings = everything.findings
+    severe = [f for f in findings if f.severe]
+    if severe:
+        more = f", and {len(findings) - 1} more findings" if len(findings) > 1 else ""
+        return f"Do not use it before this is understood: {severe[0].what}{more}."
+    if findings:
+        things = "one thing" if len(findings) == 1 else f"{len(findings)} things"
+        return f"The fits can be used; {things} to know, the first: {findings[0].what}."
+    return f"All {count} fits can be believed."
+
+
+def _provenance(measurement: Measurement, *, name: str, seed: int) -> Provenance:
+    path = measurement.path
+    if path is None:
+        time, source = measurement.identity.measured_at or "", "measured_at of the input"
+        inputs = []
+    else:
+        time, source = result_time([path], measurement.identity.measured_at)
+        inputs = [InputFile(name=path.name, sha256=sha256_of(path))]
+    return Provenance(
+        inputs=inputs,
+        rramfit_version=package_version(),
+        arguments={"name": name},
+        seed=seed,
+        time=time,
+        time_source=source,
+    )

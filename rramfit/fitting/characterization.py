@@ -1,0 +1,262 @@
+"""The main job: a measured file in; every fit that it allows, the card and the per-cell maps out.
+
+    measurement → screening → levels → variation, failure, … → card
+
+Each fit runs where its group is in the file. One that has no answer to give is a finding in the
+card's quality, not the end of the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from rramfit.card import CellMaps, ModelCard, cells_bytes, quantities, save_card, save_cells
+from rramfit.card.schema import CellsFile
+from rramfit.errors import FitError
+from rramfit.fitting.assembly import assemble_card
+from rramfit.fitting.blind import find_levels
+from rramfit.fitting.diagnostics import diagnose
+from rramfit.fitting.endurance import fit_endurance
+from rramfit.fitting.failure import fit_failure
+from rramfit.fitting.fits import Fits, Result
+from rramfit.fitting.gathering import gather
+from rramfit.fitting.heldout import check_heldout
+from rramfit.fitting.iv import fit_iv
+from rramfit.fitting.levels import LevelsFit, fit_levels
+from rramfit.fitting.line_fit import fit_line_resistance
+from rramfit.fitting.read_noise import fit_read_noise
+from rramfit.fitting.readout import fit_readout
+from rramfit.fitting.result import Finding, Verdict, quantities_frame
+from rramfit.fitting.retention import fit_retention
+from rramfit.fitting.screening import screen
+from rramfit.fitting.targets import set_aside_windows
+from rramfit.fitting.variation import fit_variation
+from rramfit.measurement.read import read_measurement
+from rramfit.measurement.record import Measurement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Characterization", "characterize"]
+
+D = TypeVar("D")
+R = TypeVar("R", bound=Result)
+
+_LOG_FAMILIES = frozenset({"lognormal", "gamma", "weibull"})  # spread grows with the value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Characterization(Fits):
+    """What was found out about one array: the fits, and what was made of them.
+
+    Attributes
+    ----------
+    measurement : Measurement
+        What was measured; with the levels that were found where the file names none.
+    card : ModelCard
+        The sealed card.
+    cells : CellMaps
+        This very array, cell by cell.
+    """
+
+    measurement: Measurement
+    card: ModelCard
+    cells: CellMaps
+
+    def save(self, folder: Path | str = ".") -> tuple[Path, Path]:
+        """Write ``NAME.card.json`` and ``NAME.cells.h5``; give their paths."""
+        card = Path(folder) / f"{self.card.name}.card.json"
+        cells = Path(folder) / f"{self.card.name}.cells.h5"
+        save_cells(self.cells, cells)
+        save_card(self.card, card)
+        return card, cells
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every parameter of the card: value, stderr, low, high, unit."""
+        return quantities_frame(dict(quantities(self.card)))
+
+    def summary(self) -> str:
+        """Return every fit's summary as text for people."""
+        head = f"{self.card.name}: {self.card.quality.verdict}. {self.card.quality.summary}"
+        return "\n\n".join((head, *(fit.summary() for fit in self.results().values())))
+
+    def _repr_html_(self) -> str:
+        return "".join(fit._repr_html_() for fit in self.results().values())
+
+
+def characterize(
+    source: Path | str | Measurement,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    on_stage: Callable[[str], None] = lambda _: None,
+) -> Characterization:
+    """Characterize one measured array.
+
+    Parameters
+    ----------
+    source : Path, str or Measurement
+        A measurement file, or a record of one.
+    name : str, optional
+        The card's name; by default the file's, without its suffix, or the array's.
+    seed : int
+        Of folds, bootstraps and permutations.
+    on_stage : callable (str), optional
+        Told what is being done, for progress.
+
+    Raises
+    ------
+    MeasurementError
+        If the file is not a measurement file.
+    """
+    on_stage("reading")
+    measurement = source if isinstance(source, Measurement) else read_measurement(Path(source))
+    if name is None:
+        path = measurement.path
+        name = path.stem if path else measurement.identity.array_id.replace("/", "-")
+    run = _Run(on_stage)
+    measurement, fits = _fit(measurement, run, seed)
+    maps = _cell_maps(fits, (measurement.rows, measurement.cols))
+    card = assemble_card(
+        measurement,
+        fits,
+        run.verdicts,
+        run.missing,
+        cells=CellsFile(
+            file=f"{name}.cells.h5", sha256=hashlib.sha256(cells_bytes(maps)).hexdigest()
+        ),
+        name=name,
+        seed=seed,
+    )
+    found = {field.name: getattr(fits, field.name) for field in dataclasses.fields(fits)}
+    return Characterization(measurement=measurement, card=card, cells=maps, **found)
+
+
+class _Run:
+    """Runs fits one by one, and keeps what became of each."""
+
+    def __init__(self, on_stage: Callable[[str], None]) -> None:
+        self.on_stage = on_stage
+        self.verdicts: dict[str, Verdict] = {}
+        self.missing: dict[str, str] = {}
+
+    def fit(self, name: str, work: Callable[[], R]) -> R | None:
+        """Run one fit; an answer it cannot give is a severe finding."""
+        self.on_stage(name)
+        try:
+            result = work()
+        except FitError as e:
+            remedy = "measure more, or leave the group out"
+            self.verdicts[name] = Verdict((Finding(str(e), remedy, severe=True),))
+            return None
+        self.verdicts[name] = result.verdict
+        return result
+
+    def fit_group(self, name: str, group: str, data: D | None, work: Callable[[D], R]) -> R | None:
+        """Run a fit whose group is in the file; note the group where it is not."""
+        if data is None:
+            self.missing[name] = group
+            return None
+        return self.fit(name, lambda: work(data))
+
+
+def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, Fits]:
+    """Run every fit that the file allows; give the measurement with the levels that were found."""
+    m = measurement
+    if m.program is not None and not m.program.levels_known:
+        blind = run.fit("blind_levels", lambda: find_levels(m, seed=seed))
+        if blind is not None:
+            m = dataclasses.replace(m, levels=blind.levels, program=blind.program)
+    if (aside := set_aside_windows(m)) is not None:
+        m, finding = aside
+        run.verdicts["targets"] = Verdict((finding,))
+    statistics = None
+    if m.program is not None:
+        run.on_stage("gathering")
+        statistics = gather(m.program, len(m.levels) if m.levels is not None else 0)
+    screening = screen(m, statistics)
+    run.verdicts["screening"] = screening.verdict
+    fits = _fit_groups(m, Fits(screening=screening, statistics=statistics), run, seed)
+    return m, _fit_program(m, fits, run, seed)
+
+
+def _fit_program(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
+    """Run the fits of the programming sweeps."""
+    statistics, screening, on_levels = fits.statistics, fits.screening, m.levels
+    if statistics is None or on_levels is None:
+        for name in ("levels", "variation", "failure", "heldout"):
+            run.missing[name] = "/program" if statistics is None else "/levels"
+        return fits
+    healthy = screening.healthy
+    levels = run.fit("levels", lambda: fit_levels(statistics, healthy, on_levels, seed=seed))
+    domains = _domains(levels, len(on_levels))
+    return dataclasses.replace(
+        fits,
+        levels=levels,
+        variation=run.fit(
+            "variation",
+            lambda: fit_variation(statistics, healthy, domains=domains, reads=m.reads, seed=seed),
+        ),
+        failure=run.fit(
+            "failure", lambda: fit_failure(statistics, screening, levels=on_levels, seed=seed)
+        ),
+        heldout=run.fit(
+            "heldout",
+            lambda: check_heldout(statistics, healthy, on_levels, seed=seed, fit=levels),
+        ),
+    )
+
+
+def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
+    """Run the fits of the other groups, and look for bad data."""
+    healthy = fits.screening.healthy
+    return dataclasses.replace(
+        fits,
+        diagnostics=run.fit("diagnostics", lambda: diagnose(m, fits.statistics, fits.screening)),
+        read_noise=run.fit_group(
+            "read_noise",
+            "/reads",
+            m.reads,
+            lambda reads: fit_read_noise(reads, healthy=healthy, seed=seed),
+        ),
+        retention=run.fit_group(
+            "retention",
+            "/retention",
+            m.retention,
+            lambda retention: fit_retention(retention, m.levels, healthy=healthy),
+        ),
+        endurance=run.fit_group(
+            "endurance",
+            "/endurance",
+            m.endurance,
+            lambda endurance: fit_endurance(endurance, healthy=healthy),
+        ),
+        iv=run.fit_group("iv", "/iv", m.iv, fit_iv),
+        line=run.fit_group("line", "/mvm", m.mvm, fit_line_resistance),
+        readout=run.fit_group("readout", "/readout", m.readout, fit_readout),
+    )
+
+
+def _domains(levels: LevelsFit | None, count: int) -> list[str]:
+    """Give the domain in which each level's spread is even: that of its family."""
+    if levels is None:
+        return ["linear"] * count
+    return ["log" if level.family in _LOG_FAMILIES else "linear" for level in levels.levels]
+
+
+def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
+    """Give this very array, cell by cell, as far as the fits know it."""
+    count = len(fits.statistics.count) if fits.statistics is not None else 0
+    unknown = np.full((count, *shape), np.nan)
+    return CellMaps(
+        fault=fits.screening.fault.copy(),
+        offset=fits.variation.offsets.copy() if fits.variation else unknown,
+        hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
+    )

@@ -1,0 +1,71 @@
+"""Every fit of one measured array, by name; absent where the file has no data for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rramfit.fitting.diagnostics import Diagnostics
+from rramfit.fitting.endurance import EnduranceFit
+from rramfit.fitting.failure import FailureFit
+from rramfit.fitting.heldout import HeldOutCheck
+from rramfit.fitting.iv import IVFit
+from rramfit.fitting.levels import LevelsFit
+from rramfit.fitting.line_fit import LineResistanceFit
+from rramfit.fitting.read_noise import ReadNoiseFit
+from rramfit.fitting.readout import ReadoutFit
+from rramfit.fitting.result import Verdict
+from rramfit.fitting.retention import RetentionFit
+from rramfit.fitting.screening import Screening
+from rramfit.fitting.statistics import ProgramStatistics
+from rramfit.fitting.variation import VariationFit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Fits", "Result"]
+
+
+class Result(Protocol):
+    """What every fit's result can do."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it may be believed."""
+
+    def summary(self) -> str:
+        """Return the result as text for people."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the result as a tidy table."""
+
+    def _repr_html_(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fits:
+    """The fits of one array."""
+
+    screening: Screening
+    statistics: ProgramStatistics | None = None
+    diagnostics: Diagnostics | None = None
+    levels: LevelsFit | None = None
+    variation: VariationFit | None = None
+    failure: FailureFit | None = None
+    heldout: HeldOutCheck | None = None
+    read_noise: ReadNoiseFit | None = None
+    retention: RetentionFit | None = None
+    endurance: EnduranceFit | None = None
+    iv: IVFit | None = None
+    line: LineResistanceFit | None = None
+    readout: ReadoutFit | None = None
+
+    def results(self) -> dict[str, Result]:
+        """Fits that ran, by name, in the order of the work."""
+        found = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(Fits)
+            if field.name != "statistics"
+        }
+        return {name: fit for name, fit in found.items() if fit is not None}

@@ -1,0 +1,68 @@
+"""`rramfit card`: shown, checked, compared, exported."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from rramfit.card import Quantity, canonical_json, load_card, quantities, save_card, seal
+from rramfit.measurement.virtual_cards import random_card
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_card(random_card(1), tmp_path / "a.card.json")
+    return tmp_path / "a.card.json"
+
+
+def test_show_names_every_parameter(path, run):
+    shown = run("card", "show", path)
+    assert shown.exit_code == 0
+    for name, _ in quantities(load_card(path)):
+        assert name in shown.stdout
+    assert json.loads(run("card", "show", path, "--json").stdout) == json.loads(path.read_text())
+
+
+def test_validate_lists_problems_and_exits_3(path, run, tmp_path):
+    assert run("card", "validate", path).exit_code == 0
+    bad = tmp_path / "bad.card.json"
+    bad.write_text(path.read_text().replace('"revision": "1.0.0"', '"revision": "one"'))
+    result = run("card", "validate", path, bad, "--json")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert not found["ok"]
+    assert found["files"][str(path)] == []
+    assert "revision" in found["files"][str(bad)][0]
+
+
+def test_a_bad_card_is_refused_not_a_traceback(run, tmp_path):
+    bad = tmp_path / "bad.card.json"
+    bad.write_text("{")
+    result = run("card", "show", bad)
+    assert result.exit_code == 3
+    assert "one JSON document" in result.stderr
+
+
+def test_schema_is_a_draft_2020_12_schema(run):
+    schema = json.loads(run("card", "schema").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert run("card", "schema").stdout == canonical_json(schema)
+
+
+def test_compare_exits_4_where_a_parameter_differs(path, run, tmp_path):
+    assert run("card", "compare", path, path).exit_code == 0
+    card = load_card(path)
+    level = card.levels[0].model_copy(update={"mean": Quantity.given(1e-3, "S")})
+    other = tmp_path / "b.card.json"
+    save_card(seal(card.model_copy(update={"levels": [level, *card.levels[1:]]})), other)
+    result = run("card", "compare", path, other, "--json")
+    assert result.exit_code == 4
+    found = json.loads(result.stdout)["parameters"]
+    assert [name for name, x in found.items() if x["differs"]] == ["levels[0].mean"]
+
+
+def test_export_writes_every_parameter(path, run, tmp_path):
+    assert run("card", "export", path, "-o", tmp_path / "a.csv").exit_code == 0
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table["parameter"]) == [name for name, _ in quantities(load_card(path))]
+    assert run("card", "export", path, "-o", tmp_path / "a.xls").exit_code == 2
