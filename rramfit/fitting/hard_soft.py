@@ -36,6 +36,7 @@ Integers = NDArray[np.int64]
 _GRID, _ZOOMS = 81, 4
 _REACH = 14.0  # log likelihood below the top beyond which the posterior is nothing
 _ONE_SIDED = 3.841  # χ²(1): 2.5 % one-sided, as a share of 0 lies on the edge
+_MOST_STEPS, _FLAT = 2000, 1e-10  # of the likelihood's ascent; gradient a cell at which it ends
 _MOST_EXACT = 200  # attempts up to which the scatter is taken from the exact law
 
 
@@ -190,26 +191,37 @@ def _start(data: Attempts) -> Floats:
 
 
 def _maximum(data: Attempts) -> tuple[Floats, float]:
-    """Angles of the highest likelihood, and its logarithm."""
+    """Angles of the highest likelihood, and its logarithm.
+
+    Expectation-maximisation rises at every step and stops where the gradient vanishes; towards a
+    hard share of 0, where it would creep, the edge itself is tried.
+    """
     cells = max(data.cells_mixed + float(data.full_cells.sum()), 1.0)
+    top = _start(data)
+    for step in range(_MOST_STEPS):
+        top = _em_step(top, data)
+        if step % 10 == 9:
+            gradient = hard_soft_likelihood(top, data)[1]
+            if float(np.abs(gradient).max()) < _FLAT * cells:
+                break
+    best = hard_soft_likelihood(top, data)[0]
+    failed = data.failed + float(data.full_cells @ data.full_n)
+    no_hard = np.array([0.0, math.asin(math.sqrt(failed / max(failed + data.passed, 1.0)))])
+    value = hard_soft_likelihood(no_hard, data)[0]
+    on_edge = data.cells_mixed > 0 and value >= best - 1e-9 * abs(best)
+    return (no_hard, value) if on_edge else (top, best)
 
-    def mean_nll(theta: Floats) -> tuple[float, Floats]:
-        value, gradient = hard_soft_likelihood(theta, data)
-        return -value / cells, -gradient / cells
 
-    edge = 0.5 * math.pi - 1e-9
-    starts = [_start(data), np.array([0.01, _start(data)[1]])]
-    best, top = -math.inf, starts[0]
-    for start in starts:
-        found = optimize.minimize(
-            mean_nll, start, jac=True, method="L-BFGS-B", bounds=[(0.0, edge)] * 2,
-            options={"ftol": 1e-15, "gtol": 1e-12, "maxiter": 500},
-        )  # fmt: skip
-        for theta in (found.x, np.where(found.x < 1e-6, 0.0, found.x)):
-            value = hard_soft_likelihood(theta, data)[0]
-            if value >= best:
-                best, top = value, np.asarray(theta, dtype=np.float64)
-    return top, best
+def _em_step(theta: Floats, data: Attempts) -> Floats:
+    """Weigh cells that always failed as hard or soft, and take both shares anew."""
+    h, s = np.sin(theta) ** 2
+    p = np.maximum(h + (1 - h) * s**data.full_n, 1e-300)
+    hard = float(data.full_cells @ (h / p))
+    softly = float((data.full_cells * (1 - h / p)) @ data.full_n)
+    h = hard / max(data.cells_mixed + float(data.full_cells.sum()), 1e-300)
+    s = (data.failed + softly) / max(data.failed + data.passed + softly, 1e-300)
+    shares = np.clip([h, s], 0.0, 1.0)
+    return np.asarray(np.arcsin(np.sqrt(shares)), dtype=np.float64)
 
 
 def _profile(data: Attempts, which: int, share: float) -> float:

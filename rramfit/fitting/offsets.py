@@ -45,7 +45,7 @@ def find_offset(
         out += _dead_lines(statistics, screening)
     for name, reads in (("/reads", measurement.reads), ("/retention", measurement.retention)):
         if reads is not None:
-            out += _negative(name, *_negative_reads(reads))
+            out += _negative(name, *_negative_reads(reads, screening.healthy))
     if measurement.iv is not None:
         out += _current_at_zero(measurement.iv)
     return out
@@ -63,15 +63,16 @@ def _negative(name: str, negative: int, readings: int, lowest: float) -> list[Fi
     ]
 
 
-def _negative_reads(reads: Reads) -> tuple[int, int, float]:
+def _negative_reads(reads: Reads, healthy: NDArray[np.bool_]) -> tuple[int, int, float]:
     """Negative readings and all, of the read that has the most; and the lowest."""
-    worst, lowest = (0, 1), 0.0
+    worst, lowest = (0, 1), np.nan
     for block in reads.blocks():
-        for y in block:
+        for whole in block:
+            y = whole[healthy]
             count = (int((y < 0).sum()), int(np.isfinite(y).sum()))
             if count[0] / max(count[1], 1) > worst[0] / max(worst[1], 1):
                 worst = count
-                lowest = min(lowest, float(np.nanmin(y)))
+                lowest = float(np.nanmin(y))
     return worst[0], worst[1], lowest
 
 
