@@ -132,7 +132,8 @@ class _Constraints:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.flatten(-2), b.flatten(-2))[..., None, None]
+    product: Tensor = torch.linalg.vecdot(a.flatten(-2), b.flatten(-2))
+    return product[..., None, None]
 
 
 def solve_cells(
