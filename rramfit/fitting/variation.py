@@ -170,7 +170,8 @@ def fit_variation(
     healthy : (row, col) bool array
         Cells that nothing is wrong with.
     domains : sequence of {"linear", "log"}
-        By level: "log" where the level's family spreads in proportion to its value.
+        By level: "log" where the level is lognormal. For other families that spread with their
+        value, gamma or Weibull, the way back from logarithms would be biased.
     reads : Reads, optional
         Repeated reads of one programmed state: takes read noise out of c2c.
     seed : int

@@ -37,7 +37,6 @@ from typing import Any
 
 import numpy as np
 
-LOG_FAMILIES = ("lognormal", "gamma", "weibull")
 NAMES = {"normal": "normal", "lognormal": "lognormal", "student_t": "t6"}
 BOUNDS = 0.93, 0.97
 COLUMNS = (
@@ -120,7 +119,7 @@ def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
         levels = fit_levels(statistics, screening.healthy, measurement.levels, seed=seed)
         cards = levels.to_card()
         domains = [
-            "log" if x.distribution and x.distribution.family in LOG_FAMILIES else "linear"
+            "log" if x.distribution and x.distribution.family == "lognormal" else "linear"
             for x in cards
         ]
         variation = fit_variation(statistics, screening.healthy, domains=domains, seed=seed)
