@@ -253,7 +253,7 @@ def _in_words(v: LevelVariation) -> str:
     named = (("d2d", v.d2d), ("c2c", v.c2c), ("read", v.read), ("total", v.total))
     parts = [
         f"{name} {format_quantity(q.value, 'S', digits=3)}"
-        + (f" ± {format_quantity(q.stderr, 'S', digits=2)}" if q.stderr else "")
+        + (f" ± {format_quantity(q.stderr, 'S', digits=3)}" if q.stderr else "")
         for name, q in named
         if q is not None
     ]
