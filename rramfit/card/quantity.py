@@ -15,11 +15,15 @@ A number that was given has neither; one that was not measured is absent, never 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Finite", "Quantity", "Scale", "interval"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Finite", "Quantity", "Scale", "interval", "quantities_frame"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Literal["linear", "log", "logit", "fisher"]
@@ -108,6 +112,23 @@ def interval(
     floor = {"linear": -math.inf, "log": 0.0, "logit": 0.0, "fisher": -1.0}[scale]
     ceiling = {"linear": math.inf, "log": math.inf, "logit": 1.0, "fisher": 1.0}[scale]
     return max(low, floor), min(high, ceiling)
+
+
+def quantities_frame(quantities: Mapping[str, Quantity]) -> pd.DataFrame:
+    """Tidy table of named quantities."""
+    import pandas as pd
+
+    rows = [
+        {
+            "value": q.value,
+            "stderr": q.stderr,
+            "low": q.ci95[0] if q.ci95 else None,
+            "high": q.ci95[1] if q.ci95 else None,
+            "unit": q.unit,
+        }
+        for q in quantities.values()
+    ]
+    return pd.DataFrame(rows, index=list(quantities))
 
 
 def _expit(x: float) -> float:

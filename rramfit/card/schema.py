@@ -7,11 +7,16 @@ version; a minor version only adds optional fields.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rramfit.card.quantity import Finite, Quantity
+from rramfit.card.quantity import Finite, Quantity, quantities_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -408,3 +413,19 @@ class ModelCard(_Part):
     quality: Quality
     provenance: Provenance
     cells: CellsFile | None = None
+
+    def save(self, path: Path | str) -> None:
+        """Write the card, whole or not at all; see `rramfit.card.save_card`."""
+        from rramfit.card.document import save_card
+
+        save_card(self, Path(path))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Every parameter by its key path: value, stderr, low, high, unit."""
+        from rramfit.card.document import quantities
+
+        return quantities_frame(dict(quantities(self)))
+
+    def _repr_html_(self) -> str:
+        title = html.escape(f"{self.name} {self.revision}: {self.quality.summary}")
+        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}"

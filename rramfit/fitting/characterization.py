@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rramfit.card import CellMaps, ModelCard, cells_bytes, quantities, save_card, save_cells
+from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
 from rramfit.card.schema import CellsFile
 from rramfit.errors import FitError
 from rramfit.fitting.assembly import assemble_card
@@ -33,7 +33,7 @@ from rramfit.fitting.levels import LevelsFit, fit_levels
 from rramfit.fitting.line_fit import fit_line_resistance
 from rramfit.fitting.read_noise import fit_read_noise
 from rramfit.fitting.readout import fit_readout
-from rramfit.fitting.result import Finding, Verdict, quantities_frame
+from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.retention import fit_retention
 from rramfit.fitting.screening import screen
 from rramfit.fitting.targets import set_aside_windows
@@ -49,7 +49,7 @@ __all__ = ["Characterization", "characterize"]
 D = TypeVar("D")
 R = TypeVar("R", bound=Result)
 
-_LOG_FAMILIES = frozenset({"lognormal", "gamma", "weibull"})  # spread grows with the value
+_LOG_FAMILIES = frozenset({"lognormal"})  # whose components go into siemens exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Characterization(Fits):
 
     def to_frame(self) -> pd.DataFrame:
         """Every parameter of the card: value, stderr, low, high, unit."""
-        return quantities_frame(dict(quantities(self.card)))
+        return self.card.to_frame()
 
     def summary(self) -> str:
         """Return every fit's summary as text for people."""

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import FailureCard, StuckCard
 from rramfit.errors import FitError
 from rramfit.fitting.fault_clustering import FaultClustering, find_clustering
 from rramfit.fitting.hard_soft import HardSoft, fit_hard_soft
 from rramfit.fitting.medians import median_of_readings
-from rramfit.fitting.result import Finding, Verdict, quantities_frame
+from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.screening import Screening
 from rramfit.fitting.shares import Share, clustered_share
 from rramfit.fitting.statistics import ProgramStatistics

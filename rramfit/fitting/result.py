@@ -8,20 +8,19 @@ must not be used.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import FitQuality
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finding", "FitResult", "ShowsResult", "Verdict", "quantities_frame"]
+__all__ = ["Finding", "FitResult", "ShowsResult", "Verdict"]
 
 Floats = NDArray[np.float64]
 
@@ -147,23 +146,6 @@ class ShowsResult:
 
     def _repr_html_(self) -> str:
         return self.result._repr_html_()
-
-
-def quantities_frame(quantities: dict[str, Quantity]) -> pd.DataFrame:
-    """Tidy table of named quantities."""
-    import pandas as pd
-
-    rows: Sequence[dict[str, object]] = [
-        {
-            "value": q.value,
-            "stderr": q.stderr,
-            "low": q.ci95[0] if q.ci95 else None,
-            "high": q.ci95[1] if q.ci95 else None,
-            "unit": q.unit,
-        }
-        for q in quantities.values()
-    ]
-    return pd.DataFrame(rows, index=list(quantities))
 
 
 def _show(q: Quantity) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import VariationCard
 from rramfit.errors import FitError
 from rramfit.fitting.level_correlation import (
@@ -25,7 +25,7 @@ from rramfit.fitting.level_correlation import (
 )
 from rramfit.fitting.level_variation import FEWEST_CELLS, LevelVariation, fit_level_variation
 from rramfit.fitting.read_spread import read_spread
-from rramfit.fitting.result import Finding, Verdict, quantities_frame
+from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.spatial import PROVEN
 from rramfit.fitting.statistics import ProgramStatistics
 from rramfit.measurement.record import Reads

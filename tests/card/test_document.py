@@ -143,3 +143,10 @@ def test_other_programs_can_check_a_card_by_the_schema(card, tmp_path):
 
 def test_every_quantity_is_found_with_its_path(card):
     assert [path for path, _ in quantities(card)] == ["levels[0].target", "levels[0].mean"]
+
+
+def test_a_card_saves_and_shows_itself(card, tmp_path):
+    card.save(tmp_path / "a.card.json")
+    assert load_card(tmp_path / "a.card.json") == card
+    assert list(card.to_frame().index) == [path for path, _ in quantities(card)]
+    assert "levels[0].mean" in card._repr_html_()
