@@ -8,7 +8,7 @@ must lie far outside on one side. Two histories make a candidate:
     stuck     with probability π; the cell keeps its conductance
     failed    every attempt failed by chance, ∏_k [h_k + (1 − h_k)·s_k^n_k] over levels k away from
               v; the cell lies where failed attempts leave cells, and varies from sweep to sweep as
-              they do: (n − 1)·s²/σ² is chi-squared
+              they do: (n − 1)·s²/σ² is chi-squared, or more
 
 π, the hard shares h and the soft probabilities s are found by expectation-maximisation over all
 cells, and the posterior of `stuck` follows for each candidate. A single attempt cannot tell the two
@@ -37,6 +37,7 @@ _AWAY = 2.5  # the same, where the tester refused the reading as well
 _SLOPE = 0.25  # response to the target below which a cell does not respond
 _RANGE = 0.5  # range of readings over the levels' span, likewise
 _LOG_VARIANCE_SPAN = 16.0  # ln units over which a stuck cell's own variance may lie
+_ENOUGH_STUCK, _LEAST_SCALE, _FLAT_SHARE = 5, 0.7, 0.1  # of the law of stuck cells' variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +152,9 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
     doubtful = candidate & ~once & compatible
     if doubtful.any():
         sure = candidate & ~once & ~compatible
-        posterior[doubtful] = _posterior(statistics, at, tried & ~once & ~sure, doubtful, away)
+        restless = _log_restless(statistics, at, doubtful, sure)
+        cells = tried & ~once & ~sure
+        posterior[doubtful] = _posterior(statistics, cells, doubtful, away, restless)
     stuck = candidate & ~ambiguous & (np.nan_to_num(posterior) > 0.5)
     return StuckCells(
         low=stuck & ~high,
@@ -251,7 +254,7 @@ def _left_by_failure(
 
 
 def _posterior(
-    statistics: ProgramStatistics, at: LevelSpread, cells: Bools, doubtful: Bools, away: Bools
+    statistics: ProgramStatistics, cells: Bools, doubtful: Bools, away: Bools, restless: Floats
 ) -> Floats:
     """P(stuck) of the doubtful cells by expectation-maximisation over `cells`.
 
@@ -261,7 +264,6 @@ def _posterior(
     x = statistics.failures[:, cells]
     mine = doubtful[cells]
     counted = away[:, doubtful]
-    log_restless = _log_restless(statistics, at, doubtful)
     full = (x == n) & (n > 0)
     levels = len(n)
     n_mine, levels_tried = n[:, mine].astype(float), (n > 0).sum(axis=1).astype(float)
@@ -279,7 +281,7 @@ def _posterior(
     for _ in range(200):
         by_chance = (1 - hard)[:, None] * soft[:, None] ** n_mine
         p = hard[:, None] + by_chance
-        log_failed = np.where(counted, np.log(p), 0.0).sum(axis=0) + log_restless
+        log_failed = np.where(counted, np.log(p), 0.0).sum(axis=0) + restless
         log_odds = math.log(share / (1 - share)) - log_failed
         new = special.expit(log_odds)
         change = float(np.abs(new - w).max(initial=0.0))
@@ -302,24 +304,47 @@ def _posterior(
     return w
 
 
-def _log_restless(statistics: ProgramStatistics, at: LevelSpread, doubtful: Bools) -> Floats:
+def _log_restless(
+    statistics: ProgramStatistics, at: LevelSpread, doubtful: Bools, sure: Bools
+) -> Floats:
     """Log density of a cell's variance when it failed, over that when it is stuck, (cell,).
 
-    A failed cell varies from sweep to sweep like cells at the lowest level; a stuck one by an
-    amount not known beforehand, flat in the logarithm. Half the degrees of freedom allow for
-    laws wider than normal.
+    A failed cell varies from sweep to sweep like cells at the lowest level, or more; half the
+    degrees of freedom allow for laws wider than normal. A stuck one varies relative to its
+    conductance as those do that are stuck beyond doubt: their logarithms make a Student's t of 4
+    degrees of freedom, mixed with a law that is flat in the logarithm, which stands alone where
+    there are fewer than five of them.
     """
+    variance, mean, n = _variances(statistics, doubtful)
     sigma = at.within[int(np.nanargmin(at.centre))]
-    y = statistics.sample.conductance[:, doubtful]
-    y = np.where(statistics.sample.level[:, doubtful] >= 0, y, np.nan)
-    n = np.isfinite(y).sum(axis=0)
     if not (np.isfinite(sigma) and sigma > 0):
-        return np.zeros(y.shape[1])
-    some = np.maximum(n, 1)
-    mean = np.nansum(y, axis=0) / some
-    variance = np.nansum((y - mean) ** 2, axis=0) / np.maximum(n - 1, 1)
+        return np.zeros(len(n))
     half = 0.25 * np.maximum(n - 1, 1)
-    u = np.maximum(variance / sigma**2, math.exp(-_LOG_VARIANCE_SPAN))
-    log_density = half * (np.log(half * u) - u) - special.gammaln(half)
-    out: Floats = np.where(n > 1, log_density + math.log(_LOG_VARIANCE_SPAN), 0.0)
+    u = np.clip(variance / sigma**2, math.exp(-_LOG_VARIANCE_SPAN), 1.0)
+    log_failed = half * (np.log(half * u) - u) - special.gammaln(half)
+    density = np.full(len(n), 1 / _LOG_VARIANCE_SPAN)
+    known = _log_relative(*_variances(statistics, sure))
+    if known.size >= _ENOUGH_STUCK:
+        centre = float(np.median(known))
+        scale = max(1.4826 * float(np.median(np.abs(known - centre))), _LEAST_SCALE)
+        z = (_log_relative(variance, mean, np.maximum(n, 2)) - centre) / scale
+        density = _FLAT_SHARE * density + (1 - _FLAT_SHARE) * 0.375 / scale / (1 + z**2 / 4) ** 2.5
+    out: Floats = np.where(n > 1, log_failed - np.log(density), 0.0)
+    return out
+
+
+def _variances(statistics: ProgramStatistics, cells: Bools) -> tuple[Floats, Floats, Floats]:
+    """Variance, mean and number of a cell's readings when programmed, levels thrown together."""
+    y = statistics.sample.conductance[:, cells]
+    y = np.where(statistics.sample.level[:, cells] >= 0, y, np.nan)
+    n = np.isfinite(y).sum(axis=0).astype(np.float64)
+    mean = np.nansum(y, axis=0) / np.maximum(n, 1)
+    return np.nansum((y - mean) ** 2, axis=0) / np.maximum(n - 1, 1), mean, n
+
+
+def _log_relative(variance: Floats, mean: Floats, n: Floats) -> Floats:
+    """Log of the variance over the squared mean, of cells with two readings or more."""
+    twice = n > 1
+    relative = variance[twice] / np.maximum(mean[twice] ** 2, 1e-300)
+    out: Floats = np.log(np.maximum(relative, math.exp(-_LOG_VARIANCE_SPAN)))
     return out

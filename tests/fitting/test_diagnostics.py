@@ -242,6 +242,14 @@ def real(shared, name):
     return diagnose(m, statistics, screen(m, statistics))
 
 
+def test_nothing_is_wrong_with_the_reference_chip(repo):
+    m = read_measurement(repo / "data/reference.h5")
+    statistics = gather(m.program, len(m.levels))
+    found = diagnose(m, statistics, screen(m, statistics))
+    assert found.verdict.ok
+    assert set(found.found) >= {"collapse", "constant", "drift", "offset", "pattern", "targets"}
+
+
 def test_the_spoilt_bake_is_called_out_and_the_good_one_is_not(shared):
     bad, good = real(shared, "bake85"), real(shared, "bake110")
     (collapse,) = bad.found["collapse"]
