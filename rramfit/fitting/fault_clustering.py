@@ -245,7 +245,7 @@ def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...]) -> Finding:
         "patches": f"one square of {test.size} × {test.size} has {faults} of {cells} cells",
     }[test.kind]
     p = test.p_value
-    chance = f"p = {p:.1g}" if p > _SMALLEST_P else f"p < {_SMALLEST_P:.0e}"
+    chance = f"p = {p:.1g}" if p > 10 * _SMALLEST_P else f"p < {10 * _SMALLEST_P:.0e}"
     ratio = test.pairs / max(test.expected, 1e-9)
     return Finding(
         f"{n} faulty cells lie together in {test.kind}, {ratio:.3g} times as many pairs as by "

@@ -32,7 +32,10 @@ DOUBT = 0.5
 def stuck_shares(
     statistics: ProgramStatistics, screening: Screening, clustering: FaultClustering | None
 ) -> StuckCard | None:
-    """Shares of stuck cells and dead lines; None where no cell was tried.
+    """Shares of stuck cells and dead lines.
+
+    None where no cell was tried, and where nothing can be told: acceptance is not known and no
+    cell was asked for two levels.
 
     Parameters
     ----------
@@ -43,7 +46,8 @@ def stuck_shares(
     """
     dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
     tried = (statistics.attempts.sum(axis=0) > 0) & ~dead
-    if not tried.any():
+    nothing_to_tell = screening.acceptance == "unknown" and _vague(screening)
+    if nothing_to_tell or not tried.any():
         return None
     high = _side(screening, tried)
     return StuckCard(
@@ -54,6 +58,11 @@ def stuck_shares(
         dead_rows=_lines(screening.dead_rows.size, statistics.measured, 1),
         dead_cols=_lines(screening.dead_cols.size, statistics.measured, 0),
     )
+
+
+def _vague(screening: Screening) -> bool:
+    """Say whether no cell was tried twice, or at two levels that can be told apart."""
+    return screening.attempts_per_cell <= 1 or screening.one_level
 
 
 def _side(screening: Screening, tried: Bools) -> Bools:
@@ -77,8 +86,7 @@ def _share(
     share = clustered_share(p, tried.astype(float), clustering)
     out = share.quantity()
     cells = float(tried.sum())
-    vague = screening.attempts_per_cell <= 1 or screening.one_level
-    if vague:
+    if _vague(screening):
         never = tried & (statistics.count.sum(axis=0) == 0)
         most = _scaled(float(never.sum()), cells, share.inflation)
         low, high = 0.0, max((most.ci95 or (0.0, 0.0))[1], out.value)

@@ -15,6 +15,7 @@ from rramfit.fitting.medians import median_of_cells, median_of_readings
 from rramfit.fitting.screening import screen
 from rramfit.fitting.shares import clustered_share, jeffreys
 from rramfit.measurement.read import read_measurement
+from rramfit.measurement.record import Levels
 
 
 def mixture(rng, n, hard, soft):
@@ -222,14 +223,17 @@ def test_without_acceptance_there_is_no_failure(make_measured):
     rng = np.random.default_rng(13)
     level = np.repeat(np.arange(2), 2)
     y = np.array([10e-6, 80e-6])[level][:, None, None] * rng.lognormal(0, 0.05, (4, 16, 16))
-    from rramfit.measurement.record import Levels
-
     measurement, statistics = make_measured(
         y, level=level, levels=Levels(target=np.array([10e-6, 80e-6]))
     )
     fit = fit_failure(statistics, screen(measurement, statistics))
     assert fit.levels == ()
     assert "not known" in fit.verdict.findings[0].what
+    assert fit.stuck.low.value == 0  # response alone shows that none is stuck
+    once, statistics = make_measured(
+        y[:1], level=level[:1], levels=Levels(target=np.array([10e-6, 80e-6]))
+    )
+    assert fit_failure(statistics, screen(once, statistics)).stuck is None
     unprogrammed = make_measured(y)[1]
     with pytest.raises(FitError, match="no cell was programmed"):
         fit_failure(unprogrammed, screen(measurement, statistics))
