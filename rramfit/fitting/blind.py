@@ -52,7 +52,7 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Domain = Literal["linear", "log"]
 
-_FEWEST = 100  # readings
+_FEWEST, _ENOUGH = 100, 32768  # readings that a mixture needs, and is fitted to at most
 _MOST_COMPONENTS = 24
 _SURE = 0.99
 _UNSURE_SHARE = 0.01
@@ -198,7 +198,8 @@ def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
         raise FitError(msg)
     half = stream(seed, "blind levels").random(y.shape[1:]) < 0.5
     first = np.broadcast_to(half, y.shape)[seen]
-    fits = [_fit(y[seen], first, d) for d in _domains(y[seen])]
+    step = -(-len(first) // _ENOUGH)
+    fits = [_fit(y[seen][::step], first[::step], d) for d in _domains(y[seen])]
     best = min(fits, key=lambda f: f.bic)
     posterior = _Posterior.of(best.mixture, best.states, best.domain)
     thresholds = posterior.thresholds()
