@@ -82,7 +82,7 @@ def variance_components(
     centre = float(mean.mean())
     between = _between(n, mean - centre, within)
     v = between + within / n
-    p = 1 / v
+    p = 1 / v if v.any() else np.ones(len(v))  # all readings equal: every cell says the same
     total_weight = float(p.sum())
     mu = float(p @ mean) / total_weight
     r = mean - mu

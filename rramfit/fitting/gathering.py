@@ -186,6 +186,9 @@ class _CellSums:
         log_m2 = np.maximum(log_q - log_s**2 / some, 0.0)
         floor, at_floor = self.floor.found()
         ceiling, at_ceiling = self.ceiling.found()
+        if floor == ceiling:  # one value alone: no rail, for nothing lies inside
+            floor = ceiling = None
+            at_floor = at_ceiling = np.zeros_like(at_floor)
         return ProgramStatistics(
             sweeps=sweeps,
             attempts=(n + self.failures).reshape(shape),

@@ -132,7 +132,13 @@ def fit_iv(iv: IVSweeps) -> IVFit:
     """
     voltages = np.unique(np.abs(iv.voltage[np.isfinite(iv.voltage)]))
     if voltages.size < 4:
-        msg = f"/iv has {voltages.size} different voltages; offset, G0 and b need at least 4"
+        msg = (
+            f"/iv has {voltages.size} different magnitudes of voltage; offset, G0 and b need at "
+            "least 4"
+        )
+        raise FitError(msg)
+    if not np.isfinite(iv.current).any():
+        msg = "/iv has no measured current"
         raise FitError(msg)
     cells = fit_curves(iv.voltage, iv.current)
     conducts = cells.conductance > ABOVE_NOISE * cells.conductance_stderr

@@ -263,7 +263,7 @@ def _advance(
 
 
 def _scaled(information: Floats) -> tuple[Floats, Floats]:
-    scale = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
+    scale = np.maximum(np.sqrt(np.diagonal(information)), 1e-100)
     return information / np.outer(scale, scale), scale
 
 
@@ -290,9 +290,9 @@ def _told(solution: _Solution, stderr: Floats) -> list[int]:
     """Resistances known to half their value, or to what moves currents by `_MATTERS`."""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.abs(solution.response.sensitivity / solution.response.current)
-        limits = _MATTERS / np.nanmedian(relative, axis=(1, 2))
-    enough = np.maximum(limits, 0.5 * solution.theta[:4])
-    return [k for k in range(4) if stderr[k] <= enough[k]]
+        moves = np.nanmedian(relative, axis=(1, 2))
+        enough = np.maximum(_MATTERS / moves, 0.5 * solution.theta[:4])
+    return [k for k in range(4) if moves[k] > 0 and stderr[k] <= enough[k]]
 
 
 def _quantity(value: float, stderr: float) -> Quantity:
@@ -349,6 +349,15 @@ def _findings(
     if not solution.converged:
         out.append(
             Finding("the fit did not settle", "look at the currents that it leaves", severe=True)
+        )
+    if solution.theta[4] <= 0:
+        out.append(
+            Finding(
+                f"currents are {solution.theta[4]:.3g} times what the cells carry: their sign is "
+                "turned",
+                "count currents out of the columns, below the last row, as positive",
+                severe=True,
+            )
         )
     if untold:
         instead = f"; {', '.join(sums)} is" if sums else ""

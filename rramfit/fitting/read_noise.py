@@ -121,7 +121,7 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
     Raises
     ------
     FitError
-        If no cell was read twice, or fewer than 3 were.
+        If fewer than 3 cells were read twice, or their reads do not differ.
     """
     spread = read_spread(reads)
     use = (spread.count > 1) & (reads.level >= 0)
@@ -145,6 +145,9 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         law.append(
             _Part("spectral_exponent", "1", "linear", spectrum.exponent, influence, spectrum.stderr)
         )
+    if not law and not parts:
+        msg = f"/reads: {'; '.join(f.what for f in findings)}"
+        raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
     estimates, covariance = _assemble([*law, *parts])
     findings += _findings(reads, spectrum, telegraph, len(series))
@@ -196,20 +199,21 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
     if lost > 0.01 * use.sum():
         findings.append(
             Finding(
-                f"{lost} of {int(use.sum())} cells read below 0 S on average, and have no relative "
-                "noise",
+                f"{lost} of {int(use.sum())} cells read 0 S or less on average, and have no "
+                "relative noise",
                 "take the read-out's offset off the conductances",
             )
         )
     m = (spread.count - 1)[positive].astype(float)
     v = spread.m2[positive] / m
     if positive.sum() < 3 or not v.any():
-        findings.append(
-            Finding(
-                "reads of one state do not differ: noise is below the converter's step",
-                "read on a finer range",
+        if not spread.m2[use].any():
+            findings.append(
+                Finding(
+                    "reads of one state do not differ: noise is below the converter's step",
+                    "read on a finer range",
+                )
             )
-        )
         return [], float(np.median(np.abs(spread.mean[use]))), findings
     g = spread.mean[positive]
     reference = float(np.exp(np.mean(np.log(g))))
@@ -276,10 +280,12 @@ def _assemble(parts: list[_Part]) -> tuple[dict[str, Quantity], Floats]:
 
 def _amplitude(telegraph: Telegraph | None, series: Floats) -> Quantity | None:
     """Median distance of two states over the cell's conductance, with its order-statistic range."""
-    if telegraph is None or telegraph.two_state.sum() < 10:
+    if telegraph is None:
         return None
     mean = series.mean(axis=1)
     here = telegraph.two_state & (mean > 0)
+    if here.sum() < 10:
+        return None
     relative = np.sort(telegraph.amplitude[here] / mean[here])
     n = len(relative)
     half = 0.98 * math.sqrt(n)

@@ -315,6 +315,10 @@ def _findings(
     sound = int((fault == Fault.OK).sum())
     missing = int((fault == Fault.NOT_MEASURED).sum())
     measured = fault.size - missing
+    if not measured:
+        return [
+            Finding("no cell was measured", "NaN says not measured: check the log", severe=True)
+        ]
     if sound < 0.5 * measured or not sound:
         out.append(
             Finding(

@@ -108,7 +108,7 @@ def group_readings(y: Floats) -> Readings:
     mean = np.add.reduceat(x, starts) / n
     variance = np.add.reduceat((x - np.repeat(mean, n.astype(int))) ** 2, starts) / n
     low, high = np.quantile(x, [0.01, 0.99])
-    narrowest = _NARROWEST * max(float(high - low), 1e-12 * float(np.abs(x).max(initial=1e-300)))
+    narrowest = _NARROWEST * max(float(high - low), 1e-12 * (float(np.abs(x).max()) or 1.0))
     return Readings(x=mean, variance=variance, weight=n, narrowest=narrowest, sorted=x)
 
 

@@ -80,9 +80,10 @@ def find_mismatch(found: LevelMedians, levels: Levels) -> list[Finding]:
     out = []
     if astray.size:
         k = int(astray[np.argmax(np.abs(found.median[astray] - levels.target[astray]))])
-        ratio = found.median[seen] / levels.target[seen]
-        common = float(np.median(ratio))
-        steady = seen.sum() >= 3 and np.quantile(np.abs(ratio / common - 1), 0.75) < 0.1
+        conducting = seen & (levels.target != 0)
+        ratio = found.median[conducting] / levels.target[conducting]
+        common = float(np.median(ratio)) if ratio.size else 0.0
+        steady = ratio.size >= 3 and np.quantile(np.abs(ratio - common), 0.75) < 0.1 * abs(common)
         what = (
             f"{astray.size} of {int(seen.sum())} levels do not lie where they were asked for; "
             f"{levels.names[k]} reads {format_quantity(found.median[k], 'S')}, its target is "

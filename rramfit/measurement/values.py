@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _BLOCK = 16  # read-outs looked at together
+_MARK = 1e30  # in any unit, no measured number; SCPI's overflow is 9.9e37, netCDF's fill 9.97e36
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ def faults(values: NDArray[Any], rule: DatasetRule, *, unit: str = "") -> Iterat
             yield Fault(
                 "an infinity", "finite numbers", "write NaN for not measured", np.isinf(values)
             )
+        yield Fault(
+            f"a number of {_MARK:g} or more",
+            "measured numbers",
+            "instruments mark overflow so (9.9e37); write NaN for not measured",
+            np.isfinite(values) & (np.abs(values) >= _MARK),
+        )
         if not rule.gaps:
             yield Fault("NaN", "a number everywhere", "", np.isnan(values))
     elif rule.kind == "flag" and values.dtype.kind != "b":
@@ -85,7 +92,7 @@ def level_fault(level: NDArray[Any], levels: int) -> Fault:
         return Fault(
             "a level index, and no /levels",
             "-1, or a group /levels that says what the levels are",
-            "add /levels, or leave the level out where it is unknown",
+            "add /levels; where the level is unknown, leave /program/level out, else write -1",
             bad,
         )
     return Fault(

@@ -45,6 +45,11 @@ def test_skew_and_heavy_tails_are_one_state():
     assert len(best) > 1  # though several components are needed
 
 
+def test_readings_of_nothing_but_zero_are_one_state(make_measured):
+    found = find_levels(make_measured(np.zeros((2, 12, 12)))[0])
+    np.testing.assert_array_equal(found.levels.target, [0.0])
+
+
 @pytest.mark.parametrize(
     ("levels", "gap", "sd"), [(2, 70, 4), (4, 25, 3), (8, 12, 2), (8, 12, 3), (16, 6, 1)]
 )

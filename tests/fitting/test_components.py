@@ -126,3 +126,10 @@ def test_one_reading_a_cell_gives_the_total_alone():
     assert math.isnan(c.between)
     assert c.total == pytest.approx(m.var(ddof=1))
     assert in_siemens(c, "linear").total == c.total
+
+
+def test_readings_that_are_all_equal_have_no_spread():
+    c = variance_components(np.array([1, 2, 3]), np.full(3, 4.0), np.zeros(3))
+    assert (c.mean, c.between, c.within) == (4.0, 0.0, 0.0)
+    np.testing.assert_array_equal(c.weight, np.full(3, 1 / 3))
+    assert not c.influence_between.any()

@@ -166,6 +166,13 @@ def test_targets_that_do_not_match_are_found(make_measured):
     assert any("reads lower than" in f.what for f in only(swapped, "targets"))
 
 
+def test_readings_of_zero_and_a_target_of_zero_are_held_against_each_other(make_measured):
+    _, level, _ = draw(12)
+    levels = Levels(target=np.array([0.0, 50e-6, 100e-6]))
+    found = found_in(make_measured, np.zeros(level.shape), level, levels=levels).found["targets"]
+    assert any("2 of 3 levels do not lie where they were asked for" in f.what for f in found)
+
+
 def test_levels_that_are_not_apart_are_found(make_measured):
     y, level, _ = draw(13)
     y[level == 2] /= 2

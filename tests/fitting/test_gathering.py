@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from rramfit.fitting.gathering import gather
+from rramfit.measurement.in_memory import program_in_memory
 from rramfit.measurement.record import Program, SweepBlock
 from rramfit.streams import stream
 
@@ -148,3 +149,11 @@ def test_refuses_a_level_out_of_range():
     g = np.full((2, 3, 3), 1e-5)
     with pytest.raises(ValueError, match="found level 5; expected -1 to 2"):
         gather(program(g, np.full(g.shape, 5)), 3)
+
+
+def test_one_value_alone_is_no_rail():
+    y = np.full((4, 3, 3), 1e-5)
+    found = gather(program_in_memory(y, read_voltage=0.2, level=np.zeros(4, np.int64)), 1)
+    assert found.floor is None
+    assert found.ceiling is None
+    assert not found.clipped.any()

@@ -100,8 +100,10 @@ def test_spoilt_and_silent_cells_are_named_and_left_out():
 
 def test_too_little_is_refused_with_numbers():
     b, g = population(1, n=5)
-    with pytest.raises(FitError, match="3 different voltages"):
+    with pytest.raises(FitError, match="3 different magnitudes of voltage"):
         fit_iv(sweeps(1, b=b, g=g, points=3))
+    with pytest.raises(FitError, match="no measured current"):
+        fit_iv(sweeps(1, b=b, g=g * np.nan))
     with pytest.raises(FitError, match="0 of 5 cells"):
         fit_iv(sweeps(1, b=b, g=g * 1e-6))
 

@@ -195,3 +195,24 @@ def test_too_little_is_an_error():
     dark = dataclasses.replace(chip(9), current=np.zeros_like(chip(9).current))
     with pytest.raises(FitError, match="no current"):
         fit_line_resistance(dark)
+
+
+def test_one_cell_tells_no_wire():
+    voltage = np.linspace(0.05, 0.2, 8)[:, None]
+    noise = 1 + 1e-3 * np.random.default_rng(8).standard_normal((8, 1))
+    fit = fit_line_resistance(
+        MVM(
+            voltage=voltage,
+            current=voltage * 5e-5 * noise,
+            conductance=np.full((1, 1), 5e-5),
+            inactive_rows="grounded",
+            cell_reads="intrinsic",
+        )
+    )
+    assert set(fit.result.estimates) == {"gain"}
+    assert any("do not tell" in f.what for f in fit.verdict.findings)
+
+
+def test_currents_of_the_other_sign_are_called_out():
+    turned = fit_line_resistance(chip(9, shape=(16, 12), gain=-1.0))
+    assert any("sign is turned" in f.what and f.severe for f in turned.verdict.findings)

@@ -141,3 +141,16 @@ def test_what_cannot_be_told_is_said():
     assert fit_read_noise(record(gaps)).result["coefficient"] == pytest.approx(0.01, rel=0.2)
     with pytest.raises(FitError, match="0 cells were read at least twice"):
         fit_read_noise(record(y[:1]))
+
+
+def test_reads_that_do_not_differ_have_no_noise_to_fit():
+    with pytest.raises(FitError, match="below the converter's step"):
+        fit_read_noise(record(np.full((8, 10, 10), 50e-6)))
+
+
+def test_cells_below_zero_are_not_called_noiseless():
+    rng = np.random.default_rng(9)
+    fit = fit_read_noise(record(-50e-6 + 1e-6 * rng.standard_normal((8, 10, 10))))
+    told = [f.what for f in fit.verdict.findings]
+    assert any("100 of 100 cells read 0 S or less" in what for what in told)
+    assert not any("do not differ" in what for what in told)

@@ -125,3 +125,9 @@ def test_real_files_without_levels_or_program_are_screened(shared, name):
     assert found.healthy.all()
     assert "ok" in found.summary()
     assert "Screening" in found._repr_html_()
+
+
+def test_nothing_measured_is_said_in_one_finding(make_measured):
+    (finding,) = screen(*make_measured(np.full((2, 4, 4), np.nan))).verdict.findings
+    assert finding.severe
+    assert finding.what == "no cell was measured"

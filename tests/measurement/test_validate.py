@@ -84,6 +84,8 @@ CASES = {
     "unknown units": (attribute("program/conductance", "units", "µS"), "/program/conductance"),
     "infinity": (entry("program/conductance", (2, 3, 4), np.inf), "/program/conductance"),
     "minus infinity": (entry("program/conductance", (2, 3, 4), -np.inf), "/program/conductance"),
+    "overflow mark": (entry("program/conductance", (2, 3, 4), 9.9e37), "/program/conductance"),
+    "fill value": (entry("reads/time", 2, 9.969e36), "/reads/time"),
     "two axes": (new("program/conductance", np.ones((6, 5), "f4")), "/program/conductance"),
     "half floats": (new("program/conductance", np.ones(CELLS, "f2")), "/program/conductance"),
     "integers": (new("program/conductance", np.ones(CELLS, "i4")), "/program/conductance"),
