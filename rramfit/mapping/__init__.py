@@ -1,0 +1,45 @@
+"""Networks on chips: codes, tiles, converters, analog layers, placement, evaluation."""
+
+from rramfit.mapping.attention import AnalogMultiheadAttention
+from rramfit.mapping.codes import Codebook, codebook
+from rramfit.mapping.convert import (
+    analog_layers,
+    analog_matrices,
+    calibrate,
+    convert_to_analog,
+    load_chip,
+    program,
+    save_chip,
+    to_digital,
+)
+from rramfit.mapping.layers import AnalogConv2d, AnalogLinear
+from rramfit.mapping.peripherals import Peripherals
+from rramfit.mapping.placement import Placement, place_around_faults
+from rramfit.mapping.plan import CellAddress, MatrixPlan, WeightAddress, plan_matrix
+from rramfit.mapping.setup import FACTORS, AnalogSetup, analog_setup
+
+__all__ = [
+    "FACTORS",
+    "AnalogConv2d",
+    "AnalogLinear",
+    "AnalogMultiheadAttention",
+    "AnalogSetup",
+    "CellAddress",
+    "Codebook",
+    "MatrixPlan",
+    "Peripherals",
+    "Placement",
+    "WeightAddress",
+    "analog_layers",
+    "analog_matrices",
+    "analog_setup",
+    "calibrate",
+    "codebook",
+    "convert_to_analog",
+    "load_chip",
+    "place_around_faults",
+    "plan_matrix",
+    "program",
+    "save_chip",
+    "to_digital",
+]

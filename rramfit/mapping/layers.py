@@ -1,0 +1,266 @@
+"""Analog layers: the digital layer with a different forward.
+
+A layer's `state_dict` is that of the digital layer: the weights stored are the ones asked for.
+`analog` says how they lie on tiles. In evaluation the forward uses the chip that was programmed
+last, chip 0 where none was; in training it draws a new one at every step, straight-through. Biases
+are added digitally.
+
+A convolution's input vectors are (channel, kernel row, kernel column); where all is linear the
+folded weight goes through the ordinary convolution. Groups are blocks on a diagonal.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.mapping.calibration import Calibration
+from rramfit.mapping.dies import TileCells
+from rramfit.mapping.matrix import AnalogMatrix
+from rramfit.mapping.plan import MatrixPlan, plan_matrix
+from rramfit.mapping.programmed import ProgrammedMatrix
+from rramfit.mapping.setup import AnalogSetup
+
+__all__ = ["AnalogConv2d", "AnalogLinear", "AnalogWeight"]
+
+CALIBRATION_SAMPLES = 64
+"""Samples of a batch, evenly taken, that a convolution is calibrated on."""
+
+
+class AnalogWeight:
+    """One weight on tiles, and which chip it is on at the moment.
+
+    Attributes
+    ----------
+    matrix : AnalogMatrix
+    seed : int
+        Of chips drawn in training, and of chip 0.
+    step : int
+        Chips drawn in training so far.
+    """
+
+    def __init__(self, plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, *, seed: int) -> None:
+        self.matrix = AnalogMatrix(plan, setup)
+        self.matrix.prepare(weight)
+        self.seed = seed
+        self.step = 0
+        self._version: int | None = None
+
+    def program(self, weight: Tensor, stored: Tensor, *, seed: int, index: int) -> ProgrammedMatrix:
+        """Draw a chip and keep it; `stored` is the parameter that `weight` is made of."""
+        self._version = stored._version  # noqa: SLF001  # torch has no public name for it
+        return self.matrix.program(weight, seed=seed, index=index)
+
+    def current(self, weight: Tensor, stored: Tensor, *, training: bool) -> ProgrammedMatrix:
+        """Chip for one forward: a new one in training, else the one that is kept.
+
+        A kept chip is programmed again where the weights were changed since.
+        """
+        m = self.matrix
+        if training:
+            self.step += 1
+            m.chip = (self.seed, -self.step)
+            return m.draw(weight, seed=self.seed, index=-self.step).fold()
+        version = stored._version  # noqa: SLF001
+        if self._version is None:
+            self._version = version
+        if m.programmed is None or self._version != version:
+            seed, index = m.chip if m.chip[1] >= 0 else (self.seed, 0)
+            return self.program(weight, stored, seed=seed, index=index)
+        return m.programmed
+
+    def restore(
+        self,
+        cells: TileCells,
+        *,
+        scale: Tensor,
+        calibration: Calibration,
+        chip: tuple[int, int],
+    ) -> None:
+        """Put the weight onto cells that were saved."""
+        self._version = None
+        self.matrix.restore(cells, scale=scale, calibration=calibration, chip=chip)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> AnalogWeight:
+        """Copy what may change; records are shared."""
+        new = copy.copy(self)
+        new.matrix = copy.copy(self.matrix)
+        return new
+
+
+class AnalogLinear(nn.Linear):
+    """A linear layer whose weights live on cells of one card."""
+
+    analog: AnalogWeight
+
+    @classmethod
+    def from_digital(
+        cls,
+        layer: nn.Linear,
+        setup: AnalogSetup,
+        *,
+        name: str = "linear",
+        vectors: int = 1,
+        seed: int = 0,
+    ) -> Self:
+        """Take over a digital layer's parameters; `vectors` counts inputs of one sample."""
+        bias: Tensor | None = layer.bias
+        new = cls(layer.in_features, layer.out_features, bias=bias is not None, device="meta")
+        new.weight, new.bias = layer.weight, layer.bias
+        plan = plan_matrix(
+            name,
+            layer.out_features,
+            layer.in_features,
+            tile=setup.tile,
+            scheme=setup.book.scheme,
+            slices=setup.book.slices,
+            vectors=vectors,
+        )
+        new.analog = AnalogWeight(plan, setup, layer.weight, seed=seed)
+        return new.train(layer.training)
+
+    def to_digital(self) -> nn.Linear:
+        """Give back the digital layer, with these parameters."""
+        bias: Tensor | None = self.bias
+        new = nn.Linear(self.in_features, self.out_features, bias=bias is not None, device="meta")
+        new.weight, new.bias = self.weight, self.bias
+        return new.train(self.training)
+
+    def prepare(self) -> None:
+        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        self.analog.matrix.prepare(self.weight)
+
+    def program(self, *, seed: int, index: int = 0) -> ProgrammedMatrix:
+        """Draw one chip and keep it."""
+        return self.analog.program(self.weight, self.weight, seed=seed, index=index)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Set converters' ranges by inputs as `forward` gets them."""
+        self.analog.matrix.calibrate(x.reshape(-1, self.in_features))
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
+        """Multiply on tiles."""
+        if self.analog.matrix.calibration is None:
+            self.calibrate(x)
+        chip = self.analog.current(self.weight, self.weight, training=self.training)
+        vectors = x.reshape(-1, self.in_features)
+        out = self.analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
+        return _biased(out, self.bias)
+
+
+class AnalogConv2d(nn.Conv2d):
+    """A convolution whose kernels live on cells of one card."""
+
+    analog: AnalogWeight
+
+    @classmethod
+    def from_digital(
+        cls,
+        layer: nn.Conv2d,
+        setup: AnalogSetup,
+        *,
+        name: str = "conv2d",
+        vectors: int = 1,
+        seed: int = 0,
+    ) -> Self:
+        """Take over a digital layer's parameters; `vectors` counts output pixels of one sample."""
+        new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
+        _take_geometry(new, layer)
+        new.weight, new.bias = layer.weight, layer.bias
+        plan = plan_matrix(
+            name,
+            layer.out_channels,
+            layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1],
+            tile=setup.tile,
+            scheme=setup.book.scheme,
+            slices=setup.book.slices,
+            vectors=vectors,
+            groups=layer.groups,
+            kind="conv2d",
+        )
+        new.analog = AnalogWeight(plan, setup, new.matrix_weight(), seed=seed)
+        return new.train(layer.training)
+
+    def to_digital(self) -> nn.Conv2d:
+        """Give back the digital layer, with these parameters."""
+        new = nn.Conv2d(self.in_channels, self.out_channels, 1, device="meta")
+        _take_geometry(new, self)
+        new.weight, new.bias = self.weight, self.bias
+        return new.train(self.training)
+
+    def matrix_weight(self) -> Tensor:
+        """Kernels as one matrix (output, input); groups lie on the diagonal."""
+        flat = self.weight.flatten(1)
+        if self.groups == 1:
+            return flat
+        matrix: Tensor = torch.block_diag(*flat.reshape(self.groups, -1, flat.shape[1]))  # type: ignore[no-untyped-call]
+        return matrix
+
+    def prepare(self) -> None:
+        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        self.analog.matrix.prepare(self.matrix_weight())
+
+    def program(self, *, seed: int, index: int = 0) -> ProgrammedMatrix:
+        """Draw one chip and keep it."""
+        return self.analog.program(self.matrix_weight(), self.weight, seed=seed, index=index)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Set converters' ranges by inputs as `forward` gets them."""
+        step = -(-len(x) // CALIBRATION_SAMPLES) or 1
+        self.analog.matrix.calibrate(self._unfold(x[::step])[0])
+
+    def _padded(self, x: Tensor) -> Tensor:
+        mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
+        return F.pad(x, self._reversed_padding_repeated_twice, mode=mode)
+
+    def _unfold(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Vectors (sample · pixel, channel · kernel), and (height, width) of the output."""
+        padded = self._padded(x)
+        sides = zip(padded.shape[-2:], self.dilation, self.kernel_size, self.stride, strict=True)
+        height, width = ((length - d * (k - 1) - 1) // s + 1 for length, d, k, s in sides)
+        columns = F.unfold(padded, self.kernel_size, dilation=self.dilation, stride=self.stride)
+        return columns.transpose(1, 2).reshape(-1, columns.shape[1]), (height, width)
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, in, h, w) -> (batch, out, h', w')
+        """Convolve on tiles."""
+        if self.analog.matrix.calibration is None:
+            self.calibrate(x)
+        matrix = self.analog.matrix
+        chip = self.analog.current(self.matrix_weight(), self.weight, training=self.training)
+        if chip.folded is not None:
+            padded = self._padded(matrix.seen(x))
+            kernels = self._kernels(chip.folded)
+            return F.conv2d(padded, kernels, self.bias, self.stride, 0, self.dilation, self.groups)
+        vectors, size = self._unfold(x)
+        out = matrix.multiply(chip, vectors)
+        out = out.reshape(len(x), *size, -1).permute(0, 3, 1, 2)
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+    def _kernels(self, folded: Tensor) -> Tensor:
+        """Kernels of a folded matrix, the blocks on its diagonal."""
+        if self.groups > 1:
+            blocks = folded.reshape(self.groups, -1, self.groups, folded.shape[1] // self.groups)
+            folded = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).flatten(0, 1)
+        return folded.reshape(self.weight.shape)
+
+
+def _biased(out: Tensor, bias: Tensor | None) -> Tensor:
+    return out if bias is None else out + bias
+
+
+def _take_geometry(new: nn.Conv2d, layer: nn.Conv2d) -> None:
+    """Give a convolution another one's kernel, stride, padding, dilation and groups."""
+    for name in (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+        "_reversed_padding_repeated_twice",
+    ):
+        setattr(new, name, getattr(layer, name))

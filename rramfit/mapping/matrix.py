@@ -1,0 +1,357 @@
+"""One matrix of a network on tiles: from weights to cells, from cells to a product.
+
+    codes      nearest entries of the codebook, weight ≈ scale·(G+ − G−), straight-through
+    placement  logical to physical rows and columns (identity, or around faults)
+    cells      programmed on a die, aged (`rramfit.mapping.dies`)
+    wires      T by the exact solver for each drawn tile, or by an estimate anchored at the tile as
+               it was meant to be; with its loss made up for by each column's nominal gain
+    channels   a converter a column, its range that of the tile's nominal currents
+
+Inputs' range and converters' ranges are calibrated on vectors that are given, or on the first ones
+that come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rramfit.array.certificate import Certificate, certify
+from rramfit.array.effective import effective_matrix
+from rramfit.array.estimate import CrossbarEstimate, anchored_estimate
+from rramfit.array.readout import ReadoutChannels, draw_channels
+from rramfit.card.cells import CellMaps
+from rramfit.errors import MappingError
+from rramfit.mapping.calibration import Calibration, calibrated
+from rramfit.mapping.codes import fit_scales, full_scales
+from rramfit.mapping.dies import Die, TileCells, draw_die, expected_conductance
+from rramfit.mapping.peripherals import Pass, drive, readout_at, spread_over, without_errors
+from rramfit.mapping.placement import Placement, place_around_faults
+from rramfit.mapping.plan import MatrixPlan, Permutation
+from rramfit.mapping.programmed import (
+    Converter,
+    PatternWires,
+    ProgrammedMatrix,
+    product,
+)
+from rramfit.mapping.setup import AnalogSetup
+from rramfit.mapping.targets import Targets, targets_of
+from rramfit.streams import torch_stream
+
+__all__ = ["AnalogMatrix", "Nominal"]
+
+PATTERN_DENSITY = 0.5
+"""Share of active rows at which a column's nominal loss is taken where it depends on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Nominal:
+    """Tiles as they were meant to be."""
+
+    matrix: Tensor  # [S] (row block, row, column) effective, logical
+    gain: Tensor  #     (row block, column) digital, for the loss in wires
+    estimate: CrossbarEstimate | None  # anchored there, physical
+
+
+class AnalogMatrix:
+    """Weights (output, input) on tiles of one setup.
+
+    Attributes
+    ----------
+    scale : (output,) tensor
+        [weight per siemens]; fitted to the weights by `prepare`, and then left alone.
+    placed : Placement
+    programmed : ProgrammedMatrix or None
+        The chip that was drawn last by `program`.
+    """
+
+    def __init__(self, plan: MatrixPlan, setup: AnalogSetup) -> None:
+        self.plan = plan
+        self.setup = setup
+        self.scale: Tensor | None = None
+        self.placed: Placement | None = None
+        self.nominal: Nominal | None = None
+        self.calibration: Calibration | None = None
+        self.programmed: ProgrammedMatrix | None = None
+        self.chip = (0, 0)  # seed and index
+        self._products = 0
+
+    def prepare(self, weight: Tensor, *, scale: Tensor | None = None) -> None:
+        """Fit scales, place, and solve the nominal tiles; forget the chip and the calibration."""
+        with torch.no_grad():
+            if not bool(torch.isfinite(weight).all()):
+                msg = f"{self.plan.name}: weights are not finite; train the network again"
+                raise MappingError(msg)
+            if scale is None:
+                quantised = "quantisation" in self.setup.factors
+                scale = (fit_scales if quantised else full_scales)(weight, self.setup.book)
+            self.scale = scale
+            targets = self.targets(weight)
+            self.placed = self._place(targets)
+            self.renew_anchor(weight)
+        self.calibration = self.programmed = None
+
+    def targets(self, weight: Tensor) -> Targets:
+        """Conductances that stand for weights, and the nearest levels."""
+        return targets_of(self.plan, self.setup, weight, self._scale())
+
+    def _scale(self) -> Tensor:
+        if self.scale is None:
+            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        return self.scale
+
+    def _place(self, targets: Targets) -> Placement:
+        s, plan = self.setup, self.plan
+        if not s.place_around_faults or not isinstance(s.origin, CellMaps):
+            return Placement.identity(plan.tiles, plan.tile)
+        found = expected_conductance(s.model, s.origin, plan.tiles, plan.tile)
+        return place_around_faults(
+            targets.level,
+            found,
+            targets.conductance,
+            importance=self._importance(),
+            pairs=plan.scheme == "columns",
+            fixed_last=plan.scheme == "offset",
+        )
+
+    def _importance(self) -> Tensor:
+        """Square of what a siemens of each column counts, (tile, col), at most 1."""
+        plan = self.plan
+        scale = self._scale()[:, None]
+        counts = scale * torch.tensor(self.setup.book.significance).to(scale)
+        wide = torch.zeros(plan.width).to(counts)
+        per_part = (counts / counts.max()).square()[:, :, None].expand(plan.columns.shape)
+        wide[plan.columns.flatten().to(wide.device)] = per_part.flatten()
+        reference = plan.reference_columns
+        wide[reference[reference >= 0].to(wide.device)] = 1.0
+        return plan.cut(wide.expand(plan.row_blocks * plan.tile[0], -1))[:, 0]
+
+    @property
+    def permutation(self) -> Permutation:
+        """Where logical rows and columns lie."""
+        if self.placed is None:
+            return Permutation.identity(self.plan.tiles, self.plan.tile)
+        return self.placed.permutation
+
+    def renew_anchor(self, weight: Tensor) -> None:
+        """Solve the nominal tiles of these weights: anchor of the estimate, and columns' gains."""
+        with torch.no_grad():
+            target = self.permutation.to_physical(self.targets(weight).conductance)
+            plan, s = self.plan, self.setup
+            there = plan.join(torch.ones_like(target))[:, 0]
+            if not s.has_wires or s.line is None:
+                matrix = plan.join(self.permutation.to_logical(target))
+                self.nominal = Nominal(matrix=matrix, gain=there, estimate=None)
+                return
+            estimate = None
+            if s.wires_by == "estimate" or s.pattern_matters:
+                estimate = anchored_estimate(target, s.line)
+                by_density = estimate.matrices(target)
+                off = [abs(d - PATTERN_DENSITY) for d in estimate.densities]
+                nearest = off.index(min(off))
+                solved = by_density[nearest]
+            else:
+                solved = effective_matrix(target, s.line)
+            ideal = self._column_sums(plan.join(self.permutation.to_logical(target)))
+            matrix = plan.join(self.permutation.to_logical(solved))
+            left = self._column_sums(matrix)
+            ratio = ideal / torch.where(left > 0, left, torch.ones_like(left))
+            gain = ratio * there if s.peripherals.wire_correction else there
+            if s.wires_by == "exact":
+                estimate = None
+            self.nominal = Nominal(matrix=matrix, gain=gain, estimate=estimate)
+
+    def _column_sums(self, matrix: Tensor) -> Tensor:
+        """Sum over the rows that have an input, (row block, column)."""
+        blocks, rows, _ = matrix.shape
+        used = torch.arange(blocks * rows, device=matrix.device) < self.plan.inputs
+        return (matrix * used.reshape(blocks, rows, 1)).sum(1)
+
+    def calibrate(self, vectors: Tensor) -> None:
+        """Set ranges by input vectors (vector, input) and the nominal tiles."""
+        if self.nominal is None:
+            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        self.calibration = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
+        if self.programmed is not None and self.programmed.converter is not None:
+            self.programmed = None  # its converters had another range
+
+    def program(self, weight: Tensor, *, seed: int, index: int = 0) -> ProgrammedMatrix:
+        """Draw one chip's tiles, program them, and keep them."""
+        with torch.no_grad():
+            self.chip, self._products = (seed, index), 0
+            self.programmed = self.draw(weight, seed=seed, index=index).fold()
+        return self.programmed
+
+    def draw(self, weight: Tensor, *, seed: int, index: int) -> ProgrammedMatrix:
+        """Draw one chip's tiles; differentiable in weights and scales."""
+        s, name = self.setup, self.plan.name
+        die = draw_die(
+            s.device_model,
+            self.plan.tiles,
+            self.plan.tile,
+            origin=s.origin,
+            index=index,
+            seed=seed,
+            name=name,
+        )
+        return self.wire(self._cells(weight, die, seed, index), self._channels(seed, index))
+
+    def _cells(self, weight: Tensor, die: Die, seed: int, index: int) -> TileCells:
+        targets, placed = self.targets(weight), self.permutation
+        generator = torch_stream(
+            seed, f"program/{index}/{self.plan.name}", device=self.setup.model.device
+        )
+        return die.program(
+            placed.to_physical(targets.conductance),
+            placed.to_physical(targets.level),
+            time=self.setup.time,
+            generator=generator,
+        )
+
+    def _channels(self, seed: int, index: int) -> ReadoutChannels | None:
+        """Draw converters in physical places, (tile, column)."""
+        s = self.setup
+        if not s.converts:
+            return None
+        card = readout_at(s.readout, s.peripherals.adc_bits, 1.0)
+        if "readout" not in s.factors:
+            card = without_errors(card)
+        device = s.model.device
+        return draw_channels(
+            card,
+            self.plan.tiles,
+            self.plan.tile[1],
+            generator=torch_stream(seed, f"channels/{index}/{self.plan.name}", device=device),
+            dtype=s.model.dtype,
+        )
+
+    def restore(
+        self,
+        cells: TileCells,
+        *,
+        scale: Tensor,
+        calibration: Calibration,
+        chip: tuple[int, int],
+    ) -> None:
+        """Take cells that were drawn before; their converters are drawn as they were then."""
+        with torch.no_grad():
+            self.scale, self.calibration, self.chip = scale, calibration, chip
+            self._products = 0
+            self.programmed = self.wire(cells, self._channels(*chip)).fold()
+
+    def wire(self, cells: TileCells, channels: ReadoutChannels | None) -> ProgrammedMatrix:
+        """Put cells behind wires and converters."""
+        s, plan, placed = self.setup, self.plan, self.permutation
+        nominal = self.nominal
+        if nominal is None:
+            msg = f"{plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        g = cells.slope
+        if not s.has_wires or s.line is None:
+            t = g
+        elif s.wires_by == "estimate" and nominal.estimate is not None:
+            t = nominal.estimate.matrices(g)[-1]
+        else:
+            t = effective_matrix(g, s.line)
+        matrix = plan.join(placed.to_logical(t))
+        share = t / torch.where(g > 0, g, torch.ones_like(g))
+        odd: tuple[Tensor, ...] = ()
+        if bool((cells.nonlinearity > 0).any()):
+            x = (cells.nonlinearity * share) ** 2
+            terms = (t * x / 6, t * x**2 / 120)
+            odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
+        variance = None
+        if bool((cells.read_std > 0).any()):
+            variance = plan.join(placed.to_logical((cells.read_std * share) ** 2))
+        wires = None
+        if s.pattern_matters and s.line is not None:
+            wires = PatternWires(
+                conductance=g,
+                line=s.line,
+                estimate=nominal.estimate if s.wires_by == "estimate" else None,
+                plan=plan,
+                placed=placed,
+            )
+        return ProgrammedMatrix(
+            plan=plan,
+            placed=placed,
+            cells=cells,
+            matrix=matrix,
+            odd=odd,
+            read_variance=variance,
+            wires=wires,
+            converter=None if channels is None else self._converter(channels),
+            gain=nominal.gain,
+            scale=self._scale(),
+            significance=torch.tensor(s.book.significance).to(matrix),
+            read_voltage=s.read_voltage,
+        )
+
+    def _converter(self, channels: ReadoutChannels) -> Converter:
+        s, plan = self.setup, self.plan
+        if self.calibration is None:
+            msg = f"{plan.name}: converters have no range yet; call calibrate(vectors) first"
+            raise MappingError(msg)
+        tiles, cols = channels.gain.shape
+        place = torch.arange(tiles)[:, None] * cols + self.permutation.cols
+        index = plan.join(place[:, None])[:, 0].to(channels.gain.device)
+        full_scale = self.calibration.full_scale.repeat_interleave(cols, 1)
+        if s.peripherals.adc_range == "card" and s.readout is not None:
+            full_scale = torch.full_like(full_scale, s.readout.full_scale.value)
+        return Converter(
+            channels=spread_over(channels, index),
+            full_scale=full_scale,
+            correction=s.peripherals.correction,
+            quantised="adc" in s.factors,
+        )
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Give inputs of any shape as the rows get them, in the inputs' own unit."""
+        if "dac" not in self.setup.factors:
+            return x
+        passes = self._passes(x)
+        out = passes[0].coefficient * passes[0].fraction
+        for one in passes[1:]:
+            out = out + one.coefficient * one.fraction
+        return out
+
+    def _passes(self, x: Tensor) -> list[Pass]:
+        if self.calibration is None:
+            msg = f"{self.plan.name}: inputs have no range yet; call calibrate(vectors) first"
+            raise MappingError(msg)
+        c, quantised = self.calibration, "dac" in self.setup.factors
+        signed = c.signed or (not quantised and bool((x < 0).any()))
+        return drive(x, c.largest, self.setup.peripherals, signed=signed, quantised=quantised)
+
+    def multiply(self, programmed: ProgrammedMatrix, x: Tensor) -> Tensor:
+        """Multiply vectors (vector, input) by a programmed matrix, (vector, output)."""
+        if programmed.folded is not None:
+            return self.seen(x) @ programmed.folded.T
+        seed, index = self.chip
+        self._products += 1
+        generator = torch_stream(
+            seed, f"read/{index}/{self.plan.name}/{self._products}", device=x.device
+        )
+        return product(programmed, self._passes(x), generator)
+
+    def certificate(self, voltage: Tensor) -> Certificate:
+        """Say what the estimate is worth on the programmed tiles.
+
+        Parameters
+        ----------
+        voltage : (vector, row) tensor
+            Row voltages as they are used [V].
+
+        Raises
+        ------
+        MappingError
+            If nothing is programmed, or wires are not estimated.
+        """
+        if self.programmed is None or self.nominal is None or self.nominal.estimate is None:
+            msg = f"{self.plan.name}: no estimate in use; set wires_by='estimate' and program"
+            raise MappingError(msg)
+        return certify(self.nominal.estimate, self.programmed.cells.slope, voltage[None])
