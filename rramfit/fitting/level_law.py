@@ -3,7 +3,8 @@
 A family needs five cells for each of its parameters. A family of positive conductances is left out
 where a reading, or a rail with readings at it, is not positive: the read-out's offset makes such
 readings of very high resistances, and no positive law can have made them. The normal mixture has
-two or three parts, as the Bayesian criterion prefers.
+two or three parts, as the Bayesian criterion prefers. Families are compared on compressed readings;
+the one chosen is then fitted to the readings themselves.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from rramfit.fitting.likelihood import (
     SkewNormalLikelihood,
     StudentTLikelihood,
     WeibullLikelihood,
-    maximise,
+    approach,
+    refine,
 )
 from rramfit.fitting.selection import choose, deal, held_out
 
@@ -212,7 +214,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
         if reason:
             left_out.append(Candidate(family=likelihood.family, parameters={}, note=reason))
         else:
-            maxima.append(maximise(likelihood, readings))
+            maxima.append(approach(likelihood, readings))
     mixture = _best_mixture(readings, maxima[0])
     if isinstance(mixture, Candidate):
         left_out.append(mixture)
@@ -223,6 +225,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
     usable = [m for m in maxima if _sound(m)]
     scores = [held_out(m, readings, folds) for m in usable]
     at, errors = choose(usable, scores, readings, folds)
+    usable[at] = refine(usable[at], readings)
     tests = [assess(m, readings) for m in usable]
     fitted = [
         _candidate(m, test, heldout=s.mean, error=e)
@@ -241,7 +244,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
             ),
         )
         for m in maxima
-        if m not in usable
+        if not _sound(m)
     ]
     ranked = sorted(fitted, key=lambda c: -(c.heldout or 0.0))
     return LevelLaw(
@@ -284,7 +287,7 @@ def _best_mixture(readings: LevelReadings, normal: Maximum) -> Maximum | Candida
         reason = _unfit(likelihood, readings)
         if reason:
             return best or Candidate(family="mixture", parameters={}, note=reason)
-        found = maximise(likelihood, readings)
+        found = approach(likelihood, readings)
         if best is None or (_sound(found) and found.bic < best.bic):
             best = found
         if not best.bic < normal.bic:

@@ -2,7 +2,13 @@
 
 from rramfit.fitting.likelihood.contract import Likelihood
 from rramfit.fitting.likelihood.johnson_su import JohnsonSULikelihood
-from rramfit.fitting.likelihood.maximum import Maximum, maximise, refit
+from rramfit.fitting.likelihood.maximum import (
+    Maximum,
+    approach,
+    maximise,
+    refine,
+    refit,
+)
 from rramfit.fitting.likelihood.mixture import MixtureLikelihood
 from rramfit.fitting.likelihood.normal import LognormalLikelihood, NormalLikelihood
 from rramfit.fitting.likelihood.points import Frame, Points, compress
@@ -25,8 +31,10 @@ __all__ = [
     "SkewNormalLikelihood",
     "StudentTLikelihood",
     "WeibullLikelihood",
+    "approach",
     "collect_readings",
     "compress",
     "maximise",
+    "refine",
     "refit",
 ]

@@ -1,7 +1,8 @@
 """Maximum of a family's likelihood of one level's readings, exact, with what its errors rest on.
 
-The maximum is found on compressed points and then moved by one Newton step on the gradient of the
-exact readings (by more, where that step is not small). What is kept is the observed information, by
+The maximum is found on compressed points, which is near enough to compare families (`approach`),
+and then moved by one Newton step on the gradient of the exact readings (`refine`; by more, where
+that step is not small). What is kept is the observed information, by
 differences of the exact gradient, and the score of each cell summed over its readings. From these
 follows each cell's influence on the estimate, I⁻¹·score, and from the influences a covariance that
 allows for readings of one cell being alike (White, Econometrica 50 (1982) 1).
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from rramfit.fitting.likelihood.newton import Minimum, hessian, minimise, solve_
 from rramfit.fitting.likelihood.points import Frame, Points
 from rramfit.fitting.likelihood.readings import LevelReadings
 
-__all__ = ["Maximum", "maximise", "refit"]
+__all__ = ["Maximum", "approach", "maximise", "refine", "refit"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -135,26 +136,33 @@ def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
     readings : LevelReadings
         At least as many different ones as there are parameters.
     """
-    frame = readings.frame(positive=likelihood.positive)
-    points = readings.points(frame)
+    return refine(approach(likelihood, readings), readings)
+
+
+def approach(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
+    """Fit one family to the compressed readings of a level; the parameters are as in `maximise`."""
+    points = readings.points(frame := readings.frame(positive=likelihood.positive))
     found = _search(likelihood, points)
-    exact = points if readings.exact else readings.single_points(frame)
-    value, score, theta = _polish(likelihood, exact, found.at, found.curvature, found.free)
-    box = (likelihood.lower, likelihood.upper)
-    curvature = hessian(lambda t: likelihood.mean_nll(t, points), theta, *box)
-    inner = curvature[np.ix_(found.free, found.free)]
-    return Maximum(
+    start = Maximum(
         likelihood=likelihood,
         frame=frame,
         points=points,
-        theta=theta,
+        theta=found.at,
         free=found.free,
-        curvature=curvature,
-        log_likelihood=value - readings.seen.size * math.log(frame.unit),
-        score=readings.cell_sums(score, single=not readings.exact),
+        curvature=found.curvature,
+        log_likelihood=np.nan,
+        score=np.empty((found.at.size, 0)),
         converged=found.converged,
-        regular=not inner.size or bool(spectrum(inner)[1][0] > _SINGULAR),
+        regular=False,
     )
+    return _polish(start, readings, points)
+
+
+def refine(maximum: Maximum, readings: LevelReadings) -> Maximum:
+    """Correct a maximum that was found on compressed readings by the exact ones."""
+    if readings.exact:
+        return maximum
+    return _polish(maximum, readings, readings.single_points(maximum.frame))
 
 
 def refit(maximum: Maximum, weight: Floats) -> Floats:
@@ -184,19 +192,31 @@ def _search(likelihood: Likelihood, points: Points) -> Minimum:
     return minimise(objective, best, *box, enough=_ENOUGH / points.total)
 
 
-def _polish(
-    likelihood: Likelihood, exact: Points, theta: Floats, curvature: Floats, free: Bools
-) -> tuple[float, Floats, Floats]:
-    """Log likelihood, scores and θ after Newton steps on the exact readings."""
-    total = exact.total
+def _polish(maximum: Maximum, readings: LevelReadings, points: Points) -> Maximum:
+    """Take Newton steps on the readings at `points`, then scores and curvature there."""
+    likelihood, theta, free = maximum.likelihood, maximum.theta, maximum.free
+    box = (likelihood.lower, likelihood.upper)
+    total = points.total
     for _ in range(_POLISHES):
-        value, score = likelihood.terms(theta, exact)
-        gradient = -(score @ exact.weight) / total
-        step = solve_free(curvature, gradient, free)
+        value, score = likelihood.terms(theta, points)
+        gradient = -(score @ points.weight) / total
+        step = solve_free(maximum.curvature, gradient, free)
         decrement = -float(gradient @ step) * total
         if not decrement > 1e-20 or decrement > 1e-2:  # nothing to gain, or out of Newton's reach
             break
-        theta = np.clip(theta + step, likelihood.lower, likelihood.upper)
+        theta = np.clip(theta + step, *box)
         if decrement < _SMALL:  # the values and scores at hand are those of the new θ
             break
-    return float(exact.weight @ value), score, theta
+    curvature = hessian(lambda t: likelihood.mean_nll(t, maximum.points), theta, *box)
+    inner = curvature[np.ix_(free, free)]
+    single = points is not maximum.points
+    return replace(
+        maximum,
+        theta=theta,
+        curvature=curvature,
+        log_likelihood=(
+            float(points.weight @ value) - readings.seen.size * math.log(maximum.frame.unit)
+        ),
+        score=readings.cell_sums(score, single=single),
+        regular=not inner.size or bool(spectrum(inner)[1][0] > _SINGULAR),
+    )
