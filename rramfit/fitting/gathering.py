@@ -7,6 +7,8 @@ For each (level, cell) the readings y are summed about a reference r, the first 
 which loses no digits however small the spread is against the mean, because r lies within the
 spread (Chan, Golub and LeVeque, The American Statistician 37 (1983) 242). Logarithms are summed
 the same way, as ln(y/r). Memory is that of one block of sweeps, of the sums, and of the sample.
+A sweep that programs all cells to one level adds to one row of the sums; where each cell has its
+own level, readings are counted into their slots.
 
 A rail is an extreme value at which readings pile up: at least five of them, and thrice as many as
 at the next distinct value. A coarse converter's last code is not one, since there the tail thins
@@ -95,6 +97,7 @@ class _CellSums:
         self.cell = np.arange(self.cells)
         self.reference = np.full(self.slots + 1, np.nan)
         self.reference[-1] = 1.0
+        self.settled = np.zeros(n_levels, dtype=bool)  # every cell of the level has a reference
         self.count, self.failures = (np.zeros(self.slots, np.int64) for _ in range(2))
         self.s, self.q, self.log_s, self.log_q = (np.zeros(self.slots) for _ in range(4))
         self.failed_sum = np.zeros(self.slots)
@@ -108,7 +111,6 @@ class _CellSums:
         """Add one block; `by_sweep` (2, sweep, level) takes its counts and sums per sweep."""
         n = len(block.conductance)
         y = block.conductance.reshape(n, self.cells)
-        level = block.level.reshape(n, self.cells)
         good = block.accepted.reshape(n, self.cells)
         lowest, highest = y.min(axis=0), y.max(axis=0)
         whole = bool(np.isfinite(lowest).all() and np.isfinite(highest).all())
@@ -120,12 +122,20 @@ class _CellSums:
         self.lowest, self.highest = np.fmin(self.lowest, lowest), np.fmax(self.highest, highest)
         self.floor.add(y, lowest)
         self.ceiling.add(y, highest)
+        whole_sweeps = block.level.strides[1:] == (0, 0)
+        if whole_sweeps:
+            level = block.level[:, :1, 0]
+        else:
+            level = block.level.reshape(n, self.cells)
         if self._programmed(level, block.first):
             tried = finite
             if level.min() < 0:
                 tried = level >= 0 if finite is None else finite & (level >= 0)
             good = good if tried is None else good & tried
-            self._accept(y, level, good, by_sweep)
+            if whole_sweeps:
+                self._accept_sweeps(y, level[:, 0], good, by_sweep)
+            else:
+                self._accept(y, level, good, by_sweep)
             if not good.all():
                 self._fail(y, level, ~good if tried is None else tried & ~good)
 
@@ -139,9 +149,36 @@ class _CellSums:
 
     def _fail(self, y: Floats, level: Integers, bad: Bools) -> None:
         which = np.flatnonzero(bad)
-        slot = level.ravel()[which] * self.cells + which % self.cells
+        sweep, cell = np.divmod(which, self.cells)
+        slot = (level[sweep, 0] if level.shape[1] == 1 else level[sweep, cell]) * self.cells + cell
         self.failures += np.bincount(slot, minlength=self.slots)
         self.failed_sum += np.bincount(slot, y.ravel()[which], self.slots)
+
+    def _accept_sweeps(self, y: Floats, level: Integers, good: Bools, by_sweep: Floats) -> None:
+        """Add sweeps that each have one level, (sweep,)."""
+        d, w = np.empty(self.cells), np.empty(self.cells)
+        for t, k in enumerate(level.tolist()):
+            if k < 0:
+                continue
+            mine = slice(k * self.cells, (k + 1) * self.cells)
+            v, r, bad = y[t], self.reference[mine], None
+            if not good[t].all():
+                bad = ~good[t]
+            if not self.settled[k]:
+                r[:] = np.where(np.isnan(r) & good[t], v, r)
+                self.settled[k] = not np.isnan(r).any()
+            np.subtract(v, r, out=d)
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                np.log(np.divide(v, r, out=w), out=w)
+            if bad is not None:
+                d[bad] = w[bad] = 0.0
+                v = np.where(bad, 0.0, v)
+            self.count[mine] += 1 if bad is None else good[t]
+            self.s[mine] += d
+            self.q[mine] += np.square(d, out=d)
+            self.log_s[mine] += w
+            self.log_q[mine] += np.square(w, out=w)
+            by_sweep[:, t, k] = np.count_nonzero(good[t]), v.sum()
 
     def _accept(self, y: Floats, level: Integers, good: Bools, by_sweep: Floats) -> None:
         if self.slot.shape != y.shape:

@@ -59,6 +59,8 @@ def faults(values: NDArray[Any], rule: DatasetRule, *, unit: str = "") -> Iterat
         The dataset's unit; a resistance of zero has no conductance.
     """
     if rule.kind in PHYSICAL:
+        if _ordinary(values, zero=not unit.endswith("ohm")):
+            return
         if unit.endswith("ohm"):
             yield Fault(
                 "a resistance of 0",
@@ -83,6 +85,14 @@ def faults(values: NDArray[Any], rule: DatasetRule, *, unit: str = "") -> Iterat
     elif rule.kind == "text":
         empty = np.array([not str(plain(v)).strip() for v in values.flat], dtype=bool)
         yield Fault("an empty name", "a name for every level", "", empty.reshape(values.shape))
+
+
+def _ordinary(values: NDArray[Any], *, zero: bool) -> bool:
+    """Whether extremes alone show every number to be legal, as they do in most blocks."""
+    if not values.size:
+        return False
+    low, high = values.min(), values.max()
+    return bool(-_MARK < low and high < _MARK and (zero or low > 0 or high < 0))
 
 
 def level_fault(level: NDArray[Any], levels: int) -> Fault:
