@@ -123,10 +123,7 @@ class _CellSums:
         self.floor.add(y, lowest)
         self.ceiling.add(y, highest)
         whole_sweeps = block.level.strides[1:] == (0, 0)
-        if whole_sweeps:
-            level = block.level[:, :1, 0]
-        else:
-            level = block.level.reshape(n, self.cells)
+        level = block.level[:, :1, 0] if whole_sweeps else block.level.reshape(n, self.cells)
         if self._programmed(level, block.first):
             tried = finite
             if level.min() < 0:

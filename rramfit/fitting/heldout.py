@@ -30,7 +30,7 @@ from rramfit.fitting.axes import own_axes
 from rramfit.fitting.goodness_bootstrap import bootstrap_p_value
 from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.levels import LevelsFit, fit_levels
-from rramfit.fitting.likelihood import Frame, LevelReadings, collect_readings, refit
+from rramfit.fitting.likelihood import Frame, LevelReadings, refit
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.statistics import ProgramStatistics
 from rramfit.measurement.record import Levels
@@ -195,15 +195,8 @@ def check_heldout(
         if level.law is None or level.n_cells < FEWEST_CELLS:
             left_out.append(level.name)
             continue
-        readings = collect_readings(
-            statistics.sample,
-            healthy,
-            level.index,
-            floor=statistics.floor,
-            ceiling=statistics.ceiling,
-        )
-        sweep = _sweeps(statistics, healthy, readings)
-        done.append(_check_level(level.name, level.law, readings, sweep, seed))
+        sweep = _sweeps(statistics, healthy, level.readings)
+        done.append(_check_level(level.name, level.law, level.readings, sweep, seed))
     return HeldOutCheck(levels=tuple(done), verdict=Verdict(tuple(_findings(done, left_out))))
 
 

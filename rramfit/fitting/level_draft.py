@@ -16,7 +16,7 @@ from rramfit.fitting.inference import Driver
 from rramfit.fitting.influence import Influence, PartErrors, part_errors
 from rramfit.fitting.level_law import LevelLaw, fit_law
 from rramfit.fitting.level_parameters import parameter_influence
-from rramfit.fitting.likelihood import collect_readings
+from rramfit.fitting.likelihood import LevelReadings, collect_readings
 from rramfit.fitting.moments import Moments, law_moments, reading_moments
 from rramfit.fitting.statistics import ProgramStatistics
 
@@ -38,6 +38,8 @@ class LevelDraft:
     Attributes
     ----------
     index : int
+    readings : LevelReadings
+        What the law was fitted to.
     n_cells, n_observations : int
         Healthy cells with an accepted reading, and those readings, in all sweeps.
     n_sample, n_clipped : int
@@ -58,6 +60,7 @@ class LevelDraft:
     """
 
     index: int
+    readings: LevelReadings
     n_cells: int
     n_observations: int
     n_sample: int
@@ -108,6 +111,7 @@ def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed:
     at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, every.size) + 1)[1::2]
     return LevelDraft(
         index=level,
+        readings=readings,
         n_cells=n_cells,
         n_observations=n_observations,
         n_sample=readings.n,

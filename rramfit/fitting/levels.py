@@ -18,7 +18,7 @@ from __future__ import annotations
 import html
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,7 @@ from rramfit.fitting.level_findings import judge
 from rramfit.fitting.level_law import LevelLaw
 from rramfit.fitting.level_parameters import parameter_result
 from rramfit.fitting.level_pictures import draw_probability_paper
+from rramfit.fitting.likelihood import LevelReadings
 from rramfit.fitting.result import FitResult, Verdict
 from rramfit.fitting.statistics import ProgramStatistics
 from rramfit.fitting.thresholds import separate
@@ -65,6 +66,8 @@ class LevelFit:
         Healthy cells with an accepted reading, and those readings, in all sweeps.
     n_sample, n_clipped : int
         Readings that the law was fitted to, and how many of these were at a rail.
+    readings : LevelReadings
+        These readings, cell by cell.
     mean, std : Quantity, optional
         Over the population of cells and cycles [S].
     law : LevelLaw, optional
@@ -89,6 +92,7 @@ class LevelFit:
     n_observations: int
     n_sample: int
     n_clipped: int
+    readings: LevelReadings = field(repr=False)
     mean: Quantity | None
     std: Quantity | None
     law: LevelLaw | None
@@ -338,6 +342,7 @@ def _finish(
         n_observations=draft.n_observations,
         n_sample=draft.n_sample,
         n_clipped=draft.n_clipped,
+        readings=draft.readings,
         mean=mean,
         std=std,
         law=law,

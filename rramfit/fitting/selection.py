@@ -59,10 +59,13 @@ class Folds:
         Block of each cell, numbered from 0.
     fold : (cell,) int array
         Fold of each.
+    weights : (FOLDS, m + 2) array
+        Readings of each fold at each node and rail.
     """
 
     block: Integers
     fold: Integers
+    weights: Floats
 
 
 def deal(readings: LevelReadings, seed: int) -> Folds:
@@ -74,18 +77,18 @@ def deal(readings: LevelReadings, seed: int) -> Folds:
     if present.size < 2 * FOLDS:
         block = np.arange(readings.n_cells)
     order = stream(seed, f"levels/{readings.level}/folds").permutation(int(block.max()) + 1)
-    return Folds(block=block, fold=np.asarray(order[block] % FOLDS, dtype=np.int64))
+    fold = np.asarray(order[block] % FOLDS, dtype=np.int64)
+    return Folds(block=block, fold=fold, weights=readings.fold_weights(fold, FOLDS))
 
 
 def held_out(maximum: Maximum, readings: LevelReadings, folds: Folds) -> HeldOutScore:
     """Score one family on each fold of the cells after fitting it to the others."""
     fold = folds.fold
-    weights = readings.fold_weights(fold, FOLDS)
-    everything = weights.sum(axis=0)
+    everything = folds.weights.sum(axis=0)
     by_fold = np.stack(
         [
             maximum.likelihood.terms(refit(maximum, everything - w), maximum.points)[0]
-            for w in weights
+            for w in folds.weights
         ]
     )
     by_fold[:, :-2] -= math.log(maximum.frame.unit)

@@ -29,7 +29,7 @@ Bools = NDArray[np.bool_]
 
 _POLISHES = 4
 _ENOUGH = 1e-2  # of the log likelihood: far less than it moves by chance
-_REFIT = 1e-4
+_REFIT = 1e-2  # of the log likelihood, before the last step
 _SINGULAR = 1e-8
 _SMALL = 1e-8  # of the decrement, times the number of readings
 
@@ -169,15 +169,18 @@ def refit(maximum: Maximum, weight: Floats) -> Floats:
     """θ for the same points under other weights, (m + 2,): a fold, or a resample."""
     points = maximum.points.reweighted(weight)
     likelihood = maximum.likelihood
-    return minimise(
+    box = (likelihood.lower, likelihood.upper)
+    found = minimise(
         lambda t: likelihood.mean_nll(t, points),
         maximum.theta,
-        likelihood.lower,
-        likelihood.upper,
+        *box,
         curvature=maximum.curvature,
         tolerance=_REFIT / points.total,
         iterations=15,
-    ).at
+    )
+    if found.converged:  # one step more costs no further gradient
+        return np.clip(found.at + solve_free(found.curvature, found.gradient, found.free), *box)
+    return found.at
 
 
 def _search(likelihood: Likelihood, points: Points) -> Minimum:
