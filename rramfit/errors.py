@@ -15,6 +15,7 @@ __all__ = [
     "InputError",
     "MappingError",
     "MeasurementError",
+    "OutputError",
     "RramfitError",
     "RramfitWarning",
     "TrainingError",
@@ -69,6 +70,26 @@ class MeasurementError(InputError):
 
 class CardError(InputError):
     """A model card that cannot be read, or whose content and digest disagree."""
+
+
+class OutputError(RramfitError):
+    """A result that cannot be written: names the file or folder, and why.
+
+    Parameters
+    ----------
+    path : Path or str
+    reason : str
+        In the operating system's words.
+    """
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"cannot write {path}: {reason}; give another folder or name")
+        self.path = Path(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a worker process."""
+        return type(self), (self.path, self.reason)
 
 
 class FitError(RramfitError):

@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["package_version", "result_time", "sha256_of", "whole_file"]
+from rramfit.errors import OutputError
+
+__all__ = ["check_folder", "package_version", "result_time", "sha256_of", "whole_file"]
 
 
 def package_version() -> str:
@@ -56,9 +58,29 @@ def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), source
 
 
+def check_folder(folder: Path) -> None:
+    """Check that results can be written into a folder, which need not be there yet.
+
+    Raises
+    ------
+    OutputError
+        Before any work is put into results that would be lost.
+    """
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise OutputError(folder, f"{there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(folder, f"no permission to write into {there}")
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: yields a path beside it, renamed on success.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
 
     Examples
     --------
@@ -69,10 +91,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     >>> target.read_text()
     'done'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         beside.replace(path)
+    except OSError as e:
+        raise OutputError(path, os.strerror(e.errno) if e.errno else str(e)) from e
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

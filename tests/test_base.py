@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from rramfit.errors import InputError, MeasurementError, RramfitError
-from rramfit.provenance import result_time, sha256_of, whole_file
+from rramfit.errors import InputError, MeasurementError, OutputError, RramfitError
+from rramfit.provenance import check_folder, result_time, sha256_of, whole_file
 from rramfit.streams import stream, torch_stream
 from rramfit.units import ACCEPTED_UNITS, format_quantity, to_si
 
@@ -98,6 +98,25 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         beside.write_text(f"tw{1 / 0}")
     assert target.read_text() == "one"
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["file/a.txt", "folder", f"{'x' * 300}.txt"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError) as caught, whole_file(tmp_path / name) as beside:
+        beside.write_text("one")
+    back = pickle.loads(pickle.dumps(caught.value))
+    assert str(back).startswith(f"cannot write {tmp_path / name}: ")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_folder_for_results_is_checked_before_the_work(tmp_path):
+    check_folder(tmp_path / "not" / "yet")
+    assert not (tmp_path / "not").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is not a folder"):
+        check_folder(tmp_path / "file" / "deep")
 
 
 def test_digest_of_a_file(tmp_path):

@@ -25,6 +25,7 @@ def card() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the card as one JSON object.")
 def show(path: Path, as_json: bool) -> None:
     """Show what a card says, every parameter with its interval."""
+    from rich.markup import escape
     from rich.table import Table
 
     from rramfit.card import load_card, quantities
@@ -35,13 +36,14 @@ def show(path: Path, as_json: bool) -> None:
         print_json(json.loads(path.read_text(encoding="utf-8")))
         return
     out = console()
-    out.print(f"[bold]{c.name}[/] {c.revision}  {c.digest}", highlight=False)
+    out.print(f"[bold]{escape(c.name)}[/] {c.revision}  {c.digest}", highlight=False)
     out.print(
-        f"{c.array.rows} × {c.array.cols} {c.array.cell} array {c.array.id}"
+        f"{c.array.rows} × {c.array.cols} {c.array.cell} array {escape(c.array.id)}"
         + (" (synthetic)" if c.array.synthetic else ""),
         highlight=False,
     )
-    out.print(f"Quality: [bold]{c.quality.verdict}[/]. {c.quality.summary}\n", highlight=False)
+    said = f"[bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}"
+    out.print(f"Quality: {said}\n", highlight=False)
     table = Table("parameter", "value", "95 % interval", box=None, pad_edge=False)
     for where, q in quantities(c):
         between = "given"

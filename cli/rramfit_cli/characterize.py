@@ -35,7 +35,12 @@ _REFUSED, _BAD = 3, 4
     help="Folder for the results.",
 )
 @click.option("--name", help="The card's name, for a single file; else the file's.")
-@click.option("--seed", type=int, default=0, help="Seed of folds, bootstraps and permutations.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Seed of folds, bootstraps and permutations.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Files at a time.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.option("--no-report", is_flag=True, help="Write no HTML.")
@@ -56,6 +61,9 @@ def characterize(
     """
     from rramfit.reporting.lot import characterize_files, write_lot
 
+    if name is not None and Path(name).name != name:
+        msg = f"{name!r} is no name of a file; the folder is given by -o"
+        raise click.BadParameter(msg, param_hint="--name")
     if name is not None and len(files) > 1:
         msg = f"one name cannot serve {len(files)} files; leave --name out"
         raise click.UsageError(msg)

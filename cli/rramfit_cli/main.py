@@ -1,7 +1,8 @@
 """The command tree and what all commands share: exit codes, colour, how an error is said.
 
-Exit codes: 0 done; 1 unexpected; 2 usage; 3 an input is refused; 4 done, but a stated criterion is
-not met (a fit's verdict is bad, a card does not predict a chip).
+Exit codes: 0 done; 1 unexpected; 2 usage, or an output that cannot be written; 3 an input is
+refused; 4 done, but a stated criterion is not met (a fit's verdict is bad, a card does not predict
+a chip).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib import import_module
 
 import click
 
-from rramfit.errors import RramfitError, RramfitWarning
+from rramfit.errors import OutputError, RramfitError, RramfitWarning
 
 __all__ = ["cli", "main"]
 
@@ -52,6 +53,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except OutputError as e:
+            raise click.UsageError(str(e)) from e
         except RramfitError as e:
             raise Refused(str(e)) from e
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,8 +149,7 @@ def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) 
         stage("reading")
         conversion = convert_measurement(files, layout)
         stage("writing")
-        with _writing(out):
-            written = write_conversion(conversion, out)
+        written = write_conversion(conversion, out)
     if as_json:
         print_json({"written": [str(p) for p in written], **conversion.account()})
     else:
@@ -174,16 +171,6 @@ def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None
             click.echo(f"  {len(bad.lines)} in {bad}")
 
 
-@contextlib.contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Say in words that a file cannot be written; the command line asked for it."""
-    try:
-        yield
-    except OSError as e:
-        msg = f"cannot write {out}: {e.strerror or e}"
-        raise click.UsageError(msg) from None
-
-
 @measurement.command("guess-layout")
 @click.argument("file", type=_FILE)
 @click.option("-o", "--out", type=_FILE, help="Write it here instead of to standard output.")
@@ -199,6 +186,6 @@ def guess_layout(file: Path, *, out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
         return
-    with _writing(out), whole_file(out) as beside:
+    with whole_file(out) as beside:
         beside.write_text(text, encoding="utf-8")
     click.echo(f"{out} written: read every line that says CHECK or FILL IN", err=True)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rramfit.card import ModelCard, quantities
-from rramfit.errors import InputError, RramfitError
+from rramfit.errors import InputError, OutputError, RramfitError
 from rramfit.fitting.characterization import characterize
-from rramfit.provenance import whole_file
+from rramfit.provenance import check_folder, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +62,8 @@ def characterize_files(
 
     Raises
     ------
+    OutputError
+        If results cannot be written.
     InputError
         If two files would write the same card.
     """
@@ -75,6 +77,7 @@ def characterize_files(
             expected="one card a file",
             remedy="rename the files, or characterize them into different folders",
         )
+    check_folder(output)
     one = functools.partial(_characterize_one, output=output, seed=seed, report=report)
     if jobs == 1 or len(paths) == 1:
         return [one(p, n, on_stage=on_stage) for p, n in zip(paths, names, strict=True)]
@@ -104,6 +107,8 @@ def _characterize_one(
             on_stage("report")
             page = output / f"{name}.report.html"
             save_report(result, page)
+    except OutputError:
+        raise
     except RramfitError as e:
         return Outcome(path, None, None, str(e))
     return Outcome(path, result.card, Written(card, cells, page), None)

@@ -23,6 +23,15 @@ def test_show_names_every_parameter(path, run):
     assert json.loads(run("card", "show", path, "--json").stdout) == json.loads(path.read_text())
 
 
+def test_names_are_shown_as_they_are_not_as_markup(run, tmp_path):
+    card = random_card(1)
+    array = card.array.model_copy(update={"id": "[bold]x[/red] [/]"})
+    save_card(seal(card.model_copy(update={"array": array})), tmp_path / "a.card.json")
+    shown = run("card", "show", tmp_path / "a.card.json")
+    assert shown.exit_code == 0
+    assert "[bold]x[/red] [/]" in shown.stdout
+
+
 def test_validate_lists_problems_and_exits_3(path, run, tmp_path):
     assert run("card", "validate", path).exit_code == 0
     bad = tmp_path / "bad.card.json"
@@ -66,3 +75,6 @@ def test_export_writes_every_parameter(path, run, tmp_path):
     table = pd.read_csv(tmp_path / "a.csv")
     assert list(table["parameter"]) == [name for name, _ in quantities(load_card(path))]
     assert run("card", "export", path, "-o", tmp_path / "a.xls").exit_code == 2
+    refused = run("card", "export", path, "-o", path / "a.csv")
+    assert refused.exit_code == 2
+    assert "cannot write" in refused.stderr

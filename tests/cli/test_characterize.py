@@ -73,6 +73,28 @@ def test_usage_errors_are_2(run, small_chip, tmp_path):
     assert run("characterize", tmp_path / "missing.h5").exit_code == 2
     assert run("characterize", small_chip, small_chip, "--name", "x").exit_code == 2
     assert run("characterise", small_chip).exit_code == 2
+    assert run("characterize", small_chip, "--name", "a/b").exit_code == 2
+    assert run("characterize", small_chip, "--seed", -1).exit_code == 2
+
+
+def test_a_folder_that_cannot_be_written_ends_it_before_the_work(run, small_chip, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("characterize", small_chip, "-o", tmp_path / "file" / "deep")
+    assert result.exit_code == 2
+    assert f"cannot write {tmp_path / 'file' / 'deep'}" in result.stderr
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_result_that_cannot_be_written_is_no_refused_input(run, small_chip, tmp_path, jobs):
+    other = tmp_path / "other.h5"
+    other.write_bytes(small_chip.read_bytes())
+    (tmp_path / "out" / "small.card.json").mkdir(parents=True)
+    result = run(
+        "characterize", small_chip, other, "-o", tmp_path / "out", "--no-report", "--jobs", jobs
+    )
+    assert result.exit_code == 2
+    assert "small.card.json: Is a directory" in result.stderr
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_bad_verdict_is_4_and_the_card_is_written(small_chip, run, tmp_path):

@@ -6,12 +6,11 @@ import h5py
 import pytest
 from click.testing import CliRunner
 
-from rramfit.errors import MeasurementError
-from rramfit_cli.measurement import measurement
+from rramfit_cli.main import cli
 
 
 def run(*arguments):
-    return CliRunner().invoke(measurement, [str(a) for a in arguments])
+    return CliRunner().invoke(cli, ["measurement", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_inspect(full):
 
 
 def test_inspect_leaves_a_bad_file_to_the_command_line(spoilt):
-    assert isinstance(run("inspect", spoilt).exception, MeasurementError)
+    assert run("inspect", spoilt).exit_code == 3
 
 
 def test_convert_names_bad_rows_and_writes_the_rest(tmp_path):
