@@ -1,7 +1,9 @@
 """One level's variation: between cells, between cycles, between reads, and over the array.
 
-The components are estimated in the domain of the level's family, where its spread does not depend
-on its value (`rramfit.fitting.components`), and reported as standard deviations in siemens:
+The components are estimated in siemens, or in the logarithm where a lognormal level spreads by more
+than a quarter of its value: there moments in siemens rest on a few high cells. Below that they do
+not, and hold whatever noise or trend adds to the lognormal. Either way they are reported as
+standard deviations in siemens (`rramfit.fitting.components`):
 
     d2d    over cells, of the cell's own mean; trend and smooth field included,
     c2c    between cycles of a cell; the variance between reads taken out where it is known,
@@ -39,6 +41,7 @@ FEWEST_CELLS = 8
 _FEWEST_REPEATS = 4  # Σ (n_c − 1) from which a variance between cycles is stated
 _WELL_KNOWN = 0.35  # relative error of a variance up to which its logarithm is near normal
 _TREND_CELLS = 16
+_WIDE = 0.25  # spread of ln G from which the logarithm is taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,8 @@ def fit_level_variation(
     healthy : (row, col) bool array
     level : int
     domain : {"linear", "log"}
-        A level with readings of zero or less is fitted in the linear one whatever is asked.
+        "log" for a lognormal level; it is fitted in siemens all the same where it spreads little,
+        or has readings of zero or less.
     reads : ReadSpread, optional
     seed : int
         Of the test against no smooth field.
@@ -115,10 +119,10 @@ def fit_level_variation(
     if int(seen.sum()) < FEWEST_CELLS:
         return None
     mean = np.where(seen, statistics.mean[level], np.nan)
-    if domain == "log" and np.isfinite(statistics.log_mean[level][seen]).all():
+    centre, m2 = mean, statistics.m2[level]
+    domain = "log" if domain == "log" and _spreads_widely(statistics, seen, level) else "linear"
+    if domain == "log":
         centre, m2 = np.where(seen, statistics.log_mean[level], np.nan), statistics.log_m2[level]
-    else:
-        domain, centre, m2 = "linear", mean, statistics.m2[level]
     trend = np.zeros(seen.shape)
     if int(seen.sum()) >= _TREND_CELLS:
         trend = _plane_about_mean(centre, seen)
@@ -173,6 +177,17 @@ def fit_level_variation(
         trend=trend,
         readings=readings,
     )
+
+
+def _spreads_widely(statistics: ProgramStatistics, seen: Bools, level: int) -> bool:
+    """Whether a level of positive readings spreads by more than a quarter of its value."""
+    n = statistics.count[level][seen]
+    mean = statistics.log_mean[level][seen]
+    if not np.isfinite(mean).all():
+        return False
+    centre = float(n @ mean) / float(n.sum())
+    total = float(statistics.log_m2[level][seen].sum() + n @ (mean - centre) ** 2)
+    return total / float(n.sum()) > _WIDE**2
 
 
 def _plane_about_mean(centre: Floats, seen: Bools) -> Floats:

@@ -171,7 +171,8 @@ def fit_variation(
         Cells that nothing is wrong with.
     domains : sequence of {"linear", "log"}
         By level: "log" where the level is lognormal. For other families that spread with their
-        value, gamma or Weibull, the way back from logarithms would be biased.
+        value, gamma or Weibull, the way back from logarithms would be biased. A level that spreads
+        little is fitted in siemens in any case.
     reads : Reads, optional
         Repeated reads of one programmed state: takes read noise out of c2c.
     seed : int

@@ -26,8 +26,11 @@ def smooth(rng, length):
     return roots[0] @ rng.standard_normal((2, ROWS, COLS)) @ roots[1].T
 
 
-def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=False, trend=0.0, read=0.0, missing=0.0):
-    """Both levels in turn, `sweeps` times each; relative spreads, offsets correlated by R."""
+def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=0.0, trend=0.0, read=0.0, missing=0.0):
+    """Both levels in turn, `sweeps` times each; relative spreads, offsets correlated by R.
+
+    With `log`, lognormal levels of so many times the spread.
+    """
     rng = stream(seed, "chip")
     b = rng.standard_normal((2, ROWS, COLS))
     if share:
@@ -38,7 +41,7 @@ def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=False, trend=0.0, read=0.
     for k in np.tile([0, 1], sweeps):
         w = rng.standard_normal((ROWS, COLS))
         relative = SIGMA_B[k] * b[k] + SIGMA_W[k] * w
-        state = MEAN[k] * (np.exp(relative) if log else 1 + relative + rows)
+        state = MEAN[k] * (np.exp(log * relative) if log else 1 + relative + rows)
         y.append(state + read * MEAN[k] * rng.standard_normal((ROWS, COLS)))
         level.append(k)
     y = np.array(y)
@@ -69,16 +72,21 @@ def test_linear_components_are_recovered_from_unbalanced_data():
     assert fit.correlation.stderr[0, 1] < 0.05
 
 
-def test_lognormal_components_are_stated_in_siemens():
-    statistics, _ = chip(2, log=True)
+@pytest.mark.parametrize(("widened", "domain"), [(1.0, "linear"), (5.0, "log")])
+def test_lognormal_components_are_stated_in_siemens(widened, domain):
+    statistics, _ = chip(2, log=widened)
     fit = fit_variation(statistics, whole(), domains=["log", "log"])
     for k in range(2):
-        b, w = SIGMA_B[k] ** 2, SIGMA_W[k] ** 2
+        b, w = (widened * SIGMA_B[k]) ** 2, (widened * SIGMA_W[k]) ** 2
         square = MEAN[k] ** 2 * math.exp(b + w)
         v = fit.levels[k]
-        assert v.domain == "log"
+        assert v.domain == domain
         assert_agrees(v.d2d, math.sqrt(square * math.expm1(b)))
         assert_agrees(v.c2c, math.sqrt(square * math.exp(b) * math.expm1(w)))
+    latent = widened**2 * R * SIGMA_B.prod()
+    whole_siemens = math.expm1(latent) / math.sqrt(np.prod(np.expm1((widened * SIGMA_B) ** 2)))
+    error = fit.correlation.stderr[0, 1]
+    assert fit.correlation.matrix[0, 1] == pytest.approx(whole_siemens, abs=4 * error)
 
 
 def test_read_noise_is_taken_out_of_c2c():
