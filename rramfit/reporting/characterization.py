@@ -14,11 +14,11 @@ from rramfit.reporting.evidence import Evidence
 from rramfit.reporting.group_sections import (
     endurance_section,
     iv_section,
-    line_section,
     read_noise_section,
     readout_section,
     retention_section,
 )
+from rramfit.reporting.line_section import line_section
 from rramfit.reporting.program_sections import (
     failure_section,
     levels_section,

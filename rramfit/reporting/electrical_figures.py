@@ -1,4 +1,4 @@
-"""Cells and circuits under read, drawn: I-V curves, read noise, read-out chain, column currents."""
+"""Cells and circuits under read, drawn: I-V curves, read noise, the read-out chain."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.schema import IVCard, ReadNoiseCard
-from rramfit.measurement.record import MVM, IVSweeps, Readout
-from rramfit.reporting.theme import INK, MUTED, SERIES, VALUE_MAP, plain_logarithmic_ticks
+from rramfit.measurement.record import IVSweeps, Readout
+from rramfit.reporting.theme import MUTED, SERIES, VALUE_MAP, plain_logarithmic_ticks
 from rramfit.reporting.wording import axis_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_column_currents", "draw_iv", "draw_read_noise", "draw_readout"]
+__all__ = ["draw_iv", "draw_read_noise", "draw_readout"]
 
 Floats = NDArray[np.float64]
 
@@ -118,31 +118,6 @@ def draw_readout(ax: Axes, readout: Readout) -> None:
     ax.plot(at, middle[order], color=SERIES[0], linewidth=1.3)
     ax.set_xlabel(f"input current [{unit.symbol}]")
     ax.set_ylabel("code less line [LSB]")
-
-
-def draw_column_currents(ax: Axes, mvm: MVM) -> None:
-    """Measured column currents over those of wires without resistance, against the column."""
-    ideal = mvm.voltage @ np.nan_to_num(mvm.conductance)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = 100 * np.where(np.abs(ideal) > 0, mvm.current / ideal, np.nan)
-    seen = np.isfinite(ratio).any(axis=0)
-    at = np.flatnonzero(seen)
-    low, middle, high = np.nanquantile(ratio[:, seen], (0.1, 0.5, 0.9), axis=0)
-    ax.axhline(100, color=MUTED, linewidth=0.8)
-    ax.fill_between(at, low, high, color=SERIES[0], alpha=0.2, linewidth=0, step="mid")
-    ax.plot(at, middle, color=SERIES[0], linewidth=1.2, drawstyle="steps-mid")
-    ax.annotate(
-        "no wire resistance",
-        (at[-1], 100),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8,
-        color=INK,
-    )
-    ax.margins(x=0.01)
-    ax.set_xlabel("column")
-    ax.set_ylabel("measured over ideal current [%]")
 
 
 def _sinhc(x: Floats) -> Floats:

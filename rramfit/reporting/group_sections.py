@@ -1,4 +1,7 @@
-"""Sections on the other groups of a file: time, switching, read-out, wires."""
+"""Sections on the other groups of a file: time, switching, read-out.
+
+The wires have a module of their own, `rramfit.reporting.line_section`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import numpy as np
 from rramfit.card.schema import DriftCard, EnduranceState, ReadoutCard
 from rramfit.reporting.document import Block, Column, Section, Table, figure
 from rramfit.reporting.electrical_figures import (
-    draw_column_currents,
     draw_iv,
     draw_read_noise,
     draw_readout,
@@ -29,7 +31,6 @@ from rramfit.reporting.wording import duration, number, say, with_interval
 __all__ = [
     "endurance_section",
     "iv_section",
-    "line_section",
     "read_noise_section",
     "readout_section",
     "retention_section",
@@ -186,30 +187,6 @@ def readout_section(e: Evidence) -> Section | None:
         if card.channel_gain:
             blocks.append(_channel_table(card))
     return Section(key="readout", title="Read-out", blocks=tuple(blocks)) if blocks else None
-
-
-def line_section(e: Evidence) -> Section | None:
-    """Wires: what they take of the currents."""
-    data, card = e.measurement.mvm, e.card.line
-    blocks: list[Block] = []
-    if data is not None:
-        blocks.append(
-            figure(
-                partial(draw_column_currents, mvm=data),
-                key="column-currents",
-                title="What the wires take",
-                caption="Measured column currents over those that the same cells would give "
-                "through wires without resistance: median and middle 80 % of the patterns.",
-            )
-        )
-    if card is not None:
-        rows = part_rows(card) + [(name, q, False) for name, q in card.combinations.items()]
-        blocks.append(
-            quantity_table(
-                f"Resistances; rows without input are {card.inactive_rows}", rows, width="half"
-            )
-        )
-    return Section(key="wires", title="Wires", blocks=tuple(blocks)) if blocks else None
 
 
 def _drift_table(e: Evidence, levels: list[DriftCard]) -> Table:

@@ -24,6 +24,7 @@ __all__ = [
     "draw_conductance_map",
     "draw_difference_map",
     "draw_fault_map",
+    "draw_quantity_map",
     "draw_share_map",
 ]
 
@@ -44,9 +45,15 @@ FAULT_COLORS = {
 
 def draw_conductance_map(ax: Axes, values: Floats) -> None:
     """Conductance of each cell, (row, col) [S]; colours span the middle 99 %."""
+    draw_quantity_map(ax, values, "S")
+
+
+def draw_quantity_map(ax: Axes, values: Floats, unit: str) -> None:
+    """Numbers of one unit, (row, col) [SI]; colours span the middle 99 %."""
     low, high = _middle(values, 0.005)
-    unit = axis_unit(max(abs(low), abs(high)), "S")
-    _map(ax, unit.factor * values, (unit.factor * low, unit.factor * high), VALUE_MAP, unit.symbol)
+    scale = axis_unit(max(abs(low), abs(high)), unit)
+    limits = (scale.factor * low, scale.factor * high)
+    _map(ax, scale.factor * values, limits, VALUE_MAP, scale.symbol)
 
 
 def draw_difference_map(ax: Axes, values: Floats, label: str, *, largest: float = np.inf) -> None:
