@@ -2,7 +2,8 @@
 
 A card speaks of arrays like the one measured; the sidecar ``NAME.cells.h5`` speaks of that one. It
 is what retraining for a fitted chip reads: each cell's fault, its offset from the level's mean, and
-how sure it is that the cell never programs at a level.
+how sure it is that the cell never programs at a level; where levels were found blind, also how sure
+each cell's level is.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class CellMaps:
     fault: NDArray[np.int8]  #               (row, col) codes of `Fault`
     offset: NDArray[np.float64]  # [S]       (level, row, col) cell's mean less the level's mean
     hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
+    certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), where found blind
 
     def __post_init__(self) -> None:
         levels = self.offset.shape[0]
@@ -54,8 +56,12 @@ class CellMaps:
                 f"{self.hard_posterior.shape} do not belong to one array"
             )
             raise ValueError(msg)
-        for a in (self.fault, self.offset, self.hard_posterior):
-            a.flags.writeable = False
+        if self.certainty is not None and self.certainty.shape != self.fault.shape:
+            msg = f"certainty {self.certainty.shape} and fault {self.fault.shape} differ"
+            raise ValueError(msg)
+        for a in (self.fault, self.offset, self.hard_posterior, self.certainty):
+            if a is not None:
+                a.flags.writeable = False
 
 
 def cells_bytes(maps: CellMaps) -> bytes:
@@ -72,6 +78,9 @@ def cells_bytes(maps: CellMaps) -> bytes:
             offset.attrs["units"] = "S"
             posterior = maps.hard_posterior.astype(np.float32)
             f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
+        if maps.certainty is not None:
+            sure = f.create_dataset("certainty", data=maps.certainty.astype(np.float32), **options)
+            sure.attrs["units"] = "1"
         f.flush()
         return bytes(f.id.get_file_image())
 
@@ -105,6 +114,7 @@ def load_cells(path: Path) -> CellMaps:
                 hard_posterior=(
                     f["hard_posterior"][...].astype(float) if "hard_posterior" in f else nothing
                 ),
+                certainty=f["certainty"][...].astype(float) if "certainty" in f else None,
             )
     except (OSError, KeyError) as e:
         raise CardError(path, "/", found=str(e), expected="a sidecar NAME.cells.h5") from None

@@ -348,15 +348,17 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
             )
         )
     seen = certainty[np.isfinite(certainty)]
-    unsure = float((seen < _SURE).mean())
-    if unsure > _UNSURE_SHARE:
-        findings.append(
-            Finding(
-                f"{unsure:.1%} of cells lie between states and are less than {_SURE:.0%} sure; "
-                f"{(1 - seen).sum():.3g} cells got a wrong level, as expected by the mixture",
-                "tails of the levels are cut off where they overlap; write down /program/level",
-            )
+    wrong, unsure = float((1 - seen).sum()), float((seen < _SURE).mean())
+    if n > 1:
+        said = (
+            f"levels were found blind: the readings show {n} states; {unsure:.2%} of cells are "
+            f"less than {_SURE:.0%} sure of theirs, and {wrong:.2g} of {seen.size} have a wrong "
+            "one, as expected by the mixture"
         )
+        remedy = "write down /program/level; how sure each cell is stands in the sidecar"
+        if unsure > _UNSURE_SHARE:
+            said += ": tails of the levels are cut off where they overlap"
+        findings.append(Finding(said, remedy))
     return Verdict(tuple(findings))
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rramfit.fitting.blind import BlindLevels
 from rramfit.fitting.diagnostics import Diagnostics
 from rramfit.fitting.endurance import EnduranceFit
 from rramfit.fitting.failure import FailureFit
@@ -49,6 +50,7 @@ class Fits:
 
     screening: Screening
     statistics: ProgramStatistics | None = None
+    blind: BlindLevels | None = None
     diagnostics: Diagnostics | None = None
     levels: LevelsFit | None = None
     variation: VariationFit | None = None

@@ -158,24 +158,25 @@ class _CellSums:
             if k < 0:
                 continue
             mine = slice(k * self.cells, (k + 1) * self.cells)
-            v, r, bad = y[t], self.reference[mine], None
-            if not good[t].all():
-                bad = ~good[t]
+            v, r, bad = y[t], self.reference[mine], np.flatnonzero(~good[t])
+            if bad.size:
+                v = v.copy()
+                v[bad] = np.nan
             if not self.settled[k]:
-                r[:] = np.where(np.isnan(r) & good[t], v, r)
+                np.copyto(r, v, where=np.isnan(r))
                 self.settled[k] = not np.isnan(r).any()
             np.subtract(v, r, out=d)
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 np.log(np.divide(v, r, out=w), out=w)
-            if bad is not None:
-                d[bad] = w[bad] = 0.0
-                v = np.where(bad, 0.0, v)
-            self.count[mine] += 1 if bad is None else good[t]
+            self.count[mine] += 1
+            if bad.size:
+                d[bad] = w[bad] = v[bad] = 0.0
+                self.count[mine][bad] -= 1
             self.s[mine] += d
             self.q[mine] += np.square(d, out=d)
             self.log_s[mine] += w
             self.log_q[mine] += np.square(w, out=w)
-            by_sweep[:, t, k] = np.count_nonzero(good[t]), v.sum()
+            by_sweep[:, t, k] = v.size - bad.size, v.sum()
 
     def _accept(self, y: Floats, level: Integers, good: Bools, by_sweep: Floats) -> None:
         if self.slot.shape != y.shape:

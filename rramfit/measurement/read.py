@@ -100,12 +100,15 @@ class _FileSweeps:
                 if name in group
             }
             total = len(source["conductance"])
+            unit = str(plain(source["conductance"].attrs["units"]))
             for first in range(0, total, sweeps):
                 stop = min(first + sweeps, total)
-                yield self._block(source, first, stop)
+                yield self._block(source, unit, first, stop)
 
-    def _block(self, source: dict[str, h5py.Dataset], first: int, stop: int) -> SweepBlock:
-        g = _conductance_block(self.path, source["conductance"], first, stop)
+    def _block(
+        self, source: dict[str, h5py.Dataset], unit: str, first: int, stop: int
+    ) -> SweepBlock:
+        g = _conductance_block(self.path, source["conductance"], unit, first, stop)
         if "level" in source:
             raw = _unpack(self.path, source["level"], first, stop)
             n_levels = 0 if self.levels is None else len(self.levels)
@@ -115,7 +118,9 @@ class _FileSweeps:
         else:
             level = np.broadcast_to(np.int64(-1), g.shape)
         if "verified" in source:
-            accepted = _unpack(self.path, source["verified"], first, stop).astype(np.bool_)
+            accepted = _unpack(self.path, source["verified"], first, stop).astype(
+                np.bool_, copy=False
+            )
         elif self.acceptance == "window" and self.levels is not None:
             accepted = inside_window(g, level, self.levels)
         else:
@@ -138,10 +143,10 @@ class _FileReads:
     def __call__(self, reads: int) -> Iterator[Floats]:
         with open_measured(self.path) as f:
             source = blockwise(f, f"{self.group}/conductance")
+            unit = str(plain(source.attrs["units"]))
             for first in range(0, len(source), reads):
-                block = _conductance_block(
-                    self.path, source, first, min(first + reads, len(source))
-                )
+                stop = min(first + reads, len(source))
+                block = _conductance_block(self.path, source, unit, first, stop)
                 block.flags.writeable = False
                 yield block
 
@@ -155,10 +160,11 @@ def _unpack(path: Path, dataset: h5py.Dataset, first: int, stop: int) -> NDArray
     return block
 
 
-def _conductance_block(path: Path, dataset: h5py.Dataset, first: int, stop: int) -> Floats:
+def _conductance_block(
+    path: Path, dataset: h5py.Dataset, unit: str, first: int, stop: int
+) -> Floats:
     """One block in siemens, float64, checked."""
     raw = _unpack(path, dataset, first, stop)
-    unit = str(plain(dataset.attrs["units"]))
     rule = GROUPS[dataset.name.split("/")[1]].datasets["conductance"]
     for fault in faults(raw, rule, unit=unit):
         if fault.bad.any():

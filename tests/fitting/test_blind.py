@@ -136,4 +136,6 @@ def test_the_two_states_of_real_tiles_are_found(shared, name):
     assert found.share == pytest.approx([0.5, 0.5], abs=0.005)
     assert 30e-6 < found.thresholds[0] < 60e-6  # the gap in which no reading lies
     assert found.unsure < 0.001
-    assert found.verdict.ok
+    (said,) = found.verdict.findings
+    assert "2 states" in said.what
+    assert "cut off" not in said.what
