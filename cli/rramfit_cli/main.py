@@ -24,6 +24,9 @@ _COMMANDS = {
     "validate": "Ask whether a card predicts another chip.",
     "card": "Show, check, compare and export model cards.",
     "measurement": "Check, inspect, convert and synthesize measurement files.",
+    "map": "Say how a network lies on tiles, and what an inference takes.",
+    "evaluate": "Run a network on many chips: its accuracy, with intervals.",
+    "ablate": "Say which non-ideality costs a network what.",
 }
 
 

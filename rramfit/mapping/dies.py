@@ -199,7 +199,7 @@ def expected_conductance(
     count = _per_array((cells.fault.shape[0], cells.fault.shape[1]), tile)
 
     def tensor(x: object) -> Tensor:
-        return torch.as_tensor(x, dtype=model.dtype, device=model.device)
+        return torch.tensor(x, dtype=model.dtype, device=model.device)
 
     f = model.faults
     failing = tensor(cells.hard_posterior).nan_to_num(0.0)

@@ -113,8 +113,9 @@ class AnalogMatrix:
             found,
             targets.conductance,
             importance=self._importance(),
+            attenuation=self._attenuation(),
             pairs=plan.scheme == "columns",
-            fixed_last=plan.scheme == "offset",
+            reference=plan.scheme == "offset",
         )
 
     def _importance(self) -> Tensor:
@@ -128,6 +129,18 @@ class AnalogMatrix:
         reference = plan.reference_columns
         wide[reference[reference >= 0].to(wide.device)] = 1.0
         return plan.cut(wide.expand(plan.row_blocks * plan.tile[0], -1))[:, 0]
+
+    def _attenuation(self) -> Tensor | None:
+        """Share of a cell's current that reaches the converter at each place, (row, col).
+
+        In a tile of cells alike, relative to the mean of the column, which its gain makes up for.
+        """
+        s = self.setup
+        if not s.has_wires or s.line is None:
+            return None
+        alike = torch.full(s.tile, float(s.book.means.mean())).to(s.model.mean)
+        share = effective_matrix(alike, s.line)
+        return share / share.mean(0)
 
     @property
     def permutation(self) -> Permutation:

@@ -8,8 +8,9 @@ logical targets g and expectations A, a placement costs
 and it is lowered by turns: columns given rows, rows given columns, each an assignment problem with
 an exact solution (Hungarian method), until nothing is gained. Pairs move as a whole and may take
 either polarity, the sign being put right digitally; two arrays and offset columns move single
-columns. Weights that hold nothing cost nothing, so faults are drawn to them; dead lines go where
-they do least harm. Cells far from the drivers cost more only as far as `attenuation` says.
+columns, the latter with their errors taken against the reference column's. Cells that hold nothing
+cost nothing, so faults are drawn to them; dead lines go where they do least harm. `attenuation`
+says what wires take at each place, so that rows of large weights keep away from far corners.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def place_around_faults(
     *,
     importance: Tensor | None = None,
     pairs: bool = True,
-    fixed_last: bool = False,
+    reference: bool = False,
     attenuation: Tensor | None = None,
 ) -> Placement:
     """Assign rows and columns of each tile to the cells of a fitted chip.
@@ -71,8 +72,8 @@ def place_around_faults(
         Weight of each logical column's squared error; 1 where not given.
     pairs : bool
         Whether columns 2u and 2u + 1 are G+ and G− of one pair, and move together.
-    fixed_last : bool
-        Whether the last column stays where it is.
+    reference : bool
+        Whether the last column is the one that all others are taken against; it stays.
     attenuation : (row, col) tensor, optional
         Share of a cell's current that comes through the wires at each place, relative to what the
         digital gain of its column makes up for.
@@ -93,7 +94,7 @@ def place_around_faults(
             target[t].detach().double().cpu(),
             importance[t].double().cpu(),
             group=2 if pairs else 1,
-            fixed=cols - 1 if fixed_last else (cols - cols % 2 if pairs else cols),
+            reference=reference,
         )
         for t in range(tiles)
     ]
@@ -108,13 +109,20 @@ def place_around_faults(
 
 
 def _place_tile(
-    level: Tensor, expected: Tensor, target: Tensor, importance: Tensor, *, group: int, fixed: int
+    level: Tensor,
+    expected: Tensor,
+    target: Tensor,
+    importance: Tensor,
+    *,
+    group: int,
+    reference: bool,
 ) -> tuple[Tensor, Tensor, float, float, int]:
-    """Rows, columns, cost before and after, pairs flipped; columns from `fixed` on stay."""
+    """Rows, columns, cost before and after, pairs flipped."""
     from scipy.optimize import linear_sum_assignment
 
     scale = float(expected.abs().max()) or 1.0  # costs of order one, for the solver's tolerance
-    tile = _Tile(level, expected / scale, target / scale, importance, group, fixed)
+    fixed = level.shape[1] - (1 if reference else level.shape[1] % group)
+    tile = _Tile(level, expected / scale, target / scale, importance, group, fixed, reference)
     rows, cols = torch.arange(level.shape[0]), torch.arange(level.shape[1])
     before = after = tile.cost(rows, cols)
     best = rows, cols
@@ -143,7 +151,8 @@ class _Tile:
     target: Tensor  # (row, col)
     importance: Tensor  # (col,)
     group: int
-    fixed: int
+    fixed: int  # columns from here on stay where they are
+    reference: bool
 
     def errors(self, cells: Tensor) -> Tensor:
         """Error of each logical cell where it would find `cells`, (row, col, place).
@@ -161,7 +170,10 @@ class _Tile:
     def column_costs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Cost of each unit at each slot with rows as they are, and whether it is flipped there."""
         cells = self.expected[:, rows].permute(1, 0, 2)[:, None]
-        e = self.errors(cells)[:, : self.fixed, : self.fixed]
+        e = self.errors(cells)
+        if self.reference:
+            e = e - e[:, -1:, -1:]
+        e = e[:, : self.fixed, : self.fixed]
         if self.group == 1:
             weight = self.importance[: self.fixed, None]
             cost = e.square().sum(0) * weight
@@ -179,7 +191,8 @@ class _Tile:
             paired = e[:, 0 : self.fixed : 2] - e[:, 1 : self.fixed : 2]
             weighted = paired.square() * self.importance[0 : self.fixed : 2, None]
         else:
-            weighted = e.square() * self.importance[:, None]
+            against = e[:, -1:] if self.reference else torch.zeros_like(e[:, -1:])
+            weighted = (e - against)[:, : self.fixed].square() * self.importance[: self.fixed, None]
         return weighted.sum(1)
 
     def cost(self, rows: Tensor, cols: Tensor) -> float:

@@ -1,0 +1,84 @@
+"""`rramfit evaluate`: what accuracy a network has on chips like a card's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rramfit_cli.network import network_options, subject
+from rramfit_cli.talk import console, print_json
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@network_options
+@click.option("--chips", type=click.IntRange(min=1), default=100, help="Chips drawn.")
+@click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
+@click.option(
+    "--yield-at",
+    type=click.FloatRange(0, 1),
+    help="Accuracy that a good chip has; two points under the digital network where not given.",
+)
+@click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def evaluate(
+    chips: int,
+    images: int | None,
+    yield_at: float | None,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
+
+    MODEL is mlp, vgg5, resnet8 or module:callable. Without any option: an mlp, trained on the spot
+    on scikit-learn's digits, on 100 reference chips.
+    """
+    given = subject(options, trained=True)
+
+    from rramfit.mapping import convert_to_analog
+    from rramfit.mapping.evaluation import accuracy
+    from rramfit.mapping.evaluation import evaluate as run
+
+    test, labels = given.data.test_images[:images], given.data.test_labels[:images]
+    digital = accuracy(given.network, test, labels)
+    analog = convert_to_analog(given.network, given.setup, inputs=given.inputs, seed=given.seed)
+    with click.progressbar(length=chips, label="chips", file=sys.stderr) as bar:
+        found = run(
+            analog,
+            test,
+            labels,
+            digital=digital,
+            chips=chips,
+            threshold=yield_at,
+            seed=given.seed,
+            on_chip=lambda _, __: bar.update(1),
+        )
+    if report is not None:
+        from rramfit.reporting.network import evaluation_report
+
+        evaluation_report(given.name, given.setup, given.data.name, found).save(report)
+    if as_json:
+        subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
+        factors = {"factors": sorted(given.setup.factors), "seed": given.seed}
+        assumed = {"assumptions": list(given.assumptions)}
+        print_json({**subject_of, **factors, **found.to_json(), **assumed})
+        return
+    out = console()
+    out.print(
+        f"[bold]{given.name}[/] on {given.card}, {given.data.name}, {found.images} images, "
+        f"{found.chips} chips",
+        highlight=False,
+    )
+    for label, text in (
+        ("digital", f"{100 * found.digital:.2f} %"),
+        ("mean", found.mean.percent()),
+        ("deviation", found.deviation.percent()),
+        ("5th percentile", found.percentile5.percent()),
+        (f"yield at {100 * found.threshold:.2f} %", found.chip_yield.percent()),
+    ):
+        out.print(f"  {label:<18}{text}", highlight=False)

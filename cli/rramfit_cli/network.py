@@ -1,0 +1,188 @@
+"""What commands that put a network onto chips have in common: options, and what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from rramfit.array import ReplayedChips
+    from rramfit.card.cells import CellMaps
+    from rramfit.mapping.datasets import Dataset
+    from rramfit.mapping.setup import AnalogSetup
+
+__all__ = ["Subject", "network_options", "subject"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_CALIBRATION_IMAGES = 256
+
+
+class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer stubs
+    name = "ROWSxCOLS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        rows, _, cols = str(value).lower().partition("x")
+        if not (rows.isdigit() and cols.isdigit() and int(rows) and int(cols)):
+            self.fail(f"{value!r} is no size; write 128x128", param, ctx)
+        return int(rows), int(cols)
+
+
+_OPTIONS = (
+    click.argument("model", default="mlp"),
+    click.option("--card", type=_FILE, help="Model card; the reference chip where not given."),
+    click.option("--data", default="digits", help="`digits`, or a folder: CIFAR-10, MNIST's form."),
+    click.option("--checkpoint", type=_FILE, help="Weights; without, mlp is trained on the spot."),
+    click.option("--tile", type=_Tile(), help="Size of a tile; 128x128 where not given."),
+    click.option(
+        "--scheme",
+        type=click.Choice(["columns", "arrays", "offset"]),
+        default="columns",
+        help="Pairs in two columns or two arrays, or an offset column.",
+    ),
+    click.option("--slices", type=click.IntRange(min=1), default=1, help="Slices a weight."),
+    click.option("--weight-values", type=click.IntRange(min=3), help="Values of a slice; all."),
+    click.option(
+        "--input-coding",
+        type=click.Choice(["amplitude", "bit-serial"]),
+        help="Bit-serial with gated rows, else amplitude.",
+    ),
+    click.option("--dac-bits", type=click.IntRange(1, 24), default=8, help="Of inputs."),
+    click.option("--adc-bits", type=click.IntRange(1, 24), help="The card's, else 8."),
+    click.option(
+        "--correction",
+        type=click.Choice(["none", "offset", "linear", "cubic"]),
+        default="linear",
+        help="Digital, of each column's converter.",
+    ),
+    click.option(
+        "--no-wire-correction", is_flag=True, help="No gain for a column's nominal loss in wires."
+    ),
+    click.option(
+        "--wires",
+        type=click.Choice(["exact", "estimate"]),
+        help="Estimate with gated or floating rows, else exact.",
+    ),
+    click.option(
+        "--inactive-rows",
+        type=click.Choice(["grounded", "floating", "gated"]),
+        help="The card's where not given.",
+    ),
+    click.option(
+        "--time", type=click.FloatRange(min=0), default=0.0, help="Since programming [s]."
+    ),
+    click.option("--off", multiple=True, metavar="FACTOR", help="Switch a factor off; repeatable."),
+    click.option("--cells", type=_FILE, help="Sidecar: this chip, not chips like it."),
+    click.option("--replay", type=_FILE, help="Measurement: its conductances themselves."),
+    click.option("--place", is_flag=True, help="Place around the faults of --cells."),
+    click.option("--seed", type=click.IntRange(min=0), default=0),
+)
+
+
+def network_options(command: _F) -> _F:
+    """Give a command the argument MODEL and the options that say how it is mapped."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A network, its data, and how it is put onto chips."""
+
+    name: str
+    card: str
+    network: nn.Module
+    data: Dataset
+    setup: AnalogSetup
+    seed: int
+    assumptions: tuple[str, ...]
+
+    @property
+    def inputs(self) -> Tensor:
+        """Images to calibrate on."""
+        return self.data.train_images[:_CALIBRATION_IMAGES]
+
+
+def subject(options: dict[str, Any], *, trained: bool) -> Subject:
+    """Make what the options stand for; with `trained`, train where there is no checkpoint.
+
+    Raises
+    ------
+    click.UsageError
+        If options exclude one another, or a network other than mlp on digits has no checkpoint.
+    """
+    if options["cells"] and options["replay"]:
+        msg = "--cells and --replay are two kinds of chip; give one of them"
+        raise click.UsageError(msg)
+    if options["place"] and not options["cells"]:
+        msg = "--place needs the faults of a fitted chip; give --cells"
+        raise click.UsageError(msg)
+    from rramfit.card import load_card
+    from rramfit.card.cells import load_cells
+    from rramfit.mapping.datasets import load_dataset
+    from rramfit.mapping.networks import load_weights, make_network
+    from rramfit.mapping.peripherals import Peripherals
+    from rramfit.mapping.setup import FACTORS, analog_setup, factors_of
+    from rramfit.measurement import read_measurement, replay
+    from rramfit.measurement.reference_chip import reference_card
+    from rramfit.training.plain import train_plain
+
+    gated = options["inactive_rows"] == "gated"
+    card = load_card(options["card"]) if options["card"] else reference_card(gated=gated)
+    rows = options["inactive_rows"] or (card.line.inactive_rows if card.line else "grounded")
+    serial = options["input_coding"] or ("bit-serial" if rows == "gated" else "amplitude")
+    origin: CellMaps | ReplayedChips | None = None
+    if options["cells"]:
+        origin = load_cells(options["cells"])
+    elif options["replay"]:
+        origin = replay(read_measurement(options["replay"]))
+    setup = analog_setup(
+        card,
+        tile=options["tile"],
+        scheme=options["scheme"],
+        slices=options["slices"],
+        weight_values=options["weight_values"],
+        peripherals=Peripherals(
+            input_coding="bit_serial" if serial == "bit-serial" else "amplitude",
+            dac_bits=options["dac_bits"],
+            adc_bits=options["adc_bits"],
+            correction=options["correction"],
+            wire_correction=not options["no_wire_correction"],
+        ),
+        wires_by=options["wires"] or ("exact" if rows == "grounded" else "estimate"),
+        inactive_rows=options["inactive_rows"],
+        factors=[f for f in FACTORS if f not in factors_of(options["off"])],
+        time=options["time"],
+        origin=origin,
+        place_around_faults=options["place"],
+    )
+    data = load_dataset(options["data"])
+    network = make_network(options["model"], data.shape, data.classes, seed=options["seed"])
+    if options["checkpoint"]:
+        load_weights(network, options["checkpoint"])
+    elif trained:
+        if options["model"] != "mlp":
+            msg = f"{options['model']} has no weights; give --checkpoint (only mlp is trained here)"
+            raise click.UsageError(msg)
+        train_plain(network, data.train_images, data.train_labels, seed=options["seed"])
+    return Subject(
+        name=options["model"],
+        card=card.name,
+        network=network.eval(),
+        data=data,
+        setup=setup,
+        seed=options["seed"],
+        assumptions=setup.model.assumptions,
+    )

@@ -1,0 +1,163 @@
+"""Networks that come with the package, and any of the user's by `module:callable`.
+
+mlp       64 (or as many as the data has) → 64 → classes, ReLU
+vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with batch norm, ReLU and
+          2 × 2 pooling, and one linear layer: on 32 × 32 colour images 971,850 parameters
+resnet8   a 3 × 3 convolution and three residual blocks of 16, 32 and 64 channels, global pooling
+
+Widths are a choice made here. Each network takes images (channel, height, width).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.errors import MappingError
+
+__all__ = ["NETWORKS", "ResidualBlock", "load_weights", "make_network", "mlp", "resnet8", "vgg5"]
+
+VGG5_WIDTHS = (64, 128, 256, 256)
+RESNET8_WIDTHS = (16, 32, 64)
+MLP_HIDDEN = 64
+
+
+def mlp(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Two linear layers."""
+    inputs = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(inputs, MLP_HIDDEN), nn.ReLU(), nn.Linear(MLP_HIDDEN, classes)
+    )
+
+
+def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Four convolutions, each halving the image, and one linear layer.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in vgg5((3, 32, 32), 10).parameters())
+    971850
+    """
+    layers: list[nn.Module] = []
+    channels, height, width = shape
+    for out in VGG5_WIDTHS:
+        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)]
+        layers += [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+        channels, height, width = out, -(-height // 2), -(-width // 2)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, classes))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and the input past them."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.past: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.past = nn.Conv2d(inputs, outputs, 1, stride=stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add what the convolutions change."""
+        inner = F.relu(self.norm1(self.conv1(x)))
+        out: Tensor = F.relu(self.norm2(self.conv2(inner)) + self.past(x))
+        return out
+
+
+def resnet8(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Three residual blocks."""
+    first, *rest = RESNET8_WIDTHS
+    blocks: list[nn.Module] = [ResidualBlock(first, first, 1)]
+    for before, after in zip(RESNET8_WIDTHS, rest, strict=False):
+        blocks.append(ResidualBlock(before, after, 2))
+    return nn.Sequential(
+        nn.Conv2d(shape[0], first, 3, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
+        *blocks,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(RESNET8_WIDTHS[-1], classes),
+    )
+
+
+NETWORKS: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
+    "mlp": mlp,
+    "vgg5": vgg5,
+    "resnet8": resnet8,
+}
+
+
+def make_network(
+    name: str, shape: tuple[int, int, int], classes: int, *, seed: int = 0
+) -> nn.Module:
+    """Make a network by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`, or ``module:callable``; a user's callable takes no arguments, and is
+        looked for in the working folder too.
+    shape : (channels, height, width)
+    classes : int
+    seed : int
+        Of the initial weights.
+
+    Raises
+    ------
+    MappingError
+        If there is no such network, or it is none.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name in NETWORKS:
+            return NETWORKS[name](shape, classes)
+        return _by_import(name)
+
+
+def _by_import(name: str) -> nn.Module:
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        msg = f"no network {name!r}; there are {', '.join(NETWORKS)}, or module:callable"
+        raise MappingError(msg)
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        made = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError) as e:
+        msg = (
+            f"network {name!r}: {e}; expected a callable without arguments in an importable module"
+        )
+        raise MappingError(msg) from None
+    if not isinstance(made, nn.Module):
+        msg = f"network {name!r} made a {type(made).__name__}; expected a torch.nn.Module"
+        raise MappingError(msg)
+    return made
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a checkpoint: a state dict, or a mapping that holds one as ``model``.
+
+    Raises
+    ------
+    MappingError
+        If it is not one of this network.
+    """
+    import pickle
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(content.get("model", content))
+    except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError) as e:
+        msg = f"{path}: {str(e).splitlines()[0]}; expected the state dict of this network"
+        raise MappingError(msg) from None

@@ -1,0 +1,68 @@
+"""Plain training: cross entropy, AdamW, one cosine; no thought of chips.
+
+It is what a network is before it meets a chip, and enough for small networks. The network is
+changed in place. Order and batches come from the seed alone; augmentation is not here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.streams import torch_stream
+
+__all__ = ["train_plain"]
+
+
+def train_plain(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int = 30,
+    batch: int = 64,
+    rate: float = 3e-3,
+    decay: float = 1e-2,
+    seed: int = 0,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> nn.Module:
+    """Train a network on labelled images.
+
+    Parameters
+    ----------
+    model : nn.Module
+    images, labels : tensors
+    epochs, batch : int
+    rate : float
+        Highest learning rate; it falls to zero along a cosine.
+    decay : float
+        Weight decay.
+    seed : int
+        Of the order of images.
+    on_epoch : callable (epoch, mean loss), optional
+    """
+    generator = torch_stream(seed, "order")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
+    steps = epochs * -(-len(labels) // batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+    )
+    model.train()
+    for epoch in range(epochs):
+        total = 0.0
+        order = torch.randperm(len(labels), generator=generator)
+        for start in range(0, len(labels), batch):
+            at = order[start : start + batch]
+            loss = F.cross_entropy(model(images[at]), labels[at])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            total += float(loss.detach()) * len(at)
+        if on_epoch is not None:
+            on_epoch(epoch, total / len(labels))
+    return model.eval()
