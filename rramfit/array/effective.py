@@ -91,8 +91,8 @@ def effective_matrix(conductance: Tensor, line: LineResistance) -> Tensor:
     --------
     >>> g = torch.full((2, 2), 1e-4, dtype=torch.float64)
     >>> effective_matrix(g, LineResistance(r_wl=100.0)) * 1e6
-    tensor([[99.0098, 98.0296],
-            [99.0098, 98.0296]], dtype=torch.float64)
+    tensor([[100.0000,  99.0099],
+            [100.0000,  99.0099]], dtype=torch.float64)
     """
     return _reduced(conductance, line)[0]
 
