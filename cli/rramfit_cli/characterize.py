@@ -34,7 +34,13 @@ _REFUSED, _BAD = 3, 4
     default=Path(),
     help="Folder for the results.",
 )
-@click.option("--name", help="The card's name, for a single file; else the file's.")
+@click.option(
+    "--layout",
+    metavar="TOML",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="FILEs are a lab's own, HDF5 or logs; this says what stands where in them.",
+)
+@click.option("--name", help="The card's name, for a single measurement; else the file's.")
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -47,6 +53,7 @@ _REFUSED, _BAD = 3, 4
 def characterize(
     files: tuple[Path, ...],
     output: Path,
+    layout: Path | None,
     name: str | None,
     seed: int,
     jobs: int,
@@ -55,8 +62,9 @@ def characterize(
 ) -> None:
     """Fit a model card from each FILE, and write its report.
 
-    Writes NAME.card.json, NAME.cells.h5 and NAME.report.html into DIR; for several files also a
-    summary of the lot, lot.csv and lot.html. Exit code 3: a file is refused. Exit code 4: a fit's
+    Writes NAME.card.json, NAME.cells.h5 and NAME.report.html into DIR; for several arrays also a
+    summary of the lot, lot.csv and lot.html. With --layout, each tile of an array that the layout
+    cuts gets a card, NAME_tile0 and so on. Exit code 3: a file is refused. Exit code 4: a fit's
     verdict is bad; the card is written and says so.
     """
     from rramfit.reporting.lot import characterize_files, write_lot
@@ -64,20 +72,21 @@ def characterize(
     if name is not None and Path(name).name != name:
         msg = f"{name!r} is no name of a file; the folder is given by -o"
         raise click.BadParameter(msg, param_hint="--name")
-    if name is not None and len(files) > 1:
+    if name is not None and len(files) > 1 and layout is None:
         msg = f"one name cannot serve {len(files)} files; leave --name out"
         raise click.UsageError(msg)
     with stages("characterizing") as on_stage:
         outcomes = characterize_files(
             files,
             output=output,
+            layout=layout,
             name=name,
             seed=seed,
             jobs=jobs,
             report=not no_report,
             on_stage=on_stage,
         )
-        if len(files) > 1:
+        if len(outcomes) > 1:
             write_lot(outcomes, output, report=not no_report)
     if as_json:
         print_json({"files": [_as_json(outcome) for outcome in outcomes]})
@@ -95,10 +104,12 @@ def _exit_code(outcomes: list[Outcome]) -> int:
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
     if outcome.card is None or outcome.written is None:
-        return {"file": str(outcome.path), "verdict": "refused", "error": outcome.error}
+        refused = {"name": outcome.name, "verdict": "refused", "error": outcome.error}
+        return {"file": str(outcome.path), **refused}
     written = outcome.written
     return {
         "file": str(outcome.path),
+        "name": outcome.name,
         "verdict": outcome.card.quality.verdict,
         "summary": outcome.card.quality.summary,
         "digest": outcome.card.digest,

@@ -7,6 +7,7 @@ of its fits' verdicts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rramfit.card import ModelCard, Quantity, seal
 from rramfit.card.schema import (
@@ -145,17 +146,22 @@ def _summary(everything: Verdict, count: int) -> str:
 
 
 def _provenance(measurement: Measurement, *, name: str, seed: int) -> Provenance:
-    path = measurement.path
-    if path is None:
-        time, source = measurement.identity.measured_at or "", "measured_at of the input"
-        inputs = []
-    else:
-        time, source = result_time([path], measurement.identity.measured_at)
-        inputs = [InputFile(name=path.name, sha256=sha256_of(path))]
+    path, origin, at = measurement.path, measurement.origin, measurement.identity.measured_at
+    measured = origin.files if origin is not None else () if path is None else (path,)
+    arguments: dict[str, str | int] = {"name": name}
+    beside: tuple[Path, ...] = ()
+    if origin is not None:
+        arguments |= {"rows": origin.rows, "bad_rows": origin.bad_rows}
+        if origin.layout is not None:
+            arguments["layout"] = origin.layout.name
+            beside = (origin.layout,)
+        if origin.tile is not None:
+            arguments["tile"] = origin.tile
+    time, source = result_time(measured, at) if measured else (at or "", "measured_at of the input")
     return Provenance(
-        inputs=inputs,
+        inputs=[InputFile(name=p.name, sha256=sha256_of(p)) for p in (*measured, *beside)],
         rramfit_version=package_version(),
-        arguments={"name": name},
+        arguments=arguments,
         seed=seed,
         time=time,
         time_source=source,

@@ -22,6 +22,7 @@ from rramfit.card.schema import CellsFile
 from rramfit.errors import FitError
 from rramfit.fitting.assembly import assemble_card
 from rramfit.fitting.blind import find_levels
+from rramfit.fitting.conversion_findings import judge_conversion
 from rramfit.fitting.diagnostics import diagnose
 from rramfit.fitting.endurance import fit_endurance
 from rramfit.fitting.failure import fit_failure
@@ -122,6 +123,8 @@ def characterize(
         path = measurement.path
         name = path.stem if path else measurement.identity.array_id.replace("/", "-")
     run = _Run(on_stage)
+    if measurement.origin is not None:
+        run.verdicts["conversion"] = judge_conversion(measurement.origin)
     measurement, fits = _fit(measurement, run, seed)
     maps = _cell_maps(fits, (measurement.rows, measurement.cols))
     card = assemble_card(
@@ -169,7 +172,7 @@ class _Run:
 
 def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, Fits]:
     """Run every fit that the file allows; give the measurement with the levels that were found."""
-    m = measurement
+    m, blind = measurement, None
     if m.program is not None and not m.program.levels_known:
         blind = run.fit("blind_levels", lambda: find_levels(m, seed=seed))
         if blind is not None:
@@ -183,7 +186,7 @@ def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, F
         statistics = gather(m.program, len(m.levels) if m.levels is not None else 0)
     screening = screen(m, statistics)
     run.verdicts["screening"] = screening.verdict
-    fits = _fit_groups(m, Fits(screening=screening, statistics=statistics), run, seed)
+    fits = _fit_groups(m, Fits(screening=screening, statistics=statistics, blind=blind), run, seed)
     return m, _fit_program(m, fits, run, seed)
 
 
@@ -259,4 +262,5 @@ def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
         fault=fits.screening.fault.copy(),
         offset=fits.variation.offsets.copy() if fits.variation else unknown,
         hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
+        certainty=fits.blind.certainty.copy() if fits.blind else None,
     )

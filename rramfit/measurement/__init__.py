@@ -5,6 +5,7 @@ from rramfit.measurement.guess import guess_layout
 from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
 from rramfit.measurement.inspection import Inspection, inspect_measurement
 from rramfit.measurement.layout import Layout, read_layout
+from rramfit.measurement.origin import BadRows, Origin
 from rramfit.measurement.problem import Problem
 from rramfit.measurement.read import read_measurement
 from rramfit.measurement.record import (
@@ -21,7 +22,6 @@ from rramfit.measurement.record import (
 )
 from rramfit.measurement.replay import replay
 from rramfit.measurement.synthesize import synthesize, virtual_chip
-from rramfit.measurement.tables import BadRows
 from rramfit.measurement.validate import validate_layout
 from rramfit.measurement.virtual_cards import random_card, virtual_card
 from rramfit.measurement.virtual_tester import Instrument, Plan
@@ -39,6 +39,7 @@ __all__ = [
     "Layout",
     "Levels",
     "Measurement",
+    "Origin",
     "Plan",
     "Problem",
     "Program",

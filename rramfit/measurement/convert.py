@@ -19,8 +19,9 @@ from rramfit.measurement.from_hdf5 import measurement_from_hdf5
 from rramfit.measurement.from_table import measurement_from_rows
 from rramfit.measurement.layout import Layout, read_layout
 from rramfit.measurement.layout_table import TableLayout
+from rramfit.measurement.origin import BadRows, Origin
 from rramfit.measurement.record import ArrayIdentity, Measurement
-from rramfit.measurement.tables import BadRows, read_rows
+from rramfit.measurement.tables import read_rows
 from rramfit.measurement.tiles import cut
 from rramfit.measurement.write import write_measurement
 
@@ -100,6 +101,9 @@ def convert_measurement(
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(p) for p in paths]
     chosen = read_layout(layout) if isinstance(layout, (str, Path)) else layout
     array = chosen.array
+    origin = Origin(
+        files=tuple(several), layout=Path(layout) if isinstance(layout, (str, Path)) else None
+    )
     identity = ArrayIdentity(
         array_id=array.id, **array.model_dump(exclude={"id", "rows", "cols", "tiles"})
     )
@@ -117,6 +121,7 @@ def convert_measurement(
             reads=content.reads,
             retention=content.retention,
             iv=content.iv,
+            origin=replace(origin, rows=total, bad=content.bad),
         )
         out = Conversion(
             measurements=(measurement,), rows=total, bad=content.bad, unused=content.unused
@@ -129,9 +134,8 @@ def convert_measurement(
                 found=f"{len(several)} HDF5 files",
                 expected="one at a time",
             )
-        out = Conversion(
-            measurements=(measurement_from_hdf5(several[0], chosen, identity=identity),)
-        )
+        measurement = measurement_from_hdf5(several[0], chosen, identity=identity)
+        out = Conversion(measurements=(replace(measurement, origin=origin),))
     if array.tiles is None:
         return out
     parts = cut(out.measurements[0], array.tiles)

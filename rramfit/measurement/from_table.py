@@ -32,6 +32,7 @@ from rramfit.measurement.keyed import (
 )
 from rramfit.measurement.layout_parts import LevelsPart
 from rramfit.measurement.layout_table import TableLayout, TableReads
+from rramfit.measurement.origin import BadRows
 from rramfit.measurement.record import (
     Bools,
     Floats,
@@ -41,7 +42,7 @@ from rramfit.measurement.record import (
     Program,
     Reads,
 )
-from rramfit.measurement.tables import BadRows, Rows, numbers
+from rramfit.measurement.tables import Rows, numbers
 from rramfit.units import to_si
 
 __all__ = ["TableContent", "measurement_from_rows", "stated_levels"]

@@ -14,8 +14,9 @@ import numpy as np
 from rramfit.errors import MeasurementError
 from rramfit.measurement.expressions import evaluate, names_in
 from rramfit.measurement.layout_table import TableConductance, TableLayout, Where
+from rramfit.measurement.origin import BadRows
 from rramfit.measurement.record import Bools, Floats, Integers
-from rramfit.measurement.tables import BadRows, Rows, numbers
+from rramfit.measurement.tables import Rows, numbers
 from rramfit.units import ACCEPTED_UNITS, to_si
 
 __all__ = [

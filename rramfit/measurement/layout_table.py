@@ -230,3 +230,10 @@ class TableLayout(Part):
             msg = "levels by `windows` are found in the rows of [program]"
             raise ValueError(msg)
         return self
+
+    @property
+    def joins_files(self) -> bool:
+        """Whether several logs are one measurement: read-outs are told apart by their log."""
+        reads = (self.reads, self.retention)
+        told_by = [None if part is None else part.read for part in reads]
+        return "file" in (*told_by, None if self.program is None else self.program.sweep)

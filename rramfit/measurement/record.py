@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.measurement.origin import Origin
+
 __all__ = [
     "MVM",
     "ArrayIdentity",
@@ -217,4 +219,5 @@ class Measurement:
     iv: IVSweeps | None = None
     mvm: MVM | None = None
     readout: Readout | None = None
+    origin: Origin | None = None  # where it was converted from another layout
     truth: dict[str, Any] | None = None  # parameters of the program that made a synthetic file

@@ -19,27 +19,11 @@ from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.layout_table import TableSource
+from rramfit.measurement.origin import BadRows
 
-__all__ = ["BadRows", "Rows", "numbers", "read_rows", "separator_of"]
+__all__ = ["Rows", "numbers", "read_rows", "separator_of"]
 
 _PIECE = 32 * 2**20  # bytes of a log parsed together
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRows:
-    """Rows of one file that were left out for one reason."""
-
-    path: Path
-    reason: str
-    lines: tuple[int, ...]  # counted from 1, as editors do
-    first: str = ""  # what stands there
-
-    def __str__(self) -> str:
-        shown = ", ".join(map(str, self.lines[:8]))
-        more = f" and {len(self.lines) - 8} more" if len(self.lines) > 8 else ""
-        word = "line" if len(self.lines) == 1 else "lines"
-        sample = f", first: {self.first!r}" if self.first else ""
-        return f"{self.path.name}: {self.reason}: {word} {shown}{more}{sample}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,7 @@ def _tile(m: Measurement, k: int, rows: slice, cols: slice) -> Measurement:
     return replace(
         m,
         identity=replace(m.identity, array_id=f"{m.identity.array_id}/tile{k}"),
+        origin=None if m.origin is None else replace(m.origin, tile=k),
         rows=size[0],
         cols=size[1],
         program=None

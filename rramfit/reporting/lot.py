@@ -1,8 +1,9 @@
 """Many files: one card each, in the order given, and the lot they make.
 
-Work is parallel by processes, one file a task: paths go out, small records come back, and the
-results are the same for any number of jobs. A file that is refused is a row that says why, not the
-end.
+With a layout, a lab's own files are read as it says: each tile of an array is a card of its own,
+and logs that make up one measurement are one task. Work is parallel by processes, one file a task:
+paths go out, small records come back, and the results are the same for any number of jobs. A file
+that is refused is a row that says why, not the end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ import numpy as np
 
 from rramfit.card import ModelCard, quantities
 from rramfit.errors import InputError, OutputError, RramfitError
-from rramfit.fitting.characterization import characterize
+from rramfit.fitting.characterization import Characterization, characterize
+from rramfit.measurement.convert import convert_measurement
+from rramfit.measurement.layout import read_layout
+from rramfit.measurement.layout_table import TableLayout
+from rramfit.measurement.read import read_measurement
+from rramfit.measurement.record import Measurement
 from rramfit.provenance import check_folder, whole_file
 
 if TYPE_CHECKING:
@@ -40,9 +46,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: a card and what was written, or why it was refused."""
+    """What became of one array: a card and what was written, or why it was refused."""
 
-    path: Path
+    path: Path  # the file it was read from, the first of several logs
+    name: str  # the card's
     card: ModelCard | None
     written: Written | None
     error: str | None
@@ -52,6 +59,7 @@ def characterize_files(
     paths: Sequence[Path],
     *,
     output: Path,
+    layout: Path | None = None,
     name: str | None = None,
     seed: int = 0,
     jobs: int = 1,
@@ -60,14 +68,46 @@ def characterize_files(
 ) -> list[Outcome]:
     """Characterize every file into `output`, `jobs` at a time; outcomes in the order given.
 
+    Parameters
+    ----------
+    paths : sequence of Path
+        Measurement files; with `layout`, a lab's own.
+    output : Path
+        Folder for the cards, the sidecars and the reports.
+    layout : Path, optional
+        TOML file that says what stands where in `paths`. Each tile of an array that it cuts is
+        named FILE_tile0, FILE_tile1, …; where it tells read-outs apart by their log, all paths are
+        one measurement, named after the first.
+    name : str, optional
+        The card's name, where there is one file or one measurement; by default the file's.
+    seed, jobs : int
+    report : bool
+        Whether to write HTML too.
+    on_stage : callable (str), optional
+        Told what is being done, for progress.
+
     Raises
     ------
     OutputError
         If results cannot be written.
     InputError
-        If two files would write the same card.
+        If two files would write the same card, one name is to serve several, or the layout file
+        is refused.
     """
-    names = [name or path.name.removesuffix(".h5") for path in paths]
+    several: list[tuple[Path, ...]] = [(path,) for path in paths]
+    if layout is not None:
+        lab = read_layout(layout)
+        if isinstance(lab, TableLayout) and lab.joins_files:
+            several = [tuple(paths)]
+    if name is not None and len(several) > 1:
+        raise InputError(
+            output,
+            f"{name}.card.json",
+            found=f"one name for {len(several)} files",
+            expected="one card a file",
+            remedy="leave the name out",
+        )
+    names = [name or Path(first.name.removesuffix(".gz")).stem for first, *_ in several]
     twice = [n for n, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(
@@ -78,49 +118,82 @@ def characterize_files(
             remedy="rename the files, or characterize them into different folders",
         )
     check_folder(output)
-    one = functools.partial(_characterize_one, output=output, seed=seed, report=report)
-    if jobs == 1 or len(paths) == 1:
-        return [one(p, n, on_stage=on_stage) for p, n in zip(paths, names, strict=True)]
+    one = functools.partial(
+        _characterize_one, output=output, layout=layout, seed=seed, report=report
+    )
+    tasks = list(zip(several, names, strict=True))
+    if jobs == 1 or len(tasks) == 1:
+        return [o for files, stem in tasks for o in one(files, stem, on_stage=on_stage)]
     import joblib
 
-    on_stage(f"{len(paths)} files, {jobs} at a time")
-    tasks = (joblib.delayed(one)(p, n) for p, n in zip(paths, names, strict=True))
-    return list(joblib.Parallel(n_jobs=jobs)(tasks))
+    on_stage(f"{len(tasks)} files, {jobs} at a time")
+    found = joblib.Parallel(n_jobs=jobs)(joblib.delayed(one)(*task) for task in tasks)
+    return [outcome for outcomes in found for outcome in outcomes]
 
 
 def _characterize_one(
-    path: Path,
-    name: str,
+    files: tuple[Path, ...],
+    stem: str,
     *,
     output: Path,
+    layout: Path | None,
     seed: int,
     report: bool,
     on_stage: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+) -> list[Outcome]:
+    """Characterize what one file holds: one array, or each of its tiles."""
+    on_stage(f"reading {files[0].name}")
     try:
-        result = characterize(path, name=name, seed=seed, on_stage=on_stage)
-        card, cells = result.save(output)
-        page = None
-        if report:
-            from rramfit.reporting.characterization import save_report
-
-            on_stage("report")
-            page = output / f"{name}.report.html"
-            save_report(result, page)
-    except OutputError:
-        raise
+        measurements = _read(files, layout)
     except RramfitError as e:
-        return Outcome(path, None, None, str(e))
-    return Outcome(path, result.card, Written(card, cells, page), None)
+        return [Outcome(files[0], stem, None, None, str(e))]
+    outcomes = []
+    for measurement in measurements:
+        tile = None if measurement.origin is None else measurement.origin.tile
+        name = stem if tile is None else f"{stem}_tile{tile}"
+        try:
+            result = characterize(measurement, name=name, seed=seed, on_stage=on_stage)
+            written = _write(result, output, report=report, on_stage=on_stage)
+        except OutputError:
+            raise
+        except RramfitError as e:
+            outcomes.append(Outcome(files[0], name, None, None, str(e)))
+        else:
+            outcomes.append(Outcome(files[0], name, result.card, written, None))
+    return outcomes
+
+
+def _read(files: tuple[Path, ...], layout: Path | None) -> tuple[Measurement, ...]:
+    if layout is None:
+        return (read_measurement(files[0]),)
+    return convert_measurement(files, layout).measurements
+
+
+def _write(
+    result: Characterization, output: Path, *, report: bool, on_stage: Callable[[str], None]
+) -> Written:
+    card, cells = result.save(output)
+    page = None
+    if report:
+        from rramfit.reporting.characterization import save_report
+
+        on_stage("report")
+        page = output / f"{result.card.name}.report.html"
+        save_report(result, page)
+    return Written(card, cells, page)
 
 
 def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row a file: verdict, error, and every parameter's value by its key path."""
+    """One row an array: file, name, verdict, error, and every parameter's value by its key path."""
     import pandas as pd
 
     rows = []
     for outcome in outcomes:
-        row: dict[str, object] = {"file": outcome.path.name, "verdict": "refused"}
+        row: dict[str, object] = {
+            "file": outcome.path.name,
+            "name": outcome.name,
+            "verdict": "refused",
+        }
         row["problem"] = outcome.error or ""
         if outcome.card is not None:
             row["verdict"] = outcome.card.quality.verdict
@@ -135,7 +208,7 @@ def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
     Columns: chips, median, mean, std (between chips, observed), within (root mean square of the
     chips' own standard errors), between (√(std² − within²), what the chips' own uncertainty does
-    not explain), unit, and outliers: files whose value lies more than 3.5 robust standard
+    not explain), unit, and outliers: names of cards whose value lies more than 3.5 robust standard
     deviations (1.4826·MAD, at least the chip's own standard error) from the median.
     """
     import pandas as pd
@@ -146,7 +219,7 @@ def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             continue
         for path, q in quantities(outcome.card):
             if q.stderr is not None:
-                found.setdefault(path, []).append((outcome.path.name, q.value, q.stderr, q.unit))
+                found.setdefault(path, []).append((outcome.name, q.value, q.stderr, q.unit))
     rows = {}
     for path, entries in found.items():
         if len(entries) < 2:

@@ -32,9 +32,7 @@ def lot_report(outcomes: Sequence[Outcome]) -> Report:
         f"{len(refused)} refused; {len(bad)} of the cards have a fit whose verdict is bad."
     )
     lead: list[Block] = [Prose(paragraphs=(count,))]
-    lead += [
-        Note(text=f"{o.path.name}: {o.error}", remedy="mend the file", tone="bad") for o in refused
-    ]
+    lead += [Note(text=f"{o.name}: {o.error}", remedy="mend the file", tone="bad") for o in refused]
     sections = [Section(key="chips", title="Chips", blocks=(_chips(outcomes),))]
     spread = _spread(outcomes)
     if spread.rows:
@@ -56,10 +54,10 @@ def _chips(outcomes: Sequence[Outcome]) -> Table:
     rows = []
     for o in outcomes:
         if o.card is None:
-            rows.append((o.path.name, "", "refused", o.error or ""))
+            rows.append((o.name, "", "refused", o.error or ""))
         else:
             quality = o.card.quality
-            rows.append((o.path.name, o.card.array.id, quality.verdict, quality.summary))
+            rows.append((o.name, o.card.array.id, quality.verdict, quality.summary))
     return Table(
         caption="Files in the order given",
         columns=tuple(Column(name, numeric=False) for name in columns),
@@ -92,7 +90,7 @@ def _pictures(outcomes: Sequence[Outcome]) -> list[Figure]:
     for o in outcomes:
         for path, q in quantities(o.card) if o.card is not None else ():
             if path.rpartition(".")[2] in _SHOWN and q.ci95 is not None:
-                found.setdefault(path, []).append((o.path.name, q))
+                found.setdefault(path, []).append((o.name, q))
     shared = [(path, points) for path, points in found.items() if len(points) > 1]
     return [
         draw_figure(
@@ -113,6 +111,6 @@ def _draw(points: Sequence[tuple[str, Quantity]], ax: Axes) -> None:
         low, high = q.ci95 or (q.value, q.value)
         ax.plot([low * scale, high * scale], [i, i], color="C0", linewidth=1.5)
         ax.plot([q.value * scale], [i], "o", color="C0", markersize=4)
-    ax.set_yticks(range(len(points)), [name.removesuffix(".h5") for name, _ in points])
+    ax.set_yticks(range(len(points)), [name for name, _ in points])
     ax.invert_yaxis()
     ax.set_xlabel("" if unit == "1" else unit)
