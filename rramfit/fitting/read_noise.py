@@ -8,7 +8,8 @@ power law, fitted to every cell's own variance v (m degrees of freedom) about it
 
 by the score equations of a gamma law, Σ m·(v/E[v] − 1)·(1, ln g) = 0, which ask for the mean only:
 cells with jumps count with their whole variance and no law of the noise is assumed. G_ref is the
-geometric mean of g. Over time it has a spectrum (`fitting.spectrum`) and, in part of the cells, two
+geometric mean of g. One or two cells say nothing of others: their own coefficient is given without
+an error. Over time it has a spectrum (`fitting.spectrum`) and, in part of the cells, two
 states (`fitting.telegraph`). Standard errors are clustered by cell.
 """
 
@@ -45,6 +46,7 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 SERIES_READINGS = 1_000_000  # kept whole for spectrum and two states; of more cells, evenly many
+_FEWEST_CELLS = 3
 LEAST_RANGE = 0.3  # spread of ln g over cells that an exponent needs
 
 
@@ -130,10 +132,10 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
     if healthy is not None:
         use &= healthy
     n = int(use.sum())
-    if n < 3:
-        msg = f"/reads: {n} cells were read at least twice; expected 3 or more"
+    if n == 0:
+        msg = "/reads: 0 cells were read at least twice; expected 3 or more"
         raise FitError(msg)
-    parts: list[_Part] = _levels(spread, use)
+    parts: list[_Part] = _levels(spread, use) if n >= _FEWEST_CELLS else []
     findings: list[Finding] = []
     law, reference, problems = _power_law(spread, use)
     findings += problems
@@ -150,6 +152,8 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
     estimates, covariance = _assemble([*law, *parts])
+    if n < _FEWEST_CELLS:
+        findings.insert(0, _lone(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
     return ReadNoiseFit(
         result=FitResult(
@@ -206,7 +210,7 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
         )
     m = (spread.count - 1)[positive].astype(float)
     v = spread.m2[positive] / m
-    if positive.sum() < 3 or not v.any():
+    if not v.any():
         if not spread.m2[use].any():
             findings.append(
                 Finding(
@@ -218,6 +222,9 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
     g = spread.mean[positive]
     reference = float(np.exp(np.mean(np.log(g))))
     x = np.log(g / reference)
+    if len(g) < _FEWEST_CELLS:
+        own = math.sqrt(float((m * v / g**2).sum() / m.sum()))
+        return [_Part("coefficient", "1", "log", own, np.zeros(use.shape))], reference, findings
     ranged = float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) > LEAST_RANGE
     X = np.stack([np.ones_like(x), x])[: 2 if ranged else 1]
     start = float((m * v).sum() / m.sum())
@@ -274,7 +281,11 @@ def _assemble(parts: list[_Part]) -> tuple[dict[str, Quantity], Floats]:
             stderr, df = p.stderr, math.inf
             covariance[i, :] = covariance[:, i] = 0.0
             covariance[i, i] = stderr**2
-        estimates[p.name] = Quantity.estimated(p.value, stderr, p.unit, scale=p.scale, df=df)
+        if p.stderr is None and not p.influence.any():
+            covariance[i, :] = covariance[:, i] = np.nan
+            estimates[p.name] = Quantity.given(p.value, p.unit)
+        else:
+            estimates[p.name] = Quantity.estimated(p.value, stderr, p.unit, scale=p.scale, df=df)
     return estimates, covariance
 
 
@@ -293,6 +304,15 @@ def _amplitude(telegraph: Telegraph | None, series: Floats) -> Quantity | None:
         float(relative[int(np.clip(round(n / 2 + side * half), 0, n - 1))]) for side in (-1, 1)
     )
     return Quantity.within(float(np.median(relative)), (high - low) / 3.92, "1", (low, high))
+
+
+def _lone(n: int) -> Finding:
+    cells = "1 cell alone was" if n == 1 else f"{n} cells alone were"
+    return Finding(
+        f"{cells} read at least twice: how noise differs from cell to cell cannot be told, and its "
+        "size has no error",
+        f"read {_FEWEST_CELLS} cells or more, better many",
+    )
 
 
 def _findings(

@@ -154,3 +154,14 @@ def test_cells_below_zero_are_not_called_noiseless():
     told = [f.what for f in fit.verdict.findings]
     assert any("100 of 100 cells read 0 S or less" in what for what in told)
     assert not any("do not differ" in what for what in told)
+
+
+def test_one_cell_alone_has_its_own_noise_without_an_error():
+    y = 50e-6 * (1 + 0.02 * np.random.default_rng(9).standard_normal((4000, 1, 1)))
+    fit = fit_read_noise(record(y))
+    assert any("1 cell alone" in f.what for f in fit.verdict.findings)
+    assert not any(f.severe for f in fit.verdict.findings)
+    q = fit.to_card().coefficient
+    assert q.value == pytest.approx(y.std(ddof=1) / y.mean(), rel=1e-9)
+    assert q.stderr is None
+    assert "exponent" not in fit.result.estimates

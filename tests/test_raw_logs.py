@@ -1,0 +1,107 @@
+"""Raw logs of real chips, read by the layouts of the project and characterized: what is found."""
+
+import pytest
+
+from rramfit.fitting.characterization import characterize
+from rramfit.measurement import convert_measurement
+
+MLC, CHIP = "stanford-mlc", "stanford-256x256"
+
+
+@pytest.fixture
+def told(shared, repo):
+    """Characterize the first measurement in logs: told(layout, folder, *names)."""
+
+    def work(layout, folder, *names):
+        logs = [shared / "data/measured" / folder / name for name in names]
+        conversion = convert_measurement(logs, repo / "data/layouts" / f"{layout}.toml")
+        return characterize(conversion.measurements[0], name=layout)
+
+    return work
+
+
+def findings(result, fit):
+    return " ".join(result.card.quality.fits[fit].findings)
+
+
+def test_program_and_verify_of_a_whole_chip(told):
+    found = told("C10_dead_test", MLC, "C10_dead_test.csv.gz")
+    assert found.card.quality.verdict == "warning"
+    (failure,) = found.card.failure
+    assert failure.probability.value == pytest.approx(649 / 16384, abs=1e-4)
+    assert found.card.stuck.low.value + found.card.stuck.high.value == pytest.approx(
+        failure.probability.value, abs=0.002
+    )
+    mean = found.card.levels[0].mean.value
+    assert 1 / 11e3 < mean < 1 / 10e3
+    assert "folded columns" in findings(found, "failure")
+
+
+@pytest.mark.parametrize("stage", ["fresh", "formed"])
+def test_a_chip_in_one_state(told, stage):
+    found = told(f"C1_read_{stage}", CHIP, f"C1_read_{stage}.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    assert len(found.card.levels) == 1
+    assert "one state alone" in findings(found, "blind_levels")
+    assert not found.card.failure  # nobody knows which cells were accepted
+
+
+def test_a_chip_in_two_unknown_states(told):
+    found = told("C1_read_3", CHIP, "C1_read_3.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    low, high = (level.mean.value for level in found.card.levels)
+    assert low < 10e-6 < 60e-6 < high
+    assert high == pytest.approx(1 / 12.5e3, rel=0.05)
+    assert "2 states" in findings(found, "blind_levels")
+    assert found.cells.certainty.shape == (128, 128)
+    assert (found.cells.certainty > 0.99).mean() > 0.99
+
+
+def test_levels_one_after_another(told):
+    found = told("13scheme_test", MLC, "13scheme_test_100_24_8_Dec10.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    assert len(found.card.levels) == 8
+    assert found.card.retention is not None
+    assert [f.n_attempts for f in found.card.failure] == [100] * 8
+    assert "65436 of 65536 cells were not measured" in findings(found, "screening")
+
+
+def test_cells_without_a_place(told):
+    found = told("relaxdata", "relaxation-techC", "relaxdata.min.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    assert found.card.domain.longest_time.value == pytest.approx(1e5, rel=0.05)
+    assert sum(level.mean is not None for level in found.card.levels) >= 32
+    assert "negative" not in found.card.quality.summary
+
+
+def test_a_spoilt_bake_is_called_out(told):
+    found = told("bake85", MLC, "prebake85.tsv.gz", "postbake85.tsv.gz")
+    assert found.card.quality.verdict == "bad"
+    assert "49.1% of cells fell below 30%" in findings(found, "diagnostics")
+    assert "collapsed" in findings(found, "retention")
+
+
+def test_a_sound_bake_is_not(told):
+    found = told("bake110", MLC, "prebake110.tsv.gz", "postbake110.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    said = findings(found, "diagnostics") + findings(found, "retention")
+    assert "collapse" not in said
+    assert "fell below" not in said
+
+
+@pytest.mark.parametrize(
+    ("layout", "folder", "offset"),
+    [("read_multivolt", CHIP, -2.0e-6), ("read_voltage_sweep", MLC, 0.6e-6)],
+)
+def test_an_instrument_offset_is_found(told, layout, folder, offset):
+    found = told(layout, folder, f"{layout}.tsv.gz")
+    assert found.card.quality.verdict == "warning"
+    assert "offset of the instrument" in findings(found, "diagnostics")
+    assert found.iv.result["offset"] == pytest.approx(offset, rel=0.05)
+
+
+def test_one_cell_read_ten_thousand_times(told):
+    found = told("ret1", CHIP, "ret1.csv.gz")
+    assert found.card.quality.verdict == "warning"
+    assert found.card.read_noise.coefficient.value == pytest.approx(0.017, rel=0.01)
+    assert "1 cell alone" in findings(found, "read_noise")
