@@ -86,7 +86,9 @@ def spread(variance: float, error: float, df: float) -> Quantity:
     value = math.sqrt(max(variance, 0.0))
     if variance > 0 and error <= _WELL_KNOWN * variance:
         return Quantity.estimated(value, error / (2 * value), "S", scale="log", df=df)
-    low, high = (math.sqrt(max(x, 0.0)) for x in interval(variance, error, df=df))
+    low, high = interval(variance, error, df=df)
+    # Below zero by chance: what could not have been seen is not excluded.
+    low, high = math.sqrt(max(low, 0.0)), math.sqrt(max(high, error))
     near = value if value**2 > error else math.sqrt(error)
     return Quantity.within(value, error / (2 * near) if near else 0.0, "S", (low, high))
 

@@ -296,9 +296,9 @@ def _told(solution: _Solution, stderr: Floats) -> list[int]:
 
 
 def _quantity(value: float, stderr: float) -> Quantity:
-    low, high = (max(x, 0.0) for x in interval(value, stderr))
-    inside = max(value, 0.0)
-    return Quantity.within(inside, stderr, "ohm", (min(low, inside), max(high, inside)))
+    low, high = interval(value, stderr)
+    # Below zero by chance: what could not have been seen is not excluded.
+    return Quantity.within(max(value, 0.0), stderr, "ohm", (max(low, 0.0), max(high, stderr)))
 
 
 def _report(

@@ -9,6 +9,7 @@ they reach beyond what noise makes of the smallest.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from rramfit.card.cells import Fault
 from rramfit.fitting.result import Finding
 from rramfit.fitting.screening import Screening
 from rramfit.fitting.statistics import ProgramStatistics
-from rramfit.measurement.record import IVSweeps, Measurement, Reads
+from rramfit.measurement.record import IVSweeps, Measurement
 from rramfit.units import format_quantity
 
 __all__ = ["find_offset"]
@@ -45,7 +46,12 @@ def find_offset(
         out += _dead_lines(statistics, screening)
     for name, reads in (("/reads", measurement.reads), ("/retention", measurement.retention)):
         if reads is not None:
-            out += _negative(name, *_negative_reads(reads, screening.healthy))
+            maps = (y for block in reads.blocks() for y in block)
+            out += _negative(name, *_negative_maps(maps, screening.healthy))
+    if (endurance := measurement.endurance) is not None:
+        states = endurance.conductance
+        flat = states.reshape(-1, *states.shape[2:])
+        out += _negative("/endurance", *_negative_maps(flat, screening.healthy))
     if measurement.iv is not None:
         out += _current_at_zero(measurement.iv)
     return out
@@ -63,16 +69,15 @@ def _negative(name: str, negative: int, readings: int, lowest: float) -> list[Fi
     ]
 
 
-def _negative_reads(reads: Reads, healthy: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """Negative readings and all, of the read that has the most; and the lowest."""
+def _negative_maps(maps: Iterable[Floats], healthy: NDArray[np.bool_]) -> tuple[int, int, float]:
+    """Negative readings and all, of the map (row, col) that has the most; and its lowest."""
     worst, lowest = (0, 1), np.nan
-    for block in reads.blocks():
-        for whole in block:
-            y = whole[healthy]
-            count = (int((y < 0).sum()), int(np.isfinite(y).sum()))
-            if count[0] / max(count[1], 1) > worst[0] / max(worst[1], 1):
-                worst = count
-                lowest = float(np.nanmin(y))
+    for whole in maps:
+        y = whole[healthy]
+        count = (int((y < 0).sum()), int(np.isfinite(y).sum()))
+        if count[0] / max(count[1], 1) > worst[0] / max(worst[1], 1):
+            worst = count
+            lowest = float(np.nanmin(y))
     return worst[0], worst[1], lowest
 
 

@@ -127,7 +127,7 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     Raises
     ------
     FitError
-        If no channel has 4 different inputs with unclipped codes.
+        If no channel has 4 different inputs with unclipped codes, or codes do not follow inputs.
     """
     code = np.asarray(readout.code, dtype=np.float64)
     low, high = rails(readout.bits, code)
@@ -152,6 +152,10 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     for c in np.flatnonzero(enough):
         lines[:, c] = best_line(x[usable[:, c]], mean[usable[:, c], c])
     typical = float(np.median(lines[1, enough]))
+    span = abs(typical) * float(np.ptp(x))
+    if span < 1:
+        msg = f"/readout: codes change by {span:.2g} LSB over all inputs, less than a step"
+        raise FitError(msg)
     # A channel whose gain is off by half is broken, not spread.
     working: Bools = enough & (np.abs(lines[1] / typical - 1) < 0.5)
     channels = np.flatnonzero(working)

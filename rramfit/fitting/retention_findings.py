@@ -148,8 +148,8 @@ def findings(
     if thin.size:
         out.append(
             Finding(
-                f"{thin.size} levels have fewer than {fewest} cells with two readings and no "
-                f"estimate: {_listed(thin)}",
+                f"fewer than {fewest} cells with two readings at {thin.size} of {len(n_cells)} "
+                f"levels, which have no estimate: {_listed(thin)}",
                 "program more cells to these levels, or leave them out",
             )
         )
@@ -177,6 +177,7 @@ def _selection(
         inside = [
             float(np.mean((y >= low - margin) & ((y <= high + margin) | top))) for y in (a, b)
         ]
+        kept = inside[0]
     else:
         order = np.full((2, n_levels), np.nan)
         np.fmin.at(order[0], k, a)
@@ -185,7 +186,10 @@ def _selection(
         if seen.sum() < 2 or (order[0, seen][1:] < order[1, seen][:-1]).any():
             return []
         inside = [1.0, float(np.mean((b >= order[0, k]) & (b <= order[1, k])))]
-    if inside[0] < 0.99 or inside[1] > 0.9 * inside[0]:
+        n = np.bincount(k, minlength=n_levels)[k]
+        kept = float(np.mean((n - 1) / (n + 1)))  # by chance, between the ends of n readings
+    kept -= 3 * math.sqrt(kept * (1 - kept) / len(a))
+    if inside[0] < 0.99 or inside[1] > 0.9 * kept:
         return []
     return [
         Finding(

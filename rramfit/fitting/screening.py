@@ -317,7 +317,7 @@ def _findings(
     measured = fault.size - missing
     if not measured:
         return [
-            Finding("no cell was measured", "NaN says not measured: check the log", severe=True)
+            Finding("no cell was measured", "check the log: every reading is missing", severe=True)
         ]
     if sound < 0.5 * measured or not sound:
         out.append(

@@ -224,9 +224,14 @@ def _findings(
         found.append(Finding(what, "program every cell to every level at least twice"))
     if patchy := [v.level for v in fitted if v.effective_cells < min(_FEW_EFFECTIVE, v.n_cells)]:
         least = min(v.effective_cells for v in fitted)
+        rests = (
+            "less than one independent patch"
+            if least < 1
+            else f"no more than {least:.1f} independent cells"
+        )
         what = (
             f"conductance varies so smoothly over the array at {_named(patchy)} that the mean "
-            f"rests on no more than {least:.1f} independent cells"
+            f"rests on {rests}"
         )
         found.append(Finding(what, "measure further arrays, or a larger one"))
     clipped = int(statistics.clipped[:, healthy].sum())

@@ -241,7 +241,7 @@ def _correlation(e: Evidence, names: Mapping[int, str]) -> list[Block]:
     matrix = e.card.variation_correlation
     if matrix is None or len(matrix) < 2:
         return []
-    labels = [names.get(v.level, str(v.level)) for v in e.card.variation]
+    labels = [names.get(k, str(k)) for k in range(len(matrix))]
     many = len(matrix) > 10
     return [
         figure(

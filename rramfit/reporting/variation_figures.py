@@ -73,7 +73,8 @@ def draw_variance_components(
     else:
         ax.set_xlabel("level")
     highest = max(_ends([q for _, q in points], unit.factor)[1].max() for _, _, points in parts)
-    ax.set_ylim(0, min(1.3 * highest, 3.5 * unit.factor * largest))
+    if largest > 0:
+        ax.set_ylim(0, min(1.3 * highest, 3.5 * unit.factor * largest))
     ax.set_ylabel(f"standard deviation [{unit.symbol}]")
     ax.legend(loc="upper left", ncols=len(parts), borderaxespad=0.1, columnspacing=1.2)
 
@@ -179,7 +180,7 @@ def draw_profiles(ax: Axes, overall: Profile, levels: Mapping[str, Profile], *, 
     if not levels:
         ax.plot(at, overall.mean, color=SERIES[0], linewidth=1.1)
     ends = [np.abs(overall.mean) + np.nan_to_num(band), *(np.abs(p.mean) for p in levels.values())]
-    top = 1.3 * max(float(np.nanmax(x)) for x in ends) or 1.0
+    top = 1.3 * max(float(np.nanmax(x, initial=0.0)) for x in ends) or 1.0
     ax.set_xlim(-0.5, at.size - 0.5)
     ax.set_ylim(-top, top)
     ax.set_xlabel(along)

@@ -124,7 +124,7 @@ def write(q: Quantity, *, percent: bool = False) -> Written:
         return Written(value=value, low=low, high=high, stderr="0", unit=symbol)
     spread = q.stderr * factor
     decimals = 1 - math.floor(math.log10(spread))
-    largest = max(abs(q.value), *(abs(x) for x in q.ci95)) * factor
+    largest = max(abs(q.value), *(abs(x) for x in q.ci95)) * factor or spread
     if decimals + math.floor(math.log10(largest)) + 1 > _MOST_DIGITS + 2 or not (
         1e-4 < largest < 1e6
     ):

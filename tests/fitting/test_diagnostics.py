@@ -14,7 +14,7 @@ from rramfit.fitting.sweep_sequence import identical_reads
 from rramfit.fitting.targets import set_aside_windows
 from rramfit.measurement.in_memory import reads_in_memory
 from rramfit.measurement.read import read_measurement
-from rramfit.measurement.record import ArrayIdentity, IVSweeps, Levels, Measurement
+from rramfit.measurement.record import ArrayIdentity, Endurance, IVSweeps, Levels, Measurement
 
 CENTRES = np.array([5.0, 50.0, 100.0])
 
@@ -207,6 +207,21 @@ def test_current_at_zero_volts_is_an_offset():
     shifted = IVSweeps(voltage=voltage, current=current + 6e-7, row=cells // 10, col=cells % 10)
     (finding,) = only(diagnose(dataclasses.replace(m, iv=shifted), None, screen(m, None)), "offset")
     assert "nA flow at 0 V" in finding.what
+
+
+def test_negative_states_of_endurance_are_an_offset():
+    states = np.full((3, 2, 8, 8), 5e-6) * np.array([1.0, 18.0])[:, None, None]
+    m = Measurement(
+        path=None, identity=ArrayIdentity(array_id="A", cell="1T1R"), rows=8, cols=8,
+        endurance=Endurance(conductance=states, cycle=np.array([1, 10, 100])),
+    )  # fmt: skip
+    assert diagnose(m, None, screen(m, None)).verdict.ok
+    turned = Endurance(conductance=-states, cycle=np.array([1, 10, 100]))
+    m = dataclasses.replace(m, endurance=turned)
+    (finding,) = only(diagnose(m, None, screen(m, None)), "offset")
+    assert "/endurance: 64 of 64 readings are negative, down to -90 uS" in finding.what or (
+        "/endurance: 64 of 64 readings are negative, down to -5 uS" in finding.what
+    )
 
 
 def retention(y):

@@ -1,5 +1,6 @@
 """Truth: codes made from a known transfer and rounded; numpy.polyfit as second opinion."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -121,3 +122,7 @@ def test_broken_and_dark_channels_are_named():
 def test_too_little_is_refused_with_numbers():
     with pytest.raises(FitError, match="at 3 different inputs"):
         fit_readout(readout(1, points=3))
+    still = readout(1, channels=2)
+    still = dataclasses.replace(still, code=np.full(still.code.shape, 128.0))
+    with pytest.raises(FitError, match="LSB over all inputs, less than a step"):
+        fit_readout(still)

@@ -104,6 +104,15 @@ def test_levels_told_from_the_first_reading_are_called_out():
     assert not any("follow" in f.what for f in fit_retention(asked, levels).verdict.findings)
 
 
+def test_few_noisy_cells_alike_do_not_follow_their_first_reading():
+    level = np.arange(24).reshape(4, 6) % 3
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        y = 20e-6 * (1 + level) * (1 + 0.01 * rng.standard_normal((2, 4, 6)))
+        fit = fit_retention(record(y, [0.0, 10.0], level))
+        assert not any("follow" in f.what for f in fit.verdict.findings)
+
+
 def test_collapse_is_counted_and_severe():
     rng = np.random.default_rng(4)
     before = rng.uniform(0, 100e-6, 4000)

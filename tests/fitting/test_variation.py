@@ -7,8 +7,10 @@ from rramfit.errors import FitError
 from rramfit.fitting.gathering import gather
 from rramfit.fitting.level_correlation import nearest_correlation
 from rramfit.fitting.read_spread import read_spread
+from rramfit.fitting.screening import screen
 from rramfit.fitting.variation import fit_variation
 from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
+from rramfit.measurement.read import read_measurement
 from rramfit.streams import stream
 
 ROWS, COLS = 48, 40
@@ -128,6 +130,15 @@ def test_trend_and_smooth_field_are_told_apart():
         whole_variance = SIGMA_B[k] ** 2 + trend**2 * (ROWS**2 - 1) / 12
         assert_agrees(s.share, share * SIGMA_B[k] ** 2 / whole_variance)
         assert_agrees(v.d2d, math.sqrt(whole_variance) * MEAN[k])
+
+
+def test_an_array_within_one_smooth_patch_says_so(shared):
+    m = read_measurement(shared / "data/measured/h5/C10_tile1.h5")
+    statistics = gather(m.program, 1)
+    fit = fit_variation(statistics, screen(m, statistics).healthy, domains=["linear"])
+    assert fit.levels[0].effective_cells < 1
+    (said,) = [f.what for f in fit.verdict.findings if "smoothly" in f.what]
+    assert "the mean rests on less than one independent patch" in said
 
 
 def test_no_smooth_field_is_not_claimed():

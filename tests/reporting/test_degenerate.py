@@ -1,0 +1,62 @@
+"""Chips that tell next to nothing: a card in numbers, a page, and a word on what is missing."""
+
+import numpy as np
+import pytest
+
+from rramfit.card import canonical_json, quantities
+from rramfit.fitting.characterization import characterize
+from rramfit.measurement.in_memory import program_in_memory
+from rramfit.measurement.record import ArrayIdentity, Levels, Measurement
+from rramfit.reporting import report_characterization
+
+TARGET = np.array([5e-6, 40e-6, 90e-6])
+SHAPE = (9, 12, 10)
+
+
+def measured(y, level, verified):
+    levels = Levels(target=TARGET, lower=0.9 * TARGET, upper=1.1 * TARGET)
+    return Measurement(
+        path=None,
+        identity=ArrayIdentity(
+            array_id="chip/7 <b>", cell="1T1R", measured_at="2026-01-01T00:00:00+00:00"
+        ),
+        rows=y.shape[1],
+        cols=y.shape[2],
+        levels=levels,
+        program=program_in_memory(
+            y, read_voltage=0.2, level=level, verified=verified, levels=levels
+        ),
+    )
+
+
+CASES = {
+    "no reading": lambda y, level: (np.full(y.shape, np.nan), level, True),
+    "one value": lambda y, level: (np.full(y.shape, 1e-5), level, True),
+    "zero": lambda y, level: (0 * y, level, True),
+    "no spread": lambda _, level: (TARGET[level], level, True),
+    "negative": lambda y, level: (-y, level, True),
+    "all failed": lambda y, level: (y, level, False),
+    "never asked": lambda y, level: (y, np.where(level == 2, -1, level), True),
+    "one sweep": lambda y, level: (y[:1], level[:1], True),
+    "one cell": lambda y, level: (y[:, :1, :1], level[:, :1, :1], True),
+    "one row": lambda y, level: (y[:, :1], level[:, :1], True),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_chip_gets_a_card_and_a_page(case):
+    rng = np.random.default_rng(1)
+    level = rng.integers(0, 3, SHAPE)
+    y = TARGET[level] * (1 + 0.05 * rng.standard_normal(SHAPE))
+    y, level, accepted = CASES[case](y, level)
+    found = characterize(measured(y, level, np.full(y.shape, accepted)))
+    assert canonical_json(found.card.model_dump(mode="json", exclude_none=True))
+    for where, q in quantities(found.card):
+        assert np.isfinite(q.value), where
+        if q.ci95 is not None:
+            assert q.ci95[0] <= q.value <= q.ci95[1], where
+    page = report_characterization(found)
+    assert "chip/7 &lt;b&gt;" in page
+    assert not {"nan", "NaN", "inf"} & set(page.replace("<", " ").replace(">", " ").split())
+    ok = case in ("never asked", "one sweep", "one row")
+    assert (found.card.quality.verdict == "bad") is not ok
