@@ -58,7 +58,14 @@ def test_the_library_does_not_know_the_command_line(repo):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["characterize", "--help"], ["measurement", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["characterize", "--help"],
+        ["measurement", "--help"],
+        ["array", "solve", "--help"],
+    ],
 )
 def test_help_is_light(arguments):
     code = (

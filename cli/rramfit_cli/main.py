@@ -23,6 +23,7 @@ _COMMANDS = {
     "characterize": "Fit a model card from measured sweeps, and write its report.",
     "validate": "Ask whether a card predicts another chip.",
     "card": "Show, check, compare and export model cards.",
+    "array": "Solve arrays with wires, and compare the solvers.",
     "measurement": "Check, inspect, convert and synthesize measurement files.",
     "map": "Say how a network lies on tiles, and what an inference takes.",
     "evaluate": "Run a network on many chips: its accuracy, with intervals.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rramfit_cli.plan_lines import plan_lines
 from rramfit_cli.synthesize import synthesize
 from rramfit_cli.talk import console, print_json, stages
 
@@ -28,6 +29,7 @@ def measurement() -> None:
 
 
 measurement.add_command(synthesize)
+measurement.add_command(plan_lines)
 
 
 @measurement.command()

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from rramfit.array.certificate import Certificate
     from rramfit.array.line import LineResistance
 
-__all__ = ["RESISTANCE_NAMES", "LineEvidence", "known_line", "line_evidence"]
+__all__ = [
+    "RESISTANCE_NAMES",
+    "LineEvidence",
+    "intrinsic_conductance",
+    "known_line",
+    "line_evidence",
+]
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +41,7 @@ RESISTANCE_NAMES = ("wordline", "bitline", "driver", "sense")
 
 _LARGEST = 256 * 256  # cells of an array that is merged while a report is made
 _TOLERANCE = 1e-6  # of iterative solutions, far below any measured current's noise
-_JUDGED = 8  # patterns by which estimates are judged where rows without input are not grounded
+_JUDGED = 4  # patterns by which estimates are judged where rows without input are not grounded
 _OPEN = 0.05  # of the mean conductance: below it a cell's own current is not what it adds
 _LEAST_MARGIN = 0.05  # of a terminal read's resistance that must be left for the cell
 
@@ -104,7 +110,7 @@ def line_evidence(card: LineCard, mvm: MVM) -> LineEvidence:
     gaps = ~np.isfinite(mvm.conductance)
     g = np.maximum(np.where(gaps, np.nanmedian(mvm.conductance), mvm.conductance), 0.0)
     if mvm.cell_reads == "terminal":
-        g = _intrinsic(g, line)
+        g = intrinsic_conductance(g, line)
     whole = ~gaps.any(axis=0)
     told = whole if whole.sum() >= whole.size / 2 else np.ones_like(whole)
     small = g.size <= _LARGEST
@@ -144,13 +150,24 @@ def _predicted(g: Floats, voltage: Floats, line: LineResistance, t: Floats | Non
         return solve_iterative(cells, v, line, tolerance=_TOLERANCE).column_current.numpy()
 
 
-def _intrinsic(g: Floats, line: LineResistance) -> Floats:
-    """Cells without the wires that were in series with each of them when it was read alone."""
+def intrinsic_conductance(conductance: Floats, line: LineResistance) -> Floats:
+    """Take off the wires that were in series with each cell when it was read alone.
+
+    Parameters
+    ----------
+    conductance : (row, col) array
+        Read at the terminals [S].
+    line : LineResistance
+
+    Returns
+    -------
+    (row, col) array
+        [S]; a cell of which the wires would leave less than 5 % of its resistance keeps that much.
+    """
     import torch
 
     from rramfit.array.wires import Wires
 
-    like = torch.tensor(g)
-    path = Wires.of(line, like).diagonal(*g.shape).numpy()
-    out: Floats = g / np.maximum(1 - g * path, _LEAST_MARGIN)
+    path = Wires.of(line, torch.tensor(conductance)).diagonal(*conductance.shape).numpy()
+    out: Floats = conductance / np.maximum(1 - conductance * path, _LEAST_MARGIN)
     return out

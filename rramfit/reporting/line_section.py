@@ -35,28 +35,25 @@ _ABSENT = "\N{EN DASH}"
 def line_section(e: Evidence) -> Section | None:
     """Wires: what they take of the currents."""
     data, card = e.measurement.mvm, e.card.line
-    blocks: list[Block] = []
-    if data is not None:
-        blocks += _measured_blocks(data, card)
+    pictures, certificate = _measured_blocks(data, card) if data is not None else ([], [])
+    blocks = list(pictures)
     if card is not None:
-        blocks += [_resistances(card), *_unknown(card)]
+        blocks += [_resistances(card), *certificate, *_unknown(card)]
     return Section(key="wires", title="Wires", blocks=tuple(blocks)) if blocks else None
 
 
-def _measured_blocks(data: MVM, card: LineCard | None) -> list[Block]:
+def _measured_blocks(data: MVM, card: LineCard | None) -> tuple[list[Block], list[Block]]:
+    """Draw currents beside what the card's wires make of them, and judge the fast estimates."""
+    ideal = data.voltage @ np.nan_to_num(data.conductance)
     if card is None:
-        ideal = data.voltage @ np.nan_to_num(data.conductance)
-        return [_lost_figure(data.current, ideal, None)]
+        return [_lost_figure(data.current, ideal, None)], []
     try:
         evidence = line_evidence(card, data)
     except ArrayError as error:
         text = f"The array cannot be solved with these wires: {error}."
-        ideal = data.voltage @ np.nan_to_num(data.conductance)
-        return [
-            Note(text=text, remedy="Look at the fit of the wires.", tone="warning"),
-            _lost_figure(data.current, ideal, None),
-        ]
-    return [*_current_figures(evidence), *certificate_blocks(evidence.certificates)]
+        note = Note(text=text, remedy="Look at the fit of the wires.", tone="warning")
+        return [note, _lost_figure(data.current, ideal, None)], []
+    return [*_current_figures(evidence)], certificate_blocks(evidence.certificates)
 
 
 def _current_figures(e: LineEvidence) -> list[Figure]:
