@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rramfit.card import ModelCard, quantities
+from rramfit.card import ModelCard, Quantity, quantities
 from rramfit.errors import InputError, OutputError, RramfitError
 from rramfit.fitting.characterization import Characterization, characterize
 from rramfit.measurement.convert import convert_measurement
@@ -30,7 +30,15 @@ from rramfit.provenance import check_folder, whole_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "Written", "characterize_files", "lot_frame", "spread_frame", "write_lot"]
+__all__ = [
+    "Outcome",
+    "Written",
+    "characterize_files",
+    "lot_frame",
+    "shared_quantities",
+    "spread_frame",
+    "write_lot",
+]
 
 _OUTLIER = 3.5  # |robust z| past which a chip is called an outlier (Iglewicz & Hoaglin, 1993)
 
@@ -198,6 +206,11 @@ def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
         if outcome.card is not None:
             row["verdict"] = outcome.card.quality.verdict
             row["digest"] = outcome.card.digest
+            row |= {
+                f"levels[{i}].distribution.family": level.distribution.family
+                for i, level in enumerate(outcome.card.levels)
+                if level.distribution is not None
+            }
             row |= {path: q.value for path, q in quantities(outcome.card) if q.stderr is not None}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -206,6 +219,9 @@ def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """One row a parameter that at least two chips have: how it varies from chip to chip.
 
+    A law's parameters are compared within its family, named in brackets: the shape of a gamma law
+    is not that of a Weibull law.
+
     Columns: chips, median, mean, std (between chips, observed), within (root mean square of the
     chips' own standard errors), between (√(std² − within²), what the chips' own uncertainty does
     not explain), unit, and outliers: names of cards whose value lies more than 3.5 robust standard
@@ -213,18 +229,12 @@ def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    found: dict[str, list[tuple[str, float, float, str]]] = {}
-    for outcome in outcomes:
-        if outcome.card is None:
-            continue
-        for path, q in quantities(outcome.card):
-            if q.stderr is not None:
-                found.setdefault(path, []).append((outcome.name, q.value, q.stderr, q.unit))
     rows = {}
-    for path, entries in found.items():
-        if len(entries) < 2:
-            continue
-        value, error = (np.array([e[i] for e in entries], dtype=float) for i in (1, 2))
+    for path, entries in shared_quantities(outcomes).items():
+        value, error = (
+            np.array([getattr(q, name) for _, q in entries], dtype=float)
+            for name in ("value", "stderr")
+        )
         within = float(np.sqrt(np.mean(error**2)))
         std = float(value.std(ddof=1))
         away = np.abs(value - np.median(value))
@@ -237,11 +247,30 @@ def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
             "std": std,
             "within": within,
             "between": float(np.sqrt(max(std**2 - within**2, 0.0))),
-            "unit": entries[0][3],
-            "outliers": " ".join(e[0] for e, f in zip(entries, far, strict=True) if f),
+            "unit": entries[0][1].unit,
+            "outliers": " ".join(name for (name, _), f in zip(entries, far, strict=True) if f),
         }
     columns = ["chips", "median", "mean", "std", "within", "between", "unit", "outliers"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def shared_quantities(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[str, Quantity]]]:
+    """Give estimates that at least two chips have, by parameter: (card's name, estimate)."""
+    found: dict[str, list[tuple[str, Quantity]]] = {}
+    for outcome in outcomes:
+        if outcome.card is None:
+            continue
+        families = {
+            f"levels[{i}].distribution.": level.distribution.family
+            for i, level in enumerate(outcome.card.levels)
+            if level.distribution is not None
+        }
+        for path, q in quantities(outcome.card):
+            if q.stderr is not None:
+                family = next((f for head, f in families.items() if path.startswith(head)), None)
+                key = path if family is None else f"{path} ({family})"
+                found.setdefault(key, []).append((outcome.name, q))
+    return {path: entries for path, entries in found.items() if len(entries) > 1}
 
 
 def write_lot(outcomes: Sequence[Outcome], output: Path, *, report: bool = True) -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rramfit.card import quantities
 from rramfit.card.quantity import Quantity
 from rramfit.provenance import package_version
 from rramfit.reporting.document import Block, Column, Figure, Note, Prose, Report, Section, Table
 from rramfit.reporting.document import figure as draw_figure
-from rramfit.reporting.lot import Outcome, spread_frame
+from rramfit.reporting.lot import Outcome, shared_quantities, spread_frame
+from rramfit.reporting.theme import SERIES
+from rramfit.reporting.wording import axis_unit, counted
 from rramfit.units import format_quantity
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = ["lot_report"]
 
 _SHOWN = ("mean", "std", "d2d", "c2c", "probability")  # parameters that get a picture
 _MOST_PICTURES = 24
+_LINE = 0.22  # inch a chip
 
 
 def lot_report(outcomes: Sequence[Outcome]) -> Report:
@@ -28,18 +32,17 @@ def lot_report(outcomes: Sequence[Outcome]) -> Report:
     refused = [o for o in outcomes if o.card is None]
     bad = [o for o in outcomes if o.card is not None and o.card.quality.verdict == "bad"]
     count = (
-        f"{len(outcomes)} files: {len(outcomes) - len(refused)} characterized, "
+        f"{counted(len(outcomes), 'array')}: {len(outcomes) - len(refused)} characterized, "
         f"{len(refused)} refused; {len(bad)} of the cards have a fit whose verdict is bad."
     )
-    lead: list[Block] = [Prose(paragraphs=(count,))]
-    lead += [Note(text=f"{o.name}: {o.error}", remedy="mend the file", tone="bad") for o in refused]
+    spread = spread_frame(outcomes)
+    lead: list[Block] = [Prose(paragraphs=(count, _standing_out(spread)))]
+    lead += [Note(text=o.error or "", tone="bad") for o in refused]
     sections = [Section(key="chips", title="Chips", blocks=(_chips(outcomes),))]
-    spread = _spread(outcomes)
-    if spread.rows:
-        sections.append(Section(key="spread", title="From chip to chip", blocks=(spread,)))
-        sections.append(
-            Section(key="pictures", title="Chip by chip", blocks=tuple(_pictures(outcomes)))
-        )
+    if len(spread):
+        sections.append(Section(key="spread", title="From chip to chip", blocks=(_spread(spread),)))
+        pictures = tuple(_pictures(outcomes, spread))
+        sections.append(Section(key="pictures", title="Chip by chip", blocks=pictures))
     return Report(
         title="Lot summary",
         subtitle="Resistive-memory arrays side by side",
@@ -47,6 +50,18 @@ def lot_report(outcomes: Sequence[Outcome]) -> Report:
         sections=tuple(section for section in sections if section.blocks),
         footer=f"Made by rramfit {package_version()}.",
     )
+
+
+def _standing_out(spread: pd.DataFrame) -> str:
+    """Say which chips stand out, and in how many parameters."""
+    if not len(spread):
+        return "No parameter was found on two chips: there is nothing to compare."
+    times = Counter(name for names in spread["outliers"] for name in names.split())
+    if not times:
+        return "No chip stands out in any parameter."
+    said = [f"{name} in {n}" for name, n in times.most_common(5)]
+    more = f", and {len(times) - 5} more" if len(times) > 5 else ""
+    return f"Of {len(spread)} parameters, these chips stand out: {', '.join(said)}{more}."
 
 
 def _chips(outcomes: Sequence[Outcome]) -> Table:
@@ -65,14 +80,14 @@ def _chips(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def _spread(outcomes: Sequence[Outcome]) -> Table:
+def _spread(spread: pd.DataFrame) -> Table:
     rows = []
-    for path, x in spread_frame(outcomes).iterrows():
+    for path, x in spread.iterrows():
         shown = (format_quantity(float(x[c]), x["unit"]) for c in ("median", "within", "between"))
         rows.append((str(path), str(x["chips"]), *shown, str(x["outliers"])))
     return Table(
         caption="Parameters over chips: the median, the chips' own standard error (root mean "
-        "square), the spread between chips that it does not explain, and files that stand out",
+        "square), the spread between chips that it does not explain, and cards that stand out",
         columns=(
             Column("parameter", numeric=False),
             Column("chips"),
@@ -85,32 +100,34 @@ def _spread(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def _pictures(outcomes: Sequence[Outcome]) -> list[Figure]:
-    found: dict[str, list[tuple[str, Quantity]]] = {}
-    for o in outcomes:
-        for path, q in quantities(o.card) if o.card is not None else ():
-            if path.rpartition(".")[2] in _SHOWN and q.ci95 is not None:
-                found.setdefault(path, []).append((o.name, q))
-    shared = [(path, points) for path, points in found.items() if len(points) > 1]
+def _pictures(outcomes: Sequence[Outcome], spread: pd.DataFrame) -> list[Figure]:
+    shared = [
+        (path, points)
+        for path, points in shared_quantities(outcomes).items()
+        if path.rpartition(".")[2] in _SHOWN
+    ]
     return [
         draw_figure(
-            partial(_draw, points),
+            partial(_draw, points, frozenset(str(spread.loc[path, "outliers"]).split())),
             key=path.replace("[", "-").replace("]", "").replace(".", "-"),
             title=path,
-            caption=f"{path} of each chip, with its 95 % interval",
+            caption="each chip with its 95 % interval; those that stand out as squares",
             width="half",
+            size=(4.45, 0.7 + _LINE * max(len(points), 6)),
             margins=(1.5, 0.5, 0.12, 0.12),
         )
         for path, points in shared[:_MOST_PICTURES]
     ]
 
 
-def _draw(points: Sequence[tuple[str, Quantity]], ax: Axes) -> None:
-    unit, scale = ("uS", 1e6) if points[0][1].unit == "S" else (points[0][1].unit, 1.0)
-    for i, (_, q) in enumerate(points):
-        low, high = q.ci95 or (q.value, q.value)
-        ax.plot([low * scale, high * scale], [i, i], color="C0", linewidth=1.5)
-        ax.plot([q.value * scale], [i], "o", color="C0", markersize=4)
+def _draw(points: Sequence[tuple[str, Quantity]], outliers: frozenset[str], ax: Axes) -> None:
+    intervals = [q.ci95 or (q.value, q.value) for _, q in points]
+    unit = axis_unit(max(abs(x) for ends in intervals for x in ends), points[0][1].unit)
+    for i, ((name, q), (low, high)) in enumerate(zip(points, intervals, strict=True)):
+        far = name in outliers
+        colour = SERIES[1] if far else SERIES[0]
+        ax.plot([low * unit.factor, high * unit.factor], [i, i], color=colour, linewidth=1.5)
+        ax.plot([q.value * unit.factor], [i], "s" if far else "o", color=colour, markersize=4)
     ax.set_yticks(range(len(points)), [name for name, _ in points])
     ax.invert_yaxis()
-    ax.set_xlabel("" if unit == "1" else unit)
+    ax.set_xlabel(unit.symbol)
