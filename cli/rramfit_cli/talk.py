@@ -21,7 +21,8 @@ def console(*, err: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
-    return Console(stderr=err, width=None if stream.isatty() else 160)
+    shown = stream is not None and stream.isatty()  # None where it is closed
+    return Console(stderr=err, width=None if shown else 160)
 
 
 def print_json(value: Any) -> None:

@@ -32,10 +32,12 @@ def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
     """
     offset = card.offset.value if card and card.offset else 0.0
     noise = card.noise.value if card and card.noise else 0.0
-    usable = np.abs(iv.voltage) >= 0.2 * np.abs(iv.voltage).max()
+    measured = np.isfinite(iv.current)
+    usable = (np.abs(iv.voltage) >= 0.2 * np.abs(iv.voltage).max()) & measured.any(axis=0)
     order = np.argsort(iv.voltage[usable], kind="stable")
     v: Floats = iv.voltage[usable][order]
-    conductance: Floats = ((iv.current[:, usable] - offset) / iv.voltage[usable])[:, order]
+    current = iv.current[measured[:, usable].any(axis=1)][:, usable]
+    conductance: Floats = ((current - offset) / iv.voltage[usable])[:, order]
     middle = np.nanmedian(conductance, axis=1)
     seen = middle * np.abs(v).max() > _SEEN * noise
     conductance, middle = conductance[seen], middle[seen]

@@ -209,6 +209,8 @@ def level_tracks(reads: Reads, healthy: Bools) -> list[LevelTrack]:
     """Follow each level over repeated reads; levels with fewer than two cells are left out."""
     use = healthy & (reads.level >= 0)
     level = reads.level[use]
+    if not level.size:
+        return []
     order = np.argsort(level, kind="stable")
     found, first = np.unique(level[order], return_index=True)
     parts: list[list[tuple[float, float, float]]] = [[] for _ in found]

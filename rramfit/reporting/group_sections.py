@@ -128,7 +128,7 @@ def iv_section(e: Evidence) -> Section | None:
     """How far a cell is from ohmic."""
     data, card = e.measurement.iv, e.card.iv
     blocks: list[Block] = []
-    if data is not None:
+    if data is not None and card is not None:
         blocks.append(
             figure(
                 partial(draw_iv, iv=data, card=card),
@@ -170,7 +170,7 @@ def readout_section(e: Evidence) -> Section | None:
     """Read-out: what the chain makes of a current."""
     data, card = e.measurement.readout, e.card.readout
     blocks: list[Block] = []
-    if data is not None:
+    if data is not None and card is not None:
         blocks.append(
             figure(
                 partial(draw_readout, readout=data),

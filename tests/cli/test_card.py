@@ -1,12 +1,14 @@
 """`rramfit card`: shown, checked, compared, exported."""
 
 import json
+import sys
 
 import pandas as pd
 import pytest
 
 from rramfit.card import Quantity, canonical_json, load_card, quantities, save_card, seal
 from rramfit.measurement.virtual_cards import random_card
+from rramfit_cli.talk import console
 
 
 @pytest.fixture
@@ -78,3 +80,8 @@ def test_export_writes_every_parameter(path, run, tmp_path):
     refused = run("card", "export", path, "-o", path / "a.csv")
     assert refused.exit_code == 2
     assert "cannot write" in refused.stderr
+
+
+def test_a_closed_standard_output_is_no_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    console().print("nobody reads this")

@@ -6,7 +6,7 @@ import pytest
 from rramfit.card import canonical_json, quantities
 from rramfit.fitting.characterization import characterize
 from rramfit.measurement.in_memory import program_in_memory
-from rramfit.measurement.record import ArrayIdentity, Levels, Measurement
+from rramfit.measurement.record import ArrayIdentity, IVSweeps, Levels, Measurement, Readout
 from rramfit.reporting import report_characterization
 
 TARGET = np.array([5e-6, 40e-6, 90e-6])
@@ -60,3 +60,42 @@ def test_every_chip_gets_a_card_and_a_page(case):
     assert not {"nan", "NaN", "inf"} & set(page.replace("<", " ").replace(">", " ").split())
     ok = case in ("never asked", "one sweep", "one row")
     assert (found.card.quality.verdict == "bad") is not ok
+
+
+def current_sweeps(current, points=9):
+    voltage = np.linspace(-0.4, 0.4, points)
+    cell = np.arange(len(current))
+    return IVSweeps(
+        voltage=voltage, current=current[:, None] * np.sinh(2 * voltage), row=cell, col=0 * cell
+    )
+
+
+ELECTRICAL = {
+    "a cell without currents": (
+        {"iv": current_sweeps(np.array([1e-5, 2e-5, np.nan, 3e-5, 2e-5]))}, "iv"),
+    "no current at all": ({"iv": current_sweeps(np.full(4, np.nan))}, None),
+    "nothing flows": ({"iv": current_sweeps(np.zeros(4))}, None),
+    "one input": (
+        {"readout": Readout(input=np.zeros(5), code=np.full((1, 5, 2), 128.0), channel_col=None,
+                            bits=8, full_scale=1e-5, zero_code=128)}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ELECTRICAL)
+def test_sweeps_and_codes_that_tell_nothing_are_not_drawn(case):
+    groups, section = ELECTRICAL[case]
+    found = characterize(
+        Measurement(
+            path=None,
+            identity=ArrayIdentity(
+                array_id="a", cell="1T1R", measured_at="2026-01-01T00:00:00+00:00"
+            ),
+            rows=5,
+            cols=2,
+            **groups,
+        )
+    )
+    assert (found.card.quality.verdict == "bad") is (section is None)
+    page = report_characterization(found)
+    for name in ("iv", "readout"):
+        assert (f'<section id="{name}"' in page) is (name == section)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -115,3 +116,9 @@ def test_a_bad_row_stands_out_and_dead_lines_count_to_nothing(chip):
     np.testing.assert_allclose(rows.share, kept.mean(1))
     assert rows.mean == pytest.approx(kept.mean())
     assert cols.share[40] == 1.0
+
+
+def test_reads_of_unknown_level_have_no_tracks(chip):
+    reads = chip.measurement.retention
+    unknown = dataclasses.replace(reads, level=np.full(reads.level.shape, -1))
+    assert level_tracks(unknown, chip.cells.fault == Fault.OK) == []
