@@ -126,7 +126,10 @@ class CrossbarEstimate:
         self, conductance: Tensor, voltage: Tensor, *, active: Tensor | None = None
     ) -> Tensor:
         """Column currents [A], (..., vector, n); arguments as of the exact `column_currents`."""
-        t = self.matrices(conductance)
+        return self.currents(self.matrices(conductance), voltage, active=active)
+
+    def currents(self, t: Tensor, voltage: Tensor, *, active: Tensor | None = None) -> Tensor:
+        """Column currents [A] of matrices that `matrices` has given, for many voltages."""
         on = (voltage != 0) if active is None else active
         v = torch.where(on, voltage, torch.zeros_like(voltage))
         if len(self.densities) == 1:

@@ -49,24 +49,28 @@ class ReadoutChannels:
     full_scale: float  # [A]
     bits: int
 
-    def transfer(self, current: Tensor) -> Tensor:
+    def transfer(self, current: Tensor, *, axis: int = -1) -> Tensor:
         """Noiseless, unrounded code; differentiable.
 
         Parameters
         ----------
         current : (chip, ..., channel) tensor
             [A]
+        axis : int
+            Where the channels are.
 
         Returns
         -------
         tensor
             [LSB]
         """
-        lead = (self.gain.shape[0], *(1,) * (current.ndim - 2), self.gain.shape[1])
-        gain, offset, third = (x.reshape(lead) for x in (self.gain, self.offset, self.third))
-        return offset + gain * current + third * (current / self.full_scale) ** 3
+        lead = [1] * current.ndim
+        lead[0], lead[axis] = self.gain.shape
+        cubic = self.third / self.full_scale**3
+        gain, offset, cubic = (x.reshape(lead) for x in (self.gain, self.offset, cubic))
+        return torch.addcmul(offset, current, torch.addcmul(gain, cubic, current * current))
 
-    def digitise(self, current: Tensor, *, generator: torch.Generator) -> Tensor:
+    def digitise(self, current: Tensor, *, generator: torch.Generator, axis: int = -1) -> Tensor:
         """Codes of column currents, whole numbers from 0 to 2^bits − 1.
 
         Parameters
@@ -75,14 +79,16 @@ class ReadoutChannels:
             [A]
         generator : torch.Generator
             On the channels' device.
+        axis : int
+            Where the channels are.
         """
-        code = self.transfer(current)
+        code = self.transfer(current, axis=axis)
         if self.noise > 0:
             noise = torch.randn(
                 code.shape, generator=generator, device=code.device, dtype=code.dtype
             )
             code = code + self.noise * noise
-        return code.round().clamp(0, 2**self.bits - 1)
+        return code.round_().clamp_(0, 2**self.bits - 1)
 
 
 def draw_channels(

@@ -211,19 +211,22 @@ class AnalogConv2d(nn.Conv2d):
     def calibrate(self, x: Tensor) -> None:
         """Set converters' ranges by inputs as `forward` gets them."""
         step = -(-len(x) // CALIBRATION_SAMPLES) or 1
-        self.analog.matrix.calibrate(self._unfold(x[::step])[0])
+        vectors = self._unfold(self._padded(x[::step])).transpose(1, 2)
+        self.analog.matrix.calibrate(vectors.flatten(0, 1))
 
     def _padded(self, x: Tensor) -> Tensor:
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         return F.pad(x, self._reversed_padding_repeated_twice, mode=mode)
 
-    def _unfold(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Vectors (sample · pixel, channel · kernel), and (height, width) of the output."""
-        padded = self._padded(x)
+    def _unfold(self, padded: Tensor) -> Tensor:
+        """Vectors (sample, channel · kernel, pixel) of padded images."""
+        return F.unfold(padded, self.kernel_size, dilation=self.dilation, stride=self.stride)
+
+    def _size(self, padded: Tensor) -> tuple[int, int]:
+        """Height and width of the output."""
         sides = zip(padded.shape[-2:], self.dilation, self.kernel_size, self.stride, strict=True)
         height, width = ((length - d * (k - 1) - 1) // s + 1 for length, d, k, s in sides)
-        columns = F.unfold(padded, self.kernel_size, dilation=self.dilation, stride=self.stride)
-        return columns.transpose(1, 2).reshape(-1, columns.shape[1]), (height, width)
+        return height, width
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, in, h, w) -> (batch, out, h', w')
         """Convolve on tiles."""
@@ -235,9 +238,10 @@ class AnalogConv2d(nn.Conv2d):
             padded = self._padded(matrix.seen(x))
             kernels = self._kernels(chip.folded)
             return F.conv2d(padded, kernels, self.bias, self.stride, 0, self.dilation, self.groups)
-        vectors, size = self._unfold(x)
-        out = matrix.multiply(chip, vectors)
-        out = out.reshape(len(x), *size, -1).permute(0, 3, 1, 2)
+        padded = self._padded(x)
+        size = self._size(padded)
+        out = matrix.multiply_places(chip, padded, self._unfold, size[0] * size[1])
+        out = out.reshape(len(x), -1, *size)
         return out if self.bias is None else out + self.bias[:, None, None]
 
     def _kernels(self, folded: Tensor) -> Tensor:

@@ -13,46 +13,42 @@ that come.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from rramfit.array.certificate import Certificate, certify
 from rramfit.array.effective import effective_matrix
-from rramfit.array.estimate import CrossbarEstimate, anchored_estimate
 from rramfit.array.readout import ReadoutChannels, draw_channels
 from rramfit.card.cells import CellMaps
 from rramfit.errors import MappingError
 from rramfit.mapping.calibration import Calibration, calibrated
 from rramfit.mapping.codes import fit_scales, full_scales
 from rramfit.mapping.dies import Die, TileCells, draw_die, expected_conductance
-from rramfit.mapping.peripherals import Pass, drive, readout_at, spread_over, without_errors
+from rramfit.mapping.nominal import Nominal, nominal_tiles
+from rramfit.mapping.peripherals import (
+    Pass,
+    drive,
+    readout_at,
+    spread_over,
+    stretched,
+    taken_for,
+    without_errors,
+)
 from rramfit.mapping.placement import Placement, place_around_faults
 from rramfit.mapping.plan import MatrixPlan, Permutation
 from rramfit.mapping.programmed import (
     Converter,
     PatternWires,
     ProgrammedMatrix,
-    product,
+    samples_together,
 )
 from rramfit.mapping.setup import AnalogSetup
 from rramfit.mapping.targets import Targets, targets_of
 from rramfit.streams import torch_stream
 
-__all__ = ["AnalogMatrix", "Nominal"]
-
-PATTERN_DENSITY = 0.5
-"""Share of active rows at which a column's nominal loss is taken where it depends on them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Nominal:
-    """Tiles as they were meant to be."""
-
-    matrix: Tensor  # [S] (row block, row, column) effective, logical
-    gain: Tensor  #     (row block, column) digital, for the loss in wires
-    estimate: CrossbarEstimate | None  # anchored there, physical
+__all__ = ["AnalogMatrix"]
 
 
 class AnalogMatrix:
@@ -152,36 +148,8 @@ class AnalogMatrix:
     def renew_anchor(self, weight: Tensor) -> None:
         """Solve the nominal tiles of these weights: anchor of the estimate, and columns' gains."""
         with torch.no_grad():
-            target = self.permutation.to_physical(self.targets(weight).conductance)
-            plan, s = self.plan, self.setup
-            there = plan.join(torch.ones_like(target))[:, 0]
-            if not s.has_wires or s.line is None:
-                matrix = plan.join(self.permutation.to_logical(target))
-                self.nominal = Nominal(matrix=matrix, gain=there, estimate=None)
-                return
-            estimate = None
-            if s.wires_by == "estimate" or s.pattern_matters:
-                estimate = anchored_estimate(target, s.line)
-                by_density = estimate.matrices(target)
-                off = [abs(d - PATTERN_DENSITY) for d in estimate.densities]
-                nearest = off.index(min(off))
-                solved = by_density[nearest]
-            else:
-                solved = effective_matrix(target, s.line)
-            ideal = self._column_sums(plan.join(self.permutation.to_logical(target)))
-            matrix = plan.join(self.permutation.to_logical(solved))
-            left = self._column_sums(matrix)
-            ratio = ideal / torch.where(left > 0, left, torch.ones_like(left))
-            gain = ratio * there if s.peripherals.wire_correction else there
-            if s.wires_by == "exact":
-                estimate = None
-            self.nominal = Nominal(matrix=matrix, gain=gain, estimate=estimate)
-
-    def _column_sums(self, matrix: Tensor) -> Tensor:
-        """Sum over the rows that have an input, (row block, column)."""
-        blocks, rows, _ = matrix.shape
-        used = torch.arange(blocks * rows, device=matrix.device) < self.plan.inputs
-        return (matrix * used.reshape(blocks, rows, 1)).sum(1)
+            target = self.targets(weight).conductance
+            self.nominal = nominal_tiles(self.plan, self.setup, target, self.permutation)
 
     def calibrate(self, vectors: Tensor) -> None:
         """Set ranges by input vectors (vector, input) and the nominal tiles."""
@@ -263,11 +231,12 @@ class AnalogMatrix:
         if nominal is None:
             msg = f"{plan.name} is not prepared: call prepare(weight) first"
             raise MappingError(msg)
-        g = cells.slope
+        g, by_density = cells.slope, None
         if not s.has_wires or s.line is None:
             t = g
-        elif s.wires_by == "estimate" and nominal.estimate is not None:
-            t = nominal.estimate.matrices(g)[-1]
+        elif nominal.estimate is not None:
+            by_density = nominal.estimate.matrices(g)
+            t = by_density[-1]
         else:
             t = effective_matrix(g, s.line)
         matrix = plan.join(placed.to_logical(t))
@@ -285,7 +254,8 @@ class AnalogMatrix:
             wires = PatternWires(
                 conductance=g,
                 line=s.line,
-                estimate=nominal.estimate if s.wires_by == "estimate" else None,
+                estimate=nominal.estimate,
+                matrices=by_density,
                 plan=plan,
                 placed=placed,
             )
@@ -315,9 +285,15 @@ class AnalogMatrix:
         full_scale = self.calibration.full_scale.repeat_interleave(cols, 1)
         if s.peripherals.adc_range == "card" and s.readout is not None:
             full_scale = torch.full_like(full_scale, s.readout.full_scale.value)
+        stretch = channels.full_scale / full_scale
+        offset, gain = taken_for(channels, s.peripherals.correction)
         return Converter(
-            channels=spread_over(channels, index),
-            full_scale=full_scale,
+            channels=tuple(
+                stretched(spread_over(channels, index[b : b + 1]), stretch[b : b + 1])
+                for b in range(plan.row_blocks)
+            ),
+            offset=offset.flatten()[index],
+            gain=gain.flatten()[index] * stretch,
             correction=s.peripherals.correction,
             quantised="adc" in s.factors,
         )
@@ -344,12 +320,44 @@ class AnalogMatrix:
         """Multiply vectors (vector, input) by a programmed matrix, (vector, output)."""
         if programmed.folded is not None:
             return self.seen(x) @ programmed.folded.T
+        parts = []
+        generator = self._noise(x.device)
+        for some in torch.split(x, samples_together(self.plan, 1)):
+            passes = [Pass(p.coefficient, p.fraction.T[None]) for p in self._passes(some)]
+            parts.append(programmed.product(passes, generator)[0].T)
+        return torch.cat(parts)
+
+    def multiply_places(
+        self,
+        programmed: ProgrammedMatrix,
+        images: Tensor,
+        unfold: Callable[[Tensor], Tensor],
+        places: int,
+    ) -> Tensor:
+        """Multiply the vectors of images by a programmed matrix, (sample, output, place).
+
+        Parameters
+        ----------
+        programmed : ProgrammedMatrix
+        images : (sample, ...) tensor
+        unfold : callable
+            From some samples to their vectors (sample, input, place).
+        places : int
+            Vectors a sample.
+        """
+        parts = []
+        generator = self._noise(images.device)
+        for some in torch.split(images, samples_together(self.plan, places)):
+            passes = [Pass(p.coefficient, unfold(p.fraction)) for p in self._passes(some)]
+            parts.append(programmed.product(passes, generator))
+        return torch.cat(parts)
+
+    def _noise(self, device: torch.device) -> torch.Generator:
+        """Make the generator of one product's noise: the next one of this chip."""
         seed, index = self.chip
         self._products += 1
-        generator = torch_stream(
-            seed, f"read/{index}/{self.plan.name}/{self._products}", device=x.device
-        )
-        return product(programmed, self._passes(x), generator)
+        name = f"read/{index}/{self.plan.name}/{self._products}"
+        return torch_stream(seed, name, device=device)
 
     def certificate(self, voltage: Tensor) -> Certificate:
         """Say what the estimate is worth on the programmed tiles.

@@ -34,11 +34,13 @@ from rramfit.errors import MappingError
 __all__ = [
     "Pass",
     "Peripherals",
-    "decode",
     "digitise",
     "drive",
     "readout_at",
     "spread_over",
+    "stretched",
+    "taken_for",
+    "without_bow",
     "without_errors",
 ]
 
@@ -189,42 +191,13 @@ def without_errors(card: ReadoutCard) -> ReadoutCard:
     return ReadoutCard(bits=card.bits, full_scale=card.full_scale)
 
 
-def decode(code: Tensor, channels: ReadoutChannels, correction: str) -> Tensor:
-    """Give the current that a code is taken for.
-
-    Parameters
-    ----------
-    code : (chip, ..., channel) tensor
-        [LSB]
-    channels : ReadoutChannels
-    correction : {"none", "offset", "linear", "cubic"}
-
-    Returns
-    -------
-    tensor
-        [A], on the scale of the converter.
-    """
-    lead = (channels.gain.shape[0], *(1,) * (code.ndim - 2), channels.gain.shape[1])
-    gain, offset, third = (
-        x.reshape(lead) for x in (channels.gain, channels.offset, channels.third)
-    )
-    if correction in ("none", "offset"):
-        gain = channels.gain.mean()
-    if correction == "none":
-        offset = channels.offset.mean()
-    current = (code - offset) / gain
-    if correction == "cubic":
-        for _ in range(3):  # a small bow: each round leaves its share of the error
-            current = (code - offset - third * (current / channels.full_scale) ** 3) / gain
-    return current
-
-
 def digitise(
     current: Tensor,
     channels: ReadoutChannels,
     *,
     generator: torch.Generator,
     quantised: bool = True,
+    axis: int = -1,
 ) -> Tensor:
     """Codes of column currents; straight-through.
 
@@ -236,19 +209,52 @@ def digitise(
     generator : torch.Generator
     quantised : bool
         Without it the chain's gain, offset, bow and noise only: no steps, no rails.
+    axis : int
+        Where the channels are.
     """
     if not quantised:
-        smooth = channels.transfer(current)
+        smooth = channels.transfer(current, axis=axis)
         if channels.noise > 0:
             noise = torch.randn(
                 smooth.shape, generator=generator, device=smooth.device, dtype=smooth.dtype
             )
             smooth = smooth + channels.noise * noise
         return smooth
-    code = channels.digitise(current.detach(), generator=generator)
+    code = channels.digitise(current.detach(), generator=generator, axis=axis)
     if not current.requires_grad:
         return code
-    return _through(code, channels.transfer(current).clamp(0, 2**channels.bits - 1))
+    smooth = channels.transfer(current, axis=axis)
+    return _through(code, smooth.clamp(0, 2**channels.bits - 1))
+
+
+def taken_for(channels: ReadoutChannels, correction: str) -> tuple[Tensor, Tensor]:
+    """Offset [LSB] and gain [LSB/A] that codes are corrected by, each like the channels'."""
+    gain, offset = channels.gain, channels.offset
+    if correction in ("none", "offset"):
+        gain = gain.mean().expand(gain.shape)
+    if correction == "none":
+        offset = offset.mean().expand(offset.shape)
+    return offset, gain
+
+
+def without_bow(code: Tensor, channels: ReadoutChannels, *, axis: int = -1) -> Tensor:
+    """Codes as they would be if the channels' cubic part were none."""
+    lead = [1] * code.ndim
+    lead[0], lead[axis] = channels.gain.shape
+    gain, offset, third = (
+        x.reshape(lead) for x in (channels.gain, channels.offset, channels.third)
+    )
+    straight = code
+    for _ in range(3):  # a small bow: each round leaves its share of the error
+        straight = code - third * ((straight - offset) / (gain * channels.full_scale)) ** 3
+    return straight
+
+
+def stretched(channels: ReadoutChannels, stretch: Tensor) -> ReadoutChannels:
+    """Channels behind an amplifier: those of currents that are `stretch` times smaller."""
+    return dataclasses.replace(
+        channels, gain=channels.gain * stretch, third=channels.third * stretch**3
+    )
 
 
 def spread_over(channels: ReadoutChannels, index: Tensor) -> ReadoutChannels:

@@ -1,6 +1,7 @@
 """A matrix programmed onto tiles, and its product with input vectors.
 
-Fractions of the read voltage go in, (vector, input); numbers come out, (vector, output):
+Fractions of the read voltage go in, (sample, input, place); numbers come out, (sample, output,
+place). Places are the output pixels of a convolution, which share its kernels:
 
     I = fraction·V_read through the tiles' effective matrices
     y_o = scale_o/V_read·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
@@ -19,6 +20,7 @@ gated or floating rows     solved for each vector's own set of rows, or estimate
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,31 +31,30 @@ from rramfit.array.estimate import CrossbarEstimate
 from rramfit.array.line import LineResistance
 from rramfit.array.readout import ReadoutChannels
 from rramfit.mapping.dies import TileCells
-from rramfit.mapping.peripherals import Pass, decode, digitise
+from rramfit.mapping.peripherals import Pass, digitise, without_bow
 from rramfit.mapping.plan import MatrixPlan, Permutation
 
-__all__ = ["Converter", "PatternWires", "ProgrammedMatrix", "product"]
+__all__ = ["Converter", "PatternWires", "ProgrammedMatrix", "rows_of", "samples_together"]
 
-CURRENTS_PER_CHUNK = 2**22
-"""Column currents that are worked on together."""
+CURRENTS_PER_CHUNK = 2**18
+"""Column currents that are worked on together: 1 MiB, which stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Converter:
     """Analog-to-digital conversion of every column of every row block."""
 
-    channels: ReadoutChannels  # (row block, column)
-    full_scale: Tensor  # [A] (row block, column) current that is brought to the channel's own
+    channels: tuple[ReadoutChannels, ...]  # of each row block, (1, column), at the tile's range
+    offset: Tensor  # [LSB] (row block, column) that codes are corrected by
+    gain: Tensor  # [LSB/A] (row block, column)
     correction: str
     quantised: bool
 
-    def convert(self, current: Tensor, generator: torch.Generator) -> Tensor:
-        """Currents as they come out of conversion and correction [A], (block, vector, column)."""
-        stretch = (self.channels.full_scale / self.full_scale)[:, None]
-        code = digitise(
-            current * stretch, self.channels, generator=generator, quantised=self.quantised
-        )
-        return decode(code, self.channels, self.correction) / stretch
+    def convert(self, block: int, current: Tensor, generator: torch.Generator) -> Tensor:
+        """Codes of a row block's currents (sample, column, place), bow undone where asked for."""
+        channels = self.channels[block]
+        code = digitise(current, channels, generator=generator, quantised=self.quantised, axis=1)
+        return without_bow(code, channels, axis=1) if self.correction == "cubic" else code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,8 +64,16 @@ class PatternWires:
     conductance: Tensor  # [S] (tile, row, col) at 0 V
     line: LineResistance
     estimate: CrossbarEstimate | None  # None: solved exactly
+    matrices: Tensor | None  # [S] (density, tile, row, col) of the estimate at these cells
     plan: MatrixPlan
     placed: Permutation
+
+    def of_places(self, voltage: Tensor) -> Tensor:
+        """Column currents [A], (row block, sample, column, place), of (sample, row, place)."""
+        samples, _, places = voltage.shape
+        vectors = voltage.transpose(1, 2).flatten(0, 1)
+        current = self.currents(rows_of(self.plan, vectors))
+        return current.reshape(len(current), samples, places, -1).transpose(2, 3)
 
     def currents(self, voltage: Tensor) -> Tensor:
         """Column currents [A], (row block, vector, column), of voltages (row block, vector, row).
@@ -75,10 +84,10 @@ class PatternWires:
         order = self.placed.rows.argsort(1).to(voltage.device)
         v = voltage[blocks]
         v = v.gather(2, order[:, None].expand(v.shape))
-        if self.estimate is None:
+        if self.estimate is None or self.matrices is None:
             current = column_currents(self.conductance, v, self.line)
         else:
-            current = self.estimate.column_currents(self.conductance, v)
+            current = self.estimate.currents(self.matrices, v)
         cols = self.placed.cols.to(voltage.device)
         current = current.gather(2, cols[:, None].expand(current.shape))
         return self.plan.join(current)
@@ -129,38 +138,98 @@ class ProgrammedMatrix:
         )
 
     def outputs(self, columns: Tensor) -> Tensor:
-        """Weighted sums of columns (…, column) over the parts of each output, (…, output)."""
+        """Weighted sums of columns over the parts of each output.
+
+        Parameters
+        ----------
+        columns : (sample, column, place) tensor
+
+        Returns
+        -------
+        (sample, output, place) tensor
+        """
         place = self.plan.columns.to(columns.device)
-        weight = self.significance.to(columns)[:, None]
-        if place.shape[2] == 2:
-            weight = weight * torch.tensor([1.0, -1.0]).to(columns)
-        out = (columns[..., place] * weight).sum((-2, -1))
+        significance = self.significance.tolist()
+        out = torch.zeros((), dtype=columns.dtype, device=columns.device)
+        for s, counts in enumerate(significance):
+            for p in range(place.shape[2]):
+                out = out + (counts if p == 0 else -counts) * columns[:, place[:, s, p]]
         if self.plan.scheme == "offset":
-            reference = columns[..., self.plan.reference_columns.to(columns.device)]
-            out = out - reference * self.significance.sum().to(columns)
-        return out * self.scale
+            reference = self.plan.reference_columns.to(columns.device)
+            out = out - sum(significance) * columns[:, reference]
+        return out * self.scale[:, None]
 
     def fold(self) -> ProgrammedMatrix:
         """Work out `folded`, where there is such a matrix."""
         if not self.linear:
             return self
-        blocks, rows, _ = self.matrix.shape
-        made = self.outputs(self.matrix * self.gain[:, None])
-        folded = made.reshape(blocks * rows, -1)[: self.plan.inputs].T
+        made = self.outputs((self.matrix * self.gain[:, None]).transpose(1, 2))
+        folded = made.transpose(0, 1).flatten(1)[:, : self.plan.inputs]
         return dataclasses.replace(self, folded=folded)
 
-    def currents(self, voltage: Tensor, generator: torch.Generator) -> Tensor:
-        """Column currents [A], (row block, vector, column), of voltages on the rows."""
-        current = voltage @ self.matrix if self.wires is None else self.wires.currents(voltage)
+    def _block_currents(
+        self, block: int, voltage: Tensor, generator: torch.Generator, known: Tensor | None
+    ) -> Tensor:
+        """Column currents of one row block [A], (sample, column, place).
+
+        Parameters
+        ----------
+        block : int
+        voltage : (sample, row, place) tensor
+            [V]
+        generator : torch.Generator
+        known : tensor or None
+            Currents of ohmic cells, where they are known already.
+        """
+        rows = voltage.shape[1]
+        current = self.matrix[block, :rows].T @ voltage if known is None else known
         power = voltage
         for odd in self.odd:
             power = power * voltage * voltage
-            current = current + power @ odd
+            current = current + odd[block, :rows].T @ power
         if self.read_variance is not None:
-            std = (voltage.square() @ self.read_variance).clamp_min(0).sqrt().detach()
+            variance = self.read_variance[block, :rows].T @ voltage.square()
+            std = variance.clamp_min(0).sqrt().detach()
             noise = torch.randn(std.shape, generator=generator, device=std.device, dtype=std.dtype)
             current = torch.addcmul(current, std, noise)
         return current
+
+    def product(self, passes: Sequence[Pass], generator: torch.Generator) -> Tensor:
+        """Multiply inputs by the matrix.
+
+        Parameters
+        ----------
+        passes : sequence of Pass
+            Fractions (sample, input, place): places are those that share a sample's kernels.
+        generator : torch.Generator
+            Of noise.
+
+        Returns
+        -------
+        (sample, output, place) tensor
+        """
+        unit, rows = self.read_voltage, self.plan.tile[0]
+        samples, _, places = passes[0].fraction.shape
+        total = self.matrix.new_zeros(samples, self.plan.width, places)
+        shift = self.matrix.new_zeros(self.plan.width)
+        for one in passes:
+            voltage = one.fraction * unit
+            known = None if self.wires is None else self.wires.of_places(voltage)
+            for block in range(self.plan.row_blocks):
+                part = voltage[:, block * rows : (block + 1) * rows]
+                read = self._block_currents(
+                    block, part, generator, None if known is None else known[block]
+                )
+                counts = one.coefficient / unit * self.gain[block]
+                if self.converter is not None:
+                    read = self.converter.convert(block, read, generator)
+                    counts = counts / self.converter.gain[block]
+                    shift = shift + counts * self.converter.offset[block]
+                if torch.is_grad_enabled():
+                    total = torch.addcmul(total, read, counts[:, None])
+                else:
+                    total.addcmul_(read, counts[:, None])
+        return self.outputs(total - shift[:, None])
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
@@ -171,25 +240,6 @@ def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
     return padded.reshape(len(vectors), plan.row_blocks, rows).transpose(0, 1)
 
 
-def product(programmed: ProgrammedMatrix, passes: list[Pass], generator: torch.Generator) -> Tensor:
-    """Multiply inputs, given as passes of (vector, input), by the programmed matrix.
-
-    Returns
-    -------
-    (vector, output) tensor
-    """
-    p = programmed
-    count = len(passes[0].fraction)
-    chunk = max(1, CURRENTS_PER_CHUNK // (p.plan.row_blocks * p.plan.width))
-    parts = []
-    for at in range(0, max(count, 1), chunk):
-        total = torch.zeros((), device=p.matrix.device, dtype=p.matrix.dtype)
-        for one in passes:
-            voltage = rows_of(p.plan, one.fraction[at : at + chunk]) * p.read_voltage
-            current = p.currents(voltage, generator)
-            if p.converter is not None:
-                current = p.converter.convert(current, generator)
-            total = total + one.coefficient * torch.einsum("bvc,bc->vc", current, p.gain)
-        parts.append(p.outputs(total))
-    out = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return out / p.read_voltage
+def samples_together(plan: MatrixPlan, places: int) -> int:
+    """Count the samples of so many places whose column currents stay in the cache."""
+    return max(1, CURRENTS_PER_CHUNK // (plan.width * places))
