@@ -102,8 +102,8 @@ def compare_solvers(
             runs.append(_run("closed form αβ", seconds, closed, exact))
         for name, make in _estimates(g, v, line, seed).items():
             setup, estimate = _timed(make, repeats=1)
-            seconds, found = _timed(partial(estimate.column_currents, g, v))
-            runs.append(_run(f"{name} estimate", seconds, found, exact, setup=setup))
+            seconds, found = _timed(partial(estimate.column_currents, g[None], v[None]))
+            runs.append(_run(f"{name} estimate", seconds, found[0], exact, setup=setup))
     return tuple(runs)
 
 
