@@ -137,11 +137,12 @@ def _summary(everything: Verdict, count: int) -> str:
     findings = everything.findings
     severe = [f for f in findings if f.severe]
     if severe:
-        more = f", and {len(findings) - 1} more findings" if len(findings) > 1 else ""
+        left = len(findings) - 1
+        more = f", and {left} more finding{'s' * (left > 1)}" if left else ""
         return f"Do not use it before this is understood: {severe[0].what}{more}."
     if findings:
-        things = "one thing" if len(findings) == 1 else f"{len(findings)} things"
-        return f"The fits can be used; {things} to know, the first: {findings[0].what}."
+        first = f"{len(findings)} things to know, the first" if len(findings) > 1 else "to know"
+        return f"The fits can be used; {first}: {findings[0].what}."
     return f"All {count} fits can be believed."
 
 

@@ -290,7 +290,7 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
         domain=Domain(read_voltage=given(0.2, "V"), rows=rows, cols=cols),
         quality=Quality(
             verdict="bad" if "retention" in groups else "warning",
-            summary="The fits can be used; one thing to know.",
+            summary="The fits can be used; to know: cells drift.",
             fits={
                 "levels": FitQuality(verdict="ok"),
                 "variation": FitQuality(

@@ -1,5 +1,7 @@
 """Chips that tell next to nothing: a card in numbers, a page, and a word on what is missing."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,7 @@ def test_every_chip_gets_a_card_and_a_page(case):
     page = report_characterization(found)
     assert "chip/7 &lt;b&gt;" in page
     assert not {"nan", "NaN", "inf"} & set(page.replace("<", " ").replace(">", " ").split())
+    assert not re.search(r"\b1 (more findings|things)|one thing", found.card.quality.summary)
     ok = case in ("never asked", "one sweep", "one row")
     assert (found.card.quality.verdict == "bad") is not ok
 
