@@ -40,7 +40,7 @@ def evaluate(
     """
     given = subject(options, trained=True)
 
-    from rramfit.mapping import convert_to_analog
+    from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.evaluation import accuracy
     from rramfit.mapping.evaluation import evaluate as run
 
@@ -58,6 +58,10 @@ def evaluate(
             seed=given.seed,
             on_chip=lambda _, __: bar.update(1),
         )
+    certificates = [
+        m.certificate() for m in analog_matrices(analog) if m.nominal and m.nominal.estimate
+    ]
+    worst = max(certificates, key=lambda c: c.p99, default=None)
     if report is not None:
         from rramfit.reporting.network import evaluation_report
 
@@ -66,7 +70,8 @@ def evaluate(
         subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
         factors = {"factors": sorted(given.setup.factors), "seed": given.seed}
         assumed = {"assumptions": list(given.assumptions)}
-        print_json({**subject_of, **factors, **found.to_json(), **assumed})
+        wires = {"estimate_p99_percent": None if worst is None else worst.p99}
+        print_json({**subject_of, **factors, **found.to_json(), **wires, **assumed})
         return
     out = console()
     out.print(
@@ -82,3 +87,5 @@ def evaluate(
         (f"yield at {100 * found.threshold:.2f} %", found.chip_yield.percent()),
     ):
         out.print(f"  {label:<18}{text}", highlight=False)
+    if worst is not None:
+        out.print(f"  wires: {worst.summary()}", highlight=False)

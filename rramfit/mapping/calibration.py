@@ -25,6 +25,9 @@ HEADROOM = 1.1
 CALIBRATED_SHARE = 0.999
 """Share of inputs, and of vectors' largest currents, that a calibrated range takes in."""
 
+SAMPLED_VECTORS = 16
+"""Vectors of each pass whose voltages are kept, to certify estimates by."""
+
 MOST_VECTORS = 2048
 """Vectors used in a calibration, evenly taken."""
 
@@ -36,6 +39,7 @@ class Calibration:
     largest: float  # input that takes the whole read voltage
     signed: bool
     full_scale: Tensor  # [A] (row block, tile column)
+    sample: Tensor | None = None  # [V] (row block, vector, row) some of the voltages seen
 
 
 def calibrated(
@@ -60,11 +64,15 @@ def calibrated(
         signed = bool((x < 0).any())
         quantised = "dac" in setup.factors
         top = torch.zeros(plan.present.shape).to(x)
+        samples = []
         for one in drive(x, largest, setup.peripherals, signed=signed, quantised=quantised):
             voltage = rows_of(plan, one.fraction) * setup.read_voltage
+            samples.append(voltage[:, :: -(-voltage.shape[1] // SAMPLED_VECTORS) or 1])
             current = voltage @ matrix
             worst = current.reshape(*current.shape[:2], -1, plan.tile[1]).amax(-1)
             rank = max(1, math.ceil(CALIBRATED_SHARE * worst.shape[1]))
             top = torch.maximum(top, worst.kthvalue(rank, 1).values)
         full_scale = torch.where(top > 0, top * HEADROOM, torch.ones_like(top))
-    return Calibration(largest=largest, signed=signed, full_scale=full_scale)
+    return Calibration(
+        largest=largest, signed=signed, full_scale=full_scale, sample=torch.cat(samples, 1)
+    )

@@ -359,20 +359,20 @@ class AnalogMatrix:
         name = f"read/{index}/{self.plan.name}/{self._products}"
         return torch_stream(seed, name, device=device)
 
-    def certificate(self, voltage: Tensor) -> Certificate:
-        """Say what the estimate is worth on the programmed tiles.
-
-        Parameters
-        ----------
-        voltage : (vector, row) tensor
-            Row voltages as they are used [V].
+    def certificate(self) -> Certificate:
+        """Say what the estimate is worth on the programmed tiles, at voltages of the calibration.
 
         Raises
         ------
         MappingError
-            If nothing is programmed, or wires are not estimated.
+            If nothing is programmed or calibrated, or wires are not estimated.
         """
-        if self.programmed is None or self.nominal is None or self.nominal.estimate is None:
+        estimate = None if self.nominal is None else self.nominal.estimate
+        sample = None if self.calibration is None else self.calibration.sample
+        if self.programmed is None or estimate is None or sample is None:
             msg = f"{self.plan.name}: no estimate in use; set wires_by='estimate' and program"
             raise MappingError(msg)
-        return certify(self.nominal.estimate, self.programmed.cells.slope, voltage[None])
+        voltage = sample[self.plan.present.nonzero()[:, 0].to(sample.device)]
+        order = self.permutation.rows.argsort(1).to(sample.device)
+        voltage = voltage.gather(2, order[:, None].expand(voltage.shape))
+        return certify(estimate, self.programmed.cells.slope, voltage)
