@@ -1,0 +1,32 @@
+"""Speed: `rramfit characterize data/reference.h5`, the whole process, without and with its report.
+
+    python -m pytest tests/benchmarks/test_characterize.py -q --benchmark-json=out.json
+
+The process's own time, which a busy machine disturbs less, stands in the `extra_info` of that file.
+"""
+
+import resource
+import sys
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+REFERENCE = Path(__file__).parents[2] / "data/reference.h5"
+
+
+@pytest.mark.benchmark(group="reference measurement, whole process")
+@pytest.mark.parametrize("report", [False, True], ids=["card", "card and report"])
+def test_reference(benchmark, tmp_path, report):
+    command = [str(Path(sys.executable).with_name("rramfit")), "characterize", str(REFERENCE)]
+    command += ["-o", str(tmp_path), *([] if report else ["--no-report"])]
+    own = []
+
+    def work():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    benchmark.pedantic(work, rounds=3)
+    benchmark.extra_info["cpu [s]"] = min(own)
