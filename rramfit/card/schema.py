@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from rramfit.card.part import Count, Part
 from rramfit.card.quantity import Finite, Quantity, quantities_frame
+from rramfit.card.trust import CellsFile, Provenance, Quality
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,26 +24,19 @@ __all__ = [
     "SCHEMA_VERSION",
     "Alternative",
     "ArrayInfo",
-    "CellsFile",
     "Distribution",
     "Domain",
     "DriftCard",
     "EnduranceCard",
     "EnduranceState",
     "FailureCard",
-    "FitQuality",
-    "HeldOut",
     "IVCard",
-    "InputFile",
     "LevelCard",
     "LineCard",
     "ModelCard",
-    "Provenance",
-    "Quality",
     "ReadNoiseCard",
     "ReadoutCard",
     "RetentionCard",
-    "ScreenedCard",
     "SpatialCard",
     "StuckCard",
     "VariationCard",
@@ -49,15 +44,8 @@ __all__ = [
 
 SCHEMA_VERSION = "1.0"
 
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class ArrayInfo(_Part):
+class ArrayInfo(Part):
     """Which array was measured."""
 
     id: str
@@ -72,7 +60,7 @@ class ArrayInfo(_Part):
     synthetic: bool = False
 
 
-class Alternative(_Part):
+class Alternative(Part):
     """One family that was tried at a level."""
 
     family: str
@@ -85,7 +73,7 @@ class Alternative(_Part):
     converged: bool = True
 
 
-class Distribution(_Part):
+class Distribution(Part):
     """The law of accepted conductance at one level, in its family's own parametrisation."""
 
     family: str
@@ -93,7 +81,7 @@ class Distribution(_Part):
     alternatives: list[Alternative] = []
 
 
-class LevelCard(_Part):
+class LevelCard(Part):
     """One conductance level, over the population of cells and cycles."""
 
     index: Count
@@ -114,7 +102,7 @@ class LevelCard(_Part):
     )
 
 
-class SpatialCard(_Part):
+class SpatialCard(Part):
     """How a level's conductance varies over the array."""
 
     row_trend: Quantity | None = Field(None, description="S per cell pitch, towards higher rows")
@@ -128,7 +116,7 @@ class SpatialCard(_Part):
     p_value: Finite | None = Field(None, description="test against no smooth field")
 
 
-class VariationCard(_Part):
+class VariationCard(Part):
     """Variance components at one level, as standard deviations in siemens."""
 
     level: Count
@@ -142,7 +130,7 @@ class VariationCard(_Part):
     spatial: SpatialCard | None = None
 
 
-class FailureCard(_Part):
+class FailureCard(Part):
     """Programming failure at one level."""
 
     level: Count
@@ -153,7 +141,7 @@ class FailureCard(_Part):
     conductance: Quantity | None = Field(None, description="where a failed cell is left: median")
 
 
-class StuckCard(_Part):
+class StuckCard(Part):
     """Cells that do not switch."""
 
     low: Quantity
@@ -164,7 +152,7 @@ class StuckCard(_Part):
     dead_cols: Quantity | None = Field(None, description="share of columns")
 
 
-class LineCard(_Part):
+class LineCard(Part):
     """The wires, per segment between neighbouring cells, and what ends them."""
 
     wordline_resistance: Quantity | None = None
@@ -179,7 +167,7 @@ class LineCard(_Part):
     inactive_rows: Literal["grounded", "floating", "gated"]
 
 
-class IVCard(_Part):
+class IVCard(Part):
     """I(V) = offset + G0·sinh(bV)/b.
 
     Over cells, b is normal about `nonlinearity`, or about a line through it; b below 0 counts as 0.
@@ -200,7 +188,7 @@ class IVCard(_Part):
     noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
 
 
-class ReadNoiseCard(_Part):
+class ReadNoiseCard(Part):
     """std(G)/G = coefficient·(G/reference)^exponent between reads of one state."""
 
     coefficient: Quantity | None = None
@@ -216,7 +204,7 @@ class ReadNoiseCard(_Part):
     )
 
 
-class DriftCard(_Part):
+class DriftCard(Part):
     """One level under retention: what becomes of a state programmed to it.
 
     From programming to the reference time t0: first_step ± first_spread. From there on, with
@@ -235,7 +223,7 @@ class DriftCard(_Part):
     n_cells: Count = 0
 
 
-class RetentionCard(_Part):
+class RetentionCard(Part):
     """What time does to a programmed state."""
 
     temperature: Quantity | None = None
@@ -247,7 +235,7 @@ class RetentionCard(_Part):
     levels: list[DriftCard] = []
 
 
-class EnduranceState(_Part):
+class EnduranceState(Part):
     """One switched state, against x = log10 of the cycles done (at least 1)."""
 
     state: Count
@@ -257,7 +245,7 @@ class EnduranceState(_Part):
     growth: Quantity | None = Field(None, description="change of the std per decade [S]")
 
 
-class EnduranceCard(_Part):
+class EnduranceCard(Part):
     """What switching does to the states and to the window between them."""
 
     first_cycle: Count
@@ -274,7 +262,7 @@ class EnduranceCard(_Part):
     )
 
 
-class ReadoutCard(_Part):
+class ReadoutCard(Part):
     """The column read-out chain: code = offset + gain·I + third_order·(I/full_scale)³ + rest.
 
     Gain and offset are those at no current.
@@ -303,7 +291,7 @@ class ReadoutCard(_Part):
     channel_inl: list[Finite] = []
 
 
-class Domain(_Part):
+class Domain(Part):
     """Where the card holds."""
 
     read_voltage: Quantity | None = None
@@ -314,75 +302,7 @@ class Domain(_Part):
     cols: Count
 
 
-class FitQuality(_Part):
-    """One fit's verdict, and what to do about a bad one."""
-
-    verdict: Literal["ok", "warning", "bad", "not run"]
-    findings: list[str] = Field([], description="what is wrong, in words")
-    remedies: list[str] = Field([], description="what to do about it, one for each finding")
-
-
-class HeldOut(_Part):
-    """How well the card foretells cells and cycles that it was not fitted to."""
-
-    level: Count
-    log_score: Finite = Field(description="mean predictive log density [ln 1/S]")
-    ks_distance: Finite
-    coverage50: Finite
-    coverage90: Finite
-    coverage99: Finite
-    p_value: Finite | None = Field(
-        None, description="of ks_distance, by parametric bootstrap with cells and their cycles"
-    )
-    n_cells: Count = 0
-    n_observations: Count
-    words: str = Field("", description="the verdict on this level")
-
-
-class ScreenedCard(_Part):
-    """What was kept out of the fits, and why: cells by reason."""
-
-    reasons: dict[str, Count] = {}
-    clipped_reads: Count = 0
-    cells_used: Count
-
-
-class Quality(_Part):
-    """Can the card be believed."""
-
-    verdict: Literal["ok", "warning", "bad"]
-    summary: str
-    fits: dict[str, FitQuality] = {}
-    heldout: list[HeldOut] = []
-    screened: ScreenedCard | None = None
-
-
-class InputFile(_Part):
-    """One input, by name and content."""
-
-    name: str
-    sha256: Sha256
-
-
-class Provenance(_Part):
-    """Where the card came from; outside its identity."""
-
-    inputs: list[InputFile]
-    rramfit_version: str
-    arguments: dict[str, Any] = {}
-    seed: int
-    time: str = Field(description="ISO 8601, UTC")
-    time_source: str
-
-
-class CellsFile(_Part):
-    """The sidecar with this very array's per-cell maps."""
-
-    file: str
-    sha256: Sha256
-
-
-class ModelCard(_Part):
+class ModelCard(Part):
     """One model card, schema 1.0."""
 
     model_config = ConfigDict(

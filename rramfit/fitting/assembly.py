@@ -10,16 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rramfit.card import ModelCard, Quantity, seal
-from rramfit.card.schema import (
-    ArrayInfo,
-    CellsFile,
-    Domain,
-    FitQuality,
-    InputFile,
-    LevelCard,
-    Provenance,
-    Quality,
-)
+from rramfit.card.schema import ArrayInfo, Domain, LevelCard
+from rramfit.card.trust import CellsFile, FitQuality, InputFile, Provenance, Quality
 from rramfit.fitting.fits import Fits
 from rramfit.fitting.result import Verdict
 from rramfit.measurement.record import Measurement

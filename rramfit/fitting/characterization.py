@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
-from rramfit.card.schema import CellsFile
+from rramfit.card.trust import CellsFile
 from rramfit.errors import FitError
 from rramfit.fitting.assembly import assemble_card
 from rramfit.fitting.blind import find_levels

@@ -159,10 +159,8 @@ def _variances(
         of = level[p.cells]
         count = np.bincount(of, minlength=n_levels)
         steps = p.increments.shape[1]
-        mean = np.stack(
-            [np.bincount(of, p.increments[:, j], n_levels) for j in range(steps)], axis=1
-        )
-        mean /= np.maximum(count, 1)[:, None]
+        sums = [np.bincount(of, p.increments[:, j], n_levels) for j in range(steps)]
+        mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
         r = p.increments - mean[of]
         enough = count[of] >= FEWEST
         gain = np.where(enough, count[of] / np.maximum(count[of] - 1, 1), 0.0)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.families import family
-from rramfit.card.schema import HeldOut
+from rramfit.card.trust import HeldOut
 from rramfit.fitting.axes import own_axes
 from rramfit.fitting.goodness_bootstrap import bootstrap_p_value
 from rramfit.fitting.level_law import LevelLaw

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.families import family
-from rramfit.card.schema import HeldOut, LevelCard, ModelCard
+from rramfit.card.schema import LevelCard, ModelCard
+from rramfit.card.trust import HeldOut
 from rramfit.fitting.goodness_bootstrap import GRID, foretold_p_value
 from rramfit.fitting.heldout import CHANCE, COVERAGES, MATTERS
 from rramfit.fitting.likelihood import collect_readings

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity, quantities_frame
-from rramfit.card.schema import FitQuality
+from rramfit.card.trust import FitQuality
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
-from rramfit.card.schema import ScreenedCard
+from rramfit.card.trust import ScreenedCard
 from rramfit.fitting.line_faults import constant_lines, mute_lines
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.statistics import ProgramStatistics

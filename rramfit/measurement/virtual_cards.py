@@ -23,12 +23,11 @@ from rramfit.card.schema import (
     FailureCard,
     LevelCard,
     ModelCard,
-    Provenance,
-    Quality,
     SpatialCard,
     StuckCard,
     VariationCard,
 )
+from rramfit.card.trust import Provenance, Quality
 from rramfit.provenance import package_version
 from rramfit.streams import stream
 

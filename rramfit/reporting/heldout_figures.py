@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rramfit.card.schema import HeldOut
+from rramfit.card.trust import HeldOut
 from rramfit.reporting.theme import SERIES
 
 if TYPE_CHECKING:

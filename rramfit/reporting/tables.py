@@ -10,7 +10,8 @@ from itertools import pairwise
 from pydantic import BaseModel
 
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import Alternative, FailureCard, HeldOut, LevelCard, VariationCard
+from rramfit.card.schema import Alternative, FailureCard, LevelCard, VariationCard
+from rramfit.card.trust import HeldOut
 from rramfit.reporting.document import Column, Table, Width
 from rramfit.reporting.wording import number, share, with_interval, write
 

@@ -12,28 +12,30 @@ from rramfit.card import CellMaps, Fault, ModelCard, Quantity, seal
 from rramfit.card.schema import (
     Alternative,
     ArrayInfo,
-    CellsFile,
     Distribution,
     Domain,
     DriftCard,
     EnduranceCard,
     EnduranceState,
     FailureCard,
-    FitQuality,
-    HeldOut,
-    InputFile,
     IVCard,
     LevelCard,
     LineCard,
-    Provenance,
-    Quality,
     ReadNoiseCard,
     ReadoutCard,
     RetentionCard,
-    ScreenedCard,
     SpatialCard,
     StuckCard,
     VariationCard,
+)
+from rramfit.card.trust import (
+    CellsFile,
+    FitQuality,
+    HeldOut,
+    InputFile,
+    Provenance,
+    Quality,
+    ScreenedCard,
 )
 from rramfit.fitting.gathering import gather
 from rramfit.fitting.result import Finding, Verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rramfit.card import Quantity
-from rramfit.card.schema import Quality, ScreenedCard, StuckCard
+from rramfit.card.schema import StuckCard
+from rramfit.card.trust import Quality, ScreenedCard
 from rramfit.reporting.document import Prose
 from rramfit.reporting.summary import summary_blocks
 

@@ -1,0 +1,18 @@
+"""What all parts of a card have in common: frozen, keyword-made, no field that is not known."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Count", "Part", "Sha256"]
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """One part of a card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
