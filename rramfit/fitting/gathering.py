@@ -148,13 +148,14 @@ class _CellSums:
         which = np.flatnonzero(bad)
         sweep, cell = np.divmod(which, self.cells)
         slot = (level[sweep, 0] if level.shape[1] == 1 else level[sweep, cell]) * self.cells + cell
-        self.failures += np.bincount(slot, minlength=self.slots)
-        self.failed_sum += np.bincount(slot, y.ravel()[which], self.slots)
+        np.add.at(self.failures, slot, 1)
+        np.add.at(self.failed_sum, slot, y.ravel()[which])
 
     def _accept_sweeps(self, y: Floats, level: Integers, good: Bools, by_sweep: Floats) -> None:
         """Add sweeps that each have one level, (sweep,)."""
         d, w = np.empty(self.cells), np.empty(self.cells)
-        for t, k in enumerate(level.tolist()):
+        for t in np.argsort(level, kind="stable"):  # a level's sums stay in the cache
+            k = int(level[t])
             if k < 0:
                 continue
             mine = slice(k * self.cells, (k + 1) * self.cells)

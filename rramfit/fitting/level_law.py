@@ -215,7 +215,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
             left_out.append(Candidate(family=likelihood.family, parameters={}, note=reason))
         else:
             maxima.append(approach(likelihood, readings))
-    mixture = _best_mixture(readings, maxima[0])
+    mixture = _best_mixture(readings, min(m.bic for m in maxima))
     if isinstance(mixture, Candidate):
         left_out.append(mixture)
     else:
@@ -277,10 +277,11 @@ def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
     return ""
 
 
-def _best_mixture(readings: LevelReadings, normal: Maximum) -> Maximum | Candidate:
+def _best_mixture(readings: LevelReadings, single: float) -> Maximum | Candidate:
     """Return the mixture of two or three parts that the Bayesian criterion prefers.
 
-    Three are tried only where two are better than one.
+    Three are tried only where two are better than every single law, whose least criterion is
+    `single`: what three parts then gain is a law's shape, not a third population.
     """
     best: Maximum | None = None
     for likelihood in _MIXTURES:
@@ -290,7 +291,7 @@ def _best_mixture(readings: LevelReadings, normal: Maximum) -> Maximum | Candida
         found = approach(likelihood, readings)
         if best is None or (_sound(found) and found.bic < best.bic):
             best = found
-        if not best.bic < normal.bic:
+        if not best.bic < single:
             break
     assert best is not None
     return best
