@@ -92,7 +92,7 @@ def _ordinary(values: NDArray[Any], *, zero: bool) -> bool:
     if not values.size:
         return False
     low, high = values.min(), values.max()
-    return bool(-_MARK < low and high < _MARK and (zero or low > 0 or high < 0))
+    return bool(low > -_MARK and high < _MARK and (zero or low > 0 or high < 0))
 
 
 def level_fault(level: NDArray[Any], levels: int) -> Fault:
