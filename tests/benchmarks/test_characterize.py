@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from subprocess import run
 
+import h5py
 import pytest
 
 REFERENCE = Path(__file__).parents[2] / "data/reference.h5"
@@ -17,8 +18,14 @@ REFERENCE = Path(__file__).parents[2] / "data/reference.h5"
 
 @pytest.mark.benchmark(group="reference measurement, whole process")
 @pytest.mark.parametrize("report", [False, True], ids=["card", "card and report"])
-def test_reference(benchmark, tmp_path, report):
-    command = [str(Path(sys.executable).with_name("rramfit")), "characterize", str(REFERENCE)]
+@pytest.mark.parametrize("line", [True, False], ids=["", "without the line fit"])
+def test_reference(benchmark, tmp_path, report, line):
+    source = tmp_path / "reference.h5"
+    source.write_bytes(REFERENCE.read_bytes())
+    if not line:
+        with h5py.File(source, "r+") as f:
+            del f["mvm"]
+    command = [str(Path(sys.executable).with_name("rramfit")), "characterize", str(source)]
     command += ["-o", str(tmp_path), *([] if report else ["--no-report"])]
     own = []
 
