@@ -217,11 +217,14 @@ def _gauss_newton(model: LineModel, current: Floats, used: Bools, theta: Floats)
         cost = float(z @ z)
         information = x @ x.T
         step = _step(information, x @ z)
-        theta, response, halvings = _advance(model, theta, step, current, used, errors, cost)
         stderr = np.sqrt(np.diagonal(parameter_covariance(information)))
-        small = np.abs(step) <= _SMALL_STEP * stderr
-        if (small.all() or halvings is None) and count >= _FITTED_TWICE - 1:
-            converged = bool(small.all())
+        done = bool((np.abs(step) <= _SMALL_STEP * stderr).all())
+        if done:
+            theta, response, halvings = theta + step, response.moved(step[:4]), 0
+        else:
+            theta, response, halvings = _advance(model, theta, step, current, used, errors, cost)
+        if (done or halvings is None) and count >= _FITTED_TWICE - 1:
+            converged = done
             break
     residual, slopes = _residual(theta, response, current)
     errors = fit_error_model(np.where(used, residual, 0.0), response.current, response.cell, used)

@@ -19,7 +19,7 @@ from zero, so that errors stay symmetric. Fitting is not here: see `rramfit.fitt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -55,6 +55,10 @@ class Response:
     current: Floats  # [A]      (pattern, col)
     sensitivity: Floats  # [A/ohm] (resistance, pattern, col)
     cell: Floats  # [A]      (pattern, row, col) change of column current per share of a cell
+
+    def moved(self, step: Floats) -> Response:
+        """Continue along the sensitivities, over steps of the resistances too short to bend."""
+        return replace(self, current=self.current + np.tensordot(step, self.sensitivity, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +97,8 @@ class LineModel:
             ]
         current, sensitivity, cell = (np.concatenate(x, axis=-2) for x in zip(*parts, strict=True))
         cell = cell.reshape(-1, *self.conductance.shape)
-        outside = resistance - inside
-        return Response(
-            current=current + np.tensordot(outside, sensitivity, 1),
-            sensitivity=sensitivity,
-            cell=cell,
-        )
+        response = Response(current=current, sensitivity=sensitivity, cell=cell)
+        return response.moved(resistance - inside)
 
     def _line(self, r: Floats) -> LineResistance:
         from rramfit.array.line import LineResistance
