@@ -219,8 +219,9 @@ def _gauss_newton(model: LineModel, current: Floats, used: Bools, theta: Floats)
         step = _step(information, x @ z)
         stderr = np.sqrt(np.diagonal(parameter_covariance(information)))
         done = bool((np.abs(step) <= _SMALL_STEP * stderr).all())
+        halvings: int | None = 0
         if done:
-            theta, response, halvings = theta + step, response.moved(step[:4]), 0
+            theta, response = theta + step, response.moved(step[:4])
         else:
             theta, response, halvings = _advance(model, theta, step, current, used, errors, cost)
         if (done or halvings is None) and count >= _FITTED_TWICE - 1:
