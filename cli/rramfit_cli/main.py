@@ -7,6 +7,7 @@ a chip).
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -94,4 +95,10 @@ def _show_warning(
 
 def main() -> None:
     """Run the command line."""
-    cli(color=False if os.environ.get("NO_COLOR") else None)
+    # Imported modules are most objects of a short process, and none of them is ever garbage:
+    # looking through them while they load and again at the end would take a second with torch.
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        cli(color=False if os.environ.get("NO_COLOR") else None)
+    finally:
+        gc.freeze()

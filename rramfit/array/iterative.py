@@ -179,8 +179,12 @@ def solve_cells(
     scale = scale.expand(source.shape)
     constraints = _Constraints.of(network, scale)
 
+    scaled, dropped, work = (torch.empty_like(source) for _ in range(3))
+
     def apply(x: Tensor) -> Tensor:
-        return constraints.remove(wires.drop(scale * x).mul_(scale).addcmul_(identity, x))
+        torch.mul(scale, x, out=scaled)
+        wires.drop_into(scaled, dropped, work)
+        return constraints.remove(dropped.mul_(scale).addcmul_(identity, x))
 
     rhs = constraints.remove(scale * source)
     size = _dot(rhs, rhs).sqrt()

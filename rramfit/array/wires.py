@@ -94,6 +94,38 @@ class Wires:
         total, whole = above[..., -1:, :], short[..., -1:, :]
         return self.r_sense * total + self.r_bl * (whole - short)
 
+    def drop_into(self, current: Tensor, out: Tensor, work: Tensor) -> Tensor:
+        """As `drop`, without gradients and in memory that is there already.
+
+        Parameters
+        ----------
+        current : (..., m, n) tensor
+            Of the cells [A].
+        out, work : (..., m, n) tensors
+            Overwritten; `out` holds the result.
+
+        Returns
+        -------
+        Tensor
+            `out` [V].
+        """
+        torch.cumsum(current, -2, out=work)
+        rise = self.r_sense * work[..., -1:, :]
+        work.cumsum_(-2)
+        out[..., :1, :] = 0
+        torch.mul(work[..., :-1, :], -self.r_bl, out=out[..., 1:, :])
+        out.add_(rise - out[..., -1:, :])
+        torch.cumsum(current, -1, out=work)
+        n = current.shape[-1]
+        total = work[..., -1:]
+        if self.both:
+            c = self.from_source(n)
+            total = total - ((current @ c) / self.ring(n))[..., None]
+        out.addcmul_(self.from_source(n), total)
+        work.cumsum_(-1)
+        out[..., 1:].sub_(work[..., :-1].mul_(self.r_wl))
+        return out
+
     def diagonal(self, rows: int, cols: int) -> Tensor:
         """Diagonal of R, (m, n) [ohm]."""
         c = self.from_source(cols)

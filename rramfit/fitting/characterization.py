@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
 from rramfit.card.trust import CellsFile
@@ -125,7 +126,9 @@ def characterize(
     run = _Run(on_stage)
     if measurement.origin is not None:
         run.verdicts["conversion"] = judge_conversion(measurement.origin)
-    measurement, fits = _fit(measurement, run, seed)
+    # Matrices here are small: a second thread for them would mostly wait.
+    with threadpool_limits(1, user_api="blas"):
+        measurement, fits = _fit(measurement, run, seed)
     maps = _cell_maps(fits, (measurement.rows, measurement.cols))
     card = assemble_card(
         measurement,
