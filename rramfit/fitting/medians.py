@@ -1,9 +1,9 @@
 """Medians of readings, with intervals that ask nothing of their law.
 
-Cells' own values are independent, and the interval lies between two of them: the number below the
-median is binomial. Readings of one cell are not; the share below the median is then known as well
-as cells make it, and its interval is put through the readings' quantiles (Woodruff, J. American
-Statistical Association 47 (1952) 635).
+Cells' own values are independent unless stated otherwise, and the interval lies between two of
+them: the number below the median is binomial. Readings of one cell are not; the share below the
+median is then known as well as cells make it, and its interval is put through the readings'
+quantiles (Woodruff, J. American Statistical Association 47 (1952) 635).
 """
 
 from __future__ import annotations
@@ -24,13 +24,21 @@ _Z = 1.96
 _FEWEST = 3  # cells
 
 
-def median_of_cells(y: Floats) -> Quantity | None:
-    """Median of one value [S] of each cell, (cell,); None for no cell."""
+def median_of_cells(y: Floats, *, inflation: float = 1.0) -> Quantity | None:
+    """Median of one value of each cell; None for no cell.
+
+    Parameters
+    ----------
+    y : (cell,) array
+        [S].
+    inflation : float
+        Variance of the number below the median, over that of independent cells.
+    """
     if not y.size:
         return None
     y = np.sort(y)
     middle, last = float(np.median(y)), y.size - 1
-    half = 0.5 * _Z * math.sqrt(y.size) + 0.5
+    half = 0.5 * _Z * math.sqrt(y.size * inflation) + 0.5
     low, high = (float(y[int(np.clip(round(0.5 * last + d), 0, last))]) for d in (-half, half))
     return _within(middle, low, high)
 

@@ -26,7 +26,7 @@ from rramfit.card.quantity import Quantity
 from rramfit.fitting.fault_clustering import FaultClustering
 from rramfit.fitting.inference import clustered_covariance
 
-__all__ = ["Share", "clustered_share", "jeffreys"]
+__all__ = ["Share", "clustered_share", "inflation", "jeffreys"]
 
 Floats = NDArray[np.float64]
 
@@ -86,13 +86,23 @@ def clustered_share(events: Floats, attempts: Floats, clustering: FaultClusterin
     own = float((psi**2).sum())
     if own == 0 or not 0 < value < 1:
         return Share(value=value, variance=0.0, effective=float(cells), inflation=1.0)
-    inflation = _inflation(psi, own, clustering) if clustering is not None else 1.0
-    variance = own * inflation
+    factor = inflation(psi, clustering) if clustering is not None else 1.0
+    variance = own * factor
     effective = min(value * (1 - value) / variance, total)
-    return Share(value=value, variance=variance, effective=effective, inflation=inflation)
+    return Share(value=value, variance=variance, effective=effective, inflation=factor)
 
 
-def _inflation(psi: Floats, own: float, clustering: FaultClustering) -> float:
+def inflation(psi: Floats, clustering: FaultClustering) -> float:
+    """Variance of a sum over cells, over what it would be of independent cells.
+
+    Parameters
+    ----------
+    psi : (row, col) array
+        What each cell adds to the sum, of mean 0.
+    clustering : FaultClustering
+        Along which lines, or in patches, cells belong together.
+    """
+    own = float((psi**2).sum())
     rows, cols = clustering.by("row"), clustering.by("column")
     by_row = float((psi.sum(axis=1) ** 2).sum()) if rows else own
     by_col = float((psi.sum(axis=0) ** 2).sum()) if cols else own

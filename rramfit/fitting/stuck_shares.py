@@ -17,7 +17,7 @@ from rramfit.card.schema import StuckCard
 from rramfit.fitting.fault_clustering import FaultClustering
 from rramfit.fitting.medians import median_of_cells
 from rramfit.fitting.screening import Screening
-from rramfit.fitting.shares import clustered_share, jeffreys
+from rramfit.fitting.shares import clustered_share, inflation, jeffreys
 from rramfit.fitting.statistics import ProgramStatistics
 
 __all__ = ["DOUBT", "stuck_shares"]
@@ -53,11 +53,23 @@ def stuck_shares(
     return StuckCard(
         low=_share(statistics, screening, tried, ~high, clustering),
         high=_share(statistics, screening, tried, high, clustering),
-        low_conductance=median_of_cells(screening.value[screening.fault == Fault.STUCK_LOW]),
-        high_conductance=median_of_cells(screening.value[screening.fault == Fault.STUCK_HIGH]),
+        low_conductance=_median(screening, Fault.STUCK_LOW, clustering),
+        high_conductance=_median(screening, Fault.STUCK_HIGH, clustering),
         dead_rows=_lines(screening.dead_rows.size, statistics.measured, 1),
         dead_cols=_lines(screening.dead_cols.size, statistics.measured, 0),
     )
+
+
+def _median(
+    screening: Screening, fault: Fault, clustering: FaultClustering | None
+) -> Quantity | None:
+    """Median reading of the cells of one fault, which may go together where they lie together."""
+    stuck = screening.fault == fault
+    y = screening.value[stuck]
+    if clustering is None or not y.size:
+        return median_of_cells(y)
+    below = np.where(stuck, (screening.value <= np.median(y)) - 0.5, 0.0)
+    return median_of_cells(y, inflation=inflation(below, clustering))
 
 
 def _vague(screening: Screening) -> bool:

@@ -13,7 +13,7 @@ from rramfit.fitting.gathering import gather
 from rramfit.fitting.hard_soft import attempts_of, fit_hard_soft, hard_soft_likelihood
 from rramfit.fitting.medians import median_of_cells, median_of_readings
 from rramfit.fitting.screening import screen
-from rramfit.fitting.shares import clustered_share, jeffreys
+from rramfit.fitting.shares import clustered_share, inflation, jeffreys
 from rramfit.measurement.read import read_measurement
 from rramfit.measurement.record import Levels
 
@@ -169,6 +169,25 @@ def test_medians_agree_with_exact_ones():
     readings = np.broadcast_to(y, (5, 1, 401))  # each cell read five times over: no more is known
     q = median_of_readings(readings, np.ones(readings.shape, dtype=bool))
     assert q.ci95 == pytest.approx((exact.low, exact.high), abs=0.02)
+
+
+def test_a_median_of_stuck_columns_is_known_as_well_as_columns_make_it():
+    """Shorted columns with a value of their own each: 20 of them, not 320 cells, know the median."""
+    held = {"columns": 0, "cells": 0}
+    possible = np.ones((16, 80), dtype=bool)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        stuck = np.broadcast_to(rng.permutation(80) < 20, possible.shape)
+        clustering = find_clustering(stuck, possible)
+        value = rng.normal(0, 1, 80) + rng.normal(0, 0.1, possible.shape)
+        y = value[stuck]
+        below = np.where(stuck, (value <= np.median(y)) - 0.5, 0.0)
+        by = {"columns": inflation(below, clustering), "cells": 1.0}
+        for name, factor in by.items():
+            low, high = median_of_cells(y, inflation=factor).ci95
+            held[name] += low <= 0 <= high
+    assert held["columns"] >= 51  # P(fewer | 95 %) = 1e-3
+    assert held["cells"] <= 30
 
 
 def test_a_chip_gives_back_what_was_put_in(make_chip):
