@@ -16,6 +16,7 @@ __all__ = [
     "MappingError",
     "MeasurementError",
     "OutputError",
+    "RecipeError",
     "RramfitError",
     "RramfitWarning",
     "TrainingError",
@@ -70,6 +71,10 @@ class MeasurementError(InputError):
 
 class CardError(InputError):
     """A model card that cannot be read, or whose content and digest disagree."""
+
+
+class RecipeError(InputError):
+    """A training recipe that cannot be read, or asks for what there is not."""
 
 
 class OutputError(RramfitError):

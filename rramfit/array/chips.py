@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rramfit.array.devices import Ageing, DeviceModel, ReadNoise
+from rramfit.array.devices import FACTORS, Ageing, DeviceModel, ReadNoise
 from rramfit.array.fields import smooth_fields
 from rramfit.card.cells import Fault
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
 
-__all__ = ["Chips", "Programmed", "draw_chips", "stuck_conductance"]
+__all__ = ["Chips", "Programmed", "draw_chips", "sound_where", "stuck_conductance"]
 
 
 def _split(generator: torch.Generator, *names: str) -> Mapping[str, torch.Generator]:
@@ -117,6 +117,24 @@ class Chips:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.fault.shape[1], self.fault.shape[2]
+
+    def take(self, which: Tensor, *, factors: Collection[str] = FACTORS) -> Chips:
+        """Pick dies by index, any of them more than once; factors that are not named are off."""
+        off = self.model.factors - set(factors)
+        chosen = which.to(self.fault.device)
+        fault = self.fault[chosen]
+        if "stuck" in off:
+            fault = sound_where(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+        if "dead_lines" in off:
+            fault = sound_where(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
+        return Chips(
+            model=self.model.without(*off),
+            deviation=self.deviation[chosen],
+            fault=fault,
+            hard=self.hard[chosen],
+            stuck_conductance=self.stuck_conductance[chosen],
+            nonlinearity=None if self.nonlinearity is None else self.nonlinearity[chosen],
+        )
 
     def trend(self, level: Tensor) -> Tensor:
         """Trend of each cell at the level asked for, (chip, row, col) [S]."""
@@ -209,6 +227,13 @@ class Chips:
             x = (b * model.read_voltage).clamp_min(1e-4)
             g0 = conductance * x / torch.sinh(x)
         return g0, b
+
+
+def sound_where(fault: Tensor, *kinds: Fault) -> Tensor:
+    """Take faults of these kinds away."""
+    for kind in kinds:
+        fault = torch.where(fault == int(kind), int(Fault.OK), fault)
+    return fault
 
 
 def draw_chips(

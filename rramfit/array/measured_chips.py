@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rramfit.array.chips import Chips, Programmed, draw_chips, stuck_conductance
+from rramfit.array.chips import Chips, Programmed, draw_chips, sound_where, stuck_conductance
 from rramfit.array.devices import Ageing, DeviceModel, ReadNoise
 from rramfit.array.quantiles import latent_knots
 from rramfit.card.cells import CellMaps, Fault
@@ -47,9 +47,9 @@ def chip_from_cells(
     known_fault = torch.tensor(cells.fault.astype(np.int64), device=model.device)
     fault = torch.where(known_fault == Fault.NOT_MEASURED, chips.fault, known_fault)
     if "stuck" not in model.factors:
-        fault[(fault == Fault.STUCK_LOW) | (fault == Fault.STUCK_HIGH)] = int(Fault.OK)
+        fault = sound_where(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
     if "dead_lines" not in model.factors:
-        fault[(fault == Fault.DEAD_ROW) | (fault == Fault.DEAD_COL)] = int(Fault.OK)
+        fault = sound_where(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
     noise = torch.randn(fault.shape, generator=generator, device=model.device, dtype=model.dtype)
     posterior = torch.tensor(cells.hard_posterior, dtype=model.dtype, device=model.device)
     u = torch.rand(chips.hard.shape, generator=generator, device=model.device, dtype=model.dtype)

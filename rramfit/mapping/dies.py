@@ -1,12 +1,15 @@
 """Where a network's tiles come from: drawn arrays, one fitted chip, or measured conductances.
 
 drawn      each tile is an array of its own, drawn from the card
+given      tiles are cut from arrays that the caller has drawn: chip n is the nth of them, and all
+           matrices of a network lie on it, one after another
 fitted     tiles are cut from the array that a sidecar describes, block by block; what was measured
            of its cells is kept, the rest is drawn
 replayed   the same with the conductances that were measured
 
 A measured array that is larger than a tile gives several; a network that needs more tiles than it
-gives takes the same cells again, for which the rest is drawn anew. Patterns are laid out on whole
+gives takes the same cells again, for which the rest is drawn anew, and so does one on given arrays.
+Patterns are laid out on whole
 arrays, so that trends and fields stay where they were measured.
 
 A cell asked for a conductance between two levels (weights not quantised) is taken to have the
@@ -29,7 +32,11 @@ from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import MappingError
 from rramfit.streams import torch_stream
 
-__all__ = ["Die", "TileCells", "draw_die", "expected_conductance"]
+__all__ = ["Die", "Origin", "TileCells", "draw_die", "expected_conductance"]
+
+
+Origin = CellMaps | ReplayedChips | Chips
+"""One measured chip, its conductances, or chips that were drawn before; instead of drawn ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,7 +149,7 @@ def draw_die(
     tiles: int,
     tile: tuple[int, int],
     *,
-    origin: CellMaps | ReplayedChips | None = None,
+    origin: Origin | None = None,
     index: int = 0,
     seed: int,
     name: str,
@@ -154,8 +161,8 @@ def draw_die(
     model : DeviceModel
     tiles : int
     tile : (rows, cols)
-    origin : CellMaps or ReplayedChips, optional
-        A measured array instead of drawn ones.
+    origin : Origin, optional
+        A measured array, or given ones, instead of drawn ones.
     index : int
         Which chip: under one seed every index is another one.
     seed : int
@@ -165,7 +172,7 @@ def draw_die(
     Raises
     ------
     MappingError
-        If a measured array is smaller than a tile.
+        If a measured or given array is smaller than a tile, or given ones are of another precision.
     """
     generator = torch_stream(seed, f"die/{index}/{name}", device=model.device)
     if origin is None:
@@ -176,6 +183,13 @@ def draw_die(
         chips = dataclasses.replace(
             origin, conductance=origin.conductance[cycle], accepted=origin.accepted[cycle]
         )
+    elif isinstance(origin, Chips):
+        if origin.model.dtype != model.dtype:
+            msg = f"chips of {origin.model.dtype} for a setup of {model.dtype}; draw or set up alike"
+            raise MappingError(msg)
+        arrays = -(-tiles // _per_array(origin.shape, tile))
+        die = torch.full((arrays,), index % len(origin))
+        chips = origin.take(die, factors=model.factors)
     else:
         rows, cols = origin.fault.shape
         arrays = -(-tiles // _per_array((rows, cols), tile))

@@ -25,12 +25,12 @@ import torch
 from rramfit.array.devices import FACTORS as DEVICE_FACTORS
 from rramfit.array.devices import DeviceModel
 from rramfit.array.line import InactiveRows, LineResistance
-from rramfit.array.measured_chips import ReplayedChips
 from rramfit.card.cells import CellMaps
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LineCard, ModelCard, ReadoutCard
 from rramfit.errors import MappingError
 from rramfit.mapping.codes import Codebook, Scheme, codebook
+from rramfit.mapping.dies import Origin
 from rramfit.mapping.peripherals import Peripherals
 
 __all__ = ["FACTORS", "AnalogSetup", "WiresBy", "analog_setup", "factors_of"]
@@ -59,7 +59,7 @@ class AnalogSetup:
     wires_by: WiresBy
     factors: frozenset[str]
     time: float  # [s] since programming
-    origin: CellMaps | ReplayedChips | None
+    origin: Origin | None
     place_around_faults: bool
 
     def __deepcopy__(self, memo: dict[int, object]) -> AnalogSetup:
@@ -122,7 +122,7 @@ def analog_setup(
     inactive_rows: InactiveRows | None = None,
     factors: Collection[str] = FACTORS,
     time: float = 0.0,
-    origin: CellMaps | ReplayedChips | None = None,
+    origin: Origin | None = None,
     place_around_faults: bool = False,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
@@ -145,8 +145,8 @@ def analog_setup(
         What is switched on.
     time : float
         [s] since programming.
-    origin : CellMaps or ReplayedChips, optional
-        One measured chip instead of drawn ones.
+    origin : CellMaps, ReplayedChips or Chips, optional
+        One measured chip, or given ones, instead of drawn ones.
     place_around_faults : bool
         Assign rows and columns around the faults of a fitted chip; needs its `CellMaps`.
     device, dtype : optional
