@@ -7,10 +7,9 @@ fitted     tiles are cut from the array that a sidecar describes, block by block
            of its cells is kept, the rest is drawn
 replayed   the same with the conductances that were measured
 
-A measured array that is larger than a tile gives several; a network that needs more tiles than it
-gives takes the same cells again, for which the rest is drawn anew, and so does one on given arrays.
-Patterns are laid out on whole
-arrays, so that trends and fields stay where they were measured.
+A measured or given array that is larger than a tile gives several; a network that needs more tiles
+than it gives takes the same cells again, for which the rest is drawn anew. Patterns are laid out on
+whole arrays, so that trends and fields stay where they were measured.
 
 A cell asked for a conductance between two levels (weights not quantised) is taken to have the
 deviation of the nearest level: g = asked + (drawn − mean of the level). Cells that did not accept
@@ -185,7 +184,9 @@ def draw_die(
         )
     elif isinstance(origin, Chips):
         if origin.model.dtype != model.dtype:
-            msg = f"chips of {origin.model.dtype} for a setup of {model.dtype}; draw or set up alike"
+            msg = (
+                f"chips of {origin.model.dtype} for a setup of {model.dtype}; draw or set up alike"
+            )
             raise MappingError(msg)
         arrays = -(-tiles // _per_array(origin.shape, tile))
         die = torch.full((arrays,), index % len(origin))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from cases import MEAN, full_card
 
-from rramfit.array import DeviceModel, ReplayedChips
+from rramfit.array import DeviceModel, ReplayedChips, draw_chips
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import MappingError
 from rramfit.mapping.dies import draw_die, expected_conductance
@@ -42,6 +42,44 @@ def test_tiles_are_cut_from_whole_arrays(replayed):
                 k = max(int(level[t, r, c]), 0)
                 place = (2 + array) % 2 * 1000 + k * 100 + (top + r) * 10 + left + c
                 assert float(cells.conductance[t, r, c]) == pytest.approx(1e-6 * (1 + place))
+
+
+def test_given_chips_are_taken_as_they_are():
+    """Matrices of chip n lie on the nth of them; without c2c and failures all is known."""
+    chips = draw_chips(model(), 3, generator=torch_stream(5, "chips"))
+    quiet = model().only("d2d", "field", "trend", "stuck", "dead_lines")
+    level = torch.ones(6, *TILE, dtype=torch.int64)
+    target = torch.full((6, *TILE), MEAN[1], dtype=torch.float64)
+    everywhere = torch.ones(3, *ARRAY, dtype=torch.int64)
+    whole = chips.take(torch.arange(3), factors=quiet.factors)
+    wanted = whole.program(everywhere, generator=torch_stream(7, "p")).conductance
+    for index, name in ((1, "first"), (4, "second")):
+        die = draw_die(quiet, 6, TILE, origin=chips, index=index, seed=0, name=name)
+        found = die.program(target, level, time=0.0, generator=torch_stream(6, name)).conductance
+        for t in range(6):  # four tiles an array, then the same cells again
+            top, left = 4 * (t % 4 // 2), 5 * (t % 4 % 2)
+            there = wanted[1, top : top + 4, left : left + 5]
+            assert torch.allclose(found[t], there, rtol=1e-9, atol=0)
+
+
+def test_factors_switch_the_faults_of_given_chips():
+    chips = draw_chips(model(), 2, generator=torch_stream(5, "chips"))
+    kinds = {Fault.STUCK_LOW, Fault.STUCK_HIGH, Fault.DEAD_ROW, Fault.DEAD_COL}
+    assert {int(k) for k in kinds} <= set(chips.fault.flatten().tolist())
+    for factor, gone in (("stuck", {1, 2}), ("dead_lines", {3, 4})):
+        assert {int(k) for k in kinds} >= gone
+        left = chips.take(torch.arange(2), factors=model().without(factor).factors).fault
+        same = ~torch.isin(chips.fault, torch.tensor(sorted(gone)))
+        assert not torch.isin(left, torch.tensor(sorted(gone))).any()
+        assert torch.equal(left[same], chips.fault[same])
+
+
+def test_given_chips_of_another_precision_are_refused():
+    chips = draw_chips(model(), 1, generator=torch_stream(5, "chips"))
+    with pytest.raises(MappingError, match="float32"):
+        draw_die(
+            DeviceModel.from_card(full_card(array=ARRAY)), 1, TILE, origin=chips, seed=0, name="m"
+        )
 
 
 def test_the_gradient_goes_to_cells_that_accepted(replayed):
