@@ -1,0 +1,175 @@
+"""What placing rows and columns around the faults of a fitted chip gains.
+
+Virtual chips of 128 x 128 cells of the reference kind (5, 12 and 30 kohm, 15 % variation, 0.5 ohm
+segments, its read-out, 1 % programming failure) with faults besides: a share of cells stuck low, as
+many stuck high, together `--faults` (2 %). Each is measured with 24 sweeps and characterized; an
+mlp, trained plainly on scikit-learn's digits, is mapped with the fitted card, once as its matrices
+lie and once placed by the fitted sidecar: around faults, and by cells' offsets and places. Either mapping is run on the chip's
+*true* cells, over programmings that are the same for both. Both matrices lie on the one array, one
+after another. Run from the project's root:
+
+    python tests/studies/placement.py
+
+writes `reports/placement.md` and `.csv`. Intervals are 95 %: of one chip's gain over its
+programmings, of the mean gain over chips; Student's t.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from closed_loop import SWEEPS, meet, setup_of, trained_network, true_chip
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rramfit.card import ModelCard
+    from rramfit.mapping.datasets import Dataset
+
+COLUMNS = (
+    "chip", "faults in it, %", "of them found, %", "as it lies, %", "placed, %", "gain, points",
+    "gain low", "gain high", "squared error taken away", "foretold as it lies, %",
+    "foretold placed, %",
+)  # fmt: skip
+
+
+def faulty_card(faults: float) -> ModelCard:
+    """State the reference chip with stuck cells."""
+    from rramfit.card import Quantity, seal
+    from rramfit.card.schema import StuckCard
+    from rramfit.measurement.reference_chip import reference_card
+
+    half = Quantity.given(faults / 2, "1")
+    stuck = StuckCard(
+        low=half,
+        high=half,
+        low_conductance=Quantity.given(3e-6, "S"),
+        high_conductance=Quantity.given(320e-6, "S"),
+    )
+    return seal(reference_card().model_copy(update={"stuck": stuck}))
+
+
+def one_chip(
+    seed: int, card: ModelCard, network: nn.Module, data: Dataset, programmings: int
+) -> dict[str, Any]:
+    """Measure, characterize, map and run one chip with and without placement."""
+    import dataclasses
+
+    from rramfit.card.cells import Fault
+    from rramfit.fitting.characterization import characterize
+    from rramfit.mapping import analog_matrices, convert_to_analog
+    from rramfit.mapping.evaluation import evaluate
+    from rramfit.measurement.synthesize import synthesize
+
+    measured = synthesize(card, sweeps=SWEEPS, seed=seed, groups=("program", "mvm", "readout"))
+    fitted = characterize(measured, name=f"chip-{seed}", seed=seed)
+    own = true_chip(card, seed)
+    there = own.fault[0].numpy() != Fault.OK
+    found = (fitted.cells.fault != Fault.OK) & there
+
+    def run(model: nn.Module) -> NDArray[np.float64]:
+        images, labels = data.test_images, data.test_labels
+        of = evaluate(model, images, labels, digital=1.0, chips=programmings, seed=seed)
+        return 100 * np.asarray(of.accuracies)
+
+    out: dict[str, Any] = {
+        "seed": seed, "faults": 100 * there.mean(), "found": 100 * found.sum() / there.sum()
+    }  # fmt: skip
+    for place in (False, True):
+        setup = dataclasses.replace(setup_of(fitted.card, fitted.cells), place_around_faults=place)
+        mapped = convert_to_analog(network, setup, inputs=data.train_images[:256], seed=seed)
+        gains = [m.placed for m in analog_matrices(mapped) if m.placed is not None]
+        before, after = (sum(getattr(p, name) for p in gains) for name in ("before", "after"))
+        out[f"foretold {place}"] = run(mapped)
+        out[f"true {place}"] = run(meet(mapped, card, own))
+        out["taken away"] = 1 - after / before if before else 0.0
+    return out
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of a mean."""
+    from scipy import special
+
+    half = special.stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def write_report(
+    chips: list[dict[str, Any]], digital: float, faults: float, out: Path, command: str
+) -> None:
+    """Write the table as CSV and Markdown."""
+    rows, gains, sides = [], [], []
+    for c in chips:
+        gain = c["true True"] - c["true False"]
+        gains.append(gain.mean())
+        sides.append((c["true False"].mean(), c["true True"].mean()))
+        low, high = interval(gain)
+        rows.append([
+            str(c["seed"]), f"{c['faults']:.2f}", f"{c['found']:.1f}",
+            f"{c['true False'].mean():.2f}", f"{c['true True'].mean():.2f}", f"{gain.mean():+.2f}",
+            f"{low:+.2f}", f"{high:+.2f}", f"{c['taken away']:.2f}",
+            f"{c['foretold False'].mean():.2f}", f"{c['foretold True'].mean():.2f}",
+        ])  # fmt: skip
+    with out.with_suffix(".csv").open("w", newline="") as f:
+        csv.writer(f, lineterminator="\n").writerows([COLUMNS, *rows])
+    low, high = interval(np.asarray(gains))
+    without, with_it = np.mean(sides, axis=0)
+    lines = [
+        "# Placement around faults",
+        "",
+        f"Made by `{command}`,",
+        "which says what is compared. An mlp on scikit-learn's digits, 360 test images, digital",
+        f"accuracy {100 * digital:.2f} %; reference chips with {100 * faults:g} % of cells stuck,",
+        f"{len(chips)} of them, {len(chips[0]['true True'])} programmings each on true cells.",
+        "",
+        f"Mean accuracy {without:.2f} % as matrices lie, {with_it:.2f} % placed: a gain of",
+        f"{np.mean(gains):.2f} points ({low:.2f} to {high:.2f}, 95 % over chips).",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "| " + " | ".join("---:" for _ in COLUMNS) + " |",
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        "`squared error taken away`: share of the expected squared error of all differences of a",
+        "pair. `foretold`: by card and sidecar, without the true cells.",
+    ]
+    out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Run all chips, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--chips", type=int, default=8)
+    parser.add_argument("--programmings", type=int, default=40, help="of every chip and mapping")
+    parser.add_argument("--faults", type=float, default=0.02, help="share of stuck cells")
+    parser.add_argument("--out", type=Path, default=Path("reports/placement.md"))
+    args = parser.parse_args()
+    import torch
+
+    from rramfit.mapping.datasets import load_dataset
+
+    torch.set_num_threads(1)
+    data = load_dataset("digits")
+    network, digital = trained_network(data)
+    card = faulty_card(args.faults)
+    found = []
+    for seed in range(args.chips):
+        found.append(one_chip(seed, card, network, data, args.programmings))
+        sys.stderr.write(f"\r{seed + 1} of {args.chips} chips")
+    sys.stderr.write("\n")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    command = (
+        f"python tests/studies/placement.py --chips {args.chips} "
+        f"--programmings {args.programmings} --faults {args.faults:g}"
+    )
+    write_report(found, digital, args.faults, args.out, command)
+
+
+if __name__ == "__main__":
+    main()
