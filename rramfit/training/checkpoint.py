@@ -1,0 +1,83 @@
+"""Checkpoints: whole or not at all.
+
+Two kinds. The one to go on from holds all that the next epoch depends on: weights, their average,
+the optimizer's state, the epochs done and their figures. Random numbers need no place in it, for
+each epoch's streams follow from the seed and the epoch. The one to keep holds weights alone, in
+float32.
+
+A file is written beside its place and renamed, so that a kill leaves the old one. Its bytes follow
+from its content.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rramfit.errors import TrainingError
+from rramfit.provenance import whole_file
+
+__all__ = ["load_state", "save_state", "save_weights"]
+
+
+def save_state(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with whole_file(path) as beside, beside.open("wb") as f:  # a name would be in the bytes
+        torch.save(dict(content), f)
+
+
+def load_state(path: Path, *, key: str) -> dict[str, Any] | None:
+    """Read a checkpoint to go on from; None where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    key : str
+        What it must be a checkpoint of, as `save_state` got it under ``key``.
+
+    Raises
+    ------
+    TrainingError
+        If it is broken, or of another training.
+    """
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["key"]
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as e:
+        msg = f"{path}: {str(e).splitlines()[0]}; expected a checkpoint to resume from; delete it"
+        raise TrainingError(msg) from None
+    if found != key:
+        msg = (
+            f"{path} is of another training: found {found}; expected {key}; "
+            "resume with the same network, data, recipe and seed, or delete it"
+        )
+        raise TrainingError(msg)
+    return content
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], **about: str | float) -> None:
+    """Write weights to keep, in float32, under ``model``; `about` beside them.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    plain = {
+        name: (x.float() if x.is_floating_point() else x).detach().cpu().contiguous().clone()
+        for name, x in weights.items()
+    }
+    save_state(path, {"model": plain, **about})

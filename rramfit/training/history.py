@@ -1,0 +1,88 @@
+"""History of a training: a line an epoch, as CSV, and for TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rramfit.errors import TrainingError
+from rramfit.provenance import whole_file
+
+__all__ = ["Epoch", "read_history", "tensorboard_log", "write_history"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What one epoch came to."""
+
+    stage: str
+    epoch: int  # from 1
+    loss: float
+    train_accuracy: float  # on augmented images, as they came
+    test_accuracy: float  # of the average of weights; NaN without test images
+    rate: float  # at its end
+    seconds: float  # so far in this stage, on this machine
+
+    @property
+    def finite(self) -> bool:
+        """Whether the loss is a number."""
+        return math.isfinite(self.loss)
+
+
+def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
+    """Write epochs as CSV, whole or not at all."""
+    with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f)
+        writer.writerow([field.name for field in dataclasses.fields(Epoch)])
+        for one in epochs:
+            writer.writerow([_text(x) for x in dataclasses.astuple(one)])
+
+
+def _text(value: str | float) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """Read epochs from CSV."""
+    with path.open(newline="", encoding="utf-8") as f:
+        return [
+            Epoch(
+                stage=row["stage"],
+                epoch=int(row["epoch"]),
+                loss=float(row["loss"]),
+                train_accuracy=float(row["train_accuracy"]),
+                test_accuracy=float(row["test_accuracy"]),
+                rate=float(row["rate"]),
+                seconds=float(row["seconds"]),
+            )
+            for row in csv.DictReader(f)
+        ]
+
+
+@contextlib.contextmanager
+def tensorboard_log(folder: Path) -> Iterator[Callable[[Epoch], None]]:
+    """Keep a TensorBoard run: yields what takes one epoch after the other.
+
+    Raises
+    ------
+    TrainingError
+        If tensorboard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        msg = "tensorboard is not installed; pip install 'rramfit[tensorboard]'"
+        raise TrainingError(msg) from None
+    with SummaryWriter(str(folder)) as writer:
+
+        def log(one: Epoch) -> None:
+            for name in ("loss", "train_accuracy", "test_accuracy", "rate"):
+                writer.add_scalar(f"{one.stage}/{name}", getattr(one, name), one.epoch)
+            writer.flush()
+
+        yield log

@@ -1,0 +1,152 @@
+"""Recipes: all that a training does, but for the network, the data and the seed.
+
+A recipe is a TOML file of a name and a table for each stage; a key that is left out has the default
+below. Those that come with the package are read by their name.
+
+The rate at share s of all steps, relative to its highest value:
+
+    cosine      rises linearly over the warm-up, then falls to 0 along half a cosine
+    one_cycle   rises from 1/25 along half a cosine, then falls along another to 1/10,000
+
+Weight decay is of matrices and kernels; biases and norms are left out.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rramfit.errors import RecipeError
+
+__all__ = ["PlainStage", "Recipe", "Stage", "load_recipe", "rate_at", "shipped_recipes"]
+
+ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4
+"""Of the highest rate, as in Smith and Topin's runs."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Stage(BaseModel):
+    """One stage of a training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=0)]
+    batch: Annotated[int, Field(ge=1)] = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    rate: Positive = Field(default=0.1, description="highest learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="sgd, Nesterov")
+    decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.05, description="share of steps")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="decay of the average of weights; 0: the weights themselves"
+    )
+    clip: Positive | None = Field(default=None, description="largest norm of the gradient")
+    crop: Annotated[int, Field(ge=0)] = Field(default=0, description="largest shift [pixel]")
+    flip: bool = False
+    cutout: Annotated[int, Field(ge=0)] = Field(default=0, description="side of a hole [pixel]")
+    precision: Literal["float32", "bf16"] = "float32"
+    channels_last: bool = False
+
+
+class PlainStage(Stage):
+    """Training of the digital network."""
+
+
+class Recipe(BaseModel):
+    """Stages of a training.
+
+    Examples
+    --------
+    >>> recipe = load_recipe("cifar10")
+    >>> recipe.plain.optimizer, recipe.plain.batch
+    ('sgd', 128)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    plain: PlainStage
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    folder = resources.files("rramfit.training") / "recipes"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir())
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Read a recipe: a file, or one that comes with the package by its name.
+
+    Raises
+    ------
+    RecipeError
+        If there is none, or it is none: names the file, the key, what was found and expected.
+    """
+    path = Path(source)
+    if str(source) in shipped_recipes():
+        text = (resources.files("rramfit.training") / "recipes" / f"{source}.toml").read_text(
+            encoding="utf-8"
+        )
+    else:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as e:
+            raise RecipeError(
+                path,
+                "file",
+                found=str(getattr(e, "strerror", None) or e),
+                expected=f"a TOML file, or one of {', '.join(shipped_recipes())}",
+            ) from None
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as e:
+        raise RecipeError(path, "file", found=str(e), expected="TOML") from None
+    except ValidationError as e:
+        raise _refused(path, e) from None
+
+
+def _refused(path: Path, error: ValidationError) -> RecipeError:
+    """Say what is wrong with the first key that is refused."""
+    first, *more = error.errors()
+    where = ".".join(str(k) for k in first["loc"]) or "file"
+    remedy = f"{len(more)} more of its keys are refused" if more else ""
+    if first["type"] == "extra_forbidden":
+        stage = {"plain": PlainStage}.get(str(first["loc"][0])) if len(first["loc"]) > 1 else None
+        known = ", ".join((stage or Recipe).model_fields)
+        return RecipeError(
+            path, where, found="an unknown key", expected=f"one of {known}", remedy=remedy
+        )
+    if first["type"] == "missing":
+        return RecipeError(path, where, found="nothing", expected="this key", remedy=remedy)
+    expected = first["msg"].removeprefix("Input should be ")
+    return RecipeError(path, where, found=repr(first["input"]), expected=expected, remedy=remedy)
+
+
+def rate_at(stage: Stage, share: float) -> float:
+    """Learning rate at a share of all steps.
+
+    Examples
+    --------
+    >>> stage = Stage(epochs=1, rate=2.0, warm_up=0.5)
+    >>> [round(rate_at(stage, s), 3) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    [0.0, 1.0, 2.0, 1.0, 0.0]
+    """
+
+    def between(start: float, end: float, along: float) -> float:
+        return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(along, 1.0)))
+
+    rising = share < stage.warm_up
+    along = share / stage.warm_up if rising else (share - stage.warm_up) / (1 - stage.warm_up)
+    if stage.schedule == "one_cycle":
+        ends = (ONE_CYCLE_START, 1.0) if rising else (1.0, ONE_CYCLE_END)
+        return stage.rate * between(*ends, along)
+    return stage.rate * (along if rising else between(1.0, 0.0, along))
