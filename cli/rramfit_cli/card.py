@@ -1,4 +1,4 @@
-"""`rramfit card`: show, check, compare and export model cards."""
+"""`rramfit card`: show, check, compare, thin out and export model cards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def card() -> None:
-    """Show, check, compare and export model cards."""
+    """Show, check, compare, thin out and export model cards."""
 
 
 @card.command()
@@ -127,6 +127,24 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
         out.print(f"{len(significant)} of {len(result.differences)} parameters differ (Holm, 5 %).")
     if significant:
         sys.exit(4)
+
+
+@card.command()
+@click.argument("path", metavar="CARD", type=_CARD)
+@click.option("--levels", "listed", required=True, help="Indices to keep, as 0,15,31.")
+@click.option("--name", help="Of the new card.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def take(path: Path, listed: str, name: str | None, output: Path) -> None:
+    """Write a card of some of CARD's levels: those that a network is to be mapped on."""
+    from rramfit.card import load_card, save_card, take_levels
+
+    indices = listed.split(",")
+    if not all(index.strip().isdigit() for index in indices):
+        msg = f"{listed!r} is no list of levels; write 0,15,31"
+        raise click.BadParameter(msg, param_hint="--levels")
+    taken = take_levels(load_card(path), [int(index) for index in indices], name=name)
+    save_card(taken, output)
+    click.echo(f"{output}: {len(taken.levels)} levels, {taken.name}", err=True)
 
 
 @card.command()

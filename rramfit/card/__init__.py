@@ -12,6 +12,7 @@ from rramfit.card.document import (
     seal,
 )
 from rramfit.card.families import FAMILIES, Family, family
+from rramfit.card.level_choice import take_levels
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
 
@@ -35,4 +36,5 @@ __all__ = [
     "save_card",
     "save_cells",
     "seal",
+    "take_levels",
 ]

@@ -85,3 +85,13 @@ def test_export_writes_every_parameter(path, run, tmp_path):
 def test_a_closed_standard_output_is_no_traceback(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     console().print("nobody reads this")
+
+
+def test_take_writes_a_card_of_some_levels(path, run, tmp_path):
+    out = tmp_path / "two.card.json"
+    assert run("card", "take", path, "--levels", "0,2", "--name", "two", "-o", out).exit_code == 0
+    taken, card = load_card(out), load_card(path)
+    assert taken.name == "two"
+    assert [level.name for level in taken.levels] == [card.levels[k].name for k in (0, 2)]
+    assert run("card", "take", path, "--levels", "0,9", "-o", out).exit_code == 3
+    assert run("card", "take", path, "--levels", "all", "-o", out).exit_code == 2
