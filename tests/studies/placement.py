@@ -4,9 +4,9 @@ Virtual chips of 128 x 128 cells of the reference kind (5, 12 and 30 kohm, 15 % 
 segments, its read-out, 1 % programming failure) with faults besides: a share of cells stuck low, as
 many stuck high, together `--faults` (2 %). Each is measured with 24 sweeps and characterized; an
 mlp, trained plainly on scikit-learn's digits, is mapped with the fitted card, once as its matrices
-lie and once placed by the fitted sidecar: around faults, and by cells' offsets and places. Either mapping is run on the chip's
-*true* cells, over programmings that are the same for both. Both matrices lie on the one array, one
-after another. Run from the project's root:
+lie and once placed by the fitted sidecar: around faults, and by cells' offsets and places. Either
+mapping is run on the chip's *true* cells, over programmings that are the same for both. Both
+matrices lie on the one array, one after another. Run from the project's root:
 
     python tests/studies/placement.py
 
