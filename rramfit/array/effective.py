@@ -218,7 +218,7 @@ def floating_matrix(t: Tensor, a: Tensor, active: Tensor) -> Tensor:
     ----------
     t, a : (..., m, n) and (..., m, m) tensors
         From `source_matrix` [S].
-    active : (m,) bool tensor
+    active : (m,) or (..., m) bool tensor
 
     Returns
     -------
@@ -226,10 +226,11 @@ def floating_matrix(t: Tensor, a: Tensor, active: Tensor) -> Tensor:
         [S]; zero in the rows that float.
     """
     free = (~active).to(t.dtype)
-    system = free[:, None] * a * free + torch.diag(1 - free)
-    floats = _cholesky_solve(*_cholesky(system), free[:, None] * t)
-    seen: Tensor = t - (a * free) @ floats
-    return (1 - free)[:, None] * seen
+    down, across = free[..., :, None], free[..., None, :]
+    system = down * a * across + torch.diag_embed(1 - free)
+    floats = _cholesky_solve(*_cholesky(system), down * t)
+    seen: Tensor = t - (a * across) @ floats
+    return (1 - down) * seen
 
 
 def flat_problem(

@@ -20,7 +20,9 @@ smooth     C a low polynomial of position, learned from sampled tiles of one car
 
 Gated and floating rows make T depend on which rows are on. C is then kept for several shares of
 active rows (its mean over random sets of rows; bitlines loaded by that share of their cells), and
-the currents of a vector are interpolated to its own share. What is left is for the certificate
+the currents of a vector are interpolated to its own share. Where rows are named that are ever
+active, as those that hold a matrix of few inputs, sets and shares are of these alone: elsewhere on
+the columns wires take another share. What is left is for the certificate
 (`rramfit.array.certificate`) to say.
 """
 
@@ -113,10 +115,11 @@ class CrossbarEstimate:
     correction: Tensor  # (density, ..., m, n), or (density, m, n) for any tile
     rest: Tensor | None  # [S] like the correction: what all but open cells add
     anchored: bool  # on the very tiles it is for
+    rows: Tensor | None = None  # (..., m) bool: the rows that are ever active; None: all
 
     def matrices(self, conductance: Tensor) -> Tensor:
         """Effective matrix at each share of active rows, (density, ..., m, n) [S]."""
-        closed = _closed_form(conductance, self.line, self.densities)
+        closed = _closed_form(_seen(conductance, self.line, self.rows), self.line, self.densities)
         c = self.correction.to(conductance)
         if c.ndim < closed.ndim:  # smooth: for any tile
             c = c.reshape(c.shape[0], *(1,) * (closed.ndim - c.ndim), *c.shape[1:])
@@ -135,6 +138,8 @@ class CrossbarEstimate:
         if len(self.densities) == 1:
             return v @ t[0]
         share = on.to(v.dtype).mean(-1, keepdim=True)
+        if self.rows is not None:
+            share = share / self.rows.to(v).mean(-1)[..., None, None]
         out = torch.zeros((), dtype=v.dtype, device=v.device)
         for k, weight in enumerate(self._weights(share)):
             if bool((weight != 0).any()):
@@ -164,26 +169,41 @@ def _densities(line: LineResistance, densities: Sequence[float] | None) -> tuple
     return chosen
 
 
+def _seen(g: Tensor, line: LineResistance, rows: Tensor | None) -> Tensor:
+    """Cells without those of gated rows that are never active."""
+    if rows is None or line.inactive_rows != "gated":
+        return g
+    return g * rows[..., None].to(g)
+
+
 def _exact_at(
-    g: Tensor, line: LineResistance, densities: tuple[float, ...], patterns: int, seed: int
+    g: Tensor,
+    line: LineResistance,
+    densities: tuple[float, ...],
+    patterns: int,
+    seed: int,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """Exact effective matrix at each density, its mean over random sets of rows: (density, ...)."""
     if densities == (1.0,):
         return effective_matrix(g, line)[None]
     m = g.shape[-2]
     both = source_matrix(g, line) if line.inactive_rows == "floating" else (g, g)
+    usable = (torch.ones(m, dtype=torch.bool) if rows is None else rows).to(g.device)
+    most = usable.sum(-1, keepdim=True)
     generator = torch_stream(seed, "active rows")
     out = []
     for density in densities:
         total, count = torch.zeros_like(g), torch.zeros_like(g)
         for _ in range(patterns if density < 1 else 1):
-            order = torch.rand(m, generator=generator).argsort().to(g.device)
-            on = order < max(1, round(density * m))
+            drawn = torch.rand(m, generator=generator).to(g.device)
+            order = torch.where(usable, drawn, torch.full_like(drawn, 2.0)).argsort(-1).argsort(-1)
+            on = (order < (density * most).round().clamp_min(1)) & usable
             if line.inactive_rows == "gated":
-                t = effective_matrix(g * on[:, None], line)
+                t = effective_matrix(g * on[..., None], line)
             else:
                 t = floating_matrix(*both, on)
-            total, count = total + t, count + on[:, None]
+            total, count = total + t, count + on[..., None]
         mean = total / count.clamp(min=1)
         out.append(torch.where(count > 0, mean, torch.full_like(mean, torch.nan)))
     return torch.stack(out)
@@ -194,6 +214,7 @@ def anchored_estimate(
     line: LineResistance,
     *,
     densities: Sequence[float] | None = None,
+    rows: Tensor | None = None,
     patterns: int = PATTERNS,
     seed: int = 0,
 ) -> CrossbarEstimate:
@@ -206,6 +227,8 @@ def anchored_estimate(
     line : LineResistance
     densities : sequence of float, optional
         Shares of active rows at which to anchor where rows float or are gated.
+    rows : (..., m) bool tensor, optional
+        The rows of each tile that are ever active, of which shares are taken; all by default.
     patterns : int
         Random sets of rows averaged at each share.
     seed : int
@@ -218,8 +241,8 @@ def anchored_estimate(
     """
     with torch.no_grad():
         at = _densities(line, densities)
-        exact = _exact_at(conductance, line, at, patterns, seed)
-        closed = _closed_form(conductance, line, at)
+        exact = _exact_at(conductance, line, at, patterns, seed, rows)
+        closed = _closed_form(_seen(conductance, line, rows), line, at)
         known = ~exact.isnan()
         exact, seen = exact.nan_to_num(0.0), torch.where(known, closed, torch.zeros_like(closed))
         covered = seen.sum((-2, -1), keepdim=True)
@@ -237,6 +260,7 @@ def anchored_estimate(
             correction=correction,
             rest=torch.where(known & ~conducts, exact - mean * closed, torch.zeros_like(closed)),
             anchored=True,
+            rows=None if at == (1.0,) else rows,
         )
 
 

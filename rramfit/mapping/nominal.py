@@ -55,7 +55,7 @@ def nominal_tiles(
     physical = permutation.to_physical(target)
     estimate = None
     if setup.wires_by == "estimate" or setup.pattern_matters:
-        estimate = anchored_estimate(physical, setup.line)
+        estimate = anchored_estimate(physical, setup.line, rows=_used_rows(plan, permutation))
         off = [abs(d - PATTERN_DENSITY) for d in estimate.densities]
         solved = estimate.matrices(physical)[off.index(min(off))]
     else:
@@ -68,6 +68,13 @@ def nominal_tiles(
         gain = ratio * there
     kept = estimate if setup.wires_by == "estimate" else None
     return Nominal(matrix=matrix, gain=gain, estimate=kept)
+
+
+def _used_rows(plan: MatrixPlan, permutation: Permutation) -> Tensor:
+    """Physical rows of each tile that have an input, (tile, row)."""
+    blocks = plan.present.nonzero()[:, 0]
+    row = blocks[:, None] * plan.tile[0] + permutation.rows.argsort(1)
+    return row < plan.inputs
 
 
 def _column_sums(plan: MatrixPlan, matrix: Tensor) -> Tensor:

@@ -68,6 +68,25 @@ def test_accuracy_at_128(ohm, lost, anchored, smooth):
 
 
 @pytest.mark.parametrize("rows", ["gated", "floating"])
+def test_rows_that_are_never_active_take_no_part(rows):
+    """A matrix of few inputs: what is on lies in one half, the other half of each tile."""
+    g = tiles(2, (64, 64))
+    line = lines(2.0, inactive_rows=rows)
+    used = torch.arange(64).expand(2, 64) < 32
+    used = torch.stack((used[0], used[1].flip(0)))
+    v = half_on(64) * used[:, None]
+    exact = column_currents(off_anchor(g), v, line)
+    errors = {}
+    for named in (None, used):
+        estimate = anchored_estimate(g, line, rows=named)
+        errors[named is None] = rms_of_mean(estimate.column_currents(off_anchor(g), v), exact)
+    assert errors[False] < 0.5 * errors[True]
+    everywhere = torch.ones(64, dtype=torch.bool)
+    same = anchored_estimate(g, line, rows=everywhere).column_currents(g, v)
+    assert torch.allclose(same, anchored_estimate(g, line).column_currents(g, v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", ["gated", "floating"])
 def test_rows_that_change_the_matrix_are_within_the_certificate(rows):
     g = tiles(2, (64, 64))
     line = lines(2.0, inactive_rows=rows)
