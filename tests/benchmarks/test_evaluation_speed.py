@@ -1,0 +1,135 @@
+"""Speed of evaluation: vgg5 on images of CIFAR-10's size, against the plain float32 forward.
+
+    python -m pytest tests/benchmarks/test_evaluation_speed.py -q --benchmark-json=evaluation.json
+
+10,000 random images (`--images` takes fewer: drawing and solving the chip then weighs more), in
+batches of 250, an untrained network. One chip is drawn, programmed, its wires solved or estimated,
+and all images run on it; the plain forward of the same images is timed before and after it in the
+same run, and the ratio, in the `extra_info` of the JSON file, is that to the faster of the two.
+Cards: the reference chip, and the stated virtual chip, which has every factor there is (at an age
+of an hour). Wanted: at most 4 times the plain forward with the estimate, 10 times with exact wires.
+
+Others run the same network: CrossSim without wires (programming error of 15 %, 8-bit converters,
+tiles of 128 x 128) on as many images, with wires on one image (its own iteration, each vector
+anew), and aihwkit-lightning, which knows no chips and no wires (noise on outputs, 8-bit converters;
+its noise on weights is for training only). Either is skipped where it is not installed; a clone of
+CrossSim on PYTHONPATH will do.
+"""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from rramfit.card import load_card
+from rramfit.mapping import FACTORS, analog_setup, convert_to_analog, program
+from rramfit.mapping.networks import make_network
+
+CARDS = {"reference": "jetcas-reference-1.0.0", "every factor": "virtual-1.0.0"}
+LIMITS = {"estimate": 4.0, "exact": 10.0}
+AGE = 3600.0  # [s]
+BATCH = 250
+SHORT = 1000  # images below which a ratio says little of 10,000
+
+
+@pytest.fixture(scope="module")
+def images(request):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(request.config.getoption("--images"), 3, 32, 32, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network("vgg5", (3, 32, 32), 10).eval()
+
+
+def run(model: nn.Module, images: torch.Tensor) -> None:
+    with torch.no_grad():
+        for some in images.split(BATCH):
+            model(some)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def beside_plain(benchmark, network, images, work) -> float:
+    """Time `work` once between two plain forwards; give the ratio to the faster one."""
+    run(network, images[:BATCH])
+    plain = [seconds(lambda: run(network, images))]
+    benchmark.pedantic(work, rounds=1)
+    plain.append(seconds(lambda: run(network, images)))
+    ratio = benchmark.stats.stats.min / min(plain)
+    benchmark.extra_info |= {
+        "images": len(images), "threads": torch.get_num_threads(), "plain_s": min(plain),
+        "ratio": ratio,
+    }  # fmt: skip
+    return ratio
+
+
+@pytest.mark.parametrize("wires", LIMITS)
+@pytest.mark.parametrize("card", CARDS)
+def test_one_chip(benchmark, repo, network, images, card, wires):
+    """All factors on: one chip drawn, and all images on it."""
+    setup = analog_setup(
+        load_card(repo / f"fits/{CARDS[card]}.card.json"),
+        wires_by=wires,
+        factors=FACTORS,
+        time=AGE if card == "every factor" else 0.0,
+    )
+    analog = convert_to_analog(network, setup, inputs=images[:64]).eval()
+    run(analog, images[:8])
+    programming = []
+
+    def evaluate():
+        programming.append(seconds(lambda: program(analog, seed=0, index=1)))
+        run(analog, images)
+
+    ratio = beside_plain(benchmark, network, images, evaluate)
+    benchmark.extra_info["programming_s"] = programming[0]
+    if len(images) >= SHORT:
+        assert ratio <= LIMITS[wires]
+
+
+@pytest.mark.parametrize("wires", [False, True], ids=["no wires", "wires"])
+def test_crosssim(benchmark, network, images, wires):
+    simulator = pytest.importorskip("simulator")
+    from simulator.algorithms.dnn.torch.convert import from_torch
+    from simulator.backend import ComputeBackend
+
+    ComputeBackend(use_gpu=False)
+    p = simulator.CrossSimParameters()
+    p.core.style = "BALANCED"
+    p.core.rows_max = p.core.cols_max = 128
+    p.xbar.device.Rmin, p.xbar.device.Rmax = 5e3, 30e3
+    p.xbar.device.programming_error.enable = True
+    p.xbar.device.programming_error.model = "NormalProportionalDevice"
+    p.xbar.device.programming_error.magnitude = 0.15
+    p.xbar.adc.mvm.model, p.xbar.adc.mvm.bits = "QuantizerADC", 8
+    p.xbar.adc.mvm.adc_range_option = "MAX"
+    p.xbar.dac.mvm.model, p.xbar.dac.mvm.bits = "QuantizerDAC", 8
+    p.xbar.array.parasitics.enable = wires
+    p.xbar.array.parasitics.Rp_row = p.xbar.array.parasitics.Rp_col = 0.5
+    some = images[:1] if wires else images
+
+    def evaluate():
+        run(from_torch(network, p), some)
+
+    beside_plain(benchmark, network, some, evaluate)
+
+
+def test_aihwkit_lightning(benchmark, network, images):
+    pytest.importorskip("aihwkit_lightning")
+    from aihwkit_lightning.nn.conversion import convert_to_analog as convert
+    from aihwkit_lightning.simulator.configs import TorchInferenceRPUConfig
+
+    config = TorchInferenceRPUConfig()
+    config.mapping.max_input_size = 128
+    config.forward.inp_res = config.forward.out_res = 2**8 - 2
+    config.forward.out_bound, config.forward.out_noise = 10.0, 0.01
+    config.pre_post.input_range.enable = True
+    beside_plain(benchmark, network, images, lambda: run(convert(network, config).eval(), images))
