@@ -116,7 +116,8 @@ def main() -> None:
     from rramfit.mapping.datasets import load_dataset
 
     torch.set_num_threads(1)
-    tile, levels = fitted("C10_tile0"), fitted("techC_relaxation")
+    levels = fitted("techC_relaxation")
+    tile = take_levels(fitted("C10_tile0"), [0], name="C10-tile0")  # all but its sidecar
     card, all_levels = measured_card(levels, tile), take_levels(levels, REACHED)
     args.cards.mkdir(parents=True, exist_ok=True)
     args.out.parent.mkdir(parents=True, exist_ok=True)
