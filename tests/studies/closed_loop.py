@@ -58,7 +58,8 @@ WANTED = 8, 10
 CASES = "card", "card+cells", "population", "chip"
 COLUMNS = (
     "chip", "card", "interval low", "interval high", "population", "card - population",
-    "card+cells", "cells low", "cells high", "chip", "card+cells - chip", "first programming",
+    "card+cells", "cells low", "cells high", "chip's mean", "card+cells - chip's mean",
+    "first programming",
     "programmings in the card's interval", "like it", "itself",
 )  # fmt: skip
 
