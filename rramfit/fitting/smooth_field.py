@@ -89,7 +89,9 @@ class SmoothField:
         A `caution` below 1 takes the likelihood to that power.
         """
         order = np.argsort(values)
-        weight = self.weight * np.exp((caution - 1) * (self.log_likelihood - self.gain))
+        with np.errstate(divide="ignore"):  # no weight is left where the likelihood is lowest
+            log_weight = np.log(self.weight) + (caution - 1) * self.log_likelihood
+        weight = np.exp(log_weight - log_weight.max())
         weight = weight[order] / weight.sum()
         cumulative = np.cumsum(weight) - 0.5 * weight
         return tuple(float(q) for q in np.interp(probability, cumulative, values[order]))

@@ -65,6 +65,19 @@ def test_pair_sums_are_the_double_sum():
         assert field.pair_sums(power)[i] == pytest.approx(exact, rel=1e-9)
 
 
+def test_quantiles_of_a_field_beyond_doubt():
+    """A likelihood thousands of units above no field's, and taken to a power."""
+    x = fields(stream(4, "sure"), 1, (128, 128), 8.0, 0.9)[0]
+    field = fit_smooth_field(x)
+    assert field.gain > 4000
+    low, middle, high = field.quantiles(field.share, (0.025, 0.5, 0.975), caution=0.8)
+    wide = high - low
+    assert low < middle < high
+    low, plain, high = field.quantiles(field.share, (0.025, 0.5, 0.975))
+    assert 1.0 < wide / (high - low) < 1.25  # 1/sqrt(0.8) = 1.118 for a normal posterior
+    assert middle == pytest.approx(plain, abs=high - low)
+
+
 def test_plane_is_taken_out_around_missing_cells():
     r, c = np.mgrid[:10, :14]
     x = 3.0 + 0.2 * (r - 4.5) - 0.1 * (c - 6.5)
