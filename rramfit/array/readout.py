@@ -64,10 +64,7 @@ class ReadoutChannels:
         tensor
             [LSB]
         """
-        lead = [1] * current.ndim
-        lead[0], lead[axis] = self.gain.shape
-        cubic = self.third / self.full_scale**3
-        gain, offset, cubic = (x.reshape(lead) for x in (self.gain, self.offset, cubic))
+        gain, offset, cubic = self._along(current, axis)
         return torch.addcmul(offset, current, torch.addcmul(gain, cubic, current * current))
 
     def digitise(self, current: Tensor, *, generator: torch.Generator, axis: int = -1) -> Tensor:
@@ -76,19 +73,28 @@ class ReadoutChannels:
         Parameters
         ----------
         current : (chip, ..., channel) tensor
-            [A]
+            [A] without a gradient.
         generator : torch.Generator
             On the channels' device.
         axis : int
             Where the channels are.
         """
-        code = self.transfer(current, axis=axis)
+        gain, offset, cubic = self._along(current, axis)
+        code = current.square()
+        code.mul_(cubic).add_(gain).mul_(current).add_(offset)  # in place: it stays in the cache
         if self.noise > 0:
             noise = torch.randn(
                 code.shape, generator=generator, device=code.device, dtype=code.dtype
             )
-            code = code + self.noise * noise
+            code.add_(noise, alpha=self.noise)
         return code.round_().clamp_(0, 2**self.bits - 1)
+
+    def _along(self, current: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Gain, offset and cubic coefficient, laid along the axis of the channels."""
+        lead = [1] * current.ndim
+        lead[0], lead[axis] = self.gain.shape
+        cubic = self.third / self.full_scale**3
+        return self.gain.reshape(lead), self.offset.reshape(lead), cubic.reshape(lead)
 
 
 def draw_channels(

@@ -48,7 +48,11 @@ from rramfit.mapping.setup import AnalogSetup
 from rramfit.mapping.targets import Targets, targets_of
 from rramfit.streams import torch_stream
 
-__all__ = ["AnalogMatrix"]
+__all__ = ["NEGLIGIBLE", "AnalogMatrix"]
+
+NEGLIGIBLE = 1e-4
+"""Share of a cell's current below which a term of its nonlinearity is left out: 1/40 LSB of 8 bits
+at full scale."""
 
 
 class AnalogMatrix:
@@ -74,8 +78,17 @@ class AnalogMatrix:
         self.chip = (0, 0)  # seed and index
         self._products = 0
 
-    def prepare(self, weight: Tensor, *, scale: Tensor | None = None) -> None:
-        """Fit scales, place, and solve the nominal tiles; forget the chip and the calibration."""
+    def prepare(
+        self,
+        weight: Tensor,
+        *,
+        scale: Tensor | None = None,
+        permutation: Permutation | None = None,
+    ) -> None:
+        """Fit scales, place, and solve the nominal tiles; forget the chip and the calibration.
+
+        A scale or a permutation that is given is taken instead of being found.
+        """
         with torch.no_grad():
             if not bool(torch.isfinite(weight).all()):
                 msg = f"{self.plan.name}: weights are not finite; train the network again"
@@ -85,7 +98,11 @@ class AnalogMatrix:
                 scale = (fit_scales if quantised else full_scales)(weight, self.setup.book)
             self.scale = scale
             targets = self.targets(weight)
-            self.placed = self._place(targets)
+            self.placed = (
+                self._place(targets)
+                if permutation is None
+                else Placement(permutation=permutation, before=0.0, after=0.0, flipped=0)
+            )
             self.renew_anchor(weight)
         self.calibration = self.programmed = None
 
@@ -241,11 +258,10 @@ class AnalogMatrix:
             t = effective_matrix(g, s.line)
         matrix = plan.join(placed.to_logical(t))
         share = t / torch.where(g > 0, g, torch.ones_like(g))
-        odd: tuple[Tensor, ...] = ()
-        if bool((cells.nonlinearity > 0).any()):
-            x = (cells.nonlinearity * share) ** 2
-            terms = (t * x / 6, t * x**2 / 120)
-            odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
+        x = (cells.nonlinearity * share) ** 2
+        felt = float(x.detach().max()) * s.read_voltage**2
+        terms = [t * x**n / c for n, c in ((1, 6), (2, 120)) if felt**n / c > NEGLIGIBLE]
+        odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
         variance = None
         if bool((cells.read_std > 0).any()):
             variance = plan.join(placed.to_logical((cells.read_std * share) ** 2))

@@ -12,7 +12,8 @@ rows are on, all this is linear and is folded into one matrix of the layer's own
 cells that are not ohmic   I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b·T/G)^(n−1)/n!: a cell is taken to
                            have V·T/G across it, which it has on average with all rows driven; T is
                            that of the cells at 0 V. What is left out is of second order in the
-                           small share that is not ohmic.
+                           small share that is not ohmic. A term that no cell feels at the read
+                           voltage (`rramfit.mapping.matrix`) is left out.
 read noise                 a column's, drawn for each vector: Var I = V²·(σ·T/G)²
 gated or floating rows     solved for each vector's own set of rows, or estimated
 """
@@ -104,7 +105,7 @@ class ProgrammedMatrix:
     matrix : (row block, row, column) tensor
         Effective matrix in logical places [S], all rows driven.
     odd : tuple of (row block, row, column) tensors
-        T₃ and T₅ [S/V², S/V⁴]; empty for ohmic cells.
+        T₃ and T₅ [S/V², S/V⁴], as far as they count; empty for ohmic cells.
     read_variance : tensor like `matrix`, or None
         [S²]
     gain : (row block, column) tensor
@@ -182,13 +183,13 @@ class ProgrammedMatrix:
             Currents of ohmic cells, where they are known already.
         """
         rows = voltage.shape[1]
-        current = self.matrix[block, :rows].T @ voltage if known is None else known
+        current = _columns(self.matrix[block, :rows], voltage) if known is None else known
         power = voltage
         for odd in self.odd:
             power = power * voltage * voltage
-            current = current + odd[block, :rows].T @ power
+            current = current + _columns(odd[block, :rows], power)
         if self.read_variance is not None:
-            variance = self.read_variance[block, :rows].T @ voltage.square()
+            variance = _columns(self.read_variance[block, :rows], voltage.square())
             std = variance.clamp_min(0).sqrt().detach()
             noise = torch.randn(std.shape, generator=generator, device=std.device, dtype=std.dtype)
             current = torch.addcmul(current, std, noise)
@@ -230,6 +231,11 @@ class ProgrammedMatrix:
                 else:
                     total.addcmul_(read, counts[:, None])
         return self.outputs(total - shift[:, None])
+
+
+def _columns(matrix: Tensor, voltage: Tensor) -> Tensor:
+    """Multiply (row, column) by (sample, row, place); contiguous, which few places need."""
+    return matrix.T.contiguous() @ voltage
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
