@@ -46,7 +46,9 @@ def evaluate(
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
     digital = accuracy(given.network, test, labels)
-    analog = convert_to_analog(given.network, given.setup, inputs=given.inputs, seed=given.seed)
+    analog = convert_to_analog(
+        given.network, given.setup, inputs=given.inputs, laid=given.laid, seed=given.seed
+    )
     with click.progressbar(length=chips, label="chips", file=sys.stderr) as bar:
         found = run(
             analog,

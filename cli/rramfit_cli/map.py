@@ -34,7 +34,7 @@ def map(  # noqa: A001  # the command's name
     from rramfit.units import format_quantity
 
     given = subject(options, trained=False)
-    analog = convert_to_analog(given.network, given.setup, inputs=given.inputs)
+    analog = convert_to_analog(given.network, given.setup, inputs=given.inputs, laid=given.laid)
     matrices = analog_matrices(analog)
     counted = mapping_plan(matrices)
     content = {"network": given.name, **counted.to_json()}

@@ -106,6 +106,7 @@ class Subject:
     network: nn.Module
     data: Dataset
     setup: AnalogSetup
+    laid: dict[str, dict[str, Tensor]] | None  # as the checkpoint says
     seed: int
     assumptions: tuple[str, ...]
 
@@ -170,8 +171,9 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     )
     data = load_dataset(options["data"])
     network = make_network(options["model"], data.shape, data.classes, seed=options["seed"])
+    laid = None
     if options["checkpoint"]:
-        load_weights(network, options["checkpoint"])
+        laid = load_weights(network, options["checkpoint"])
     elif trained:
         if options["model"] != "mlp":
             msg = f"{options['model']} has no weights; give --checkpoint (only mlp is trained here)"
@@ -183,6 +185,7 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
         network=network.eval(),
         data=data,
         setup=setup,
+        laid=laid,
         seed=options["seed"],
         assumptions=setup.model.assumptions,
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from rramfit.errors import MappingError
 from rramfit.mapping.attention import AnalogMultiheadAttention
 from rramfit.mapping.calibration import Calibration
 from rramfit.mapping.dies import TileCells
-from rramfit.mapping.layers import AnalogConv2d, AnalogLinear, AnalogWeight
+from rramfit.mapping.layers import AnalogConv2d, AnalogLinear, AnalogWeight, Laid
 from rramfit.mapping.matrix import AnalogMatrix
 from rramfit.mapping.setup import AnalogSetup, analog_setup
 from rramfit.provenance import whole_file
@@ -49,6 +49,7 @@ def convert_to_analog(
     *,
     inputs: Tensor | None = None,
     exclude: Collection[str] = (),
+    laid: Mapping[str, Laid] | None = None,
     seed: int = 0,
 ) -> nn.Module:
     """Put a network's matrices onto chips of a card.
@@ -64,6 +65,8 @@ def convert_to_analog(
         they are calibrated on the first batch that comes.
     exclude : collection of str
         Names of layers that stay digital.
+    laid : mapping of str to mapping, optional
+        How some layers were laid before, by name: scales and placements that they keep.
     seed : int
         Of chip 0, and of chips drawn in training.
 
@@ -91,7 +94,14 @@ def convert_to_analog(
         raise MappingError(msg)
     vectors = _count_vectors(new, chosen, inputs)
     for name, layer in chosen.items():
-        analog = _converted(layer, setup, name=name, vectors=vectors.get(name, 1), seed=seed)
+        analog = _converted(
+            layer,
+            setup,
+            name=name,
+            vectors=vectors.get(name, 1),
+            seed=seed,
+            laid=None if laid is None else laid.get(name),
+        )
         if name == "":
             new = analog
         else:
@@ -107,12 +117,22 @@ def convert_to_analog(
 
 
 def _converted(
-    layer: nn.Module, setup: AnalogSetup, *, name: str, vectors: int, seed: int
+    layer: nn.Module,
+    setup: AnalogSetup,
+    *,
+    name: str,
+    vectors: int,
+    seed: int,
+    laid: Laid | None,
 ) -> AnalogLayer:
     if isinstance(layer, nn.Conv2d):
-        return AnalogConv2d.from_digital(layer, setup, name=name, vectors=vectors, seed=seed)
+        return AnalogConv2d.from_digital(
+            layer, setup, name=name, vectors=vectors, seed=seed, laid=laid
+        )
     if isinstance(layer, nn.Linear):
-        return AnalogLinear.from_digital(layer, setup, name=name, vectors=vectors, seed=seed)
+        return AnalogLinear.from_digital(
+            layer, setup, name=name, vectors=vectors, seed=seed, laid=laid
+        )
     if isinstance(layer, nn.MultiheadAttention):
         return AnalogMultiheadAttention.from_digital(
             layer, setup, name=name, vectors=vectors, seed=seed

@@ -7,11 +7,14 @@ are added digitally.
 
 A convolution's input vectors are (channel, kernel row, kernel column); where all is linear the
 folded weight goes through the ordinary convolution. Groups are blocks on a diagonal.
+
+A module in a layer's `trained` takes the forward over; `rramfit.training` puts one there.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import torch
@@ -21,11 +24,14 @@ from torch import Tensor, nn
 from rramfit.mapping.calibration import Calibration
 from rramfit.mapping.dies import TileCells
 from rramfit.mapping.matrix import AnalogMatrix
-from rramfit.mapping.plan import MatrixPlan, plan_matrix
+from rramfit.mapping.plan import MatrixPlan, Permutation, plan_matrix
 from rramfit.mapping.programmed import ProgrammedMatrix
 from rramfit.mapping.setup import AnalogSetup
 
-__all__ = ["AnalogConv2d", "AnalogLinear", "AnalogWeight"]
+__all__ = ["AnalogConv2d", "AnalogLinear", "AnalogWeight", "Laid"]
+
+Laid = Mapping[str, Tensor]
+"""How a matrix was laid before: its ``scale``, and ``rows`` and ``cols`` of its permutation."""
 
 CALIBRATION_SAMPLES = 64
 """Samples of a batch, evenly taken, that a convolution is calibrated on."""
@@ -43,9 +49,27 @@ class AnalogWeight:
         Chips drawn in training so far.
     """
 
-    def __init__(self, plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, *, seed: int) -> None:
+    def __init__(
+        self,
+        plan: MatrixPlan,
+        setup: AnalogSetup,
+        weight: Tensor,
+        *,
+        seed: int,
+        laid: Laid | None = None,
+    ) -> None:
         self.matrix = AnalogMatrix(plan, setup)
-        self.matrix.prepare(weight)
+        if laid is None:
+            self.matrix.prepare(weight)
+        else:
+            rows, cols = laid.get("rows"), laid.get("cols")
+            self.matrix.prepare(
+                weight,
+                scale=laid["scale"].to(weight),
+                permutation=None
+                if rows is None or cols is None
+                else Permutation(rows=rows, cols=cols),
+            )
         self.seed = seed
         self.step = 0
         self._version: int | None = None
@@ -96,6 +120,7 @@ class AnalogLinear(nn.Linear):
     """A linear layer whose weights live on cells of one card."""
 
     analog: AnalogWeight
+    trained: nn.Module | None
 
     @classmethod
     def from_digital(
@@ -106,6 +131,7 @@ class AnalogLinear(nn.Linear):
         name: str = "linear",
         vectors: int = 1,
         seed: int = 0,
+        laid: Laid | None = None,
     ) -> Self:
         """Take over a digital layer's parameters; `vectors` counts inputs of one sample."""
         bias: Tensor | None = layer.bias
@@ -120,7 +146,8 @@ class AnalogLinear(nn.Linear):
             slices=setup.book.slices,
             vectors=vectors,
         )
-        new.analog = AnalogWeight(plan, setup, layer.weight, seed=seed)
+        new.analog = AnalogWeight(plan, setup, layer.weight, seed=seed, laid=laid)
+        new.register_module("trained", None)
         return new.train(layer.training)
 
     def to_digital(self) -> nn.Linear:
@@ -138,24 +165,44 @@ class AnalogLinear(nn.Linear):
         """Draw one chip and keep it."""
         return self.analog.program(self.weight, self.weight, seed=seed, index=index)
 
+    def matrix_weight(self) -> Tensor:
+        """Weight as one matrix (output, input)."""
+        return self.weight
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Input vectors (vector, input) of inputs as `forward` gets them."""
+        return x.reshape(-1, self.in_features)
+
+    def multiplied(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+        """Do the product by a function of vectors, (vector, input) to (vector, output)."""
+        return by(self.vectors(x)).reshape(*x.shape[:-1], -1)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Multiply by any weight (output, input) as this layer does."""
+        return F.linear(x, weight, bias)
+
     def calibrate(self, x: Tensor) -> None:
         """Set converters' ranges by inputs as `forward` gets them."""
-        self.analog.matrix.calibrate(x.reshape(-1, self.in_features))
+        self.analog.matrix.calibrate(self.vectors(x))
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
         """Multiply on tiles."""
+        if self.trained is not None:
+            out: Tensor = self.trained(self, x)
+            return out
         if self.analog.matrix.calibration is None:
             self.calibrate(x)
         chip = self.analog.current(self.weight, self.weight, training=self.training)
         vectors = x.reshape(-1, self.in_features)
-        out = self.analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
-        return _biased(out, self.bias)
+        product = self.analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
+        return _biased(product, self.bias)
 
 
 class AnalogConv2d(nn.Conv2d):
     """A convolution whose kernels live on cells of one card."""
 
     analog: AnalogWeight
+    trained: nn.Module | None
 
     @classmethod
     def from_digital(
@@ -166,6 +213,7 @@ class AnalogConv2d(nn.Conv2d):
         name: str = "conv2d",
         vectors: int = 1,
         seed: int = 0,
+        laid: Laid | None = None,
     ) -> Self:
         """Take over a digital layer's parameters; `vectors` counts output pixels of one sample."""
         new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
@@ -182,7 +230,8 @@ class AnalogConv2d(nn.Conv2d):
             groups=layer.groups,
             kind="conv2d",
         )
-        new.analog = AnalogWeight(plan, setup, new.matrix_weight(), seed=seed)
+        new.analog = AnalogWeight(plan, setup, new.matrix_weight(), seed=seed, laid=laid)
+        new.register_module("trained", None)
         return new.train(layer.training)
 
     def to_digital(self) -> nn.Conv2d:
@@ -208,11 +257,26 @@ class AnalogConv2d(nn.Conv2d):
         """Draw one chip and keep it."""
         return self.analog.program(self.matrix_weight(), self.weight, seed=seed, index=index)
 
+    def vectors(self, x: Tensor) -> Tensor:
+        """Input vectors (vector, input) of some of the inputs as `forward` gets them."""
+        step = -(-len(x) // CALIBRATION_SAMPLES) or 1
+        return self._unfold(self._padded(x[::step])).transpose(1, 2).flatten(0, 1)
+
+    def multiplied(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+        """Do the product by a function of vectors, (vector, input) to (vector, output)."""
+        padded = self._padded(x)
+        vectors = self._unfold(padded).transpose(1, 2)
+        out = by(vectors.flatten(0, 1)).reshape(len(x), vectors.shape[1], -1)
+        return out.transpose(1, 2).reshape(len(x), -1, *self._size(padded))
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve by any weight (output, input) as this layer does."""
+        out: Tensor = self._conv_forward(x, self._kernels(weight), bias)
+        return out
+
     def calibrate(self, x: Tensor) -> None:
         """Set converters' ranges by inputs as `forward` gets them."""
-        step = -(-len(x) // CALIBRATION_SAMPLES) or 1
-        vectors = self._unfold(self._padded(x[::step])).transpose(1, 2)
-        self.analog.matrix.calibrate(vectors.flatten(0, 1))
+        self.analog.matrix.calibrate(self.vectors(x))
 
     def _padded(self, x: Tensor) -> Tensor:
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -230,6 +294,9 @@ class AnalogConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, in, h, w) -> (batch, out, h', w')
         """Convolve on tiles."""
+        if self.trained is not None:
+            out: Tensor = self.trained(self, x)
+            return out
         if self.analog.matrix.calibration is None:
             self.calibrate(x)
         matrix = self.analog.matrix

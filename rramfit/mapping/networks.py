@@ -145,8 +145,13 @@ def _by_import(name: str) -> nn.Module:
     return made
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] | None:
     """Load a checkpoint: a state dict, or a mapping that holds one as ``model``.
+
+    Returns
+    -------
+    dict or None
+        How the layers of a network that was trained for chips were laid, by name.
 
     Raises
     ------
@@ -158,6 +163,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(content.get("model", content))
+        laid: dict[str, dict[str, Tensor]] | None = (
+            content.get("laid") if "model" in content else None
+        )
     except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError) as e:
         msg = f"{path}: {str(e).splitlines()[0]}; expected the state dict of this network"
         raise MappingError(msg) from None
+    return laid

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,7 +33,17 @@ from rramfit.training.history import Epoch
 from rramfit.training.rank import Rank
 from rramfit.training.recipe import Stage, rate_at
 
-__all__ = ["Progress", "Run", "train_stage"]
+__all__ = [
+    "Extra",
+    "Loss",
+    "Progress",
+    "Run",
+    "cross_entropy",
+    "parameter_groups",
+    "precision",
+    "tester",
+    "train_stage",
+]
 
 TEST_BATCH = 500
 
@@ -80,6 +90,16 @@ class Run:
     on_step: Callable[[Progress], None] | None = None
 
 
+class Extra(Protocol):
+    """What a training depends on besides weights, and changes as it goes."""
+
+    def state(self) -> dict[str, Any]:
+        """Give what is to be saved."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take what was saved."""
+
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From outputs, images and labels to a scalar."""
 
@@ -94,6 +114,7 @@ def train_stage(
     groups: list[dict[str, Any]] | None = None,
     before_step: Callable[[int, int, int], None] | None = None,
     test: Callable[[nn.Module], float] | None = None,
+    extra: Extra | None = None,
 ) -> list[Epoch]:
     """Train a network in place through one stage; it ends with the average of its weights.
 
@@ -112,6 +133,8 @@ def train_stage(
         Called before each step: epoch and step of the stage count from 0, `steps` is an epoch's.
     test : callable, optional
         Accuracy of a network in evaluation; on the test images where not given.
+    extra : Extra, optional
+        What else a checkpoint must hold.
 
     Returns
     -------
@@ -135,6 +158,8 @@ def train_stage(
         if average is not None:
             average.load(state["average"])
         history = [Epoch(**x) for x in state["history"]]
+        if extra is not None:
+            extra.load(state["extra"])
     net: nn.Module = model
     if run.rank.world > 1:
         net = nn.parallel.DistributedDataParallel(model)
@@ -194,7 +219,7 @@ def train_stage(
                     )
         sums = run.rank.total(torch.stack((total, right, seen)))
         with averaged(model, average):
-            found = (test or _tester(data, stage))(model)
+            found = (test or tester(data, stage))(model)
         history.append(
             Epoch(
                 stage=run.stage,
@@ -213,7 +238,7 @@ def train_stage(
             )
             raise TrainingError(msg)
         if run.rank.first:
-            _keep(run, model, optimizer, average, history)
+            _keep(run, model, optimizer, average, history, extra)
             if run.on_epoch is not None:
                 run.on_epoch(history)
     if average is not None:
@@ -294,7 +319,9 @@ def averaged(model: nn.Module, average: WeightAverage | None) -> Iterator[None]:
         model.load_state_dict(now)
 
 
-def _tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
+def tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
+    """Accuracy on the test images, in a stage's precision."""
+
     def accuracy(model: nn.Module) -> float:
         device = next(model.parameters()).device
         right = 0
@@ -318,6 +345,7 @@ def _keep(
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
     history: list[Epoch],
+    extra: Extra | None,
 ) -> None:
     if run.checkpoint is None:
         return
@@ -329,5 +357,6 @@ def _keep(
             "average": None if average is None else average.values,
             "optimizer": optimizer.state_dict(),
             "history": [asdict(x) for x in history],
+            "extra": None if extra is None else extra.state(),
         },
     )

@@ -23,7 +23,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rramfit.errors import RecipeError
 
-__all__ = ["PlainStage", "Recipe", "Stage", "load_recipe", "rate_at", "shipped_recipes"]
+__all__ = [
+    "AwareStage",
+    "PlainStage",
+    "Recipe",
+    "Stage",
+    "load_recipe",
+    "rate_at",
+    "shipped_recipes",
+]
 
 ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4
 """Of the highest rate, as in Smith and Topin's runs."""
@@ -61,6 +69,20 @@ class PlainStage(Stage):
     """Training of the digital network."""
 
 
+class AwareStage(Stage):
+    """Fine-tuning for chips."""
+
+    ramp: Share = Field(default=0.2, description="share of steps in which non-idealities rise")
+    anchors_every: Annotated[int, Field(ge=1)] = Field(default=1, description="epochs")
+    learn_scales: bool = True
+    scale_rate: Positive = Field(default=0.1, description="of scales, relative to the rate")
+    distillation: Share = Field(default=0.5, description="share of the loss; 0: no teacher")
+    temperature: Positive = 2.0
+    norm_images: Annotated[int, Field(ge=0)] = Field(
+        default=2560, description="images that norms' statistics are estimated on at the end"
+    )
+
+
 class Recipe(BaseModel):
     """Stages of a training.
 
@@ -75,6 +97,8 @@ class Recipe(BaseModel):
 
     name: str
     plain: PlainStage
+    aware: AwareStage
+    retrain: AwareStage = Field(description="for one fitted chip")
 
 
 def shipped_recipes() -> list[str]:
@@ -120,8 +144,10 @@ def _refused(path: Path, error: ValidationError) -> RecipeError:
     where = ".".join(str(k) for k in first["loc"]) or "file"
     remedy = f"{len(more)} more of its keys are refused" if more else ""
     if first["type"] == "extra_forbidden":
-        stage = {"plain": PlainStage}.get(str(first["loc"][0])) if len(first["loc"]) > 1 else None
-        known = ", ".join((stage or Recipe).model_fields)
+        stages: dict[str, type[BaseModel]] = {"plain": PlainStage}
+        stages |= {"aware": AwareStage, "retrain": AwareStage}
+        inside = len(first["loc"]) > 1
+        known = ", ".join((stages[str(first["loc"][0])] if inside else Recipe).model_fields)
         return RecipeError(
             path, where, found="an unknown key", expected=f"one of {known}", remedy=remedy
         )

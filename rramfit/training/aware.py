@@ -1,0 +1,180 @@
+"""Aware training: a network learns to live with chips, or with one chip.
+
+The forward is that of `rramfit.training.forward`: weights on codes, new cells at every step, wires
+by an anchored estimate, converters. On the way
+
+    ramp         non-idealities rise from nothing over the first share of steps
+    scales       are learned with the weights, with their own rate and without decay
+    teacher      the network in float32: its outputs, softened, are a share of the loss
+    norms        are estimated again on drawn chips at the end
+
+For a population every step draws every cell and every fault; for one fitted chip (a setup with
+`CellMaps` for its origin) faults and measured offsets stay, and the rest is drawn.
+
+With hardware, a layer's outputs are measured and the gradient is the digital layer's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.mapping.convert import convert_to_analog
+from rramfit.mapping.datasets import Dataset
+from rramfit.mapping.layers import Laid
+from rramfit.mapping.setup import AnalogSetup
+from rramfit.training.forward import Hardware
+from rramfit.training.history import Epoch
+from rramfit.training.loop import (
+    Loss,
+    Run,
+    cross_entropy,
+    parameter_groups,
+    precision,
+    tester,
+    train_stage,
+)
+from rramfit.training.norms import estimate_norms
+from rramfit.training.preparation import (
+    Anchors,
+    prepare_training,
+    renew_anchors,
+    set_step,
+    trained_forwards,
+    trained_network,
+)
+from rramfit.training.recipe import AwareStage
+
+__all__ = ["Trained", "train_aware"]
+
+CALIBRATION_IMAGES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What came of an aware training.
+
+    Attributes
+    ----------
+    network : nn.Module
+        Digital, its weights on the codes.
+    laid : dict
+        Scales and placements, for `convert_to_analog`.
+    analog : nn.Module
+        The network as it was trained, to go on with.
+    """
+
+    network: nn.Module
+    laid: dict[str, dict[str, Tensor]]
+    analog: nn.Module
+    history: list[Epoch]
+
+
+def train_aware(
+    network: nn.Module,
+    setup: AnalogSetup,
+    data: Dataset,
+    stage: AwareStage,
+    run: Run,
+    *,
+    teacher: nn.Module | None = None,
+    laid: Mapping[str, Laid] | None = None,
+    hardware: Hardware | None = None,
+) -> Trained:
+    """Fine-tune a digital network for chips.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Trained plainly, or for chips before; it is left as it is.
+    setup : AnalogSetup
+        Chips: drawn ones, or one fitted chip. Factors that are off are off in training.
+    data : Dataset
+    stage : AwareStage
+    run : Run
+    teacher : nn.Module, optional
+        `network` where not given.
+    laid : mapping, optional
+        Scales and placements to start from.
+    hardware : callable, optional
+        Measured products, see `rramfit.training.forward.Hardware`.
+    """
+    inputs = data.train_images[:CALIBRATION_IMAGES]
+    model = convert_to_analog(network, setup, inputs=inputs, laid=laid, seed=run.seed)
+    prepare_training(model, inputs, seed=run.seed, rank=run.rank.index)
+    for name, _, forward in trained_forwards(model):
+        forward.hardware, forward.name = hardware, name
+        forward.log_scale.requires_grad_(stage.learn_scales)
+    teacher = copy.deepcopy(network if teacher is None else teacher)
+    if stage.channels_last:
+        teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def before_step(epoch: int, at: int, steps: int) -> None:
+        if at % steps == 0 and epoch and epoch % stage.anchors_every == 0:
+            set_step(model, at)
+            renew_anchors(model, inputs)
+        rising = stage.ramp * stage.epochs * steps
+        set_step(model, at, strength=min(1.0, (at + 1) / rising) if rising else 1.0)
+
+    plain_test = tester(data, stage)
+
+    def test(net: nn.Module) -> float:
+        steps = [(f.step, f.strength) for _, _, f in trained_forwards(net)]
+        set_step(net, -1)  # cells that no step has drawn
+        found = plain_test(net)
+        for (_, _, forward), (step, strength) in zip(trained_forwards(net), steps, strict=True):
+            forward.step, forward.strength = step, strength
+        return found
+
+    history = train_stage(
+        model,
+        data,
+        stage,
+        run,
+        loss=_loss(stage, teacher.eval()),
+        groups=_groups(model, stage),
+        before_step=before_step,
+        test=test,
+        extra=Anchors(model),
+    )
+    set_step(model, -2)
+    model.train()
+    estimate_norms(model, data.train_images[: stage.norm_images])
+    model.eval()
+    renew_anchors(model, inputs)
+    digital, lies = trained_network(model)
+    return Trained(network=digital, laid=lies, analog=model, history=history)
+
+
+def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:
+    """Cross entropy and, for its share, the divergence from the teacher's softened outputs."""
+    plain, share, t = cross_entropy(stage), stage.distillation, stage.temperature
+    if share == 0:
+        return plain
+
+    def loss(out: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad(), precision(stage, images.device):
+            wanted = teacher(images).float()
+        soft = F.kl_div(
+            F.log_softmax(out / t, -1),
+            F.log_softmax(wanted / t, -1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        return (1 - share) * plain(out, images, labels) + share * t**2 * soft
+
+    return loss
+
+
+def _groups(model: nn.Module, stage: AwareStage) -> list[dict[str, object]]:
+    scales = [f.log_scale for _, _, f in trained_forwards(model) if f.log_scale.requires_grad]
+    known = {id(p) for p in scales}
+    groups = parameter_groups(model)
+    for group in groups:
+        group["params"] = [p for p in group["params"] if id(p) not in known]
+    return [*groups, {"params": scales, "weight_decay": 0.0, "rate_factor": stage.scale_rate}]
