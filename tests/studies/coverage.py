@@ -238,6 +238,8 @@ def write_tables(rows: list[list[str]], errors: list[str], out: Path, command: s
         "coverage's own 95 % Wilson interval reaches these bounds. `edge`: the truth is 0, below",
         "which no interval reaches, so that only its upper end can miss. With z the error over the",
         "stated error: bias / actual error is mean(z)/rms(z), stated / actual error is 1/rms(z).",
+        "After one sweep a stuck cell cannot be told from one that failed: the interval of a share",
+        "of stuck cells then spans both readings, and is too wide by design.",
         "",
         f"Of {len(rows)} rows {share} are ok and {len(outside)} out of bounds.",
         *(f"- {row[-1]}: {row[0]}: {row[1]}, {row[4]} [{row[5]}, {row[6]}]" for row in outside),
