@@ -23,12 +23,18 @@ __all__ = ["evaluate"]
     type=click.FloatRange(0, 1),
     help="Accuracy that a good chip has; two points under the digital network where not given.",
 )
+@click.option(
+    "--norms",
+    type=click.IntRange(min=2),
+    help="Estimate batch norms' statistics again on each chip, on so many training images.",
+)
 @click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def evaluate(
     chips: int,
     images: int | None,
     yield_at: float | None,
+    norms: int | None,
     report: Path | None,
     as_json: bool,
     **options: Any,
@@ -43,6 +49,7 @@ def evaluate(
     from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.evaluation import accuracy
     from rramfit.mapping.evaluation import evaluate as run
+    from rramfit.training.norms import estimate_norms
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
     digital = accuracy(given.network, test, labels)
@@ -58,6 +65,9 @@ def evaluate(
             chips=chips,
             threshold=yield_at,
             seed=given.seed,
+            programmed=None
+            if norms is None
+            else lambda net: estimate_norms(net, given.data.train_images[:norms]),
             on_chip=lambda _, __: bar.update(1),
         )
     certificates = [
@@ -70,7 +80,11 @@ def evaluate(
         evaluation_report(given.name, given.setup, given.data.name, found).save(report)
     if as_json:
         subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
-        factors = {"factors": sorted(given.setup.factors), "seed": given.seed}
+        factors = {
+            "factors": sorted(given.setup.factors),
+            "seed": given.seed,
+            "norm_images": norms,
+        }
         assumed = {"assumptions": list(given.assumptions)}
         wires = {"estimate_p99_percent": None if worst is None else worst.p99}
         print_json({**subject_of, **factors, **found.to_json(), **wires, **assumed})

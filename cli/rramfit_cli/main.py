@@ -28,7 +28,8 @@ _COMMANDS = {
     "measurement": "Check, inspect, convert and synthesize measurement files.",
     "map": "Say how a network lies on tiles, and what an inference takes.",
     "evaluate": "Run a network on many chips: its accuracy, with intervals.",
-    "train": "Train a network by a recipe.",
+    "train": "Train a network by a recipe, for chips like a card's.",
+    "retrain": "Fit a trained network to one fitted chip.",
     "ablate": "Say which non-ideality costs a network what.",
 }
 

@@ -1,143 +1,122 @@
-"""`rramfit train`: train a network by a recipe."""
+"""`rramfit train`: train a network by a recipe, plainly and for the chips of a card."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import sys
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from rramfit_cli.talk import print_json, stages
-
-if TYPE_CHECKING:
-    from rramfit.training.history import Epoch
-    from rramfit.training.loop import Progress
+from rramfit_cli.network import network_options, subject
+from rramfit_cli.training import judged, key_of, recipe_of, show, talk, training_options
 
 __all__ = ["train"]
 
 
 @click.command()
-@click.argument("model", default="mlp")
-@click.option("--data", default="digits", help="`digits`, or a folder: CIFAR-10, MNIST's form.")
-@click.option("--recipe", help="TOML file, or a name: digits, cifar10; by the data's kind.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Checkpoint; MODEL.pt.")
-@click.option("--seed", type=click.IntRange(min=0), default=0)
-@click.option("--resume", is_flag=True, help="Go on where a training of OUTPUT was interrupted.")
-@click.option("--tensorboard", type=click.Path(path_type=Path), help="Keep a TensorBoard run here.")
+@network_options
+@training_options
 @click.option("--plain", is_flag=True, help="Train the digital network only.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def train(
-    model: str,
-    data: str,
     recipe: str | None,
     output: Path | None,
-    seed: int,
     resume: bool,
     tensorboard: Path | None,
-    plain: bool,  # noqa: ARG001
+    chips: int,
+    images: int,
     as_json: bool,
+    plain: bool,
+    **options: Any,
 ) -> None:
-    """Train MODEL by a recipe.
+    """Train MODEL by a recipe: plainly, then for chips like a card's.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. Beside OUTPUT come OUTPUT with .csv for its
-    ending, a line for each epoch, and while it trains .state, to resume from.
+    MODEL is mlp, vgg5, resnet8 or module:callable. With --checkpoint its plain training is left
+    out. Without any option: an mlp on scikit-learn's digits, for reference chips. Beside OUTPUT
+    come its .csv, a line for each epoch, the .plain.pt of the first stage, and while it trains a
+    .state, to resume from. Under torchrun all processes train together.
     """
-    from rramfit.mapping.datasets import load_dataset
+    how = recipe_of(recipe, options["data"])
+    model, seed = options["model"], options["seed"]
+    out = output or Path(f"{model.replace(':', '.')}.pt")
+
     from rramfit.mapping.evaluation import accuracy
-    from rramfit.mapping.networks import make_network
-    from rramfit.provenance import check_folder
-    from rramfit.training.checkpoint import save_weights
-    from rramfit.training.history import write_history
+    from rramfit.provenance import check_folder, sha256_of
+    from rramfit.training.aware import train_aware
+    from rramfit.training.checkpoint import load_kept, save_weights
     from rramfit.training.loop import Run, train_stage
     from rramfit.training.rank import process_group
-    from rramfit.training.recipe import load_recipe
 
-    out = output or Path(f"{model.replace(':', '.')}.pt")
     check_folder(out.absolute().parent)
-    how = load_recipe(recipe or ("digits" if data == "digits" else "cifar10"))
-    given = load_dataset(data)
-    network = make_network(model, given.shape, given.classes, seed=seed)
-    told = f"{model} {given.name} {seed} {how.plain.model_dump_json()}"
+    given = subject(options, trained=False)
+    network, data = given.network, given.data
+    first = out if plain else out.with_suffix(".plain.pt")
+    told = key_of(model, data.name, seed, how.plain.model_dump_json())
     state = out.with_suffix(".state")
-    with process_group() as rank, _talk(tensorboard, rank.first) as (on_epoch, on_step):
 
-        def keep(history: Sequence[Epoch]) -> None:
-            write_history(out.with_suffix(".csv"), history)
-            on_epoch(history)
+    def figure(net: Any) -> float:
+        return accuracy(net, data.test_images, data.test_labels)
 
-        history = train_stage(
-            network,
-            given,
-            how.plain,
-            Run(
+    with (
+        process_group() as rank,
+        talk(out.with_suffix(".csv"), tensorboard, speaks=rank.first) as talking,
+    ):
+        kept = load_kept(first, key=told) if resume and not options["checkpoint"] else None
+        if kept is not None:
+            network.load_state_dict(kept)
+        elif not options["checkpoint"]:
+            run = Run(
                 seed=seed,
-                key=hashlib.sha256(told.encode()).hexdigest()[:16],
+                key=told,
                 checkpoint=state,
                 resume=resume,
                 rank=rank,
-                on_epoch=keep,
-                on_step=on_step,
-            ),
-        )
+                on_epoch=talking.on_epoch,
+                on_step=talking.on_step,
+            )
+            talking.before = train_stage(network, data, how.plain, run)
+        naive = figure(network)
+        if rank.first and not options["checkpoint"] and kept is None:
+            save_weights(
+                first,
+                network.state_dict(),
+                network=model,
+                recipe=how.name,
+                accuracy=naive,
+                key=told,
+            )
+            state.unlink(missing_ok=True)
+        found: dict[str, Any] = {"float32": (naive, None)}
+        if not plain:
+            of = {k: str(options[k]) for k in sorted(options) if k != "checkpoint"}
+            weights = options["checkpoint"] or first
+            run = Run(
+                seed=seed,
+                stage="aware",
+                key=key_of(of, sha256_of(weights), how.aware.model_dump_json()),
+                checkpoint=state,
+                resume=resume,
+                rank=rank,
+                on_epoch=talking.on_epoch,
+                on_step=talking.on_step,
+            )
+            trained = train_aware(network, given.setup, data, how.aware, run, laid=given.laid)
         if not rank.first:
             return
-        found = accuracy(network, given.test_images, given.test_labels)
-        save_weights(out, network.state_dict(), network=model, recipe=how.name, accuracy=found)
-        state.unlink(missing_ok=True)
-    if as_json:
-        print_json(
-            {
-                "network": model,
-                "data": given.name,
-                "recipe": how.name,
-                "seed": seed,
-                "epochs": len(history),
-                "accuracy": found,
-            }
-        )
-        return
-    click.echo(f"{model} on {given.name}: {100 * found:.2f} % digital; {out}")
-
-
-@contextlib.contextmanager
-def _talk(
-    tensorboard: Path | None, speaks: bool
-) -> Iterator[tuple[Callable[[Sequence[Epoch]], None], Callable[[Progress], None]]]:
-    """Tell of epochs and steps on standard error."""
-    from rramfit.training.history import tensorboard_log
-
-    with contextlib.ExitStack() as stack:
-        tell = stack.enter_context(stages("training")) if speaks else lambda _: None
-        board = None
-        if tensorboard is not None and speaks:
-            board = stack.enter_context(tensorboard_log(tensorboard))
-        left = [0.0]
-
-        def on_step(at: Progress) -> None:
-            left[0] = at.seconds_left
-            tell(
-                f"epoch {at.epoch} of {at.epochs}, step {at.step} of {at.steps}, "
-                f"{100 * at.accuracy:.1f} %, {_clock(at.seconds_left)} left"
+        if not plain:
+            after = figure(trained.network)
+            save_weights(
+                out,
+                trained.network.state_dict(),
+                laid=trained.laid,
+                network=model,
+                recipe=how.name,
+                accuracy=after,
             )
-
-        def on_epoch(history: Sequence[Epoch]) -> None:
-            last = history[-1]
-            click.echo(
-                f"{last.stage} epoch {last.epoch}: loss {last.loss:.4f}, "
-                f"train {100 * last.train_accuracy:.2f} %, test {100 * last.test_accuracy:.2f} %, "
-                f"{_clock(last.seconds)} so far, {_clock(left[0])} left",
-                file=sys.stderr,
-            )
-            if board is not None:
-                board(last)
-
-        yield on_epoch, on_step
-
-
-def _clock(seconds: float) -> str:
-    minutes, left = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{left:02d}"
+            state.unlink(missing_ok=True)
+            found["trained"] = (after, None)
+    if chips and not plain:
+        few = {"chips": chips, "images": images}
+        found["float32"] = (naive, judged(network, given, laid=given.laid, **few))
+        found["trained"] = (after, judged(trained.network, given, laid=trained.laid, **few))
+    epochs = len(talking.before) + (0 if plain else len(trained.history))
+    show(given, found, recipe=how.name, output=out, epochs=epochs, as_json=as_json)

@@ -112,6 +112,7 @@ def evaluate(
     threshold: float | None = None,
     seed: int = 0,
     batch: int = 500,
+    programmed: Callable[[nn.Module], None] | None = None,
     on_chip: Callable[[int, float], None] | None = None,
 ) -> Evaluation:
     """Run an analog network on many chips.
@@ -130,6 +131,8 @@ def evaluate(
     seed : int
     batch : int
         Images at a time.
+    programmed : callable (network), optional
+        What is done to the network on each chip before it is judged.
     on_chip : callable (index, accuracy), optional
         Told of each chip.
 
@@ -144,6 +147,8 @@ def evaluate(
     found = []
     for index in range(chips):
         program(model, seed=seed, index=index)
+        if programmed is not None:
+            programmed(model.eval())
         found.append(accuracy(model, images, labels, batch=batch))
         if on_chip is not None:
             on_chip(index, found[-1])

@@ -22,7 +22,7 @@ from torch import Tensor
 from rramfit.errors import TrainingError
 from rramfit.provenance import whole_file
 
-__all__ = ["load_state", "save_state", "save_weights"]
+__all__ = ["load_kept", "load_state", "save_state", "save_weights"]
 
 
 def save_state(path: Path, content: Mapping[str, Any]) -> None:
@@ -68,8 +68,36 @@ def load_state(path: Path, *, key: str) -> dict[str, Any] | None:
     return content
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], **about: str | float) -> None:
-    """Write weights to keep, in float32, under ``model``; `about` beside them.
+def load_kept(path: Path, *, key: str) -> dict[str, Tensor] | None:
+    """Read weights that `save_weights` kept of the training `key`; None where there are none."""
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        weights: dict[str, Tensor] = content["model"]
+    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+        return None
+    return weights if content.get("key") == key else None
+
+
+def save_weights(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    laid: Mapping[str, Mapping[str, Tensor]] | None = None,
+    **about: str | float,
+) -> None:
+    """Write weights to keep, in float32, under ``model``.
+
+    Parameters
+    ----------
+    path : Path
+    weights : mapping
+        A state dict.
+    laid : mapping, optional
+        How layers are laid on chips, for `convert_to_analog`.
+    about : str or float
+        Kept beside them.
 
     Raises
     ------
@@ -80,4 +108,5 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], **about: str | float
         name: (x.float() if x.is_floating_point() else x).detach().cpu().contiguous().clone()
         for name, x in weights.items()
     }
-    save_state(path, {"model": plain, **about})
+    lies = {} if laid is None else {"laid": {k: dict(v) for k, v in laid.items()}}
+    save_state(path, {"model": plain, **lies, **about})
