@@ -51,8 +51,7 @@ from rramfit.streams import torch_stream
 __all__ = ["NEGLIGIBLE", "AnalogMatrix"]
 
 NEGLIGIBLE = 1e-4
-"""Share of a cell's current below which a term of its nonlinearity is left out: 1/40 LSB of 8 bits
-at full scale."""
+"""Share of every column's current below which a term of cells' nonlinearity is left out."""
 
 
 class AnalogMatrix:
@@ -259,8 +258,8 @@ class AnalogMatrix:
         matrix = plan.join(placed.to_logical(t))
         share = t / torch.where(g > 0, g, torch.ones_like(g))
         x = (cells.nonlinearity * share) ** 2
-        felt = float(x.detach().max()) * s.read_voltage**2
-        terms = [t * x**n / c for n, c in ((1, 6), (2, 120)) if felt**n / c > NEGLIGIBLE]
+        terms = [t * x**n / c for n, c in ((1, 6), (2, 120))]
+        terms = [y for n, y in enumerate(terms, 1) if _felt(y, t, s.read_voltage ** (2 * n))]
         odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
         variance = None
         if bool((cells.read_std > 0).any()):
@@ -392,3 +391,9 @@ class AnalogMatrix:
         order = self.permutation.rows.argsort(1).to(sample.device)
         voltage = voltage.gather(2, order[:, None].expand(voltage.shape))
         return certify(estimate, self.programmed.cells.slope, voltage)
+
+
+def _felt(term: Tensor, matrix: Tensor, power: float) -> bool:
+    """Whether a term counts in any column, all rows driven, at this power of the voltage."""
+    whole, part = matrix.detach().sum(-2), power * term.detach().sum(-2)
+    return bool((part > NEGLIGIBLE * whole).any())

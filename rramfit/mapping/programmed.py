@@ -12,7 +12,7 @@ rows are on, all this is linear and is folded into one matrix of the layer's own
 cells that are not ohmic   I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b·T/G)^(n−1)/n!: a cell is taken to
                            have V·T/G across it, which it has on average with all rows driven; T is
                            that of the cells at 0 V. What is left out is of second order in the
-                           small share that is not ohmic. A term that no cell feels at the read
+                           small share that is not ohmic. A term that no column feels at the read
                            voltage (`rramfit.mapping.matrix`) is left out.
 read noise                 a column's, drawn for each vector: Var I = V²·(σ·T/G)²
 gated or floating rows     solved for each vector's own set of rows, or estimated

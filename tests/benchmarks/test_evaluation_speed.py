@@ -6,8 +6,10 @@
 batches of 250, an untrained network. One chip is drawn, programmed, its wires solved or estimated,
 and all images run on it; the plain forward of the same images is timed before and after it in the
 same run, and the ratio, in the `extra_info` of the JSON file, is that to the faster of the two.
-Cards: the reference chip, and the stated virtual chip, which has every factor there is (at an age
-of an hour). Wanted: at most 4 times the plain forward with the estimate, 10 times with exact wires.
+All factors are on. Wanted on the reference chip: at most 4 times the plain forward with the
+estimate, 10 times with exact wires. Beside it, without a limit, the stated virtual chip, which has
+everything that a card can say, an hour old: cells that are not ohmic and read noise multiply twice
+more, and draw a number for each conversion.
 
 Others run the same network: CrossSim without wires (programming error of 15 %, 8-bit converters,
 tiles of 128 x 128) on as many images, with wires on one image (its own iteration, each vector
@@ -91,7 +93,7 @@ def test_one_chip(benchmark, repo, network, images, card, wires):
 
     ratio = beside_plain(benchmark, network, images, evaluate)
     benchmark.extra_info["programming_s"] = programming[0]
-    if len(images) >= SHORT:
+    if card == "reference" and len(images) >= SHORT:
         assert ratio <= LIMITS[wires]
 
 
