@@ -24,6 +24,12 @@ from rramfit.provenance import whole_file
 
 __all__ = ["load_kept", "load_state", "save_state", "save_weights"]
 
+_BROKEN = (
+    *(OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError),
+    pickle.UnpicklingError,
+)
+"""What `torch.load` raises for files that are none of its own."""
+
 
 def save_state(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all.
@@ -56,8 +62,9 @@ def load_state(path: Path, *, key: str) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found = content["key"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as e:
-        msg = f"{path}: {str(e).splitlines()[0]}; expected a checkpoint to resume from; delete it"
+    except _BROKEN as e:
+        reason = (str(e) or type(e).__name__).splitlines()[0]
+        msg = f"{path}: {reason}; expected a checkpoint to resume from; delete it"
         raise TrainingError(msg) from None
     if found != key:
         msg = (
@@ -75,7 +82,7 @@ def load_kept(path: Path, *, key: str) -> dict[str, Tensor] | None:
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         weights: dict[str, Tensor] = content["model"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+    except _BROKEN:
         return None
     return weights if content.get("key") == key else None
 

@@ -239,7 +239,7 @@ class TrainedForward(nn.Module):
         """Take outputs that hardware gave, with the gradient of the digital layer."""
         matrix, scale = layer.analog.matrix, self.scale
         with torch.autocast(x.device.type, enabled=False):
-            x = self.seen(matrix, x.float())
+            x = self.seen(matrix, x.to(layer.weight))
             weight = layer.matrix_weight()
             wanted = wanted_conductance(matrix.plan, matrix.setup, weight, scale)
             if "quantisation" in matrix.setup.factors:
@@ -284,13 +284,13 @@ class TrainedForward(nn.Module):
         """
         matrix = layer.analog.matrix
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-            weight, scale = layer.matrix_weight().detach().float(), self.scale.detach()
+            weight, scale = layer.matrix_weight().detach(), self.scale.detach()
             matrix.scale = scale
             setup = dataclasses.replace(matrix.setup, wires_by="estimate")
             nominal = nominal_tiles(
                 matrix.plan, setup, matrix.targets(weight).conductance, matrix.permutation
             )
-            vectors = layer.vectors(x.float())
+            vectors = layer.vectors(x.to(weight))
             calibration = calibrated(matrix.plan, setup, nominal.matrix, vectors)
             some = vectors[:: -(-len(vectors) // VECTORS) or 1]
             estimate = at_mean_share(matrix, nominal.estimate, calibration, some)

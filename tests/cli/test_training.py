@@ -1,0 +1,103 @@
+"""`rramfit train` and `retrain`, on digits and recipes of a few epochs."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rramfit.card.cells import CellMaps, Fault, save_cells
+
+RECIPE = """
+name = "short"
+[plain]
+epochs = 8
+batch = 64
+optimizer = "adamw"
+rate = 5e-3
+[aware]
+epochs = 3
+batch = 64
+optimizer = "adamw"
+rate = 2e-3
+[retrain]
+epochs = 2
+batch = 64
+optimizer = "adamw"
+rate = 1e-3
+"""
+COMMON = ("--tile", "64x64", "--chips", 2, "--json")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_train_then_evaluate_then_retrain(run, recipe, tmp_path):
+    out = tmp_path / "net.pt"
+    done = run("train", "--recipe", recipe, "-o", out, "--seed", 3, *COMMON)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["epochs"] == 11
+    assert told["float32"]["digital"] > 0.9
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "net.csv", "net.plain.pt", "net.pt", "short.toml",
+    ]  # fmt: skip
+    lines = (tmp_path / "net.csv").read_text().splitlines()
+    assert len(lines) == 12
+    assert lines[0].startswith("stage,epoch,loss,train_accuracy,test_accuracy,rate,seconds")
+    assert lines[-1].startswith("aware,3,")
+    assert "plain epoch 8: loss" in done.stderr
+    assert "left" in done.stderr
+
+    again = run("evaluate", "mlp", "--checkpoint", out, "--seed", 3, *COMMON)
+    assert json.loads(again.stdout)["accuracies"] == told["trained"]["chips"]["accuracies"]
+
+    rng = np.random.default_rng(0)
+    fault = np.where(rng.random((64, 64)) < 0.05, Fault.STUCK_LOW, Fault.OK).astype(np.int8)
+    maps = CellMaps(fault=fault, offset=np.zeros((3, 64, 64)), hard_posterior=np.zeros((3, 64, 64)))
+    save_cells(maps, tmp_path / "chip.cells.h5")
+    chip = ("--cells", tmp_path / "chip.cells.h5", "--place")
+    one = tmp_path / "one.pt"
+    options = ("mlp", "--checkpoint", out, *chip, *COMMON)
+    done = run("retrain", *options, "--recipe", recipe, "-o", one)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["epochs"] == 2
+    assert set(torch.load(one)["laid"]["1"]) == {"scale", "rows", "cols"}
+    again = run("evaluate", "mlp", "--checkpoint", one, *chip, *COMMON)
+    assert json.loads(again.stdout)["accuracies"] == told["retrained"]["chips"]["accuracies"]
+
+
+def test_plain_only_and_resumed(run, recipe, tmp_path):
+    out = tmp_path / "net.pt"
+    options = ("train", "--plain", "--recipe", recipe, "-o", out)
+    first = run(*options, "--json", "--tensorboard", tmp_path / "board")
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout)["float32"]["chips"] is None
+    assert list((tmp_path / "board").glob("events*"))
+    bytes_of_first = out.read_bytes()
+    again = run(*options, "--json", "--resume")
+    assert json.loads(again.stdout)["epochs"] == 0  # it was done
+    assert out.read_bytes() == bytes_of_first
+    text = run("train", "--recipe", recipe, "--checkpoint", out, "-o", out, "--chips", 1).stdout
+    assert "trained, 1 chips" in text
+
+
+def test_refusals(run, recipe, tmp_path):
+    recipe.write_text(RECIPE.replace("epochs = 8", "epochs = many", 1))
+    done = run("train", "--recipe", recipe, "-o", tmp_path / "x.pt")
+    assert done.exit_code == 3
+    assert "short.toml" in done.stderr
+    done = run("train", "--recipe", "nothing")
+    assert done.exit_code == 3
+    assert "cifar10, digits" in done.stderr
+    done = run("retrain")
+    assert done.exit_code == 2
+    assert "--cells" in done.stderr
+    recipe.write_text(RECIPE)
+    done = run("train", "--recipe", recipe, "-o", recipe / "x.pt")
+    assert done.exit_code == 2

@@ -1,0 +1,26 @@
+"""Torch on one thread, and a data set small enough for a step or two."""
+
+import pytest
+import torch
+
+from rramfit.mapping.datasets import Dataset, load_dataset
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def few(digits: Dataset) -> Dataset:
+    """A few digits, to take steps on."""
+    return Dataset(
+        name="few",
+        train_images=digits.train_images[:200],
+        train_labels=digits.train_labels[:200],
+        test_images=digits.test_images[:50],
+        test_labels=digits.test_labels[:50],
+        classes=10,
+    )

@@ -1,0 +1,208 @@
+"""Aware training: what it gains, what it keeps, and that it can be had in ten lines."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rramfit.card.cells import CellMaps, Fault
+from rramfit.mapping import analog_setup, convert_to_analog, load_chip, program, save_chip
+from rramfit.mapping.evaluation import accuracy, evaluate
+from rramfit.mapping.networks import load_weights, make_network
+from rramfit.measurement import virtual_card
+from rramfit.measurement.reference_chip import reference_card
+from rramfit.training import Run, estimate_norms, load_recipe, train_aware, train_stage
+from rramfit.training.checkpoint import save_weights
+from rramfit.training.recipe import AwareStage
+
+SHORT = AwareStage(
+    epochs=12, batch=64, optimizer="adamw", rate=3e-3, decay=1e-3, ema=0.97, anchors_every=6,
+    norm_images=512,
+)  # fmt: skip
+RETRAIN = SHORT.model_copy(update={"epochs": 8, "ramp": 0.0})
+
+
+@pytest.fixture(scope="module")
+def plain(digits):
+    net = make_network("mlp", digits.shape, 10)
+    train_stage(net, digits, load_recipe("digits").plain, Run())
+    return net
+
+
+def strong_card(**options):
+    """Three levels with 35 % spread: a naive mapping loses several points on it."""
+    mean = [33e-6, 83e-6, 200e-6]
+    return virtual_card("strong", mean=mean, spread=0.35, between_cells=0.5, **options)
+
+
+def on_chips(net, setup, data, *, laid=None, chips=8):
+    analog = convert_to_analog(net, setup, inputs=data.train_images[:256], laid=laid)
+    return evaluate(
+        analog, data.test_images, data.test_labels, digital=1.0, chips=chips, seed=99
+    ).accuracies
+
+
+def test_it_gains_over_naive_mapping_under_strong_noise(plain, digits, tmp_path):
+    setup = analog_setup(strong_card(), tile=(64, 64))
+    trained = train_aware(plain, setup, digits, SHORT, Run(stage="aware", seed=1))
+    naive = on_chips(plain, setup, digits, chips=40)
+    aware = on_chips(trained.network, setup, digits, laid=trained.laid, chips=40)
+    gain = np.subtract(aware, naive)
+    assert gain.mean() > 3 * gain.std(ddof=1) / len(gain) ** 0.5
+    assert gain.mean() > 0.02
+
+    # saved, loaded elsewhere and evaluated, it gives the same figures
+    path = tmp_path / "net.pt"
+    save_weights(path, trained.network.state_dict(), laid=trained.laid)
+    elsewhere = make_network("mlp", digits.shape, 10, seed=5)
+    laid = load_weights(elsewhere, path)
+    assert on_chips(elsewhere, setup, digits, laid=laid) == aware[:8]
+
+    # and so does the chip itself
+    x = digits.train_images[:256]
+    one, other = (convert_to_analog(elsewhere, setup, inputs=x, laid=laid) for _ in range(2))
+    program(one, seed=3, index=2)
+    save_chip(one, tmp_path / "chip.pt")
+    load_chip(other, tmp_path / "chip.pt")
+    images, labels = digits.test_images, digits.test_labels
+    assert accuracy(other, images, labels) == accuracy(one, images, labels)
+
+
+def test_weights_come_out_on_the_codes(plain, few):
+    setup = analog_setup(reference_card(), tile=(64, 64), wires_by="estimate")
+    stage = SHORT.model_copy(update={"epochs": 1})
+    before = {k: v.clone() for k, v in plain.state_dict().items()}
+    trained = train_aware(plain, setup, few, stage, Run())
+    assert all(torch.equal(v, before[k]) for k, v in plain.state_dict().items())
+    for name in ("1", "3"):
+        weight = trained.network.get_submodule(name).weight
+        scaled = (weight / trained.laid[name]["scale"][:, None]).detach()
+        distance = (scaled[..., None] - setup.book.values).abs().amin(-1)
+        assert float(distance.max()) < 1e-6 * float(setup.book.values[-1])
+    scales = [convert_to_analog(plain, setup).get_submodule("1").analog.matrix.scale]
+    fixed = stage.model_copy(update={"learn_scales": False})
+    scales += [train_aware(plain, setup, few, s, Run()).laid["1"]["scale"] for s in (stage, fixed)]
+    assert not torch.allclose(scales[1], scales[0], rtol=1e-4)
+    assert torch.allclose(scales[2], scales[0], rtol=1e-6)
+
+
+def chip_with_faults(share, *, shape=(64, 64), levels=3):
+    rng = np.random.default_rng(8)
+    fault = np.zeros(shape, np.int8)
+    fault[rng.random(shape) < share / 2] = Fault.STUCK_LOW
+    fault[rng.random(shape) < share / 2] = Fault.STUCK_HIGH
+    return CellMaps(
+        fault=fault,
+        offset=np.zeros((levels, *shape)),
+        hard_posterior=np.zeros((levels, *shape)),
+    )
+
+
+def test_retraining_for_one_chip_gains_back_what_its_faults_cost(plain, digits):
+    card = virtual_card(
+        "few", mean=[33e-6, 83e-6, 200e-6], spread=0.05, between_cells=0.5,
+        stuck={"low": 0.05, "high": 0.05, "low_conductance": 5e-6, "high_conductance": 250e-6},
+    )  # fmt: skip
+    cells = chip_with_faults(0.1)
+    setup = analog_setup(card, tile=(64, 64), origin=cells)
+    sound = dataclasses.replace(setup, factors=setup.factors - {"stuck"})
+    trained = train_aware(plain, setup, digits, RETRAIN, Run(stage="retrain"))
+    without = np.mean(on_chips(plain, sound, digits, chips=4))
+    before = np.mean(on_chips(plain, setup, digits, chips=4))
+    after = np.mean(on_chips(trained.network, setup, digits, laid=trained.laid, chips=4))
+    assert without - before > 0.04  # or there is nothing to gain back
+    assert after - before > 0.8 * (without - before)
+
+
+def test_a_placement_is_kept(plain, few):
+    cells = chip_with_faults(0.05)
+    setup = analog_setup(
+        reference_card(), tile=(64, 64), origin=cells, place_around_faults=True, wires_by="estimate"
+    )
+    trained = train_aware(
+        plain, setup, few, RETRAIN.model_copy(update={"epochs": 1}), Run(stage="retrain")
+    )
+    again = convert_to_analog(trained.network, setup, laid=trained.laid)
+    mine = trained.analog.get_submodule("1").analog.matrix.permutation
+    kept = again.get_submodule("1").analog.matrix.permutation
+    assert torch.equal(mine.rows, kept.rows)
+    assert torch.equal(mine.cols, kept.cols)
+    assert not torch.equal(mine.rows[0], torch.arange(64))
+
+
+def test_chip_in_the_loop(plain, digits):
+    """Measured outputs forward, digital backward: a virtual chip whose cells nobody tells of."""
+    setup = analog_setup(strong_card(), tile=(64, 64))
+    x = digits.train_images[:256]
+    twin = convert_to_analog(plain, setup, inputs=x)
+    asked, seen = [], {}
+
+    def hardware(name, weight, vectors):
+        matrix = twin.get_submodule(name).analog.matrix
+        if name not in seen or not torch.equal(seen[name], weight):
+            asked.append(name)
+            matrix.program(weight, seed=42, index=0)
+            seen[name] = weight.clone()
+        return matrix.multiply(matrix.programmed, vectors)
+
+    def measured(net):
+        chip = convert_to_analog(net, setup, inputs=x)
+        for name in ("1", "3"):
+            chip.get_submodule(name).analog.matrix.scale = twin.get_submodule(
+                name
+            ).analog.matrix.scale
+        program(chip, seed=42, index=0)
+        return accuracy(chip, digits.test_images, digits.test_labels)
+
+    stage = RETRAIN.model_copy(update={"epochs": 4, "learn_scales": False, "distillation": 0.0})
+    before = measured(plain)
+    trained = train_aware(plain, setup, digits, stage, Run(stage="retrain"), hardware=hardware)
+    assert set(asked) == {"1", "3"}
+    after = measured(trained.network)
+    assert after > before + 0.01
+    # another chip of the card gains less than the one it learned on
+    others = np.mean(on_chips(trained.network, setup, digits, laid=trained.laid))
+    assert after > others
+
+
+def test_norms_are_those_of_the_chip(few):
+    net = make_network("resnet8", few.shape, 10)
+    analog = convert_to_analog(
+        net, analog_setup(strong_card(), tile=(64, 64)), inputs=few.train_images
+    )
+    program(analog, seed=1)
+    analog.eval()
+    estimate_norms(analog, few.train_images, batch=50)
+    inputs = []
+    analog[1].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    with torch.no_grad():
+        for some in torch.split(few.train_images, 50):
+            analog(some)
+    means = torch.stack([x.mean((0, 2, 3)) for x in inputs]).mean(0)
+    assert torch.allclose(analog[1].running_mean, means, rtol=1e-4, atol=1e-6)
+    assert analog[1].momentum == nn.BatchNorm2d(1).momentum
+    assert not any(m.training for m in analog.modules())
+
+
+def test_a_loop_of_one_s_own_in_ten_lines(plain, digits):
+    card = strong_card()
+    images, labels = digits.train_images, digits.train_labels
+
+    from rramfit.training import prepare_training, trained_network
+
+    network = convert_to_analog(plain, card).train()
+    prepare_training(network, images[:256], seed=0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    for _ in range(6):
+        for at in torch.randperm(len(images)).split(64):
+            loss = nn.functional.cross_entropy(network(images[at]), labels[at])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    network, laid = trained_network(network)
+
+    setup = analog_setup(card)
+    naive = np.mean(on_chips(plain, setup, digits, chips=4))
+    assert np.mean(on_chips(network, setup, digits, laid=laid, chips=4)) > naive + 0.01

@@ -1,0 +1,33 @@
+"""Data-parallel: two processes end with one network, that of one process; each has its chips."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("parallel.py")
+
+
+def told(folder, rank):
+    return json.loads((folder / f"{rank}.json").read_text())
+
+
+def test_two_processes_are_one_training(tmp_path):
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    alone.mkdir()
+    both.mkdir()
+    env = {k: v for k, v in os.environ.items() if k != "RANK"} | {"OMP_NUM_THREADS": "1"}
+    run = {"check": True, "capture_output": True, "env": env, "timeout": 120}
+    subprocess.run([sys.executable, SCRIPT, alone], **run)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([*torchrun, SCRIPT, both], **run)
+    one, first, second = told(alone, 0), told(both, 0), told(both, 1)
+    assert (first["rank"], second["rank"]) == ([0, 2], [1, 2])
+    assert first["plain"] == second["plain"]
+    assert first["aware"] == second["aware"]
+    # the mean of two halves' gradients is the batch's, but for rounding
+    assert first["plain"] == pytest.approx(one["plain"], rel=1e-4, abs=1e-4)
+    assert first["cells"] != second["cells"]
