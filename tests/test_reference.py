@@ -1,9 +1,10 @@
 """The published card and report still follow from the committed measurement."""
 
+import numpy as np
 import pytest
 
 from rramfit import characterize, load_card
-from rramfit.card import load_cells, quantities
+from rramfit.card import Fault, load_cells, quantities
 from rramfit.card.comparison import compare_cards
 from rramfit.provenance import sha256_of
 
@@ -42,6 +43,15 @@ def test_the_sidecar_belongs_to_the_card(repo, refit, published):
     path = repo / "fits" / published.cells.file
     assert sha256_of(path) == published.cells.sha256
     assert (load_cells(path).fault == refit.cells.fault).all()
+
+
+def test_stuck_cells_are_where_the_card_says_that_they_are(refit):
+    cells, stuck = refit.cells, refit.card.stuck
+    kinds = {Fault.STUCK_LOW: stuck.low_conductance, Fault.STUCK_HIGH: stuck.high_conductance}
+    assert (np.isfinite(cells.stuck_conductance) == np.isin(cells.fault, list(kinds))).all()
+    for kind, median in kinds.items():
+        found = cells.stuck_conductance[cells.fault == kind]
+        assert np.median(found) == pytest.approx(median.value, rel=1e-6)
 
 
 def test_the_card_names_the_committed_measurement(repo, published):

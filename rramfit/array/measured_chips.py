@@ -28,10 +28,11 @@ def chip_from_cells(
 ) -> Chips:
     """Draw what is not known of one measured chip, `count` times.
 
-    Its faults are the sidecar's; each cell's deviation is the one that makes its offset from the
-    level's mean, taken as it stands; deviations at levels where the cell was not measured are drawn
-    given those where it was; a hard failure is there with its posterior probability. Cells that
-    were not measured at all are drawn from the population.
+    Its faults are the sidecar's, and stuck cells are at the conductance that it names; each cell's
+    deviation is the one that makes its offset from the level's mean, taken as it stands; deviations
+    at levels where the cell was not measured are drawn given those where it was; a hard failure is
+    there with its posterior probability. Cells that were not measured at all are drawn from the
+    population.
 
     Raises
     ------
@@ -59,8 +60,16 @@ def chip_from_cells(
         deviation=_given_offsets(chips, cells),
         fault=fault,
         hard=hard,
-        stuck_conductance=stuck_conductance(model, fault, noise),
+        stuck_conductance=_stuck_at(cells, stuck_conductance(model, fault, noise)),
     )
+
+
+def _stuck_at(cells: CellMaps, drawn: Tensor) -> Tensor:
+    """Conductance of stuck cells as measured [S], where it is known; else as drawn."""
+    if cells.stuck_conductance is None:
+        return drawn
+    known = torch.tensor(cells.stuck_conductance).to(drawn)
+    return torch.where(known.isfinite(), known.clamp_min(0), drawn)
 
 
 def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:

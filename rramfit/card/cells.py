@@ -2,8 +2,8 @@
 
 A card speaks of arrays like the one measured; the sidecar ``NAME.cells.h5`` speaks of that one. It
 is what retraining for a fitted chip reads: each cell's fault, its offset from the level's mean, and
-how sure it is that the cell never programs at a level; where levels were found blind, also how sure
-each cell's level is.
+how sure it is that the cell never programs at a level; where a cell is stuck, what it is stuck at;
+where levels were found blind, also how sure each cell's level is.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class CellMaps:
     offset: NDArray[np.float64]  # [S]       (level, row, col) cell's mean less the level's mean
     hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
     certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), where found blind
+    stuck_conductance: NDArray[np.float64] | None = None  # [S] (row, col) NaN where not stuck
 
     def __post_init__(self) -> None:
         levels = self.offset.shape[0]
@@ -56,10 +57,13 @@ class CellMaps:
                 f"{self.hard_posterior.shape} do not belong to one array"
             )
             raise ValueError(msg)
-        if self.certainty is not None and self.certainty.shape != self.fault.shape:
-            msg = f"certainty {self.certainty.shape} and fault {self.fault.shape} differ"
-            raise ValueError(msg)
-        for a in (self.fault, self.offset, self.hard_posterior, self.certainty):
+        for name in ("certainty", "stuck_conductance"):
+            a = getattr(self, name)
+            if a is not None and a.shape != self.fault.shape:
+                msg = f"{name} {a.shape} and fault {self.fault.shape} differ"
+                raise ValueError(msg)
+        optional = self.certainty, self.stuck_conductance
+        for a in (self.fault, self.offset, self.hard_posterior, *optional):
             if a is not None:
                 a.flags.writeable = False
 
@@ -81,6 +85,9 @@ def cells_bytes(maps: CellMaps) -> bytes:
         if maps.certainty is not None:
             sure = f.create_dataset("certainty", data=maps.certainty.astype(np.float32), **options)
             sure.attrs["units"] = "1"
+        if maps.stuck_conductance is not None:
+            stuck = maps.stuck_conductance.astype(np.float32)
+            f.create_dataset("stuck_conductance", data=stuck, **options).attrs["units"] = "S"
         f.flush()
         return bytes(f.id.get_file_image())
 
@@ -108,13 +115,18 @@ def load_cells(path: Path) -> CellMaps:
                 raise CardError(path, "/", found=found, expected=f"{_FORMAT} {_VERSION}")
             fault = f["fault"][...].astype(np.int8)
             nothing = np.empty((0, *fault.shape))
+
+            def optional(name: str) -> NDArray[np.float64] | None:
+                return f[name][...].astype(float) if name in f else None
+
             return CellMaps(
                 fault=fault,
                 offset=f["offset"][...].astype(float) if "offset" in f else nothing,
                 hard_posterior=(
                     f["hard_posterior"][...].astype(float) if "hard_posterior" in f else nothing
                 ),
-                certainty=f["certainty"][...].astype(float) if "certainty" in f else None,
+                certainty=optional("certainty"),
+                stuck_conductance=optional("stuck_conductance"),
             )
     except (OSError, KeyError) as e:
         raise CardError(path, "/", found=str(e), expected="a sidecar NAME.cells.h5") from None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
+from rramfit.card import CellMaps, Fault, ModelCard, cells_bytes, save_card, save_cells
 from rramfit.card.trust import CellsFile
 from rramfit.errors import FitError
 from rramfit.fitting.assembly import assemble_card
@@ -261,9 +261,12 @@ def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
     """Give this very array, cell by cell, as far as the fits know it."""
     count = len(fits.statistics.count) if fits.statistics is not None else 0
     unknown = np.full((count, *shape), np.nan)
+    fault = fits.screening.fault
+    stuck = (fault == Fault.STUCK_LOW) | (fault == Fault.STUCK_HIGH)
     return CellMaps(
-        fault=fits.screening.fault.copy(),
+        fault=fault.copy(),
         offset=fits.variation.offsets.copy() if fits.variation else unknown,
         hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
         certainty=fits.blind.certainty.copy() if fits.blind else None,
+        stuck_conductance=np.where(stuck, fits.screening.value, np.nan) if stuck.any() else None,
     )

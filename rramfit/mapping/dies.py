@@ -228,6 +228,10 @@ def expected_conductance(
         (Fault.DEAD_ROW, 0.0),
         (Fault.DEAD_COL, 0.0),
     ):
-        expected = torch.where(fault == int(kind), torch.full_like(expected, value), expected)
+        at = torch.full(fault.shape, value).to(expected)
+        if cells.stuck_conductance is not None and kind in (Fault.STUCK_LOW, Fault.STUCK_HIGH):
+            own = tensor(cells.stuck_conductance)
+            at = torch.where(own.isfinite(), own.clamp_min(0), at)
+        expected = torch.where(fault == int(kind), at, expected)
     blocks = _blocks(expected, tile).transpose(0, 1)  # (tile, level, row, col)
     return blocks[torch.arange(tiles, device=model.device) % count]

@@ -1,5 +1,6 @@
 """One measured chip: its own faults, offsets and readings come back."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_the_chip_that_a_perfect_sidecar_describes_comes_back():
     )
     assert torch.equal(again.fault, chip.fault.expand(4, -1, -1))
     assert torch.equal(again.hard, chip.hard.expand(4, -1, -1, -1))
+
+
+def test_stuck_cells_are_at_what_they_were_measured_at():
+    chip, maps = truth_of()
+    stuck = np.isin(maps.fault, (Fault.STUCK_LOW, Fault.STUCK_HIGH))
+    assert stuck.any()
+    at = np.where(stuck, chip.stuck_conductance[0].numpy(), np.nan)
+    told = dataclasses.replace(maps, stuck_conductance=at)
+    again = chip_from_cells(MODEL, told, count=3, generator=torch_stream(6, "again"))
+    for one in again.stuck_conductance.numpy():
+        np.testing.assert_allclose(one[stuck], at[stuck])
+    untold = chip_from_cells(MODEL, maps, count=3, generator=torch_stream(6, "again"))
+    assert (untold.stuck_conductance.numpy()[:, stuck] != at[stuck]).all()
 
 
 def test_each_cell_scatters_about_its_own_offset():

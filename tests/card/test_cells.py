@@ -14,7 +14,10 @@ def maps() -> CellMaps:
     fault = rng.choice([x.value for x in Fault], size=(6, 5)).astype(np.int8)
     offset = rng.normal(0, 1e-6, (3, 6, 5)).astype(np.float32).astype(float)
     offset[0, 0, 0] = np.nan
-    return CellMaps(fault=fault, offset=offset, hard_posterior=np.zeros((3, 6, 5)))
+    stuck = np.where((fault == 1) | (fault == 2), np.float32(3e-6), np.nan).astype(float)
+    return CellMaps(
+        fault=fault, offset=offset, hard_posterior=np.zeros((3, 6, 5)), stuck_conductance=stuck
+    )
 
 
 def test_round_trip(maps, tmp_path):
@@ -23,6 +26,8 @@ def test_round_trip(maps, tmp_path):
     np.testing.assert_array_equal(back.fault, maps.fault)
     np.testing.assert_array_equal(back.offset, maps.offset)
     np.testing.assert_array_equal(back.hard_posterior, maps.hard_posterior)
+    np.testing.assert_array_equal(back.stuck_conductance, maps.stuck_conductance)
+    assert back.certainty is None
 
 
 def test_same_maps_same_bytes(maps, tmp_path):

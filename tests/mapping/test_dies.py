@@ -1,5 +1,7 @@
 """Tiles of measured arrays: which cells they are cut from, and what those are expected to do."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,12 @@ def test_expectations_of_a_fitted_chip():
     assert found[0, :, 0, 0] == pytest.approx(2e-6)
     assert found[0, :, 0, 1] == pytest.approx(300e-6)
     assert not found[0, :, 1].any()
+    at = np.full(ARRAY, np.nan)
+    at[0, 0] = 5e-6
+    known = dataclasses.replace(cells, stuck_conductance=at)
+    again = expected_conductance(model(), known, 1, TILE).numpy()
+    assert again[0, :, 0, 0] == pytest.approx(5e-6)
+    assert again[0, :, 0, 1] == pytest.approx(300e-6)  # not told: the card's
     for k in range(3):
         own = MEAN[k] + offset[k, 3, 7]
         wanted = (1 - hard[k, 3, 7]) * own + hard[k, 3, 7] * MEAN[0]
