@@ -88,11 +88,12 @@ def train(
         found: dict[str, Any] = {"float32": (naive, None)}
         if not plain:
             of = {k: str(options[k]) for k in sorted(options) if k != "checkpoint"}
-            weights = options["checkpoint"] or first
+            weights = sha256_of(options["checkpoint"]) if options["checkpoint"] else told
+            state = out.with_suffix(".aware.state")
             run = Run(
                 seed=seed,
                 stage="aware",
-                key=key_of(of, sha256_of(weights), how.aware.model_dump_json()),
+                key=key_of(of, weights, how.aware.model_dump_json()),
                 checkpoint=state,
                 resume=resume,
                 rank=rank,

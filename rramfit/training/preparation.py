@@ -167,7 +167,7 @@ def trained_network(model: nn.Module) -> tuple[nn.Module, dict[str, dict[str, Te
             if "quantisation" in matrix.setup.factors and isinstance(twin.weight, Tensor):
                 book = matrix.setup.book
                 per_output = scale.reshape(-1, *[1] * (twin.weight.ndim - 1)).to(twin.weight)
-                code = nearest_code(book, twin.weight / per_output)
+                code = nearest_code(book, (twin.weight / per_output).contiguous())
                 twin.weight.copy_(book.values[code] * per_output)
             laid[name] = {"scale": scale.cpu().clone()}
             if matrix.placed is not None and matrix.setup.place_around_faults:

@@ -1,0 +1,97 @@
+"""What a step of aware training costs: python tests/studies/training_cost.py [--threads N]
+
+One run, one batch, turn by turn: vgg5 on 32 × 32 colour images, batch 128, bf16 and channels last,
+the recipe `cifar10`. A step is forward, backward and the optimizer's; augmentation and the teacher
+are left out of all of them. Times are the least of several turns, in seconds of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from torch import nn
+
+from rramfit.mapping import FACTORS, Peripherals, analog_setup, convert_to_analog
+from rramfit.mapping.networks import make_network
+from rramfit.measurement.reference_chip import reference_card
+from rramfit.streams import torch_stream
+from rramfit.training import load_recipe, prepare_training
+from rramfit.training.loop import precision
+
+BATCH, TURNS = 128, 6
+
+
+def main() -> None:
+    """Print a table of seconds a step, and how many plain steps that is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device = torch.device(given.device)
+    stage = load_recipe("cifar10").aware
+    generator = torch_stream(0, "images")
+    x = torch.randn(BATCH, 3, 32, 32, generator=generator).to(device)
+    y = torch.randint(10, (BATCH,), generator=generator).to(device)
+    plain = make_network("vgg5", (3, 32, 32), 10).to(device)
+    with torch.no_grad():
+        for _ in range(20):
+            plain(x)  # batch norms get their statistics
+
+    def aware(*, gated: bool = False, off: tuple[str, ...] = ()) -> nn.Module:
+        setup = analog_setup(
+            reference_card(gated=gated),
+            peripherals=Peripherals(input_coding="bit_serial" if gated else "amplitude"),
+            wires_by="estimate",
+            factors=[f for f in FACTORS if f not in off],
+            device=device,
+        )
+        analog = convert_to_analog(plain.eval(), setup, inputs=x[:64])
+        start = time.perf_counter()
+        prepare_training(analog, x[:64], seed=0)
+        anchors[len(anchors)] = time.perf_counter() - start
+        return analog
+
+    anchors: dict[int, float] = {}
+    networks = {
+        "plain": plain,
+        "aware, wires off": aware(off=("wires",)),
+        "aware, rows grounded": aware(),
+        "aware, rows gated": aware(gated=True),
+    }
+    x = x.contiguous(memory_format=torch.channels_last)
+    steps = {}
+    for name, net in networks.items():
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+
+        def step(net: nn.Module = net, optimizer: torch.optim.Optimizer = optimizer) -> None:
+            with precision(stage, device):
+                out = net(x)
+            loss = nn.functional.cross_entropy(out.float(), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        steps[name] = step
+        net.train()
+        step()
+    best = dict.fromkeys(networks, float("inf"))
+    for _ in range(TURNS):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            best[name] = min(best[name], time.perf_counter() - start)
+    print(f"torch {torch.__version__}, {given.device}, {given.threads} threads")  # noqa: T201
+    solved = [None, *anchors.values()]
+    for (name, seconds), anchor in zip(best.items(), solved, strict=True):
+        extra = "" if anchor is None else f"   anchors {anchor:.1f} s"
+        print(f"{name:<22}{seconds:7.3f} s{seconds / best['plain']:6.2f} x{extra}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
