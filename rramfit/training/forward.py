@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from rramfit.array.effective import effective_matrix
 from rramfit.mapping.calibration import calibrated
 from rramfit.mapping.codes import nearest_code
-from rramfit.mapping.dies import TileCells, draw_die
+from rramfit.mapping.dies import Die, TileCells, draw_die
 from rramfit.mapping.layers import AnalogConv2d, AnalogLinear
 from rramfit.mapping.matrix import AnalogMatrix
 from rramfit.mapping.nominal import nominal_tiles
@@ -76,7 +76,18 @@ class _Seen(torch.autograd.Function):
         return gradients[0] * ctx.saved_tensors[0], None, None, None
 
 
-_SHARED = ("seed", "rank", "step", "strength", "anchor", "laws", "hardware", "name", "_moved")
+_SHARED = (
+    "seed",
+    "rank",
+    "step",
+    "strength",
+    "anchor",
+    "laws",
+    "hardware",
+    "name",
+    "_die",
+    "_moved",
+)
 
 Hardware = Callable[[str, Tensor, Tensor], Tensor]
 """Measured products: from a layer's name, the weight on codes (output, input) and input vectors
@@ -109,6 +120,7 @@ class TrainedForward(nn.Module):
         self.laws: CellLaws = cell_laws(matrix.setup.device_model, time=matrix.setup.time)
         self.hardware: Hardware | None = None
         self.name = matrix.plan.name
+        self._die: tuple[int, Die] | None = None
         self._moved = bool(
             (matrix.permutation.rows.diff(dim=1) != 1).any()
             or (matrix.permutation.cols.diff(dim=1) != 1).any()
@@ -162,15 +174,7 @@ class TrainedForward(nn.Module):
         if setup.origin is None:
             generator = self._stream(f"cells/{plan.name}", level.device)
             return self.laws.draw(level, generator, strength=self.strength)
-        die = draw_die(
-            setup.device_model,
-            plan.tiles,
-            plan.tile,
-            origin=setup.origin,
-            index=-1 - self.step // STEPS_A_DIE,
-            seed=self.seed,
-            name=f"{plan.name}/{self.rank}",
-        )
+        die = self._die_of(matrix)
         level = level.long()
         mean = setup.model.mean[level.clamp_min(0)]
         cells = die.program(
@@ -178,6 +182,23 @@ class TrainedForward(nn.Module):
         )
         found = torch.lerp(mean, cells.conductance, self.strength)
         return found, cells.accepted & (level >= 0)
+
+    def _die_of(self, matrix: AnalogMatrix) -> Die:
+        """Draw the fitted chip's unknown part, or take it as it was drawn some steps before."""
+        index = -1 - self.step // STEPS_A_DIE
+        if self._die is None or self._die[0] != index:
+            setup, plan = matrix.setup, matrix.plan
+            die = draw_die(
+                setup.device_model,
+                plan.tiles,
+                plan.tile,
+                origin=setup.origin,
+                index=index,
+                seed=self.seed,
+                name=f"{plan.name}/{self.rank}",
+            )
+            self._die = (index, die)
+        return self._die[1]
 
     def folded(self, matrix: AnalogMatrix, g: Tensor) -> Tensor:
         """Differences behind wires and gains, (output, input) [S], of cells (tile, row, col)."""
