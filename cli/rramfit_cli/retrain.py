@@ -26,6 +26,7 @@ def retrain(
     tensorboard: Path | None,
     chips: int,
     images: int,
+    report: Path | None,
     as_json: bool,
     teacher: Path | None,
     **options: Any,
@@ -98,5 +99,12 @@ def retrain(
         few = {"chips": chips, "images": images}
         found["before"] = (before, judged(given.network, given, laid=given.laid, **few))
         found["retrained"] = (after, judged(trained.network, given, laid=trained.laid, **few))
-    epochs = len(trained.history)
-    show(given, found, recipe=how.name, output=out, epochs=epochs, as_json=as_json)
+    show(
+        given,
+        found,
+        recipe=how.name,
+        output=out,
+        history=trained.history,
+        report=report,
+        as_json=as_json,
+    )

@@ -24,6 +24,7 @@ def train(
     tensorboard: Path | None,
     chips: int,
     images: int,
+    report: Path | None,
     as_json: bool,
     plain: bool,
     **options: Any,
@@ -43,6 +44,7 @@ def train(
     from rramfit.provenance import check_folder, sha256_of
     from rramfit.training.aware import train_aware
     from rramfit.training.checkpoint import load_kept, save_weights
+    from rramfit.training.history import stage_of
     from rramfit.training.loop import Run, train_stage
     from rramfit.training.rank import process_group
 
@@ -63,6 +65,7 @@ def train(
         kept = load_kept(first, key=told) if resume and not options["checkpoint"] else None
         if kept is not None:
             network.load_state_dict(kept)
+            talking.before = stage_of(out.with_suffix(".csv"), "plain")
         elif not options["checkpoint"]:
             run = Run(
                 seed=seed,
@@ -119,5 +122,13 @@ def train(
         few = {"chips": chips, "images": images}
         found["float32"] = (naive, judged(network, given, laid=given.laid, **few))
         found["trained"] = (after, judged(trained.network, given, laid=trained.laid, **few))
-    epochs = len(talking.before) + (0 if plain else len(trained.history))
-    show(given, found, recipe=how.name, output=out, epochs=epochs, as_json=as_json)
+    history = talking.before if plain else [*talking.before, *trained.history]
+    show(
+        given,
+        found,
+        recipe=how.name,
+        output=out,
+        history=history,
+        report=report,
+        as_json=as_json,
+    )

@@ -39,6 +39,7 @@ _OPTIONS = (
     click.option(
         "--images", type=click.IntRange(min=1), default=1000, help="Test images for each of them."
     ),
+    click.option("--report", type=_PATH, help="Write an HTML report, with learning curves."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 
@@ -140,10 +141,22 @@ def show(
     *,
     recipe: str,
     output: Path,
-    epochs: int,
+    history: Sequence[Epoch],
+    report: Path | None,
     as_json: bool,
 ) -> None:
-    """Print what came of a training: for each network its digital accuracy, and that on chips."""
+    """Tell what came of a training: for each network its digital accuracy, and that on chips."""
+    if report is not None:
+        from rramfit.reporting.training import training_report
+
+        training_report(
+            given.name,
+            given.setup,
+            given.data.name,
+            recipe=recipe,
+            history=history,
+            found=found,
+        ).save(report)
     if as_json:
         print_json(
             {
@@ -152,7 +165,7 @@ def show(
                 "data": given.data.name,
                 "recipe": recipe,
                 "seed": given.seed,
-                "epochs": epochs,
+                "epochs": len(history),
                 "checkpoint": str(output),
                 **{
                     name: {"digital": digital, "chips": None if on is None else on.to_json()}

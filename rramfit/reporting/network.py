@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from rramfit.mapping.evaluation import Estimate, Evaluation
     from rramfit.mapping.setup import AnalogSetup
 
-__all__ = ["ablation_report", "evaluation_report", "mapping_report"]
+__all__ = [
+    "ablation_report",
+    "assumption_sections",
+    "evaluation_report",
+    "mapping_report",
+    "setup_facts",
+]
 
 
 def mapping_report(
@@ -145,11 +151,11 @@ def evaluation_report(
     return Report(
         title=f"{network} on chips",
         subtitle=f"Accuracy on {e.chips} chips of {setup.card_name}",
-        facts=(("data", f"{data}, {e.images} images"), *_setup_facts(setup)),
+        facts=(("data", f"{data}, {e.images} images"), *setup_facts(setup)),
         lead=(_key_figures(e),),
         sections=(
             Section(key="accuracy", title="Accuracy", blocks=(picture, table, every)),
-            *_assumptions(setup),
+            *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
     )
@@ -196,11 +202,11 @@ def ablation_report(network: str, setup: AnalogSetup, data: str, ablation: Ablat
     return Report(
         title=f"{network}: which factor costs what",
         subtitle=f"On chips of {setup.card_name}",
-        facts=(("data", f"{data}, {whole.images} images"), *_setup_facts(setup)),
+        facts=(("data", f"{data}, {whole.images} images"), *setup_facts(setup)),
         lead=(_key_figures(whole),),
         sections=(
             Section(key="factors", title="Factors", blocks=(picture, table, note)),
-            *_assumptions(setup),
+            *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
     )
@@ -228,7 +234,8 @@ def _key_figures(e: Evaluation) -> KeyFigures:
     )
 
 
-def _setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
+def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
+    """Say how a network is put onto chips."""
     p = setup.peripherals
     origin = {"NoneType": "drawn", "CellMaps": "one fitted chip"}.get(
         type(setup.origin).__name__, "measured conductances"
@@ -245,7 +252,8 @@ def _setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _assumptions(setup: AnalogSetup) -> tuple[Section, ...]:
+def assumption_sections(setup: AnalogSetup) -> tuple[Section, ...]:
+    """List what was taken where the card says nothing; no section where it says all."""
     if not setup.model.assumptions:
         return ()
     prose = Prose(paragraphs=setup.model.assumptions)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rramfit.errors import TrainingError
 from rramfit.provenance import whole_file
 
-__all__ = ["Epoch", "read_history", "tensorboard_log", "write_history"]
+__all__ = ["Epoch", "read_history", "stage_of", "tensorboard_log", "write_history"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,11 @@ def read_history(path: Path) -> list[Epoch]:
             )
             for row in csv.DictReader(f)
         ]
+
+
+def stage_of(path: Path, stage: str) -> list[Epoch]:
+    """Read the epochs of one stage; none where there is no such file."""
+    return [x for x in read_history(path) if x.stage == stage] if path.exists() else []
 
 
 @contextlib.contextmanager

@@ -38,14 +38,18 @@ def recipe(tmp_path):
 
 def test_train_then_evaluate_then_retrain(run, recipe, tmp_path):
     out = tmp_path / "net.pt"
-    done = run("train", "--recipe", recipe, "-o", out, "--seed", 3, *COMMON)
+    page = tmp_path / "page.html"
+    done = run("train", "--recipe", recipe, "-o", out, "--seed", 3, "--report", page, *COMMON)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["epochs"] == 11
     assert told["float32"]["digital"] > 0.9
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "net.csv", "net.plain.pt", "net.pt", "short.toml",
+        "net.csv", "net.plain.pt", "net.pt", "page.html", "short.toml",
     ]  # fmt: skip
+    text = page.read_text()
+    assert "Accuracy, epoch by epoch" in text
+    assert f"{100 * told['trained']['chips']['mean']['value']:.2f}" in text
     lines = (tmp_path / "net.csv").read_text().splitlines()
     assert len(lines) == 12
     assert lines[0].startswith("stage,epoch,loss,train_accuracy,test_accuracy,rate,seconds")
@@ -81,7 +85,7 @@ def test_plain_only_and_resumed(run, recipe, tmp_path):
     assert list((tmp_path / "board").glob("events*"))
     bytes_of_first = out.read_bytes()
     again = run(*options, "--json", "--resume")
-    assert json.loads(again.stdout)["epochs"] == 0  # it was done
+    assert json.loads(again.stdout)["epochs"] == 8  # they were done
     assert out.read_bytes() == bytes_of_first
     text = run("train", "--recipe", recipe, "--checkpoint", out, "-o", out, "--chips", 1).stdout
     assert "trained, 1 chips" in text
