@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, subject
-from rramfit_cli.training import judged, key_of, recipe_of, show, talk, training_options
+from rramfit_cli.training import (
+    judged,
+    key_of,
+    recipe_of,
+    save_trained,
+    show,
+    talk,
+    training_options,
+)
 
 __all__ = ["retrain"]
 
@@ -50,7 +58,6 @@ def retrain(
     from rramfit.mapping.networks import load_weights
     from rramfit.provenance import check_folder, sha256_of
     from rramfit.training.aware import train_aware
-    from rramfit.training.checkpoint import save_weights
     from rramfit.training.loop import Run
     from rramfit.training.rank import process_group
 
@@ -85,15 +92,7 @@ def retrain(
             accuracy(net, data.test_images, data.test_labels)
             for net in (given.network, trained.network)
         )
-        save_weights(
-            out,
-            trained.network.state_dict(),
-            laid=trained.laid,
-            network=model,
-            recipe=how.name,
-            accuracy=after,
-        )
-        state.unlink(missing_ok=True)
+        save_trained(out, trained, state, network=model, recipe=how.name, accuracy=after)
     found: dict[str, Any] = {"before": (before, None), "retrained": (after, None)}
     if chips:
         few = {"chips": chips, "images": images}

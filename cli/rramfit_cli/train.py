@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, subject
-from rramfit_cli.training import judged, key_of, recipe_of, show, talk, training_options
+from rramfit_cli.training import (
+    judged,
+    key_of,
+    recipe_of,
+    save_trained,
+    show,
+    talk,
+    training_options,
+)
 
 __all__ = ["train"]
 
@@ -108,15 +116,7 @@ def train(
             return
         if not plain:
             after = figure(trained.network)
-            save_weights(
-                out,
-                trained.network.state_dict(),
-                laid=trained.laid,
-                network=model,
-                recipe=how.name,
-                accuracy=after,
-            )
-            state.unlink(missing_ok=True)
+            save_trained(out, trained, state, network=model, recipe=how.name, accuracy=after)
             found["trained"] = (after, None)
     if chips and not plain:
         few = {"chips": chips, "images": images}

@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rramfit.mapping.evaluation import Evaluation
+    from rramfit.training.aware import Trained
     from rramfit.training.history import Epoch
     from rramfit.training.loop import Progress
     from rramfit.training.recipe import Recipe
     from rramfit_cli.network import Subject
 
-__all__ = ["Talk", "judged", "key_of", "recipe_of", "show", "talk", "training_options"]
+__all__ = [
+    "Talk",
+    "judged",
+    "key_of",
+    "recipe_of",
+    "save_trained",
+    "show",
+    "talk",
+    "training_options",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -113,6 +123,24 @@ def talk(csv: Path, tensorboard: Path | None, *, speaks: bool) -> Iterator[Talk]
 def _clock(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{left:02d}"
+
+
+def save_trained(out: Path, trained: Trained, state: Path, **about: str | float) -> None:
+    """Save what a training for chips ended with; what it could be resumed from is then not needed.
+
+    Parameters
+    ----------
+    out : Path
+    trained : Trained
+    state : Path
+        Removed.
+    **about
+        Kept beside the weights.
+    """
+    from rramfit.training.checkpoint import save_weights
+
+    save_weights(out, trained.network.state_dict(), laid=trained.laid, **about)
+    state.unlink(missing_ok=True)
 
 
 def judged(
