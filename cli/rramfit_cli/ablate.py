@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, subject
+from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
 from rramfit_cli.talk import console, print_json
 
 __all__ = ["ablate"]
@@ -18,10 +18,16 @@ __all__ = ["ablate"]
 @network_options
 @click.option("--chips", type=click.IntRange(min=1), default=10, help="Chips for each case.")
 @click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
+@norms_option
 @click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def ablate(
-    chips: int, images: int | None, report: Path | None, as_json: bool, **options: Any
+    chips: int,
+    images: int | None,
+    norms: int | None,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Run MODEL with each factor alone, with all but one, and with all.
 
@@ -44,7 +50,9 @@ def ablate(
             inputs=given.inputs,
             digital=accuracy(given.network, test, labels),
             chips=chips,
+            laid=given.laid,
             seed=given.seed,
+            programmed=norms_renewed(given, norms),
             on_case=lambda _, __: bar.update(1),
         )
     if report is not None:
@@ -53,7 +61,7 @@ def ablate(
         ablation_report(given.name, given.setup, given.data.name, found).save(report)
     if as_json:
         content = {"network": given.name, "card": given.card, "data": given.data.name}
-        print_json({**content, "seed": given.seed, **found.to_json()})
+        print_json({**content, "seed": given.seed, "norm_images": norms, **found.to_json()})
         return
     from rich.table import Table
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, subject
+from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
 from rramfit_cli.talk import console, print_json
 
 __all__ = ["evaluate"]
@@ -23,11 +23,7 @@ __all__ = ["evaluate"]
     type=click.FloatRange(0, 1),
     help="Accuracy that a good chip has; two points under the digital network where not given.",
 )
-@click.option(
-    "--norms",
-    type=click.IntRange(min=2),
-    help="Estimate batch norms' statistics again on each chip, on so many training images.",
-)
+@norms_option
 @click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def evaluate(
@@ -49,7 +45,6 @@ def evaluate(
     from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.evaluation import accuracy
     from rramfit.mapping.evaluation import evaluate as run
-    from rramfit.training.norms import estimate_norms
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
     digital = accuracy(given.network, test, labels)
@@ -65,9 +60,7 @@ def evaluate(
             chips=chips,
             threshold=yield_at,
             seed=given.seed,
-            programmed=None
-            if norms is None
-            else lambda net: estimate_norms(net, given.data.train_images[:norms]),
+            programmed=norms_renewed(given, norms),
             on_chip=lambda _, __: bar.update(1),
         )
     certificates = [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rramfit.mapping.datasets import Dataset
     from rramfit.mapping.setup import AnalogSetup
 
-__all__ = ["Subject", "network_options", "subject"]
+__all__ = ["Subject", "network_options", "norms_option", "norms_renewed", "subject"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -97,6 +97,15 @@ def network_options(command: _F) -> _F:
     return command
 
 
+def norms_option(command: _F) -> _F:
+    """Give a command the option `norms`."""
+    return click.option(
+        "--norms",
+        type=click.IntRange(min=2),
+        help="Estimate batch norms' statistics again on each chip, on so many training images.",
+    )(command)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A network, its data, and how it is put onto chips."""
@@ -114,6 +123,15 @@ class Subject:
     def inputs(self) -> Tensor:
         """Images to calibrate on."""
         return self.data.train_images[:_CALIBRATION_IMAGES]
+
+
+def norms_renewed(given: Subject, images: int | None) -> Callable[[nn.Module], None] | None:
+    """Make what `evaluate` does to a network on each chip for `--norms`; None without it."""
+    from rramfit.training.norms import estimate_norms
+
+    if images is None:
+        return None
+    return lambda network: estimate_norms(network, given.data.train_images[:images])
 
 
 def subject(options: dict[str, Any], *, trained: bool) -> Subject:
@@ -139,7 +157,9 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     from rramfit.measurement import read_measurement, replay
     from rramfit.measurement.reference_chip import reference_card
     from rramfit.training.plain import train_plain
+    from rramfit_cli.allocator import keep_freed_memory
 
+    keep_freed_memory()
     gated = options["inactive_rows"] == "gated"
     card = load_card(options["card"]) if options["card"] else reference_card(gated=gated)
     rows = options["inactive_rows"] or (card.line.inactive_rows if card.line else "grounded")

@@ -10,13 +10,14 @@ that a factor's chips are the same cells in every case.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from rramfit.mapping.convert import convert_to_analog
 from rramfit.mapping.evaluation import Evaluation, evaluate
+from rramfit.mapping.layers import Laid
 from rramfit.mapping.setup import FACTORS, AnalogSetup
 
 __all__ = ["Ablation", "FactorCost", "ablate", "factors_at_work"]
@@ -90,7 +91,9 @@ def ablate(
     digital: float,
     chips: int = 20,
     threshold: float | None = None,
+    laid: Mapping[str, Laid] | None = None,
     seed: int = 0,
+    programmed: Callable[[nn.Module], None] | None = None,
     on_case: Callable[[str, Evaluation], None] | None = None,
 ) -> Ablation:
     """Evaluate a digital network with factors switched one by one.
@@ -104,7 +107,9 @@ def ablate(
         To be tested on.
     inputs : tensor
         To calibrate on.
-    digital, chips, threshold, seed
+    laid : mapping, optional
+        As for `convert_to_analog`: scales and placements that every case keeps.
+    digital, chips, threshold, seed, programmed
         As for `evaluate`; `chips` for each case.
     on_case : callable (name, evaluation), optional
         Told of each case.
@@ -112,7 +117,9 @@ def ablate(
     at_work = factors_at_work(setup)
 
     def case(name: str, factors: tuple[str, ...]) -> Evaluation:
-        analog = convert_to_analog(model, setup.with_factors(factors), inputs=inputs, seed=seed)
+        analog = convert_to_analog(
+            model, setup.with_factors(factors), inputs=inputs, laid=laid, seed=seed
+        )
         found = evaluate(
             analog,
             images,
@@ -121,6 +128,7 @@ def ablate(
             chips=chips if _DRAWN & set(factors) or setup.origin is not None else 1,
             threshold=threshold,
             seed=seed,
+            programmed=programmed,
         )
         if on_case is not None:
             on_case(name, found)
