@@ -1,8 +1,8 @@
 """Networks that come with the package, and any of the user's by `module:callable`.
 
 mlp       64 (or as many as the data has) → 64 → classes, ReLU
-vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with batch norm, ReLU and
-          2 × 2 pooling, and one linear layer: on 32 × 32 colour images 971,850 parameters
+vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with 2 × 2 pooling, batch
+          norm and ReLU, and one linear layer: on 32 × 32 colour images 971,850 parameters
 resnet8   a 3 × 3 convolution and three residual blocks of 16, 32 and 64 channels, global pooling
 
 Widths are a choice made here. Each network takes images (channel, height, width).
@@ -47,8 +47,8 @@ def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
     layers: list[nn.Module] = []
     channels, height, width = shape
     for out in VGG5_WIDTHS:
-        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)]
-        layers += [nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]
+        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
+        layers += [nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(out), nn.ReLU()]
         channels, height, width = out, -(-height // 2), -(-width // 2)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, classes))
 
