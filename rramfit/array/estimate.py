@@ -146,16 +146,28 @@ class CrossbarEstimate:
                 out = out + (weight * v) @ t[k]
         return out
 
-    def _weights(self, share: Tensor) -> list[Tensor]:
-        """Linear interpolation between the kept shares, held at either end."""
+    def between(self, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Place shares of active rows between the kept ones, held at either end.
+
+        Returns
+        -------
+        at : int64 tensor like `share`
+            Index of the kept share above.
+        upper : tensor like `share`
+            Its weight; that of the kept share below is what is left to 1.
+        """
         d = torch.tensor(self.densities, dtype=share.dtype, device=share.device)
         share = share.clamp(self.densities[0], self.densities[-1])
         at = torch.searchsorted(d, share.contiguous()).clamp(1, len(d) - 1)
-        upper = (share - d[at - 1]) / (d[at] - d[at - 1])
+        return at, (share - d[at - 1]) / (d[at] - d[at - 1])
+
+    def _weights(self, share: Tensor) -> list[Tensor]:
+        """Weights of the kept shares."""
+        at, upper = self.between(share)
         zero = torch.zeros_like(upper)
         return [
             torch.where(at == k, upper, torch.where(at - 1 == k, 1 - upper, zero))
-            for k in range(len(d))
+            for k in range(len(self.densities))
         ]
 
 

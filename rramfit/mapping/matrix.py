@@ -270,7 +270,9 @@ class AnalogMatrix:
                 conductance=g,
                 line=s.line,
                 estimate=nominal.estimate,
-                matrices=by_density,
+                matrices=None
+                if by_density is None
+                else torch.stack([plan.join(placed.to_logical(x)) for x in by_density]),
                 plan=plan,
                 placed=placed,
             )

@@ -60,38 +60,56 @@ class Converter:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PatternWires:
-    """Wires whose effective matrix depends on which rows are on; in physical places."""
+    """Wires whose effective matrix depends on which rows are on."""
 
-    conductance: Tensor  # [S] (tile, row, col) at 0 V
+    conductance: Tensor  # [S] (tile, row, col) at 0 V, physical
     line: LineResistance
     estimate: CrossbarEstimate | None  # None: solved exactly
-    matrices: Tensor | None  # [S] (density, tile, row, col) of the estimate at these cells
+    matrices: Tensor | None  # [S] (density, row block, row, column) of the estimate, logical
     plan: MatrixPlan
     placed: Permutation
 
-    def of_places(self, voltage: Tensor) -> Tensor:
-        """Column currents [A], (row block, sample, column, place), of (sample, row, place)."""
-        samples, _, places = voltage.shape
-        vectors = voltage.transpose(1, 2).flatten(0, 1)
-        current = self.currents(rows_of(self.plan, vectors))
-        return current.reshape(len(current), samples, places, -1).transpose(2, 3)
-
-    def currents(self, voltage: Tensor) -> Tensor:
-        """Column currents [A], (row block, vector, column), of voltages (row block, vector, row).
+    def block_currents(self, block: int, voltage: Tensor) -> Tensor:
+        """Column currents [A] of one row block, (sample, column, place), of (sample, row, place).
 
         Rows at 0 V are inactive.
         """
-        blocks = self.plan.present.nonzero()[:, 0].to(voltage.device)
-        order = self.placed.rows.argsort(1).to(voltage.device)
-        v = voltage[blocks]
-        v = v.gather(2, order[:, None].expand(v.shape))
+        samples, rows, places = voltage.shape
+        vectors = voltage.transpose(0, 1).reshape(rows, -1)
         if self.estimate is None or self.matrices is None:
-            current = column_currents(self.conductance, v, self.line)
+            current = self._solved(block, vectors)
         else:
-            current = self.estimate.currents(self.matrices, v)
-        cols = self.placed.cols.to(voltage.device)
-        current = current.gather(2, cols[:, None].expand(current.shape))
-        return self.plan.join(current)
+            current = self._estimated(self.estimate, self.matrices[:, block, :rows], vectors)
+        return current.reshape(-1, samples, places).transpose(0, 1)
+
+    def _estimated(self, estimate: CrossbarEstimate, t: Tensor, v: Tensor) -> Tensor:
+        """Currents (column, vector) of voltages (row, vector).
+
+        Vectors between the same two shares of active rows are multiplied together.
+        """
+        at, upper = estimate.between((v != 0).to(v.dtype).mean(0))
+        chosen, parts = [], []
+        for k in at.unique().tolist():
+            chosen.append((at == k).nonzero()[:, 0])
+            some, share = v.index_select(1, chosen[-1]), upper[chosen[-1]]
+            parts.append(t[k - 1].T @ ((1 - share) * some) + t[k].T @ (share * some))
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts, 1).index_select(1, torch.cat(chosen).argsort())
+
+    def _solved(self, block: int, v: Tensor) -> Tensor:
+        """Currents (column, vector) of voltages (row, vector), each vector's rows solved."""
+        plan = self.plan
+        blocks, columns = (x.to(v.device) for x in plan.present.nonzero(as_tuple=True))
+        tiles = (blocks == block).nonzero()[:, 0]
+        whole = torch.nn.functional.pad(v.T, (0, plan.tile[0] - len(v))).expand(len(tiles), -1, -1)
+        order = self.placed.rows.to(v.device)[tiles].argsort(1)
+        physical = whole.gather(2, order[:, None].expand(whole.shape))
+        current = column_currents(self.conductance[tiles], physical, self.line)
+        cols = self.placed.cols.to(v.device)[tiles]
+        logical = current.gather(2, cols[:, None].expand(current.shape))
+        wide = v.new_zeros(plan.present.shape[1], plan.tile[1], v.shape[1])
+        return wide.index_copy(0, columns[tiles], logical.mT).flatten(0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,9 +186,7 @@ class ProgrammedMatrix:
         folded = made.transpose(0, 1).flatten(1)[:, : self.plan.inputs]
         return dataclasses.replace(self, folded=folded)
 
-    def _block_currents(
-        self, block: int, voltage: Tensor, generator: torch.Generator, known: Tensor | None
-    ) -> Tensor:
+    def _block_currents(self, block: int, voltage: Tensor, generator: torch.Generator) -> Tensor:
         """Column currents of one row block [A], (sample, column, place).
 
         Parameters
@@ -179,11 +195,12 @@ class ProgrammedMatrix:
         voltage : (sample, row, place) tensor
             [V]
         generator : torch.Generator
-        known : tensor or None
-            Currents of ohmic cells, where they are known already.
         """
         rows = voltage.shape[1]
-        current = _columns(self.matrix[block, :rows], voltage) if known is None else known
+        if self.wires is None:
+            current = _columns(self.matrix[block, :rows], voltage)
+        else:
+            current = self.wires.block_currents(block, voltage)
         power = voltage
         for odd in self.odd:
             power = power * voltage * voltage
@@ -215,12 +232,9 @@ class ProgrammedMatrix:
         shift = self.matrix.new_zeros(self.plan.width)
         for one in passes:
             voltage = one.fraction * unit
-            known = None if self.wires is None else self.wires.of_places(voltage)
             for block in range(self.plan.row_blocks):
                 part = voltage[:, block * rows : (block + 1) * rows]
-                read = self._block_currents(
-                    block, part, generator, None if known is None else known[block]
-                )
+                read = self._block_currents(block, part, generator)
                 counts = one.coefficient / unit * self.gain[block]
                 if self.converter is not None:
                     read = self.converter.convert(block, read, generator)

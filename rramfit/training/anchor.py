@@ -81,10 +81,11 @@ def at_mean_share(
         active = active + (counts * (rows != 0).to(rows).mean(-1)).sum(1)
     share = active / torch.where(size > 0, size, torch.ones_like(size))
     tile_share = share[plan.present.nonzero()[:, 0].to(share.device)]
-    known = torch.tensor(estimate.densities, device=share.device, dtype=share.dtype)
-    tile_share = tile_share.clamp(float(known[0]), float(known[-1]))
-    at = torch.searchsorted(known, tile_share).clamp(1, len(known) - 1)
-    upper = ((tile_share - known[at - 1]) / (known[at] - known[at - 1]))[:, None, None]
+    if estimate.rows is not None:
+        tile_share = tile_share / estimate.rows.to(tile_share).mean(-1)
+    tile_share = tile_share.clamp(estimate.densities[0], estimate.densities[-1])
+    at, upper = estimate.between(tile_share)
+    upper = upper[:, None, None]
     tiles = torch.arange(len(at), device=share.device)
 
     def between(x: Tensor) -> Tensor:
