@@ -282,16 +282,16 @@ class TrainedForward(nn.Module):
     def _noisy(self, out: Tensor, name: str, std: Tensor, *, conv: bool) -> Tensor:
         """Add the noise of converters and reads; images of one batch share it in turn."""
         flat = out if conv else out.reshape(-1, out.shape[-1])
-        each = max(1, NOISE_NUMBERS // max(1, flat[0].numel()))
-        shape = (min(each, len(flat)), *flat.shape[1:])
+        most = max(1, NOISE_NUMBERS // max(1, flat[0].numel()))
+        turns = next(n for n in range(-(-len(flat) // most), len(flat) + 1) if len(flat) % n == 0)
+        shape = (len(flat) // turns, *flat.shape[1:])
         noise = torch.randn(
             shape, generator=self._stream(f"noise/{name}", out.device), device=out.device
         )
         noise = (noise * (self.strength * std.reshape(-1, *([1, 1] if conv else [])))).to(out.dtype)
         if conv and flat.is_contiguous(memory_format=torch.channels_last):
             noise = noise.contiguous(memory_format=torch.channels_last)
-        parts = [some + noise[: len(some)] for some in torch.split(flat, shape[0])]
-        return torch.cat(parts).reshape(out.shape) if len(parts) > 1 else parts[0].view_as(out)
+        return (flat.unflatten(0, (turns, -1)) + noise).flatten(0, 1).reshape(out.shape)
 
     def renew(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> None:
         """Solve wires, calibrate and compare with the full forward anew, at inputs as they are.
