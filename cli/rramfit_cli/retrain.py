@@ -15,28 +15,26 @@ from rramfit_cli.training import (
     save_trained,
     show,
     talk,
+    teacher_of,
     training_options,
 )
 
 __all__ = ["retrain"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @click.command()
 @network_options
 @training_options
-@click.option("--teacher", type=_FILE, help="Weights in float32 to learn from; --checkpoint's.")
 def retrain(
     recipe: str | None,
     output: Path | None,
     resume: bool,
+    teacher: Path | None,
     tensorboard: Path | None,
     chips: int,
     images: int,
     report: Path | None,
     as_json: bool,
-    teacher: Path | None,
     **options: Any,
 ) -> None:
     """Train MODEL of --checkpoint for the one chip that --cells describes.
@@ -52,10 +50,7 @@ def retrain(
     model = options["model"]
     out = output or Path(f"{model.replace(':', '.')}.retrained.pt")
 
-    import copy
-
     from rramfit.mapping.evaluation import accuracy
-    from rramfit.mapping.networks import load_weights
     from rramfit.provenance import check_folder, sha256_of
     from rramfit.training.aware import train_aware
     from rramfit.training.loop import Run
@@ -64,11 +59,10 @@ def retrain(
     check_folder(out.absolute().parent)
     given = subject(options, trained=False)
     data = given.data
-    guide = copy.deepcopy(given.network)
-    if teacher is not None:
-        load_weights(guide, teacher)
+    guide = teacher_of(given.network, teacher)
     state = out.with_suffix(".state")
     of = {k: str(options[k]) for k in sorted(options) if k != "checkpoint"}
+    weights = sha256_of(options["checkpoint"]), teacher and sha256_of(teacher)
     with (
         process_group() as rank,
         talk(out.with_suffix(".csv"), tensorboard, speaks=rank.first) as talking,
@@ -76,7 +70,7 @@ def retrain(
         run = Run(
             seed=given.seed,
             stage="retrain",
-            key=key_of(of, sha256_of(options["checkpoint"]), how.retrain.model_dump_json()),
+            key=key_of(of, *weights, how.retrain.model_dump_json()),
             checkpoint=state,
             resume=resume,
             rank=rank,

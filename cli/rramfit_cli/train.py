@@ -15,6 +15,7 @@ from rramfit_cli.training import (
     save_trained,
     show,
     talk,
+    teacher_of,
     training_options,
 )
 
@@ -29,6 +30,7 @@ def train(
     recipe: str | None,
     output: Path | None,
     resume: bool,
+    teacher: Path | None,
     tensorboard: Path | None,
     chips: int,
     images: int,
@@ -104,14 +106,17 @@ def train(
             run = Run(
                 seed=seed,
                 stage="aware",
-                key=key_of(of, weights, how.aware.model_dump_json()),
+                key=key_of(of, weights, teacher and sha256_of(teacher), how.aware.model_dump_json()),
                 checkpoint=state,
                 resume=resume,
                 rank=rank,
                 on_epoch=talking.on_epoch,
                 on_step=talking.on_step,
             )
-            trained = train_aware(network, given.setup, data, how.aware, run, laid=given.laid)
+            guide = teacher_of(network, teacher)
+            trained = train_aware(
+                network, given.setup, data, how.aware, run, teacher=guide, laid=given.laid
+            )
         if not rank.first:
             return
         if not plain:

@@ -32,6 +32,7 @@ __all__ = [
     "save_trained",
     "show",
     "talk",
+    "teacher_of",
     "training_options",
 ]
 
@@ -39,9 +40,14 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
-    click.option("--recipe", help="TOML file, or a name: digits, cifar10; by the data's kind."),
+    click.option("--recipe", help="TOML file, or a name: digits, cifar10, cifar10-adapt; by the data's kind."),
     click.option("-o", "--output", type=_PATH, help="Checkpoint; MODEL.pt where not given."),
     click.option("--resume", is_flag=True, help="Go on where a training of OUTPUT stopped."),
+    click.option(
+        "--teacher",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Weights in float32 to learn from; those that training for chips starts from.",
+    ),
     click.option("--tensorboard", type=_PATH, help="Keep a TensorBoard run here."),
     click.option(
         "--chips", type=click.IntRange(min=0), default=10, help="Chips to judge it by at the end."
@@ -66,6 +72,18 @@ def recipe_of(name: str | None, data: str) -> Recipe:
     from rramfit.training.recipe import load_recipe
 
     return load_recipe(name or ("digits" if data == "digits" else "cifar10"))
+
+
+def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module:
+    """Make the network that training for chips learns from, of this network's kind."""
+    import copy
+
+    from rramfit.mapping.networks import load_weights
+
+    teacher = copy.deepcopy(network)
+    if weights is not None:
+        load_weights(teacher, weights)
+    return teacher
 
 
 def key_of(*parts: object) -> str:

@@ -1,7 +1,8 @@
 """Recipes: all that a training does, but for the network, the data and the seed.
 
 A recipe is a TOML file of a name and a table for each stage; a key that is left out has the default
-below. Those that come with the package are read by their name.
+below, or the value of a recipe that this one is `like`. Those that come with the package are read by
+their name.
 
 The rate at share s of all steps, relative to its highest value:
 
@@ -17,7 +18,7 @@ import math
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -110,11 +111,27 @@ def shipped_recipes() -> list[str]:
 def load_recipe(source: str | Path) -> Recipe:
     """Read a recipe: a file, or one that comes with the package by its name.
 
+    With ``like``, the name of another, keys that are left out are those of that one.
+
     Raises
     ------
     RecipeError
         If there is none, or it is none: names the file, the key, what was found and expected.
+
+    Examples
+    --------
+    >>> load_recipe("cifar10-adapt").plain == load_recipe("cifar10").plain
+    True
     """
+    content = _content(source)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as e:
+        raise _refused(Path(source), e) from None
+
+
+def _content(source: str | Path) -> dict[str, Any]:
+    """Read a recipe's tables, with those of the one that it is like."""
     path = Path(source)
     if str(source) in shipped_recipes():
         text = (resources.files("rramfit.training") / "recipes" / f"{source}.toml").read_text(
@@ -131,11 +148,23 @@ def load_recipe(source: str | Path) -> Recipe:
                 expected=f"a TOML file, or one of {', '.join(shipped_recipes())}",
             ) from None
     try:
-        return Recipe.model_validate(tomllib.loads(text))
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(path, "file", found=str(e), expected="TOML") from None
-    except ValidationError as e:
-        raise _refused(path, e) from None
+    like = content.pop("like", None)
+    if like is None:
+        return content
+    if like not in shipped_recipes() or like == str(source):
+        raise RecipeError(
+            path, "like", found=repr(like), expected=f"one of {', '.join(shipped_recipes())}"
+        )
+    base = _content(like)
+    both = {
+        name: {**base[name], **own}
+        for name, own in content.items()
+        if isinstance(own, dict) and isinstance(base.get(name), dict)
+    }
+    return {**base, **content, **both}
 
 
 def _refused(path: Path, error: ValidationError) -> RecipeError:

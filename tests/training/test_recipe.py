@@ -20,7 +20,7 @@ epochs = 1
 
 
 def test_recipes_that_come_with_the_package_are_read_by_name():
-    assert shipped_recipes() == ["cifar10", "digits"]
+    assert shipped_recipes() == ["cifar10", "cifar10-adapt", "digits"]
     for name in shipped_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -33,6 +33,19 @@ def test_a_file_is_read_and_the_rest_is_default(tmp_path):
     path.write_text(WHOLE)
     recipe = load_recipe(path)
     assert (recipe.plain.epochs, recipe.aware.learn_scales, recipe.plain.batch) == (2, True, 128)
+
+
+def test_a_recipe_is_like_another_but_for_what_it_says(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\nlike = "digits"\n[aware]\nepochs = 3\n')
+    mine, digits = load_recipe(path), load_recipe("digits")
+    assert mine.name == "mine"
+    assert mine.plain == digits.plain
+    assert mine.aware == digits.aware.model_copy(update={"epochs": 3})
+    path.write_text('name = "mine"\nlike = "letters"\n')
+    with pytest.raises(RecipeError, match="digits") as e:
+        load_recipe(path)
+    assert (e.value.where, e.value.found) == ("like", "'letters'")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +72,7 @@ def test_a_refusal_names_file_key_found_and_expected(tmp_path, change, where, fo
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are():
-    with pytest.raises(RecipeError, match="cifar10, digits"):
+    with pytest.raises(RecipeError, match="cifar10, cifar10-adapt, digits"):
         load_recipe("imagenet")
 
 
