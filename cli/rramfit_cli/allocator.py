@@ -1,8 +1,9 @@
 """Memory of a process that makes and drops large tensors all the time.
 
-glibc hands blocks of more than 32 MiB, and what lies free at the end of its heap, back to the system
-at once, and every page of the next one is a fault again. Where all of it stays with the process a
-training step of `vgg5` takes two thirds of the time (`tests/benchmarks/test_allocator.py`).
+glibc hands blocks of more than 32 MiB, and what lies free at the end of its heap, back to the
+system at once, and every page of the next one is a fault again. Where all of it stays with the
+process a training step of `vgg5` takes two thirds of the time
+(`tests/benchmarks/test_allocator.py`).
 """
 
 from __future__ import annotations

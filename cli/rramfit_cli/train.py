@@ -106,7 +106,9 @@ def train(
             run = Run(
                 seed=seed,
                 stage="aware",
-                key=key_of(of, weights, teacher and sha256_of(teacher), how.aware.model_dump_json()),
+                key=key_of(
+                    of, weights, teacher and sha256_of(teacher), how.aware.model_dump_json()
+                ),
                 checkpoint=state,
                 resume=resume,
                 rank=rank,

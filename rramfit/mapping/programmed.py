@@ -85,12 +85,18 @@ class PatternWires:
     def _estimated(self, estimate: CrossbarEstimate, t: Tensor, v: Tensor) -> Tensor:
         """Currents (column, vector) of voltages (row, vector).
 
-        Vectors between the same two shares of active rows are multiplied together.
+        Vectors between the same two shares of active rows are multiplied together, those without
+        any not at all.
         """
-        at, upper = estimate.between((v != 0).to(v.dtype).mean(0))
+        active = (v != 0).to(v.dtype).mean(0)
+        at, upper = estimate.between(active)
+        at = torch.where(active > 0, at, torch.zeros_like(at))
         chosen, parts = [], []
         for k in at.unique().tolist():
             chosen.append((at == k).nonzero()[:, 0])
+            if k == 0:
+                parts.append(t.new_zeros(t.shape[-1], len(chosen[-1])))
+                continue
             some, share = v.index_select(1, chosen[-1]), upper[chosen[-1]]
             parts.append(t[k - 1].T @ ((1 - share) * some) + t[k].T @ (share * some))
         if len(parts) == 1:

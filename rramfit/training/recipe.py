@@ -1,8 +1,8 @@
 """Recipes: all that a training does, but for the network, the data and the seed.
 
 A recipe is a TOML file of a name and a table for each stage; a key that is left out has the default
-below, or the value of a recipe that this one is `like`. Those that come with the package are read by
-their name.
+below, or the value of the recipe that this one is ``like``. Those that come with the package are
+read by their name.
 
 The rate at share s of all steps, relative to its highest value:
 

@@ -2,7 +2,8 @@
 
     python -m pytest tests/benchmarks/test_allocator.py -q --benchmark-json=allocator.json
 
-Batches of 128, bf16, channels last. Either case is the median of 20 steps; `extra_info` has the ratio.
+Batches of 128, bf16, channels last. Either case is the median of 20 steps; `extra_info` has the
+ratio.
 """
 
 import subprocess

@@ -52,7 +52,7 @@ def test_this_chip_and_its_readings(run, small_chip, tmp_path):
 def test_ablate_lists_every_factor(run, tmp_path):
     page = tmp_path / "ablation.html"
     off = [x for f in ("adc", "dac", "readout", "wires", "c2c") for x in ("--off", f)]
-    done = run("ablate", "--chips", 2, *FEW, *off, "-o", page, "--json")
+    done = run("ablate", "--chips", 2, *FEW, *off, "--norms", 64, "-o", page, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [f["factor"] for f in told["factors"]] == ["quantisation", "d2d", "failure"]

@@ -99,6 +99,23 @@ def test_ablation_takes_every_factor_at_work(case):
     assert "wires" in found.absent
 
 
+def test_ablation_keeps_what_was_laid_and_does_what_is_done_on_each_chip(case):
+    net, x, labels = case
+    setup = analog_setup(full_card(), tile=(8, 8), factors=("quantisation",))
+    coarse = {"0": {"scale": torch.full((2,), 1e6)}}  # every weight is the smallest code
+    seen = []
+
+    def ablated(laid):
+        options = {"inputs": x, "digital": 1.0, "programmed": seen.append}
+        return ablate(net, setup, x, labels, laid=laid, **options).everything.accuracies[0]
+
+    analog = convert_to_analog(net, setup, inputs=x, laid=coarse)
+    found = ablated(coarse)
+    assert found == accuracy(analog.eval(), x, labels)
+    assert ablated(None) > found + 0.1
+    assert len(seen) == 2 * 3  # all, and the factor alone and left out
+
+
 def test_costs_are_counted_by_hand():
     net = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.Flatten(), nn.Linear(54, 5))
     setup = analog_setup(
