@@ -340,8 +340,8 @@ class AnalogMatrix:
         parts = []
         generator = self._noise(x.device)
         for some in torch.split(x, samples_together(self.plan, 1)):
-            passes = [Pass(p.coefficient, p.fraction.T[None]) for p in self._passes(some)]
-            parts.append(programmed.product(passes, generator)[0].T)
+            passes = [Pass(p.coefficient, p.fraction.T) for p in self._passes(some)]
+            parts.append(programmed.product(passes, generator).T)
         return torch.cat(parts)
 
     def multiply_places(
@@ -365,8 +365,12 @@ class AnalogMatrix:
         parts = []
         generator = self._noise(images.device)
         for some in torch.split(images, samples_together(self.plan, places)):
-            passes = [Pass(p.coefficient, unfold(p.fraction)) for p in self._passes(some)]
-            parts.append(programmed.product(passes, generator))
+            passes = [
+                Pass(p.coefficient, unfold(p.fraction).transpose(0, 1).flatten(1))
+                for p in self._passes(some)
+            ]
+            found = programmed.product(passes, generator)
+            parts.append(found.unflatten(1, (len(some), -1)).transpose(0, 1))
         return torch.cat(parts)
 
     def _noise(self, device: torch.device) -> torch.Generator:

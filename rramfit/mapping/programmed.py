@@ -1,7 +1,8 @@
 """A matrix programmed onto tiles, and its product with input vectors.
 
-Fractions of the read voltage go in, (sample, input, place); numbers come out, (sample, output,
-place). Places are the output pixels of a convolution, which share its kernels:
+Fractions of the read voltage go in, (input, vector); numbers come out, (output, vector). The output
+pixels of a convolution's images are vectors alike. Vectors lie along the last axis, so that what
+belongs to a column is one number for a whole line:
 
     I = fraction·V_read through the tiles' effective matrices
     y_o = scale_o/V_read·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
@@ -52,10 +53,10 @@ class Converter:
     quantised: bool
 
     def convert(self, block: int, current: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes of a row block's currents (sample, column, place), bow undone where asked for."""
-        channels = self.channels[block]
-        code = digitise(current, channels, generator=generator, quantised=self.quantised, axis=1)
-        return without_bow(code, channels, axis=1) if self.correction == "cubic" else code
+        """Codes of a row block's currents (column, vector), bow undone where asked for."""
+        channels, of = self.channels[block], current[None]
+        code = digitise(of, channels, generator=generator, quantised=self.quantised, axis=1)
+        return (without_bow(code, channels, axis=1) if self.correction == "cubic" else code)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,17 +71,13 @@ class PatternWires:
     placed: Permutation
 
     def block_currents(self, block: int, voltage: Tensor) -> Tensor:
-        """Column currents [A] of one row block, (sample, column, place), of (sample, row, place).
+        """Column currents [A] of one row block, (column, vector), of voltages (row, vector).
 
         Rows at 0 V are inactive.
         """
-        samples, rows, places = voltage.shape
-        vectors = voltage.transpose(0, 1).reshape(rows, -1)
         if self.estimate is None or self.matrices is None:
-            current = self._solved(block, vectors)
-        else:
-            current = self._estimated(self.estimate, self.matrices[:, block, :rows], vectors)
-        return current.reshape(-1, samples, places).transpose(0, 1)
+            return self._solved(block, voltage)
+        return self._estimated(self.estimate, self.matrices[:, block, : len(voltage)], voltage)
 
     def _estimated(self, estimate: CrossbarEstimate, t: Tensor, v: Tensor) -> Tensor:
         """Currents (column, vector) of voltages (row, vector).
@@ -167,21 +164,21 @@ class ProgrammedMatrix:
 
         Parameters
         ----------
-        columns : (sample, column, place) tensor
+        columns : (..., column, vector) tensor
 
         Returns
         -------
-        (sample, output, place) tensor
+        (..., output, vector) tensor
         """
         place = self.plan.columns.to(columns.device)
         significance = self.significance.tolist()
         out = torch.zeros((), dtype=columns.dtype, device=columns.device)
         for s, counts in enumerate(significance):
             for p in range(place.shape[2]):
-                out = out + (counts if p == 0 else -counts) * columns[:, place[:, s, p]]
+                out = out + (counts if p == 0 else -counts) * columns[..., place[:, s, p], :]
         if self.plan.scheme == "offset":
             reference = self.plan.reference_columns.to(columns.device)
-            out = out - sum(significance) * columns[:, reference]
+            out = out - sum(significance) * columns[..., reference, :]
         return out * self.scale[:, None]
 
     def fold(self) -> ProgrammedMatrix:
@@ -193,26 +190,26 @@ class ProgrammedMatrix:
         return dataclasses.replace(self, folded=folded)
 
     def _block_currents(self, block: int, voltage: Tensor, generator: torch.Generator) -> Tensor:
-        """Column currents of one row block [A], (sample, column, place).
+        """Column currents of one row block [A], (column, vector).
 
         Parameters
         ----------
         block : int
-        voltage : (sample, row, place) tensor
+        voltage : (row, vector) tensor
             [V]
         generator : torch.Generator
         """
-        rows = voltage.shape[1]
+        rows = len(voltage)
         if self.wires is None:
-            current = _columns(self.matrix[block, :rows], voltage)
+            current = self.matrix[block, :rows].T @ voltage
         else:
             current = self.wires.block_currents(block, voltage)
         power = voltage
         for odd in self.odd:
             power = power * voltage * voltage
-            current = current + _columns(odd[block, :rows], power)
+            current = current + odd[block, :rows].T @ power
         if self.read_variance is not None:
-            variance = _columns(self.read_variance[block, :rows], voltage.square())
+            variance = self.read_variance[block, :rows].T @ voltage.square()
             std = variance.clamp_min(0).sqrt().detach()
             noise = torch.randn(std.shape, generator=generator, device=std.device, dtype=std.dtype)
             current = torch.addcmul(current, std, noise)
@@ -224,22 +221,21 @@ class ProgrammedMatrix:
         Parameters
         ----------
         passes : sequence of Pass
-            Fractions (sample, input, place): places are those that share a sample's kernels.
+            Fractions (input, vector).
         generator : torch.Generator
             Of noise.
 
         Returns
         -------
-        (sample, output, place) tensor
+        (output, vector) tensor
         """
         unit, rows = self.read_voltage, self.plan.tile[0]
-        samples, _, places = passes[0].fraction.shape
-        total = self.matrix.new_zeros(samples, self.plan.width, places)
+        total = self.matrix.new_zeros(self.plan.width, passes[0].fraction.shape[1])
         shift = self.matrix.new_zeros(self.plan.width)
         for one in passes:
             voltage = one.fraction * unit
             for block in range(self.plan.row_blocks):
-                part = voltage[:, block * rows : (block + 1) * rows]
+                part = voltage[block * rows : (block + 1) * rows]
                 read = self._block_currents(block, part, generator)
                 counts = one.coefficient / unit * self.gain[block]
                 if self.converter is not None:
@@ -251,11 +247,6 @@ class ProgrammedMatrix:
                 else:
                     total.addcmul_(read, counts[:, None])
         return self.outputs(total - shift[:, None])
-
-
-def _columns(matrix: Tensor, voltage: Tensor) -> Tensor:
-    """Multiply (row, column) by (sample, row, place); contiguous, which few places need."""
-    return matrix.T.contiguous() @ voltage
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
