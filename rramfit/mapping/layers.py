@@ -260,14 +260,13 @@ class AnalogConv2d(nn.Conv2d):
     def vectors(self, x: Tensor) -> Tensor:
         """Input vectors (vector, input) of some of the inputs as `forward` gets them."""
         step = -(-len(x) // CALIBRATION_SAMPLES) or 1
-        return self._unfold(self._padded(x[::step])).transpose(1, 2).flatten(0, 1)
+        return self._unfold(self._padded(x[::step])).T
 
     def multiplied(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
         """Do the product by a function of vectors, (vector, input) to (vector, output)."""
         padded = self._padded(x)
-        vectors = self._unfold(padded).transpose(1, 2)
-        out = by(vectors.flatten(0, 1)).reshape(len(x), vectors.shape[1], -1)
-        return out.transpose(1, 2).reshape(len(x), -1, *self._size(padded))
+        out = by(self._unfold(padded).T).reshape(len(x), *self._size(padded), -1)
+        return out.movedim(-1, 1)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve by any weight (output, input) as this layer does."""
@@ -283,8 +282,12 @@ class AnalogConv2d(nn.Conv2d):
         return F.pad(x, self._reversed_padding_repeated_twice, mode=mode)
 
     def _unfold(self, padded: Tensor) -> Tensor:
-        """Vectors (sample, channel · kernel, pixel) of padded images."""
-        return F.unfold(padded, self.kernel_size, dilation=self.dilation, stride=self.stride)
+        """Vectors (channel · kernel, sample · pixel) of padded images."""
+        windows = padded.transpose(0, 1)  # (channel, sample, height, width, kernel row, column)
+        sides = zip((2, 3), self.kernel_size, self.dilation, self.stride, strict=True)
+        for axis, k, dilation, stride in sides:
+            windows = windows.unfold(axis, (k - 1) * dilation + 1, stride)[..., ::dilation]
+        return windows.permute(0, 4, 5, 1, 2, 3).flatten(3).flatten(0, 2)
 
     def _size(self, padded: Tensor) -> tuple[int, int]:
         """Height and width of the output."""

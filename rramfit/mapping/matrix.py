@@ -288,7 +288,6 @@ class AnalogMatrix:
             gain=nominal.gain,
             scale=self._scale(),
             significance=torch.tensor(s.book.significance).to(matrix),
-            read_voltage=s.read_voltage,
         )
 
     def _converter(self, channels: ReadoutChannels) -> Converter:
@@ -340,8 +339,8 @@ class AnalogMatrix:
         parts = []
         generator = self._noise(x.device)
         for some in torch.split(x, samples_together(self.plan, 1)):
-            passes = [Pass(p.coefficient, p.fraction.T) for p in self._passes(some)]
-            parts.append(programmed.product(passes, generator).T)
+            voltages = [(c, v.T) for c, v in self._voltages(some)]
+            parts.append(programmed.product(voltages, generator).T)
         return torch.cat(parts)
 
     def multiply_places(
@@ -358,20 +357,22 @@ class AnalogMatrix:
         programmed : ProgrammedMatrix
         images : (sample, ...) tensor
         unfold : callable
-            From some samples to their vectors (sample, input, place).
+            From some samples to their vectors (input, sample · place).
         places : int
             Vectors a sample.
         """
         parts = []
         generator = self._noise(images.device)
         for some in torch.split(images, samples_together(self.plan, places)):
-            passes = [
-                Pass(p.coefficient, unfold(p.fraction).transpose(0, 1).flatten(1))
-                for p in self._passes(some)
-            ]
-            found = programmed.product(passes, generator)
+            voltages = [(c, unfold(v)) for c, v in self._voltages(some)]
+            found = programmed.product(voltages, generator)
             parts.append(found.unflatten(1, (len(some), -1)).transpose(0, 1))
         return torch.cat(parts)
+
+    def _voltages(self, x: Tensor) -> list[tuple[float, Tensor]]:
+        """Coefficient [input/V] and voltages [V] of each pass."""
+        unit = self.setup.read_voltage
+        return [(p.coefficient / unit, p.fraction * unit) for p in self._passes(x)]
 
     def _noise(self, device: torch.device) -> torch.Generator:
         """Make the generator of one product's noise: the next one of this chip."""

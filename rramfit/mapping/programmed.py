@@ -1,11 +1,11 @@
 """A matrix programmed onto tiles, and its product with input vectors.
 
-Fractions of the read voltage go in, (input, vector); numbers come out, (output, vector). The output
+Voltages go in, (input, vector); numbers come out, (output, vector). The output
 pixels of a convolution's images are vectors alike. Vectors lie along the last axis, so that what
 belongs to a column is one number for a whole line:
 
-    I = fraction·V_read through the tiles' effective matrices
-    y_o = scale_o/V_read·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
+    I = voltages through the tiles' effective matrices
+    y_o = scale_o·coefficient·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
 
 With converters out of the way, silent cells that obey Ohm's law, and wires that do not care which
 rows are on, all this is linear and is folded into one matrix of the layer's own shape. Otherwise:
@@ -33,7 +33,7 @@ from rramfit.array.estimate import CrossbarEstimate
 from rramfit.array.line import LineResistance
 from rramfit.array.readout import ReadoutChannels
 from rramfit.mapping.dies import TileCells
-from rramfit.mapping.peripherals import Pass, digitise, without_bow
+from rramfit.mapping.peripherals import digitise, without_bow
 from rramfit.mapping.plan import MatrixPlan, Permutation
 
 __all__ = ["Converter", "PatternWires", "ProgrammedMatrix", "rows_of", "samples_together"]
@@ -149,7 +149,6 @@ class ProgrammedMatrix:
     gain: Tensor
     scale: Tensor
     significance: Tensor
-    read_voltage: float
     folded: Tensor | None = None
 
     @property
@@ -215,13 +214,15 @@ class ProgrammedMatrix:
             current = torch.addcmul(current, std, noise)
         return current
 
-    def product(self, passes: Sequence[Pass], generator: torch.Generator) -> Tensor:
+    def product(
+        self, voltages: Sequence[tuple[float, Tensor]], generator: torch.Generator
+    ) -> Tensor:
         """Multiply inputs by the matrix.
 
         Parameters
         ----------
-        passes : sequence of Pass
-            Fractions (input, vector).
+        voltages : sequence of (float, (input, vector) tensor)
+            Of each pass: its coefficient [input/V], and what is on the rows [V].
         generator : torch.Generator
             Of noise.
 
@@ -229,15 +230,14 @@ class ProgrammedMatrix:
         -------
         (output, vector) tensor
         """
-        unit, rows = self.read_voltage, self.plan.tile[0]
-        total = self.matrix.new_zeros(self.plan.width, passes[0].fraction.shape[1])
+        rows = self.plan.tile[0]
+        total = self.matrix.new_zeros(self.plan.width, voltages[0][1].shape[1])
         shift = self.matrix.new_zeros(self.plan.width)
-        for one in passes:
-            voltage = one.fraction * unit
+        for coefficient, voltage in voltages:
             for block in range(self.plan.row_blocks):
                 part = voltage[block * rows : (block + 1) * rows]
                 read = self._block_currents(block, part, generator)
-                counts = one.coefficient / unit * self.gain[block]
+                counts = coefficient * self.gain[block]
                 if self.converter is not None:
                     read = self.converter.convert(block, read, generator)
                     counts = counts / self.converter.gain[block]

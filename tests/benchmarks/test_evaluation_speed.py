@@ -28,6 +28,7 @@ from torch import nn
 from rramfit.card import load_card
 from rramfit.mapping import FACTORS, analog_setup, convert_to_analog, program
 from rramfit.mapping.networks import make_network
+from rramfit_cli.allocator import keep_freed_memory
 
 CARDS = {"reference": "jetcas-reference-1.0.0", "every factor": "virtual-1.0.0"}
 LIMITS = {"estimate": 4.0, "exact": 10.0}
@@ -44,6 +45,7 @@ def images(request):
 
 @pytest.fixture(scope="module")
 def network():
+    keep_freed_memory()  # as the command does
     return make_network("vgg5", (3, 32, 32), 10).eval()
 
 

@@ -83,7 +83,6 @@ TRAININGS = (
     ),
     training("first", GROUNDED, "plain"),
     training("aware", GROUNDED, "first", ADAPT),
-    training("gated", GATED, "aware", FEW),
     training("measured", MEASURED, "aware", FEW),
 )
 EVALUATIONS = (
@@ -92,11 +91,11 @@ EVALUATIONS = (
     evaluation(
         "aware-6-bits",
         *(GROUNDED, "aware", 500, f" {NORMS} --adc-bits 6", "… ADC of 6 bits; norms"),
-        chips=20,
+        chips=10,
     ),
-    evaluation("aware-as-it-is", GROUNDED, "aware", 500, "", "… ADC of 8 bits", chips=20),
-    evaluation("naive-gated", GATED, "plain", 200, "", "gated, naive", chips=20),
-    evaluation("gated", GATED, "gated", 200, "", "gated, trained for it"),
+    evaluation("aware-as-it-is", GROUNDED, "aware", 500, "", "… ADC of 8 bits", chips=10),
+    evaluation("naive-gated", GATED, "plain", 100, "", "gated, naive", chips=10),
+    evaluation("gated", GATED, "aware", 100, "", "gated, trained for grounded rows"),
     evaluation("naive-measured", MEASURED, "plain", 500, f" {NORMS}", "measured, naive; norms"),
     evaluation(
         "measured", MEASURED, "measured", 500, f" {NORMS}", "measured, trained for it; norms"
