@@ -366,7 +366,7 @@ class AnalogMatrix:
         for some in torch.split(images, samples_together(self.plan, places)):
             voltages = [(c, unfold(v)) for c, v in self._voltages(some)]
             found = programmed.product(voltages, generator)
-            parts.append(found.unflatten(1, (len(some), -1)).transpose(0, 1))
+            parts.append(found.reshape(len(found), len(some), -1).transpose(0, 1))
         return torch.cat(parts)
 
     def _voltages(self, x: Tensor) -> list[tuple[float, Tensor]]:

@@ -1,8 +1,8 @@
 """A matrix programmed onto tiles, and its product with input vectors.
 
-Voltages go in, (input, vector); numbers come out, (output, vector). The output
-pixels of a convolution's images are vectors alike. Vectors lie along the last axis, so that what
-belongs to a column is one number for a whole line:
+Voltages go in, (input, vector); numbers come out, (output, vector). The output pixels of a
+convolution's images are vectors alike. Vectors lie along the last axis, so that what belongs to a
+column is one number for a whole line:
 
     I = voltages through the tiles' effective matrices
     y_o = scale_o·coefficient·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
@@ -89,12 +89,15 @@ class PatternWires:
         at, upper = estimate.between(active)
         at = torch.where(active > 0, at, torch.zeros_like(at))
         chosen, parts = [], []
-        for k in at.unique().tolist():
-            chosen.append((at == k).nonzero()[:, 0])
-            if k == 0:
-                parts.append(t.new_zeros(t.shape[-1], len(chosen[-1])))
+        for k in range(len(t)):
+            alike = (at == k).nonzero()[:, 0]
+            if not len(alike):
                 continue
-            some, share = v.index_select(1, chosen[-1]), upper[chosen[-1]]
+            chosen.append(alike)
+            if k == 0:
+                parts.append(t.new_zeros(t.shape[-1], len(alike)))
+                continue
+            some, share = v.index_select(1, alike), upper[alike]
             parts.append(t[k - 1].T @ ((1 - share) * some) + t[k].T @ (share * some))
         if len(parts) == 1:
             return parts[0]

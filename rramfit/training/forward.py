@@ -291,7 +291,7 @@ class TrainedForward(nn.Module):
         noise = (noise * (self.strength * std.reshape(-1, *([1, 1] if conv else [])))).to(out.dtype)
         if conv and flat.is_contiguous(memory_format=torch.channels_last):
             noise = noise.contiguous(memory_format=torch.channels_last)
-        return (flat.unflatten(0, (turns, -1)) + noise).flatten(0, 1).reshape(out.shape)
+        return (flat.view(turns, *shape) + noise).flatten(0, 1).reshape(out.shape)
 
     def renew(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> None:
         """Solve wires, calibrate and compare with the full forward anew, at inputs as they are.
