@@ -58,7 +58,9 @@ def ablate(
     if report is not None:
         from rramfit.reporting.network import ablation_report
 
-        ablation_report(given.name, given.setup, given.data.name, found).save(report)
+        ablation_report(given.name, given.setup, given.data.name, found, norm_images=norms).save(
+            report
+        )
     if as_json:
         content = {"network": given.name, "card": given.card, "data": given.data.name}
         print_json({**content, "seed": given.seed, "norm_images": norms, **found.to_json()})

@@ -70,7 +70,9 @@ def evaluate(
     if report is not None:
         from rramfit.reporting.network import evaluation_report
 
-        evaluation_report(given.name, given.setup, given.data.name, found).save(report)
+        evaluation_report(given.name, given.setup, given.data.name, found, norm_images=norms).save(
+            report
+        )
     if as_json:
         subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
         factors = {

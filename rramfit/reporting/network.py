@@ -118,9 +118,14 @@ def mapping_report(
 
 
 def evaluation_report(
-    network: str, setup: AnalogSetup, data: str, evaluation: Evaluation
+    network: str,
+    setup: AnalogSetup,
+    data: str,
+    evaluation: Evaluation,
+    *,
+    norm_images: int | None = None,
 ) -> Report:
-    """Report a network's accuracy over chips."""
+    """Report a network's accuracy over chips; `norm_images` as for `rramfit evaluate --norms`."""
     e = evaluation
     picture = figure(
         partial(_draw_chips, e),
@@ -151,7 +156,11 @@ def evaluation_report(
     return Report(
         title=f"{network} on chips",
         subtitle=f"Accuracy on {e.chips} chips of {setup.card_name}",
-        facts=(("data", f"{data}, {e.images} images"), *setup_facts(setup)),
+        facts=(
+            ("data", f"{data}, {e.images} images"),
+            *setup_facts(setup),
+            *_norm_facts(norm_images),
+        ),
         lead=(_key_figures(e),),
         sections=(
             Section(key="accuracy", title="Accuracy", blocks=(picture, table, every)),
@@ -161,8 +170,15 @@ def evaluation_report(
     )
 
 
-def ablation_report(network: str, setup: AnalogSetup, data: str, ablation: Ablation) -> Report:
-    """Report which factor costs what."""
+def ablation_report(
+    network: str,
+    setup: AnalogSetup,
+    data: str,
+    ablation: Ablation,
+    *,
+    norm_images: int | None = None,
+) -> Report:
+    """Report which factor costs what; `norm_images` as for `rramfit ablate --norms`."""
     whole = ablation.everything
     picture = figure(
         partial(_draw_costs, ablation),
@@ -202,7 +218,11 @@ def ablation_report(network: str, setup: AnalogSetup, data: str, ablation: Ablat
     return Report(
         title=f"{network}: which factor costs what",
         subtitle=f"On chips of {setup.card_name}",
-        facts=(("data", f"{data}, {whole.images} images"), *setup_facts(setup)),
+        facts=(
+            ("data", f"{data}, {whole.images} images"),
+            *setup_facts(setup),
+            *_norm_facts(norm_images),
+        ),
         lead=(_key_figures(whole),),
         sections=(
             Section(key="factors", title="Factors", blocks=(picture, table, note)),
@@ -250,6 +270,11 @@ def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
         ("wires", setup.wires_by if setup.has_wires else "without resistance"),
         ("switched on", ", ".join(sorted(setup.factors))),
     )
+
+
+def _norm_facts(images: int | None) -> tuple[tuple[str, str], ...]:
+    """Say whether batch norms are estimated again on each chip."""
+    return () if images is None else (("batch norms", f"on each chip, on {images} images"),)
 
 
 def assumption_sections(setup: AnalogSetup) -> tuple[Section, ...]:

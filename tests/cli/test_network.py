@@ -56,7 +56,9 @@ def test_ablate_lists_every_factor(run, tmp_path):
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [f["factor"] for f in told["factors"]] == ["quantisation", "d2d", "failure"]
-    assert "What each factor costs" in page.read_text()
+    text = page.read_text()
+    assert "What each factor costs" in text
+    assert "on each chip, on 64 images" in text
 
 
 def test_gated_rows_take_bits(run):
