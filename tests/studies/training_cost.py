@@ -27,6 +27,7 @@ from rramfit.training.loop import precision
 from rramfit_cli.allocator import keep_freed_memory
 
 TURNS = 8
+LIGHTNING = "aihwkit-lightning"
 
 
 def lightning(network: nn.Module) -> nn.Module | None:
@@ -95,11 +96,12 @@ def main() -> None:
     }
     other = lightning(plain)
     if other is not None:
-        networks["aihwkit-lightning"] = other
+        networks[LIGHTNING] = other
     x = x.contiguous(memory_format=torch.channels_last)
     steps = {}
     for name, net in networks.items():
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if name != LIGHTNING:  # which takes weights in torch's own order only
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
 
         def step(net: nn.Module = net, optimizer: torch.optim.Optimizer = optimizer) -> None:
