@@ -166,7 +166,10 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] |
         laid: dict[str, dict[str, Tensor]] | None = (
             content.get("laid") if "model" in content else None
         )
-    except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError) as e:
+    except pickle.UnpicklingError:
+        msg = f"{path}: no file of tensors alone; expected the state dict of this network"
+        raise MappingError(msg) from None
+    except (OSError, RuntimeError, AttributeError) as e:
         msg = f"{path}: {str(e).splitlines()[0]}; expected the state dict of this network"
         raise MappingError(msg) from None
     return laid

@@ -22,6 +22,7 @@ from rramfit.mapping.networks import make_network
 from rramfit.measurement.reference_chip import reference_card
 from rramfit.streams import torch_stream
 from rramfit.training import fidelity, prepare_training
+from rramfit.training.anchor import at_mean_share
 from rramfit.training.laws import cell_laws
 from rramfit.training.preparation import set_step, trained_forwards
 
@@ -61,6 +62,18 @@ def test_it_is_the_full_forward_where_all_is_linear(scheme, off):
     layer.eval().calibrate(x)
     full = layer(x)
     assert torch.allclose(trained, full, rtol=1e-9, atol=1e-9)
+
+
+def test_shares_of_active_rows_are_of_rows_in_use():
+    """A row block of three rows in eight, all of them active, is wholly active."""
+    layer, forward, x = layer_of(
+        full_card(), inactive_rows="gated", wires_by="estimate", outputs=3, inputs=11
+    )
+    matrix = layer.analog.matrix
+    whole = matrix.nominal.estimate
+    found = at_mean_share(matrix, whole, forward.anchor.calibration, x + 0.5)
+    assert whole.rows.sum(1).tolist() == [8, 3]
+    assert torch.allclose(found.correction[0], whole.correction[-1])
 
 
 @pytest.mark.parametrize("slices", [1, 2])
