@@ -19,15 +19,22 @@ smooth     C a low polynomial of position, learned from sampled tiles of one car
            anchor, and holds for any tile like the sampled ones.
 
 Gated and floating rows make T depend on which rows are on. C is then kept for several shares of
-active rows (its mean over random sets of rows; bitlines loaded by that share of their cells), and
-the currents of a vector are interpolated to its own share. Where rows are named that are ever
-active, as those that hold a matrix of few inputs, sets and shares are of these alone: elsewhere on
-the columns wires take another share. What is left is for the certificate
-(`rramfit.array.certificate`) to say.
+active rows (its mean over random sets of rows; bitlines loaded by that share of their cells). From
+share to share the matrices change in few ways,
+
+    T(u) = sum_k w_k(u) T_k      T_k = sum_d w_k(d) T(d)
+
+with w the leading singular vectors of T at the anchor, over shares: two where rows are gated, for
+the rest is the chance of the sets; all where they float. Between kept shares, and below the lowest,
+w is a straight line in the share of a vector's own rows. Where rows are named that are ever active,
+as those that hold a matrix of few inputs, sets and shares are of these alone: elsewhere on the
+columns wires take another share. What is left is for the certificate (`rramfit.array.certificate`)
+to say.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +54,9 @@ DENSITIES = (0.125, 0.25, 0.5, 0.75, 1.0)
 
 PATTERNS = 4
 """Random sets of rows over which the correction at one share is averaged."""
+
+GATED_TERMS = 2
+"""Ways in which matrices of gated rows change from share to share; a third is noise."""
 
 OPEN_SHARE = 0.01
 """Share of the tile's mean closed form below which a cell counts as open."""
@@ -116,6 +126,7 @@ class CrossbarEstimate:
     rest: Tensor | None  # [S] like the correction: what all but open cells add
     anchored: bool  # on the very tiles it is for
     rows: Tensor | None = None  # (..., m) bool: the rows that are ever active; None: all
+    weights: Tensor | None = None  # (density, term) orthonormal, of several densities
 
     def matrices(self, conductance: Tensor) -> Tensor:
         """Effective matrix at each share of active rows, (density, ..., m, n) [S]."""
@@ -137,17 +148,42 @@ class CrossbarEstimate:
         v = torch.where(on, voltage, torch.zeros_like(voltage))
         if len(self.densities) == 1:
             return v @ t[0]
-        share = on.to(v.dtype).mean(-1, keepdim=True)
+        share = on.to(v.dtype).mean(-1)
         if self.rows is not None:
-            share = share / self.rows.to(v).mean(-1)[..., None, None]
+            share = share / self.rows.to(v).mean(-1)[..., None]
         out = torch.zeros((), dtype=v.dtype, device=v.device)
-        for k, weight in enumerate(self._weights(share)):
-            if bool((weight != 0).any()):
-                out = out + (weight * v) @ t[k]
+        for term, weight in zip(self.terms(t), self.weights_at(share), strict=True):
+            out = out + (weight[..., None] * v) @ term
         return out
 
-    def between(self, share: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(self, t: Tensor) -> Tensor:
+        """Matrices (term, ..., m, n) [S] whose weighted sum is T at any share of active rows.
+
+        Parameters
+        ----------
+        t : (density, ..., m, n) tensor
+            From `matrices`.
+        """
+        if self.weights is None:
+            return t
+        return torch.einsum("dk,d...->k...", self.weights.to(t), t)
+
+    def weights_at(self, share: Tensor) -> Tensor:
+        """Weights of the terms at shares of active rows, (term, ...)."""
+        if self.weights is None:
+            return torch.ones_like(share)[None]
+        at, upper = self.between(share, beyond=True)
+        kept = self.weights.to(share).T
+        return torch.lerp(kept[:, at - 1], kept[:, at], upper)
+
+    def between(self, share: Tensor, *, beyond: bool = False) -> tuple[Tensor, Tensor]:
         """Place shares of active rows between the kept ones, held at either end.
+
+        Parameters
+        ----------
+        share : tensor
+        beyond : bool
+            Below the lowest kept share, go on along the line of the lowest two.
 
         Returns
         -------
@@ -157,18 +193,9 @@ class CrossbarEstimate:
             Its weight; that of the kept share below is what is left to 1.
         """
         d = torch.tensor(self.densities, dtype=share.dtype, device=share.device)
-        share = share.clamp(self.densities[0], self.densities[-1])
+        share = share.clamp(0.0 if beyond else self.densities[0], self.densities[-1])
         at = torch.searchsorted(d, share.contiguous()).clamp(1, len(d) - 1)
         return at, (share - d[at - 1]) / (d[at] - d[at - 1])
-
-    def _weights(self, share: Tensor) -> list[Tensor]:
-        """Weights of the kept shares."""
-        at, upper = self.between(share)
-        zero = torch.zeros_like(upper)
-        return [
-            torch.where(at == k, upper, torch.where(at - 1 == k, 1 - upper, zero))
-            for k in range(len(self.densities))
-        ]
 
 
 def _densities(line: LineResistance, densities: Sequence[float] | None) -> tuple[float, ...]:
@@ -266,7 +293,7 @@ def anchored_estimate(
         conducts = known & (closed.abs() > OPEN_SHARE * size)
         ratio = exact / torch.where(conducts, closed, torch.ones_like(closed))
         correction = torch.where(conducts, ratio, mean)
-        return CrossbarEstimate(
+        estimate = CrossbarEstimate(
             line=line,
             densities=at,
             correction=correction,
@@ -274,6 +301,7 @@ def anchored_estimate(
             anchored=True,
             rows=None if at == (1.0,) else rows,
         )
+        return _with_weights(estimate, conductance)
 
 
 def smooth_estimate(
@@ -320,9 +348,20 @@ def smooth_estimate(
             normal = torch.einsum("ia,jb,ij,ic,jd->abcd", p, q, a, p, q).reshape(size, size)
             moments = (p.mT @ t @ q).reshape(size)
             out.append(p @ torch.linalg.solve(normal, moments).reshape(p.shape[1], -1) @ q.mT)
-        return CrossbarEstimate(
+        estimate = CrossbarEstimate(
             line=line, densities=at, correction=torch.stack(out), rest=None, anchored=False
         )
+        return _with_weights(estimate, conductance)
+
+
+def _with_weights(estimate: CrossbarEstimate, conductance: Tensor) -> CrossbarEstimate:
+    """Find the ways in which matrices change from share to share."""
+    if len(estimate.densities) == 1:
+        return estimate
+    count = GATED_TERMS if estimate.line.inactive_rows == "gated" else None
+    t = estimate.matrices(conductance).flatten(1).double()
+    _, ways = torch.linalg.eigh(t @ t.T)  # in the order of rising share of T²
+    return dataclasses.replace(estimate, weights=ways.flip(1)[:, :count].to(conductance))
 
 
 def _chebyshev(count: int, degree: int, like: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from rramfit.mapping.calibration import Calibration, calibrated
 from rramfit.mapping.codes import fit_scales, full_scales
 from rramfit.mapping.dies import Die, TileCells, draw_die, expected_conductance
 from rramfit.mapping.nominal import Nominal, nominal_tiles
+from rramfit.mapping.pattern_wires import pattern_wires
 from rramfit.mapping.peripherals import (
     Pass,
     drive,
@@ -40,7 +41,6 @@ from rramfit.mapping.placement import Placement, place_around_faults
 from rramfit.mapping.plan import MatrixPlan, Permutation
 from rramfit.mapping.programmed import (
     Converter,
-    PatternWires,
     ProgrammedMatrix,
     samples_together,
 )
@@ -264,18 +264,6 @@ class AnalogMatrix:
         variance = None
         if bool((cells.read_std > 0).any()):
             variance = plan.join(placed.to_logical((cells.read_std * share) ** 2))
-        wires = None
-        if s.pattern_matters and s.line is not None:
-            wires = PatternWires(
-                conductance=g,
-                line=s.line,
-                estimate=nominal.estimate,
-                matrices=None
-                if by_density is None
-                else torch.stack([plan.join(placed.to_logical(x)) for x in by_density]),
-                plan=plan,
-                placed=placed,
-            )
         return ProgrammedMatrix(
             plan=plan,
             placed=placed,
@@ -283,7 +271,9 @@ class AnalogMatrix:
             matrix=matrix,
             odd=odd,
             read_variance=variance,
-            wires=wires,
+            wires=pattern_wires(
+                plan, s, placed, g, estimate=nominal.estimate, by_density=by_density
+            ),
             converter=None if channels is None else self._converter(channels),
             gain=nominal.gain,
             scale=self._scale(),

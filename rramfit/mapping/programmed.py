@@ -17,6 +17,7 @@ cells that are not ohmic   I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b�
                            voltage (`rramfit.mapping.matrix`) is left out.
 read noise                 a column's, drawn for each vector: Var I = V²·(σ·T/G)²
 gated or floating rows     solved for each vector's own set of rows, or estimated
+                           (`rramfit.mapping.pattern_wires`)
 """
 
 from __future__ import annotations
@@ -28,15 +29,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rramfit.array.effective import column_currents
-from rramfit.array.estimate import CrossbarEstimate
-from rramfit.array.line import LineResistance
 from rramfit.array.readout import ReadoutChannels
 from rramfit.mapping.dies import TileCells
+from rramfit.mapping.pattern_wires import PatternWires
 from rramfit.mapping.peripherals import digitise, without_bow
 from rramfit.mapping.plan import MatrixPlan, Permutation
 
-__all__ = ["Converter", "PatternWires", "ProgrammedMatrix", "rows_of", "samples_together"]
+__all__ = ["Converter", "ProgrammedMatrix", "rows_of", "samples_together"]
 
 CURRENTS_PER_CHUNK = 2**18
 """Column currents that are worked on together: 1 MiB, which stays in the cache."""
@@ -57,65 +56,6 @@ class Converter:
         channels, of = self.channels[block], current[None]
         code = digitise(of, channels, generator=generator, quantised=self.quantised, axis=1)
         return (without_bow(code, channels, axis=1) if self.correction == "cubic" else code)[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PatternWires:
-    """Wires whose effective matrix depends on which rows are on."""
-
-    conductance: Tensor  # [S] (tile, row, col) at 0 V, physical
-    line: LineResistance
-    estimate: CrossbarEstimate | None  # None: solved exactly
-    matrices: Tensor | None  # [S] (density, row block, row, column) of the estimate, logical
-    plan: MatrixPlan
-    placed: Permutation
-
-    def block_currents(self, block: int, voltage: Tensor) -> Tensor:
-        """Column currents [A] of one row block, (column, vector), of voltages (row, vector).
-
-        Rows at 0 V are inactive.
-        """
-        if self.estimate is None or self.matrices is None:
-            return self._solved(block, voltage)
-        return self._estimated(self.estimate, self.matrices[:, block, : len(voltage)], voltage)
-
-    def _estimated(self, estimate: CrossbarEstimate, t: Tensor, v: Tensor) -> Tensor:
-        """Currents (column, vector) of voltages (row, vector).
-
-        Vectors between the same two shares of active rows are multiplied together, those without
-        any not at all.
-        """
-        active = (v != 0).to(v.dtype).mean(0)
-        at, upper = estimate.between(active)
-        at = torch.where(active > 0, at, torch.zeros_like(at))
-        chosen, parts = [], []
-        for k in range(len(t)):
-            alike = (at == k).nonzero()[:, 0]
-            if not len(alike):
-                continue
-            chosen.append(alike)
-            if k == 0:
-                parts.append(t.new_zeros(t.shape[-1], len(alike)))
-                continue
-            some, share = v.index_select(1, alike), upper[alike]
-            parts.append(t[k - 1].T @ ((1 - share) * some) + t[k].T @ (share * some))
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat(parts, 1).index_select(1, torch.cat(chosen).argsort())
-
-    def _solved(self, block: int, v: Tensor) -> Tensor:
-        """Currents (column, vector) of voltages (row, vector), each vector's rows solved."""
-        plan = self.plan
-        blocks, columns = (x.to(v.device) for x in plan.present.nonzero(as_tuple=True))
-        tiles = (blocks == block).nonzero()[:, 0]
-        whole = torch.nn.functional.pad(v.T, (0, plan.tile[0] - len(v))).expand(len(tiles), -1, -1)
-        order = self.placed.rows.to(v.device)[tiles].argsort(1)
-        physical = whole.gather(2, order[:, None].expand(whole.shape))
-        current = column_currents(self.conductance[tiles], physical, self.line)
-        cols = self.placed.cols.to(v.device)[tiles]
-        logical = current.gather(2, cols[:, None].expand(current.shape))
-        wide = v.new_zeros(plan.present.shape[1], plan.tile[1], v.shape[1])
-        return wide.index_copy(0, columns[tiles], logical.mT).flatten(0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -86,6 +86,11 @@ class AnalogSetup:
         return self.has_wires and self.line is not None and self.line.inactive_rows != "grounded"
 
     @property
+    def sends_bits(self) -> bool:
+        """Whether a row is either at 0 V or at the read voltage."""
+        return "dac" in self.factors and self.peripherals.input_coding == "bit_serial"
+
+    @property
     def converts(self) -> bool:
         """Whether column currents go through a converter that changes them."""
         return "adc" in self.factors or ("readout" in self.factors and self.readout is not None)

@@ -97,4 +97,5 @@ def at_mean_share(
         densities=(alone,),
         correction=between(estimate.correction),
         rest=None if estimate.rest is None else between(estimate.rest),
+        weights=None,
     )

@@ -131,6 +131,7 @@ def _plain(anchor: Anchor) -> dict[str, Any]:
             "correction": e.correction,
             "rest": e.rest,
             "anchored": e.anchored,
+            "rows": e.rows,
         },
     }
 

@@ -109,6 +109,22 @@ def test_a_share_between_two_kept_ones_is_interpolated():
     assert torch.allclose(estimate.column_currents(g, v)[0], truth, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("share", [0.04, 0.1, 0.2, 0.4, 0.6])
+def test_two_ways_of_change_are_closer_than_each_share_by_itself(share):
+    """Gated rows: what a third term would add is the chance of the sets it was averaged over."""
+    g = tiles(2, (64, 64))
+    estimate = anchored_estimate(g, lines(2.0, inactive_rows="gated"))
+    by_itself = dataclasses.replace(estimate, weights=torch.eye(5, dtype=torch.float64))
+    rng = np.random.default_rng(3)
+    v = torch.tensor(0.2 * (rng.random((1, 64, 64)) < share))
+    exact = column_currents(off_anchor(g), v, estimate.line)
+    few, each = (
+        rms_of_mean(e.column_currents(off_anchor(g), v), exact) for e in (estimate, by_itself)
+    )
+    assert estimate.weights.shape == (5, 2)
+    assert few < each
+
+
 def test_certificate_notices_an_anchor_of_other_cells():
     old, new = tiles(1), tiles(1, seed=4)
     estimate = anchored_estimate(old, lines(2.0))

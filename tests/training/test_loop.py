@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from rramfit.errors import TrainingError
-from rramfit.mapping import analog_setup
+from rramfit.mapping import Peripherals, analog_setup
 from rramfit.mapping.networks import make_network
 from rramfit.measurement.reference_chip import reference_card
 from rramfit.training import Rank, Run, load_recipe, read_history, train_aware, train_stage
@@ -70,9 +70,15 @@ def test_resumed_plainly_is_uninterrupted(few, tmp_path, after):
     assert timeless(resumed) == timeless(history)
 
 
-def test_resumed_awarely_is_uninterrupted(few, tmp_path):
-    """KilledErrored between two anchors, in the ramp."""
-    setup = analog_setup(reference_card(), tile=(64, 32), wires_by="estimate")
+@pytest.mark.parametrize("gated", [False, True])
+def test_resumed_awarely_is_uninterrupted(few, tmp_path, gated):
+    """Killed between two anchors, in the ramp; inputs that leave some rows of a tile unused."""
+    setup = analog_setup(
+        reference_card(gated=gated),
+        tile=(48, 32),
+        wires_by="estimate",
+        peripherals=Peripherals(input_coding="bit_serial" if gated else "amplitude"),
+    )
     net = make_network("mlp", few.shape, 10)
     whole = train_aware(net, setup, few, AWARE, Run(seed=3))
     state = tmp_path / "a.state"
