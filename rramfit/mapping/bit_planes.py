@@ -1,17 +1,19 @@
-"""Products of matrices with vectors of zeros and ones, in whole numbers.
+"""Products of bit planes with effective matrices, in whole numbers.
 
-A processor multiplies bytes several times as fast as floating-point numbers. The vectors of a bit
-plane are whole as they are; a matrix becomes so in steps of its own for each column,
+A processor multiplies bytes several times as fast as floating-point numbers. Which rows of a bit
+plane are at the read voltage is whole as it is; matrices become so in steps,
 
     M ≈ step·(64·high + low)      of the first matrix, in 127·64 steps
     M ≈ step·low                  of the others, small beside it, in 127 steps
 
-and sums of bytes are exact. What rounding adds to a column's current is small beside a converter's
-step: a test holds the largest of 38,400 errors under a twentieth of a step of 8 bits.
+and sums of bytes are exact. Currents are sums of the products, weighted by how many rows are on.
+What rounding adds to a column's current is small beside a converter's step: a test holds the
+largest of 38,400 errors under a twentieth of a step of 8 bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,35 +25,37 @@ MOST = 127
 """Largest byte."""
 
 BASE = 64
-"""What a high byte counts: twice its inverse's range fits into the low one."""
+"""What a high byte counts: what is left fits into the low one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BitPlaneMatrices:
-    """Several matrices of one shape, whose weighted sum is multiplied."""
+    """Effective matrices of one row block, whose weighted sum takes the vectors of bit planes."""
 
-    bytes_of_first: Tensor  # int8 (column, 2·row): high, then low
-    bytes_of_others: Tensor  # int8 (term − 1, column, row)
-    steps: Tensor  # (term, column)
+    first: Tensor  # int8 (column, 2·row): high bytes, then low ones
+    others: Tensor  # int8 (term − 1, column, row)
+    weights: Tensor  # [A] (term, row + 1) of a step of each, by the number of rows that are on
 
-    def currents(self, on: Tensor, weights: Tensor) -> Tensor:
-        """Multiply, (column, vector).
+    def currents(self, on: Tensor) -> Tensor:
+        """Column currents [A], (column, vector).
 
         Parameters
         ----------
         on : (row, vector) bool tensor
-        weights : (term, vector) tensor
-            Of each matrix, for each vector.
+            Rows at the read voltage.
         """
         ones = on.view(torch.int8)
-        both = torch.cat((ones * BASE, ones))
-        out = (_product(self.bytes_of_first, both) * self.steps[0, :, None]).mul_(weights[0])
-        for m, step, weight in zip(self.bytes_of_others, self.steps[1:], weights[1:], strict=True):
-            out.addcmul_(_product(m, ones) * step[:, None], weight)
+        count = _product(torch.ones(1, len(ones), dtype=torch.int8), ones)[0]
+        weights = self.weights[:, count]
+        out = _product(self.first, torch.cat((ones * BASE, ones))).to(weights).mul_(weights[0])
+        for m, weight in zip(self.others, weights[1:], strict=True):
+            out.addcmul_(_product(m, ones).to(weights), weight)
         return out
 
 
-def bit_plane_matrices(terms: Tensor, inputs: int) -> tuple[BitPlaneMatrices, ...]:
+def bit_plane_matrices(
+    terms: Tensor, inputs: int, weights_at: Callable[[Tensor], Tensor]
+) -> tuple[BitPlaneMatrices, ...]:
     """Round the matrices of each row block; none where that is not wanted.
 
     Gradients, float64 and devices other than the CPU have none.
@@ -59,9 +63,11 @@ def bit_plane_matrices(terms: Tensor, inputs: int) -> tuple[BitPlaneMatrices, ..
     Parameters
     ----------
     terms : (term, row block, row, column) tensor
-        The first is the largest.
+        Times the read voltage [A]; the first is the largest.
     inputs : int
         Rows in use, of all blocks.
+    weights_at : callable
+        From shares of active rows to weights of the terms, (term, share).
     """
     if terms.requires_grad or terms.dtype != torch.float32 or terms.device.type != "cpu":
         return ()
@@ -69,18 +75,17 @@ def bit_plane_matrices(terms: Tensor, inputs: int) -> tuple[BitPlaneMatrices, ..
     out = []
     for block in range(terms.shape[1]):
         used = terms[:, block, : inputs - block * rows].mT  # (term, column, row)
-        most = used.abs().amax(-1)
-        most = torch.where(most > 0, most, torch.ones_like(most))
-        steps = most / MOST
+        most = used.abs().amax((1, 2))
+        steps = torch.where(most > 0, most, torch.ones_like(most)) / MOST
         steps[0] /= BASE
-        whole = (used / steps[..., None]).round()
+        whole = (used / steps[:, None, None]).round()
         high = (whole[0] / BASE).round()
-        first = torch.cat((high, whole[0] - BASE * high), -1)
+        share = torch.arange(used.shape[2] + 1).to(used) / used.shape[2]
         out.append(
             BitPlaneMatrices(
-                bytes_of_first=first.to(torch.int8).contiguous(),
-                bytes_of_others=whole[1:].to(torch.int8).contiguous(),
-                steps=steps,
+                first=torch.cat((high, whole[0] - BASE * high), -1).to(torch.int8),
+                others=whole[1:].to(torch.int8).contiguous(),
+                weights=steps[:, None] * weights_at(share),
             )
         )
     return tuple(out)

@@ -278,6 +278,7 @@ class AnalogMatrix:
             gain=nominal.gain,
             scale=self._scale(),
             significance=torch.tensor(s.book.significance).to(matrix),
+            read_voltage=s.read_voltage,
         )
 
     def _converter(self, channels: ReadoutChannels) -> Converter:
@@ -329,7 +330,7 @@ class AnalogMatrix:
         parts = []
         generator = self._noise(x.device)
         for some in torch.split(x, samples_together(self.plan, 1)):
-            voltages = [(c, v.T) for c, v in self._voltages(some)]
+            voltages = [(c, v.T) for c, v in self._voltages(programmed, some)]
             parts.append(programmed.product(voltages, generator).T)
         return torch.cat(parts)
 
@@ -354,14 +355,16 @@ class AnalogMatrix:
         parts = []
         generator = self._noise(images.device)
         for some in torch.split(images, samples_together(self.plan, places)):
-            voltages = [(c, unfold(v)) for c, v in self._voltages(some)]
+            voltages = [(c, unfold(v)) for c, v in self._voltages(programmed, some)]
             found = programmed.product(voltages, generator)
             parts.append(found.reshape(len(found), len(some), -1).transpose(0, 1))
         return torch.cat(parts)
 
-    def _voltages(self, x: Tensor) -> list[tuple[float, Tensor]]:
-        """Coefficient [input/V] and voltages [V] of each pass."""
+    def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:
+        """Coefficient [input/V] and voltages [V] of each pass, or which of them are on."""
         unit = self.setup.read_voltage
+        if programmed.takes_bits and not x.requires_grad:
+            return [(p.coefficient / unit, p.fraction != 0) for p in self._passes(x)]
         return [(p.coefficient / unit, p.fraction * unit) for p in self._passes(x)]
 
     def _noise(self, device: torch.device) -> torch.Generator:

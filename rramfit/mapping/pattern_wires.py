@@ -42,10 +42,7 @@ class PatternWires:
         """
         if self.estimate is None or self.terms is None:
             return self._solved(block, voltage)
-        on = voltage != 0
-        weights = self.estimate.weights_at(on.to(voltage.dtype).mean(0))
-        if self.planes and not voltage.requires_grad:
-            return self.planes[block].currents(on, weights)
+        weights = self.estimate.weights_at((voltage != 0).to(voltage.dtype).mean(0))
         current = torch.zeros((), dtype=voltage.dtype, device=voltage.device)
         for term, weight in zip(self.terms[:, block, : len(voltage)], weights, strict=True):
             current = torch.addcmul(current, term.T @ voltage, weight)
@@ -97,7 +94,9 @@ def pattern_wires(
         found = estimate.terms(by_density)
         terms = torch.stack([plan.join(placed.to_logical(x)) for x in found])
         if setup.sends_bits:
-            planes = bit_plane_matrices(terms * setup.read_voltage, plan.inputs)
+            planes = bit_plane_matrices(
+                terms * setup.read_voltage, plan.inputs, estimate.weights_at
+            )
     return PatternWires(
         conductance=conductance,
         line=setup.line,

@@ -77,6 +77,8 @@ class ProgrammedMatrix:
     scale : (output,) tensor
         [weight per siemens]
     significance : (slice,) tensor
+    read_voltage : float
+        [V]
     folded : (output, input) tensor or None
         Everything in one, where everything is linear.
     """
@@ -92,6 +94,7 @@ class ProgrammedMatrix:
     gain: Tensor
     scale: Tensor
     significance: Tensor
+    read_voltage: float
     folded: Tensor | None = None
 
     @property
@@ -100,6 +103,11 @@ class ProgrammedMatrix:
         return not self.odd and all(
             x is None for x in (self.read_variance, self.wires, self.converter)
         )
+
+    @property
+    def takes_bits(self) -> bool:
+        """Whether a row's voltage may be given as on or off."""
+        return self.wires is not None and bool(self.wires.planes)
 
     def outputs(self, columns: Tensor) -> Tensor:
         """Weighted sums of columns over the parts of each output.
@@ -138,12 +146,16 @@ class ProgrammedMatrix:
         ----------
         block : int
         voltage : (row, vector) tensor
-            [V]
+            [V], or bool: whether a row is at the read voltage.
         generator : torch.Generator
         """
         rows = len(voltage)
         if self.wires is None:
             current = self.matrix[block, :rows].T @ voltage
+        elif voltage.dtype == torch.bool:
+            current = self.wires.planes[block].currents(voltage)
+            if self.odd or self.read_variance is not None:
+                voltage = voltage * self.read_voltage
         else:
             current = self.wires.block_currents(block, voltage)
         power = voltage
@@ -165,7 +177,8 @@ class ProgrammedMatrix:
         Parameters
         ----------
         voltages : sequence of (float, (input, vector) tensor)
-            Of each pass: its coefficient [input/V], and what is on the rows [V].
+            Of each pass: its coefficient [input/V], and what is on the rows [V]; bool where
+            `takes_bits`: whether they are at the read voltage.
         generator : torch.Generator
             Of noise.
 
