@@ -41,7 +41,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
-        "--recipe", help="TOML file, or a name: digits, cifar10, cifar10-adapt; by the data's kind."
+        "--recipe",
+        help="TOML file, or a name: digits, cifar10, cifar10-adapt, cifar10-average; by the data.",
     ),
     click.option("-o", "--output", type=_PATH, help="Checkpoint; MODEL.pt where not given."),
     click.option("--resume", is_flag=True, help="Go on where a training of OUTPUT stopped."),

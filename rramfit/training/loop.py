@@ -149,7 +149,7 @@ def train_stage(
     if stage.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(stage, groups or parameter_groups(model))
-    average = WeightAverage(model, stage.ema) if stage.ema else None
+    average = WeightAverage(model, stage.ema, span=stage.ema_span) if stage.ema else None
     history: list[Epoch] = []
     state = load_state(run.checkpoint, key=run.key) if run.resume and run.checkpoint else None
     if state is not None:

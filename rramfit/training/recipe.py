@@ -8,6 +8,7 @@ The rate at share s of all steps, relative to its highest value:
 
     cosine      rises linearly over the warm-up, then falls to 0 along half a cosine
     one_cycle   rises from 1/25 along half a cosine, then falls along another to 1/10,000
+    constant    rises linearly over the warm-up, then stays: weights are to be averaged (`ema`)
 
 Weight decay is of matrices and kernels; biases and norms are left out.
 """
@@ -52,11 +53,14 @@ class Stage(BaseModel):
     rate: Positive = Field(default=0.1, description="highest learning rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="sgd, Nesterov")
     decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
-    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
     warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.05, description="share of steps")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="decay of the average of weights; 0: the weights themselves"
+    )
+    ema_span: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1 / 9, description="share of the steps so far that the average spans at most"
     )
     clip: Positive | None = Field(default=None, description="largest norm of the gradient")
     crop: Annotated[int, Field(ge=0)] = Field(default=0, description="largest shift [pixel]")
@@ -204,4 +208,6 @@ def rate_at(stage: Stage, share: float) -> float:
     if stage.schedule == "one_cycle":
         ends = (ONE_CYCLE_START, 1.0) if rising else (1.0, ONE_CYCLE_END)
         return stage.rate * between(*ends, along)
+    if stage.schedule == "constant":
+        return stage.rate * (along if rising else 1.0)
     return stage.rate * (along if rising else between(1.0, 0.0, along))

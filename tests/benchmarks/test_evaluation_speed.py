@@ -9,7 +9,8 @@ in the `extra_info` of the JSON file, is that of the fastest of either.
 All factors are on. Wanted on the reference chip: at most 4 times the plain forward with the
 estimate, 10 times with exact wires. Beside it, without a limit, the stated virtual chip, which has
 everything that a card can say, an hour old: cells that are not ohmic and read noise multiply twice
-more, and draw a number for each conversion.
+more, and draw a number for each conversion. And the reference chip with gated rows and inputs of
+8 bits sent one by one, on a tenth of the images: eight products and eight conversions for one.
 
 Others run the same network: CrossSim without wires (programming error of 15 %, 8-bit converters,
 tiles of 128 x 128) on as many images, with wires on one image (its own iteration, each vector
@@ -26,7 +27,7 @@ import torch
 from torch import nn
 
 from rramfit.card import load_card
-from rramfit.mapping import FACTORS, analog_setup, convert_to_analog, program
+from rramfit.mapping import FACTORS, Peripherals, analog_setup, convert_to_analog, program
 from rramfit.mapping.networks import make_network
 from rramfit_cli.allocator import keep_freed_memory
 
@@ -99,6 +100,20 @@ def test_one_chip(benchmark, repo, network, images, card, wires):
     benchmark.extra_info["programming_s"] = programming[0]
     if card == "reference" and len(images) >= SHORT:
         assert ratio <= LIMITS[wires]
+
+
+def test_bit_serial_inputs(benchmark, repo, network, images):
+    """All factors on, rows gated; no limit."""
+    setup = analog_setup(
+        load_card(repo / "fits/jetcas-reference-gated-1.0.0.card.json"),
+        wires_by="estimate",
+        peripherals=Peripherals(input_coding="bit_serial"),
+    )
+    some = images[: max(1, len(images) // 10)]
+    analog = convert_to_analog(network, setup, inputs=images[:64]).eval()
+    program(analog, seed=0, index=1)
+    run(analog, images[:8])
+    beside_plain(benchmark, network, some, lambda: run(analog, some))
 
 
 @pytest.mark.parametrize("wires", [False, True], ids=["no wires", "wires"])

@@ -7,12 +7,13 @@ seconds of the clock.
 
 aihwkit-lightning stands beside them where it is installed, on the same network: three weight values
 and noise of 15 % of the largest on them, 8-bit inputs and outputs, noise on outputs, tiles of 128
-rows. It knows neither wires nor failures.
+rows. It knows neither wires nor failures. `--compile` adds the plain network by `torch.compile`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 
 import torch
@@ -58,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="the plain step compiled as well")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     keep_freed_memory()
@@ -94,6 +96,9 @@ def main() -> None:
         "aware, rows grounded": aware(),
         "aware, rows gated": aware(gated=True),
     }
+    if given.compile:
+        compiled: nn.Module = torch.compile(copy.deepcopy(plain))  # type: ignore[assignment]
+        networks["plain, compiled"] = compiled
     other = lightning(plain)
     if other is not None:
         networks[LIGHTNING] = other

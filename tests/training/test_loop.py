@@ -145,6 +145,17 @@ def test_the_average_is_the_weighted_sum_it_says():
     assert int(average.values["num_batches_tracked"]) == 3
 
 
+def test_an_average_that_spans_all_steps_is_their_even_mean():
+    layer = nn.Linear(1, 1)
+    average = WeightAverage(layer, 0.9999, span=1.0)
+    values = [float(layer.weight.detach()), 2.0, 5.0, -1.0]
+    for step, value in enumerate(values[1:]):
+        with torch.no_grad():
+            layer.weight.fill_(value)
+        average.update(layer, step)
+    assert float(average.values["weight"]) == pytest.approx(sum(values) / 4)
+
+
 def test_a_loss_that_is_no_number_stops_the_training(few):
     net = make_network("mlp", few.shape, 10)
     with torch.no_grad():

@@ -20,7 +20,7 @@ epochs = 1
 
 
 def test_recipes_that_come_with_the_package_are_read_by_name():
-    assert shipped_recipes() == ["cifar10", "cifar10-adapt", "digits"]
+    assert shipped_recipes() == ["cifar10", "cifar10-adapt", "cifar10-average", "digits"]
     for name in shipped_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -72,7 +72,7 @@ def test_a_refusal_names_file_key_found_and_expected(tmp_path, change, where, fo
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are():
-    with pytest.raises(RecipeError, match="cifar10, cifar10-adapt, digits"):
+    with pytest.raises(RecipeError, match="cifar10, cifar10-adapt, cifar10-average, digits"):
         load_recipe("imagenet")
 
 
@@ -93,6 +93,11 @@ def test_one_cycle_is_the_schedule_of_torch():
         optimizer.step()
         schedule.step()
     assert highest == pytest.approx(0.3)
+
+
+def test_a_constant_rate_rises_in_a_line_and_stays():
+    stage = Stage(epochs=1, rate=2.0, schedule="constant", warm_up=0.5)
+    assert [rate_at(stage, s) for s in (0.0, 0.25, 0.5, 1.0)] == [0.0, 1.0, 2.0, 2.0]
 
 
 def test_cosine_rises_in_a_line_and_falls_to_nothing():
