@@ -91,7 +91,9 @@ TRAININGS = (
 )
 EVALUATIONS = (
     evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive"),
-    evaluation("aware", GROUNDED, "aware", 2000, f" {NORMS}", "grounded, trained for it; norms"),
+    evaluation(
+        "aware", GROUNDED, "aware", ALL_IMAGES, f" {NORMS}", "grounded, trained for it; norms"
+    ),
     evaluation(
         "aware-6-bits",
         *(GROUNDED, "aware", 500, f" {NORMS} --adc-bits 6", "… ADC of 6 bits; norms"),
@@ -99,7 +101,7 @@ EVALUATIONS = (
     ),
     evaluation("aware-as-it-is", GROUNDED, "aware", 500, "", "… ADC of 8 bits", chips=10),
     evaluation("naive-gated", GATED, "plain", 100, "", "gated, naive", chips=10),
-    evaluation("gated", GATED, "gated", 1000, f" {GATED_NORMS}", "gated, trained for it; norms"),
+    evaluation("gated", GATED, "gated", 2000, f" {GATED_NORMS}", "gated, trained for it; norms"),
     evaluation("naive-measured", MEASURED, "plain", 500, f" {NORMS}", "measured, naive; norms"),
     evaluation(
         "measured", MEASURED, "measured", 500, f" {NORMS}", "measured, trained for it; norms"
