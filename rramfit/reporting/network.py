@@ -286,10 +286,13 @@ def assumption_sections(setup: AnalogSetup) -> tuple[Section, ...]:
 
 
 def _draw_chips(e: Evaluation, ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     rising = 100 * np.sort(np.asarray(e.accuracies))
     ax.plot(np.arange(1, len(rising) + 1), rising, "o", color=SERIES[0], markersize=3)
     for value, style in ((e.mean.value, "-"), (e.digital, "--"), (e.threshold, ":")):
         ax.axhline(100 * value, color=INK, linestyle=style, linewidth=0.9)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("chips")
     ax.set_ylabel("accuracy (%)")
 

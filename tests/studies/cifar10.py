@@ -26,7 +26,7 @@ PLACE = "reports/cifar10"
 GROUNDED = "fits/jetcas-reference-1.0.0.card.json"
 GATED = "fits/jetcas-reference-gated-1.0.0.card.json"
 MEASURED = "fits/measured-1.0.0.card.json"
-NORMS, FEW_NORMS, GATED_NORMS = "--norms 512", "--norms 256", "--norms 128"
+FEW_NORMS, NORMS, GATED_NORMS, MORE_NORMS = (f"--norms {n}" for n in (128, 512, 768, 2048))
 ALL_IMAGES = 10_000
 
 
@@ -70,7 +70,7 @@ def ablation(name: str, of: str) -> Step:
     return Step(
         name,
         f"rramfit ablate vgg5 --data DATA --checkpoint {weights(of)} --card {GROUNDED} "
-        f"--weight-values 3 --chips 5 --images 300 {FEW_NORMS} -o {PLACE}/{name}.html --json",
+        f"--weight-values 3 --chips 5 --images 300 --norms 256 -o {PLACE}/{name}.html --json",
     )
 
 
@@ -92,19 +92,24 @@ TRAININGS = (
 EVALUATIONS = (
     evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive"),
     evaluation(
-        "aware", GROUNDED, "aware", ALL_IMAGES, f" {NORMS}", "grounded, trained for it; norms"
+        "aware", GROUNDED, "aware", ALL_IMAGES, f" {MORE_NORMS}", "grounded, trained for it"
     ),
-    evaluation(
-        "aware-6-bits",
-        *(GROUNDED, "aware", 500, f" {NORMS} --adc-bits 6", "… ADC of 6 bits; norms"),
-        chips=10,
+    *(
+        evaluation(f"aware-{name}", GROUNDED, "aware", 500, more, f"… {says}", chips=5)
+        for name, more, says in (
+            ("norms", f" {MORE_NORMS}", "fewer chips and images"),
+            ("few-norms", f" {FEW_NORMS}", "norms of fewer images"),
+            ("as-trained", "", "norms of the population"),
+            ("6-bits", f" {MORE_NORMS} --adc-bits 6", "ADC of 6 bits, not 8"),
+        )
     ),
-    evaluation("aware-as-it-is", GROUNDED, "aware", 500, "", "… ADC of 8 bits", chips=10),
     evaluation("naive-gated", GATED, "plain", 100, "", "gated, naive", chips=10),
-    evaluation("gated", GATED, "gated", 2000, f" {GATED_NORMS}", "gated, trained for it; norms"),
-    evaluation("naive-measured", MEASURED, "plain", 500, f" {NORMS}", "measured, naive; norms"),
+    evaluation("gated", GATED, "gated", 1500, f" {GATED_NORMS}", "gated, trained for it"),
     evaluation(
-        "measured", MEASURED, "measured", 500, f" {NORMS}", "measured, trained for it; norms"
+        *("naive-measured", MEASURED, "plain", 300, f" {NORMS}", "measured, naive"), chips=10
+    ),
+    evaluation(
+        "measured", MEASURED, "measured", 500, f" {NORMS}", "measured, trained for it", chips=30
     ),
 )
 ABLATIONS = ablation("ablation-naive", "plain"), ablation("ablation-aware", "aware")
@@ -151,7 +156,8 @@ def evaluation_rows(told: dict[str, Any], float32: dict[int, float]) -> list[lis
         of = told[step.name]
         plain, mean = float32[of["images"]], 100 * of["mean"]["value"]
         fifth = 100 * of["percentile5"]["value"]
-        row = [step.says, str(of["chips"]), str(of["images"]), f"{plain:.2f}"]
+        norms = of["norm_images"] or "as trained"
+        row = [step.says, str(of["chips"]), str(norms), str(of["images"]), f"{plain:.2f}"]
         row.append(f"{100 * of['digital_accuracy']:.2f}")
         row += [interval(of["mean"]), f"{plain - mean:.2f}", f"{100 * of['sd']['value']:.2f}"]
         row += [f"{fifth:.2f}", f"{mean - fifth:.2f}", f"[page](cifar10/{step.name}.html)"]
@@ -188,6 +194,7 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         *(
             "chips, network",
             "drawn",
+            "norms",
             "images",
             "float32",
             "digital",
@@ -214,7 +221,7 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         "",
         "`float32` is the plainly trained network on the images of the line, `digital` the line's",
         "own network, its weights on codes where it was trained for chips. `norms`: batch norms",
-        "estimated again on each chip after programming, on 512 training images (gated: 128).",
+        "were estimated again on each chip after programming, on so many training images.",
         "",
         *table(on_chips, evaluation_rows(told, float32)),
         "",
