@@ -98,7 +98,7 @@ def test_refusals(run, recipe, tmp_path):
     assert "short.toml" in done.stderr
     done = run("train", "--recipe", "nothing")
     assert done.exit_code == 3
-    assert "cifar10, cifar10-adapt, cifar10-average, digits" in done.stderr
+    assert "cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits" in done.stderr
     done = run("retrain")
     assert done.exit_code == 2
     assert "--cells" in done.stderr

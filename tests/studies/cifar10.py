@@ -26,7 +26,7 @@ PLACE = "reports/cifar10"
 GROUNDED = "fits/jetcas-reference-1.0.0.card.json"
 GATED = "fits/jetcas-reference-gated-1.0.0.card.json"
 MEASURED = "fits/measured-1.0.0.card.json"
-FEW_NORMS, NORMS, GATED_NORMS, MORE_NORMS = (f"--norms {n}" for n in (128, 512, 768, 2048))
+FEW_NORMS, NORMS, GATED_NORMS, MORE_NORMS = (f"--norms {n}" for n in (128, 512, 768, 1024))
 ALL_IMAGES = 10_000
 
 
@@ -76,7 +76,7 @@ def ablation(name: str, of: str) -> Step:
 
 ADAPT = f" --recipe cifar10-adapt --teacher {weights('plain')}"
 AVERAGE = f" --recipe cifar10-average --teacher {weights('plain')}"
-FEW = f" --recipe tests/studies/few_epochs.toml --teacher {weights('plain')}"
+FINISH = f" --recipe cifar10-finish --teacher {weights('plain')}"
 FAR = f" --recipe tests/studies/measured.toml --teacher {weights('plain')}"
 TRAININGS = (
     Step(
@@ -85,15 +85,14 @@ TRAININGS = (
     ),
     training("first", GROUNDED, "plain"),
     training("second", GROUNDED, "first", ADAPT),
-    training("aware", GROUNDED, "second", AVERAGE),
-    training("gated", GATED, "second", FEW),
+    training("third", GROUNDED, "second", AVERAGE),
+    training("aware", GROUNDED, "third", FINISH),
+    training("gated", GATED, "aware", FINISH),
     training("measured", MEASURED, "aware", FAR),
 )
 EVALUATIONS = (
     evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive"),
-    evaluation(
-        "aware", GROUNDED, "aware", ALL_IMAGES, f" {MORE_NORMS}", "grounded, trained for it"
-    ),
+    evaluation("aware", GROUNDED, "aware", 5000, f" {MORE_NORMS}", "grounded, trained for it"),
     *(
         evaluation(f"aware-{name}", GROUNDED, "aware", 500, more, f"… {says}", chips=5)
         for name, more, says in (

@@ -20,7 +20,8 @@ epochs = 1
 
 
 def test_recipes_that_come_with_the_package_are_read_by_name():
-    assert shipped_recipes() == ["cifar10", "cifar10-adapt", "cifar10-average", "digits"]
+    later = [f"cifar10-{stage}" for stage in ("adapt", "average", "finish")]
+    assert shipped_recipes() == ["cifar10", *later, "digits"]
     for name in shipped_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -72,7 +73,9 @@ def test_a_refusal_names_file_key_found_and_expected(tmp_path, change, where, fo
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are():
-    with pytest.raises(RecipeError, match="cifar10, cifar10-adapt, cifar10-average, digits"):
+    with pytest.raises(
+        RecipeError, match="cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits"
+    ):
         load_recipe("imagenet")
 
 
