@@ -42,7 +42,7 @@ _PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
         "--recipe",
-        help="TOML file, or a name: digits, cifar10, or cifar10-adapt, -average, -finish; by the data.",
+        help="TOML file, or a name: digits, cifar10, cifar10-adapt, -average, -finish; by data.",
     ),
     click.option("-o", "--output", type=_PATH, help="Checkpoint; MODEL.pt where not given."),
     click.option("--resume", is_flag=True, help="Go on where a training of OUTPUT stopped."),
