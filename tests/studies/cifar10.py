@@ -9,6 +9,10 @@ that holds CIFAR-10's pickles:
 
 runs what is not there and writes `reports/cifar10.md`; `--list` prints the commands, `--only` takes
 some of them. Weights take three values everywhere, −1, 0 and 1 by the outer levels of two cells.
+
+Training for chips goes in four stages, each from the network before: `first` ramps non-idealities
+up, `second` is long and has holes in its images, `third` averages weights, `aware` has whole images
+again. `gated` and `measured` go on from there for their own cards.
 """
 
 from __future__ import annotations
@@ -190,17 +194,8 @@ def write_report(data: Path, place: Path, out: Path) -> None:
     counts = {told[s.name]["images"] for s in EVALUATIONS if s.name in told}
     float32 = float32_accuracy(data, {*counts, ALL_IMAGES})
     on_chips = (
-        *(
-            "chips, network",
-            "drawn",
-            "norms",
-            "images",
-            "float32",
-            "digital",
-            "mean over chips",
-            "under float32",
-        ),
-        *("deviation", "5th percentile", "under the mean", "report"),
+        *("chips, network", "drawn", "norms", "images", "float32", "digital", "mean over chips"),
+        *("under float32", "deviation", "5th percentile", "under the mean", "report"),
     )
     by_factor = (
         *("factor", "naive, alone", "trained for chips, alone", "naive, without"),
@@ -221,6 +216,7 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         "`float32` is the plainly trained network on the images of the line, `digital` the line's",
         "own network, its weights on codes where it was trained for chips. `norms`: batch norms",
         "were estimated again on each chip after programming, on so many training images.",
+        "Digitally they are those of the population, as trained, so that chips can do better.",
         "",
         *table(on_chips, evaluation_rows(told, float32)),
         "",
