@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = [
     "ArrayError",
     "CardError",
+    "CheckpointError",
     "FitError",
     "InputError",
     "MappingError",
@@ -71,6 +72,10 @@ class MeasurementError(InputError):
 
 class CardError(InputError):
     """A model card that cannot be read, or whose content and digest disagree."""
+
+
+class CheckpointError(InputError):
+    """A file of tensors that cannot be read, or is of another network, chip or training."""
 
 
 class RecipeError(InputError):

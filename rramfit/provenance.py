@@ -18,7 +18,14 @@ from pathlib import Path
 
 from rramfit.errors import OutputError
 
-__all__ = ["check_folder", "package_version", "result_time", "sha256_of", "whole_file"]
+__all__ = [
+    "check_file",
+    "check_folder",
+    "package_version",
+    "result_time",
+    "sha256_of",
+    "whole_file",
+]
 
 
 def package_version() -> str:
@@ -73,6 +80,22 @@ def check_folder(folder: Path) -> None:
         raise OutputError(folder, f"no permission to write into {there}")
 
 
+def check_file(path: Path) -> None:
+    """Check that a result can be written to a file, whose folder need not be there yet.
+
+    Raises
+    ------
+    OutputError
+        Before any work is put into a result that would be lost.
+    """
+    if not path.name or os.path.isdir(path):  # noqa: PTH112  # a name may be too long to ask for
+        raise OutputError(path, "it is a folder; name a file")
+    try:
+        check_folder(path.absolute().parent)
+    except OutputError as e:
+        raise OutputError(path, e.reason) from None
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: yields a path beside it, renamed on success.
@@ -91,6 +114,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     >>> target.read_text()
     'done'
     """
+    check_file(path)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
-from rramfit_cli.talk import console, print_json
+from rramfit_cli.talk import OUTPUT, console, print_json
 
 __all__ = ["ablate"]
 
@@ -19,7 +19,7 @@ __all__ = ["ablate"]
 @click.option("--chips", type=click.IntRange(min=1), default=10, help="Chips for each case.")
 @click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
 @norms_option
-@click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
+@click.option("-o", "--report", type=OUTPUT, help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def ablate(
     chips: int,
@@ -31,7 +31,8 @@ def ablate(
 ) -> None:
     """Run MODEL with each factor alone, with all but one, and with all.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable.
+    MODEL is mlp, vgg5, resnet8 or module:callable; an mlp without --checkpoint is trained on the
+    spot, others need it.
     """
     given = subject(options, trained=True)
 

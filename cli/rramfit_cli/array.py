@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rramfit_cli.array_options import ArrayOptions, array_options, read_matrix
-from rramfit_cli.talk import console, print_json, stages
+from rramfit_cli.talk import OUTPUT, console, print_json, stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--vector", type=click.IntRange(min=0), default=0, help="The input that is drawn in the report."
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="HTML page.")
+@click.option("-o", "--output", type=OUTPUT, help="HTML page.")
 def solve(
     options: ArrayOptions,
     *,

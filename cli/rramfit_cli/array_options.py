@@ -21,6 +21,7 @@ import click
 
 from rramfit.errors import InputError
 from rramfit.units import ACCEPTED_UNITS
+from rramfit_cli.talk import SEED, FiniteRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ __all__ = ["ArrayOptions", "array_options", "read_matrix"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MATRICES = {".npy": None, ".csv": ",", ".tsv": "\t"}
 _CELL = click.Tuple([click.IntRange(min=0), click.IntRange(min=0)])
-_OHM = click.FloatRange(min=0)
+_OHM = FiniteRange(min=0)
 
 _OPTIONS = (
     click.argument("source", metavar="SOURCE", type=_FILE),
@@ -50,7 +51,7 @@ _OPTIONS = (
     ),
     click.option("--rows", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
     click.option("--cols", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
-    click.option("--seed", type=click.IntRange(min=0), default=0, help="Of all that is drawn."),
+    click.option("--seed", type=SEED, default=0, help="Of all that is drawn."),
     click.option("--wires", type=_FILE, metavar="CARD", help="Take the wires of this card."),
     click.option("--r-wl", type=_OHM, help="Wordline, a segment [ohm]."),
     click.option("--r-bl", type=_OHM, help="Bitline, a segment [ohm]."),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from rramfit_cli.talk import console, print_json
+from rramfit_cli.talk import OUTPUT, console, print_json
 
 __all__ = ["card"]
 
@@ -133,7 +133,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 @click.argument("path", metavar="CARD", type=_CARD)
 @click.option("--levels", "listed", required=True, help="Indices to keep, as 0,15,31.")
 @click.option("--name", help="Of the new card.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True)
 def take(path: Path, listed: str, name: str | None, output: Path) -> None:
     """Write a card of some of CARD's levels: those that a network is to be mapped on."""
     from rramfit.card import load_card, save_card, take_levels
@@ -149,7 +149,7 @@ def take(path: Path, listed: str, name: str | None, output: Path) -> None:
 
 @card.command()
 @click.argument("path", metavar="CARD", type=_CARD)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True)
 def export(path: Path, output: Path) -> None:
     """Write a card's parameters as a table, one row each: OUTPUT ends in .csv or .tsv."""
     import pandas as pd

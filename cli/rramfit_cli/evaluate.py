@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
-from rramfit_cli.talk import console, print_json
+from rramfit_cli.talk import OUTPUT, FiniteRange, console, print_json
 
 __all__ = ["evaluate"]
 
@@ -20,11 +20,11 @@ __all__ = ["evaluate"]
 @click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
 @click.option(
     "--yield-at",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Accuracy that a good chip has; two points under the digital network where not given.",
 )
 @norms_option
-@click.option("-o", "--report", type=click.Path(path_type=Path), help="Write an HTML report.")
+@click.option("-o", "--report", type=OUTPUT, help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def evaluate(
     chips: int,
@@ -38,7 +38,7 @@ def evaluate(
     """Run MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
 
     MODEL is mlp, vgg5, resnet8 or module:callable. Without any option: an mlp, trained on the spot
-    on scikit-learn's digits, on 100 reference chips.
+    on scikit-learn's digits, on 100 reference chips. Other networks need a --checkpoint.
     """
     given = subject(options, trained=True)
 
@@ -47,6 +47,7 @@ def evaluate(
     from rramfit.mapping.evaluation import evaluate as run
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
+    renew = norms_renewed(given, norms)
     digital = accuracy(given.network, test, labels)
     analog = convert_to_analog(
         given.network, given.setup, inputs=given.inputs, laid=given.laid, seed=given.seed
@@ -60,7 +61,7 @@ def evaluate(
             chips=chips,
             threshold=yield_at,
             seed=given.seed,
-            programmed=norms_renewed(given, norms),
+            programmed=renew,
             on_chip=lambda _, __: bar.update(1),
         )
     certificates = [

@@ -7,6 +7,7 @@ a chip).
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -64,6 +65,12 @@ class _Commands(click.Group):
             raise click.UsageError(str(e)) from e
         except RramfitError as e:
             raise Refused(str(e)) from e
+        except OSError as e:
+            if e.errno != errno.ENOSPC or e.filename is not None:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail once more
+            msg = f"cannot write to standard output: {e.strerror}"
+            raise click.UsageError(msg) from e
 
 
 @click.group(

@@ -9,15 +9,15 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, subject
-from rramfit_cli.talk import console, print_json
+from rramfit_cli.talk import OUTPUT, console, print_json
 
 __all__ = ["map"]
 
 
 @click.command()
 @network_options
-@click.option("-o", "--plan", type=click.Path(path_type=Path), help="Save the plan as JSON.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report.")
+@click.option("-o", "--plan", type=OUTPUT, help="Save the plan as JSON.")
+@click.option("--report", type=OUTPUT, help="Write an HTML report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def map(  # noqa: A001  # the command's name
     plan: Path | None, report: Path | None, as_json: bool, **options: Any

@@ -9,7 +9,7 @@ import click
 
 from rramfit_cli.plan_lines import plan_lines
 from rramfit_cli.synthesize import synthesize
-from rramfit_cli.talk import console, print_json, stages
+from rramfit_cli.talk import OUTPUT, console, print_json, stages
 
 if TYPE_CHECKING:
     from rramfit.measurement import Problem
@@ -136,7 +136,7 @@ def _print_inspection(seen: Inspection) -> None:
 @measurement.command()
 @click.argument("files", metavar="IN...", nargs=-1, required=True, type=_FILE)
 @click.option("--layout", required=True, type=_FILE, help="TOML file that says what stands where.")
-@click.option("-o", "--out", required=True, type=_FILE, help="Measurement file to write.")
+@click.option("-o", "--out", required=True, type=OUTPUT, help="Measurement file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) -> None:
     """Bring a lab's own file IN... to layout 1.0.
@@ -175,7 +175,7 @@ def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None
 
 @measurement.command("guess-layout")
 @click.argument("file", type=_FILE)
-@click.option("-o", "--out", type=_FILE, help="Write it here instead of to standard output.")
+@click.option("-o", "--out", type=OUTPUT, help="Write it here instead of to standard output.")
 def guess_layout(file: Path, *, out: Path | None) -> None:
     """Draft a layout file for FILE, to be read and completed by hand.
 

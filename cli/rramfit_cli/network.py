@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rramfit_cli.talk import SEED, FiniteRange
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -17,12 +19,21 @@ if TYPE_CHECKING:
     from rramfit.mapping.datasets import Dataset
     from rramfit.mapping.setup import AnalogSetup
 
-__all__ = ["Subject", "network_options", "norms_option", "norms_renewed", "subject"]
+__all__ = ["FACTORS", "Subject", "network_options", "norms_option", "norms_renewed", "subject"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _CALIBRATION_IMAGES = 256
+
+LARGEST_TILE = 4096
+"""Rows or columns; cells of such a tile take some 100 MB."""
+
+FACTORS = (
+    *("quantisation", "d2d", "field", "trend", "c2c", "failure", "stuck", "dead_lines", "read"),
+    *("retention", "nonlinearity", "wires", "dac", "adc", "readout"),
+)
+"""Those of `rramfit.mapping.setup`, so that help need not load torch."""
 
 
 class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer stubs
@@ -34,8 +45,10 @@ class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
         if isinstance(value, tuple):
             return value[0], value[1]
         rows, _, cols = str(value).lower().partition("x")
-        if not (rows.isdigit() and cols.isdigit() and int(rows) and int(cols)):
+        if not (rows.isdecimal() and cols.isdecimal()):
             self.fail(f"{value!r} is no size; write 128x128", param, ctx)
+        if not all(0 < int(n) <= LARGEST_TILE for n in (rows, cols)):
+            self.fail(f"{value!r}: each side is to be 1 to {LARGEST_TILE}", param, ctx)
         return int(rows), int(cols)
 
 
@@ -43,7 +56,7 @@ _OPTIONS = (
     click.argument("model", default="mlp"),
     click.option("--card", type=_FILE, help="Model card; the reference chip where not given."),
     click.option("--data", default="digits", help="`digits`, or a folder: CIFAR-10, MNIST's form."),
-    click.option("--checkpoint", type=_FILE, help="Weights; without, mlp is trained on the spot."),
+    click.option("--checkpoint", type=_FILE, help="Weights of MODEL, to start from."),
     click.option("--tile", type=_Tile(), help="Size of a tile; 128x128 where not given."),
     click.option(
         "--scheme",
@@ -52,7 +65,9 @@ _OPTIONS = (
         help="Pairs in two columns or two arrays, or an offset column.",
     ),
     click.option("--slices", type=click.IntRange(min=1), default=1, help="Slices a weight."),
-    click.option("--weight-values", type=click.IntRange(min=3), help="Values of a slice; all."),
+    click.option(
+        "--weight-values", type=click.IntRange(min=3), help="Values of a slice, odd; all."
+    ),
     click.option(
         "--input-coding",
         type=click.Choice(["amplitude", "bit-serial"]),
@@ -79,14 +94,18 @@ _OPTIONS = (
         type=click.Choice(["grounded", "floating", "gated"]),
         help="The card's where not given.",
     ),
+    click.option("--time", type=FiniteRange(min=0), default=0.0, help="Since programming [s]."),
     click.option(
-        "--time", type=click.FloatRange(min=0), default=0.0, help="Since programming [s]."
+        "--off",
+        multiple=True,
+        type=click.Choice(FACTORS),
+        metavar="FACTOR",
+        help=f"Switch a factor off; repeatable. There are {', '.join(FACTORS)}.",
     ),
-    click.option("--off", multiple=True, metavar="FACTOR", help="Switch a factor off; repeatable."),
     click.option("--cells", type=_FILE, help="Sidecar: this chip, not chips like it."),
     click.option("--replay", type=_FILE, help="Measurement: its conductances themselves."),
     click.option("--place", is_flag=True, help="Place around the faults of --cells."),
-    click.option("--seed", type=click.IntRange(min=0), default=0),
+    click.option("--seed", type=SEED, default=0, help="Of all that is drawn."),
 )
 
 
@@ -126,11 +145,24 @@ class Subject:
 
 
 def norms_renewed(given: Subject, images: int | None) -> Callable[[nn.Module], None] | None:
-    """Make what `evaluate` does to a network on each chip for `--norms`; None without it."""
-    from rramfit.training.norms import estimate_norms
+    """Make what `evaluate` does to a network on each chip for `--norms`; None without it.
+
+    Raises
+    ------
+    click.UsageError
+        If the network has no such norms, or the data not so many images.
+    """
+    from rramfit.training.norms import estimate_norms, norms_of
 
     if images is None:
         return None
+    there = len(given.data.train_images)
+    if images > there:
+        msg = f"--norms {images}: {given.data.name} has {there} training images"
+        raise click.UsageError(msg)
+    if not norms_of(given.network):
+        msg = f"--norms {images}: {given.name} has no batch norms; leave it out"
+        raise click.UsageError(msg)
     return lambda network: estimate_norms(network, given.data.train_images[:images])
 
 
@@ -153,7 +185,7 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     from rramfit.mapping.datasets import load_dataset
     from rramfit.mapping.networks import load_weights, make_network
     from rramfit.mapping.peripherals import Peripherals
-    from rramfit.mapping.setup import FACTORS, analog_setup, factors_of
+    from rramfit.mapping.setup import analog_setup
     from rramfit.measurement import read_measurement, replay
     from rramfit.measurement.reference_chip import reference_card
     from rramfit.training.plain import train_plain
@@ -184,7 +216,7 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
         ),
         wires_by=options["wires"] or ("exact" if rows == "grounded" else "estimate"),
         inactive_rows=options["inactive_rows"],
-        factors=[f for f in FACTORS if f not in factors_of(options["off"])],
+        factors=[f for f in FACTORS if f not in options["off"]],
         time=options["time"],
         origin=origin,
         place_around_faults=options["place"],

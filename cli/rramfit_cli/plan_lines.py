@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rramfit_cli.array_options import ArrayOptions, array_options
-from rramfit_cli.talk import console, print_json, stages
+from rramfit_cli.talk import OUTPUT, FiniteRange, console, print_json, stages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,18 +37,18 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 @click.option("--read-voltage", type=float, default=0.2, help="Of rows that are on [V].")
 @click.option(
     "--current-noise",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=0.01,
     help="Of a column current, relative.",
 )
 @click.option(
-    "--cell-error", type=click.FloatRange(min=0), default=0.005, help="Of a cell read, relative."
+    "--cell-error", type=FiniteRange(min=0), default=0.005, help="Of a cell read, relative."
 )
 @click.option("--most", type=click.IntRange(min=4), default=64, help="Patterns at most.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OUTPUT,
     help="Write the patterns [V], one a line: .csv, .tsv or .npy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

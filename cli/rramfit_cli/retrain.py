@@ -9,13 +9,15 @@ import click
 
 from rramfit_cli.network import network_options, subject
 from rramfit_cli.training import (
+    check_resumable,
+    digital_accuracy,
     judged,
-    key_of,
     recipe_of,
-    save_trained,
+    said_of,
     show,
     talk,
     teacher_of,
+    train_for_chips,
     training_options,
 )
 
@@ -47,51 +49,34 @@ def retrain(
         msg = "a network is retrained for one chip: give --checkpoint, and the chip's --cells"
         raise click.UsageError(msg)
     how = recipe_of(recipe, options["data"])
-    model = options["model"]
-    out = output or Path(f"{model.replace(':', '.')}.retrained.pt")
+    out = output or Path(f"{options['model'].replace(':', '.')}.retrained.pt")
 
-    from rramfit.mapping.evaluation import accuracy
-    from rramfit.provenance import check_folder, sha256_of
-    from rramfit.training.aware import train_aware
-    from rramfit.training.loop import Run
+    from rramfit.provenance import check_file
     from rramfit.training.rank import process_group
 
-    check_folder(out.absolute().parent)
+    check_file(out)
     given = subject(options, trained=False)
-    data = given.data
     guide = teacher_of(given.network, teacher)
-    state = out.with_suffix(".state")
-    of = {k: str(options[k]) for k in sorted(options) if k != "checkpoint"}
-    weights = sha256_of(options["checkpoint"]), teacher and sha256_of(teacher)
-    with (
-        process_group() as rank,
-        talk(out.with_suffix(".csv"), tensorboard, speaks=rank.first) as talking,
-    ):
-        run = Run(
-            seed=given.seed,
-            stage="retrain",
-            key=key_of(of, *weights, how.retrain.model_dump_json()),
-            checkpoint=state,
-            resume=resume,
-            rank=rank,
-            on_epoch=talking.on_epoch,
-            on_step=talking.on_step,
+    csv, state = out.with_suffix(".csv"), out.with_suffix(".state")
+    of = said_of("retrain", how.retrain, {**options, "data": given.data.name, "teacher": teacher})
+    if resume:
+        check_resumable([(out, of), (state, of)])
+    with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
+        run = talking.run(
+            seed=given.seed, stage="retrain", of=of, checkpoint=state, resume=resume, rank=rank
         )
-        trained = train_aware(
-            given.network, given.setup, data, how.retrain, run, teacher=guide, laid=given.laid
-        )
-        if not rank.first:
-            return
-        before, after = (
-            accuracy(net, data.test_images, data.test_labels)
-            for net in (given.network, trained.network)
-        )
-        save_trained(out, trained, state, network=model, recipe=how.name, accuracy=after)
-    found: dict[str, Any] = {"before": (before, None), "retrained": (after, None)}
+        trained = train_for_chips(given, how.retrain, run, out=out, recipe=how.name, teacher=guide)
+    if trained is None:
+        return
+    before = digital_accuracy(given, given.network)
+    found: dict[str, Any] = {"before": (before, None), "retrained": (trained.accuracy, None)}
     if chips:
         few = {"chips": chips, "images": images}
         found["before"] = (before, judged(given.network, given, laid=given.laid, **few))
-        found["retrained"] = (after, judged(trained.network, given, laid=trained.laid, **few))
+        found["retrained"] = (
+            trained.accuracy,
+            judged(trained.network, given, laid=trained.laid, **few),
+        )
     show(
         given,
         found,

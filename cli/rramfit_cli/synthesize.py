@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from rramfit_cli.talk import OUTPUT, SEED, FiniteRange
+
 __all__ = ["synthesize"]
 
 _GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
@@ -15,8 +17,8 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("card", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, help="File to write.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="File to write.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--rows", type=click.IntRange(min=1), help="Rows; the card's where not given.")
 @click.option("--cols", type=click.IntRange(min=1), help="Columns; the card's where not given.")
 @click.option(
@@ -38,7 +40,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--offset", type=float, default=0.0, help="Added to every cell reading [S].")
 @click.option("--floor", type=float, help="Lower rail of cell readings [S].")
 @click.option("--ceiling", type=float, help="Upper rail of cell readings [S].")
-@click.option("--missing", type=click.FloatRange(0, 1), default=0.0, help="Share of lost readings.")
+@click.option("--missing", type=FiniteRange(0, 1), default=0.0, help="Share of lost readings.")
 @click.option("--max-pulses", type=click.IntRange(min=1), help="Write pulse counts up to this.")
 @click.option("--array-id", help="Name of the array.")
 @click.option("--measured-at", help="Time to record, ISO 8601 with zone.")

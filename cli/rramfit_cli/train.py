@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rramfit_cli.network import network_options, subject
 from rramfit_cli.training import (
+    check_resumable,
+    digital_accuracy,
     judged,
-    key_of,
     recipe_of,
-    save_trained,
+    said_of,
     show,
     talk,
     teacher_of,
+    train_for_chips,
     training_options,
 )
+
+if TYPE_CHECKING:
+    from rramfit.training.history import Epoch
+    from rramfit.training.loop import Run
+    from rramfit.training.recipe import Recipe
+    from rramfit_cli.network import Subject
 
 __all__ = ["train"]
 
@@ -47,89 +55,56 @@ def train(
     .state, to resume from. Under torchrun all processes train together.
     """
     how = recipe_of(recipe, options["data"])
-    model, seed = options["model"], options["seed"]
+    model, checkpoint = options["model"], options["checkpoint"]
     out = output or Path(f"{model.replace(':', '.')}.pt")
 
-    from rramfit.mapping.evaluation import accuracy
-    from rramfit.provenance import check_folder, sha256_of
-    from rramfit.training.aware import train_aware
-    from rramfit.training.checkpoint import load_kept, save_weights
-    from rramfit.training.history import stage_of
-    from rramfit.training.loop import Run, train_stage
+    from rramfit.provenance import check_file
     from rramfit.training.rank import process_group
 
-    check_folder(out.absolute().parent)
+    check_file(out)
     given = subject(options, trained=False)
-    network, data = given.network, given.data
+    data, seed = given.data, given.seed
+    guide = teacher_of(given.network, teacher)
     first = out if plain else out.with_suffix(".plain.pt")
-    told = key_of(model, data.name, seed, how.plain.model_dump_json())
-    state = out.with_suffix(".state")
-
-    def figure(net: Any) -> float:
-        return accuracy(net, data.test_images, data.test_labels)
-
+    state, aware_state = out.with_suffix(".state"), out.with_suffix(".aware.state")
+    of_plain = said_of("plain", how.plain, {"network": model, "data": data.name, "seed": seed})
+    of = said_of("aware", how.aware, {**options, "data": data.name, "teacher": teacher})
+    if not checkpoint:
+        of |= of_plain
+    if resume:
+        check_resumable(
+            [
+                *([] if checkpoint else [(first, of_plain), (state, of_plain)]),
+                *([] if plain else [(out, of), (aware_state, of)]),
+            ]
+        )
     with (
         process_group() as rank,
         talk(out.with_suffix(".csv"), tensorboard, speaks=rank.first) as talking,
     ):
-        kept = load_kept(first, key=told) if resume and not options["checkpoint"] else None
-        if kept is not None:
-            network.load_state_dict(kept)
-            talking.before = stage_of(out.with_suffix(".csv"), "plain")
-        elif not options["checkpoint"]:
-            run = Run(
-                seed=seed,
-                key=told,
-                checkpoint=state,
-                resume=resume,
-                rank=rank,
-                on_epoch=talking.on_epoch,
-                on_step=talking.on_step,
-            )
-            talking.before = train_stage(network, data, how.plain, run)
-        naive = figure(network)
-        if rank.first and not options["checkpoint"] and kept is None:
-            save_weights(
-                first,
-                network.state_dict(),
-                network=model,
-                recipe=how.name,
-                accuracy=naive,
-                key=told,
-            )
-            state.unlink(missing_ok=True)
-        found: dict[str, Any] = {"float32": (naive, None)}
+        common = {"seed": seed, "resume": resume, "rank": rank}
+        if not checkpoint:
+            run = talking.run(of=of_plain, checkpoint=state, **common)
+            talking.before = _train_plainly(given, how, run, out=first, csv=talking.csv)
+        trained = None
         if not plain:
-            of = {k: str(options[k]) for k in sorted(options) if k != "checkpoint"}
-            weights = sha256_of(options["checkpoint"]) if options["checkpoint"] else told
-            state = out.with_suffix(".aware.state")
-            run = Run(
-                seed=seed,
-                stage="aware",
-                key=key_of(
-                    of, weights, teacher and sha256_of(teacher), how.aware.model_dump_json()
-                ),
-                checkpoint=state,
-                resume=resume,
-                rank=rank,
-                on_epoch=talking.on_epoch,
-                on_step=talking.on_step,
-            )
-            guide = teacher_of(network, teacher)
-            trained = train_aware(
-                network, given.setup, data, how.aware, run, teacher=guide, laid=given.laid
+            run = talking.run(stage="aware", of=of, checkpoint=aware_state, **common)
+            trained = train_for_chips(
+                given, how.aware, run, out=out, recipe=how.name, teacher=guide
             )
         if not rank.first:
             return
-        if not plain:
-            after = figure(trained.network)
-            save_trained(out, trained, state, network=model, recipe=how.name, accuracy=after)
-            found["trained"] = (after, None)
-    if chips and not plain:
-        few = {"chips": chips, "images": images}
-        found["float32"] = (naive, judged(network, given, laid=given.laid, **few))
-        found["trained"] = (after, judged(trained.network, given, laid=trained.laid, **few))
-    history = talking.before if plain else [*talking.before, *trained.history]
+    naive = digital_accuracy(given, given.network)
+    found: dict[str, Any] = {"float32": (naive, None)}
+    history = talking.before
+    if trained is not None:
+        found["trained"] = (trained.accuracy, None)
+        history = [*history, *trained.history]
+        if chips:
+            few = {"chips": chips, "images": images}
+            found["float32"] = (naive, judged(given.network, given, laid=given.laid, **few))
+            on_chips = judged(trained.network, given, laid=trained.laid, **few)
+            found["trained"] = (trained.accuracy, on_chips)
     show(
         given,
         found,
@@ -139,3 +114,24 @@ def train(
         report=report,
         as_json=as_json,
     )
+
+
+def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Path) -> list[Epoch]:
+    """Train the digital network in place and save it, or take it as the same training saved it."""
+    from rramfit.training.checkpoint import load_checkpoint, save_weights
+    from rramfit.training.history import stage_of
+    from rramfit.training.loop import train_stage
+
+    network = given.network
+    kept = load_checkpoint(out, of=run.of) if run.resume else None
+    if kept is not None:
+        network.load_state_dict(kept["model"])
+        return stage_of(csv, run.stage)
+    history = train_stage(network, given.data, how.plain, run)
+    if run.rank.first:
+        about: dict[str, Any] = {"network": given.name, "recipe": how.name}
+        about["accuracy"] = digital_accuracy(given, network)
+        save_weights(out, network.state_dict(), of=run.of, **about)
+        if run.checkpoint is not None:
+            run.checkpoint.unlink(missing_ok=True)
+    return history

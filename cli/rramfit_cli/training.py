@@ -3,62 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rramfit_cli.talk import console, print_json, stages
+from rramfit_cli.talk import OUTPUT, console, print_json, stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rramfit.mapping.evaluation import Evaluation
-    from rramfit.training.aware import Trained
     from rramfit.training.history import Epoch
-    from rramfit.training.loop import Progress
-    from rramfit.training.recipe import Recipe
+    from rramfit.training.loop import Progress, Run
+    from rramfit.training.recipe import AwareStage, Recipe, Stage
     from rramfit_cli.network import Subject
 
 __all__ = [
+    "Outcome",
     "Talk",
+    "check_resumable",
+    "digital_accuracy",
     "judged",
-    "key_of",
     "recipe_of",
-    "save_trained",
+    "said_of",
     "show",
     "talk",
     "teacher_of",
+    "train_for_chips",
     "training_options",
 ]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_PATH = click.Path(path_type=Path)
 _OPTIONS = (
     click.option(
         "--recipe",
-        help="TOML file, or a name: digits, cifar10, cifar10-adapt, -average, -finish; by data.",
+        help="TOML file, or digits, cifar10, cifar10-adapt, cifar10-average, cifar10-finish; "
+        "digits or cifar10 where not given.",
     ),
-    click.option("-o", "--output", type=_PATH, help="Checkpoint; MODEL.pt where not given."),
-    click.option("--resume", is_flag=True, help="Go on where a training of OUTPUT stopped."),
+    click.option(
+        "-o", "--output", type=OUTPUT, help="Checkpoint; named after MODEL where not given."
+    ),
+    click.option("--resume", is_flag=True, help="Go on where the training of OUTPUT stopped."),
     click.option(
         "--teacher",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Weights in float32 to learn from; those that training for chips starts from.",
     ),
-    click.option("--tensorboard", type=_PATH, help="Keep a TensorBoard run here."),
+    click.option(
+        "--tensorboard",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep a TensorBoard run in this folder.",
+    ),
     click.option(
         "--chips", type=click.IntRange(min=0), default=10, help="Chips to judge it by at the end."
     ),
     click.option(
         "--images", type=click.IntRange(min=1), default=1000, help="Test images for each of them."
     ),
-    click.option("--report", type=_PATH, help="Write an HTML report, with learning curves."),
+    click.option("--report", type=OUTPUT, help="Write an HTML report, with learning curves."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
 )
 
@@ -74,24 +81,45 @@ def recipe_of(name: str | None, data: str) -> Recipe:
     """Read the recipe that is asked for, or the one that suits the data."""
     from rramfit.training.recipe import load_recipe
 
-    return load_recipe(name or ("digits" if data == "digits" else "cifar10"))
+    if name is None:
+        name = "digits" if data == "digits" else "cifar10"
+    return load_recipe(name)
 
 
-def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module:
-    """Make the network that training for chips learns from, of this network's kind."""
+def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module | None:
+    """Load the network to learn from, of this network's kind; None where none is given."""
     import copy
 
     from rramfit.mapping.networks import load_weights
 
+    if weights is None:
+        return None
     teacher = copy.deepcopy(network)
-    if weights is not None:
-        load_weights(teacher, weights)
+    load_weights(teacher, weights)
     return teacher
 
 
-def key_of(*parts: object) -> str:
-    """Make a short name of what a checkpoint is of."""
-    return hashlib.sha256(" ".join(str(p) for p in parts).encode()).hexdigest()[:16]
+def said_of(name: str, stage: Stage, options: Mapping[str, Any]) -> dict[str, str]:
+    """Say what a stage's checkpoint is of: options, files by their content, the stage's recipe."""
+    from rramfit.provenance import sha256_of
+
+    said = {k: sha256_of(v)[:16] if isinstance(v, Path) else str(v) for k, v in options.items()}
+    return said | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
+
+
+def check_resumable(checkpoints: Collection[tuple[Path, Mapping[str, str]]]) -> None:
+    """Refuse, before any work, to go on from checkpoints of another training.
+
+    Raises
+    ------
+    CheckpointError
+        If one of those that are there is broken, or not of what stands beside it.
+    """
+    from rramfit.training.checkpoint import load_checkpoint
+
+    found = [load_checkpoint(path, of=of) for path, of in checkpoints]
+    if all(one is None for one in found):
+        click.echo("nothing to resume from: a new training", err=True)
 
 
 @dataclass(slots=True)
@@ -103,6 +131,12 @@ class Talk:
     board: Callable[[Epoch], None] | None
     before: list[Epoch] = field(default_factory=list)
     left: float = 0.0
+
+    def run(self, **how: Any) -> Run:
+        """Make a run that is told of."""
+        from rramfit.training.loop import Run
+
+        return Run(on_epoch=self.on_epoch, on_step=self.on_step, **how)
 
     def on_step(self, at: Progress) -> None:
         """Show where it stands."""
@@ -138,7 +172,12 @@ def talk(csv: Path, tensorboard: Path | None, *, speaks: bool) -> Iterator[Talk]
         board = None
         if tensorboard is not None and speaks:
             board = stack.enter_context(tensorboard_log(tensorboard))
-        yield Talk(csv=csv, tell=tell, board=board)
+        try:
+            yield Talk(csv=csv, tell=tell, board=board)
+        except KeyboardInterrupt:
+            if speaks:
+                click.echo("stopped; --resume goes on after the last whole epoch", err=True)
+            raise
 
 
 def _clock(seconds: float) -> str:
@@ -146,22 +185,65 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{left:02d}"
 
 
-def save_trained(out: Path, trained: Trained, state: Path, **about: str | float) -> None:
-    """Save what a training for chips ended with; what it could be resumed from is then not needed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What training for chips came to."""
 
-    Parameters
-    ----------
-    out : Path
-    trained : Trained
-    state : Path
-        Removed.
-    **about
-        Kept beside the weights.
+    network: nn.Module  # digital, its weights on the codes
+    laid: Mapping[str, Mapping[str, Tensor]]
+    accuracy: float  # digital
+    history: Sequence[Epoch]
+
+
+def train_for_chips(
+    given: Subject,
+    stage: AwareStage,
+    run: Run,
+    *,
+    out: Path,
+    recipe: str,
+    teacher: nn.Module | None,
+) -> Outcome | None:
+    """Train a network for chips and save it, or take it as it was saved by the same training.
+
+    Returns
+    -------
+    Outcome or None
+        None in other processes than the first.
     """
-    from rramfit.training.checkpoint import save_weights
+    import copy
 
-    save_weights(out, trained.network.state_dict(), laid=trained.laid, **about)
-    state.unlink(missing_ok=True)
+    from rramfit.training.aware import train_aware
+    from rramfit.training.checkpoint import load_checkpoint, save_weights
+    from rramfit.training.history import stage_of
+
+    done = load_checkpoint(out, of=run.of) if run.resume else None
+    if done is not None:
+        network = copy.deepcopy(given.network)
+        network.load_state_dict(done["model"])
+        laid = done["laid"]
+        history = stage_of(out.with_suffix(".csv"), run.stage)
+    else:
+        trained = train_aware(
+            given.network, given.setup, given.data, stage, run, teacher=teacher, laid=given.laid
+        )
+        network, laid, history = trained.network, trained.laid, trained.history
+    if not run.rank.first:
+        return None
+    found = digital_accuracy(given, network)
+    if done is None:
+        about: dict[str, Any] = {"network": given.name, "recipe": recipe, "accuracy": found}
+        save_weights(out, network.state_dict(), laid=laid, of=run.of, **about)
+        if run.checkpoint is not None:
+            run.checkpoint.unlink(missing_ok=True)
+    return Outcome(network=network, laid=laid, accuracy=found, history=history)
+
+
+def digital_accuracy(given: Subject, network: nn.Module) -> float:
+    """Accuracy without a chip, on all test images."""
+    from rramfit.mapping.evaluation import accuracy
+
+    return accuracy(network, given.data.test_images, given.data.test_labels)
 
 
 def judged(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rramfit_cli.talk import print_json, stages
+from rramfit_cli.talk import SEED, print_json, stages
 
 __all__ = ["validate"]
 
@@ -17,7 +17,7 @@ _NOT_PREDICTED = 4
 @click.command()
 @click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of folds and bootstraps.")
+@click.option("--seed", type=SEED, default=0, help="Seed of folds and bootstraps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def validate(card: Path, other: Path, seed: int, as_json: bool) -> None:
     """Ask whether CARD predicts the chip measured in OTHER.

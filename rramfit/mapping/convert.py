@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from rramfit.card.schema import ModelCard
-from rramfit.errors import MappingError
+from rramfit.errors import CheckpointError, MappingError
 from rramfit.mapping.attention import AnalogMultiheadAttention
 from rramfit.mapping.calibration import Calibration
 from rramfit.mapping.dies import TileCells
 from rramfit.mapping.layers import AnalogConv2d, AnalogLinear, AnalogWeight, Laid
 from rramfit.mapping.matrix import AnalogMatrix
 from rramfit.mapping.setup import AnalogSetup, analog_setup
+from rramfit.mapping.stored import load_tensors
 from rramfit.provenance import whole_file
 
 __all__ = [
@@ -261,23 +262,24 @@ def load_chip(model: nn.Module, path: Path) -> None:
 
     Raises
     ------
-    MappingError
-        If the file holds other matrices than the network.
+    CheckpointError
+        If the file is none that `save_chip` wrote, or of other matrices than the network's.
     """
-    content = torch.load(path, weights_only=True)
+    content = load_tensors(path, expected="a chip that save_chip wrote")
     weights = [w for _, layer in analog_layers(model) for w in _weights(layer)]
     names = [w.matrix.plan.name for w in weights]
     if sorted(content) != sorted(names):
-        msg = f"{path} holds matrices {sorted(content)}; the network has {sorted(names)}"
-        raise MappingError(msg)
+        raise CheckpointError(
+            path, "matrices", found=str(sorted(content)), expected=str(sorted(names))
+        )
     for weight in weights:
         one = content[weight.matrix.plan.name]
         device = weight.matrix.setup.model.device
         shape = one["cells"]["conductance"].shape
         wanted = (weight.matrix.plan.tiles, *weight.matrix.plan.tile)
         if tuple(shape) != wanted:
-            msg = f"{path}: {weight.matrix.plan.name} has cells {tuple(shape)}; expected {wanted}"
-            raise MappingError(msg)
+            name = weight.matrix.plan.name
+            raise CheckpointError(path, name, found=f"cells {tuple(shape)}", expected=str(wanted))
         weight.restore(
             TileCells(**one["cells"]).to(device),
             scale=one["scale"].to(device),

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rramfit.errors import MappingError
+from rramfit.errors import CheckpointError, MappingError
+from rramfit.mapping.stored import load_tensors
 
 __all__ = ["NETWORKS", "ResidualBlock", "load_weights", "make_network", "mlp", "resnet8", "vgg5"]
 
@@ -155,21 +156,27 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] |
 
     Raises
     ------
-    MappingError
-        If it is not one of this network.
+    CheckpointError
+        If it is not one of this network: the message names what differs first.
     """
-    import pickle
+    expected = "the state dict of this network"
+    content = load_tensors(path, expected=expected)
+    weights = content.get("model", content)
+    wanted = model.state_dict()
+    differ = [
+        f"{name} {_shape(weights.get(name))}, not {_shape(wanted.get(name))}"
+        for name in [*wanted, *(n for n in weights if n not in wanted)]
+        if _shape(weights.get(name)) != _shape(wanted.get(name))
+    ]
+    if differ:
+        more = f" and {len(differ) - 1} others" if len(differ) > 1 else ""
+        raise CheckpointError(path, "weights", found=differ[0] + more, expected=expected)
+    model.load_state_dict(weights)
+    return content.get("laid") if "model" in content else None
 
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        model.load_state_dict(content.get("model", content))
-        laid: dict[str, dict[str, Tensor]] | None = (
-            content.get("laid") if "model" in content else None
-        )
-    except pickle.UnpicklingError:
-        msg = f"{path}: no file of tensors alone; expected the state dict of this network"
-        raise MappingError(msg) from None
-    except (OSError, RuntimeError, AttributeError) as e:
-        msg = f"{path}: {str(e).splitlines()[0]}; expected the state dict of this network"
-        raise MappingError(msg) from None
-    return laid
+
+def _shape(weight: object) -> str:
+    """Say what is there under a name."""
+    if isinstance(weight, Tensor):
+        return " × ".join(map(str, weight.shape)) or "scalar"
+    return "missing" if weight is None else type(weight).__name__

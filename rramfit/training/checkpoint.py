@@ -11,7 +11,6 @@ from its content.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rramfit.errors import TrainingError
+from rramfit.errors import CheckpointError
+from rramfit.mapping.stored import load_tensors
 from rramfit.provenance import whole_file
 
-__all__ = ["load_kept", "load_state", "save_state", "save_weights"]
-
-_BROKEN = (
-    *(OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError),
-    pickle.UnpicklingError,
-)
-"""What `torch.load` raises for files that are none of its own."""
+__all__ = ["load_checkpoint", "save_state", "save_weights"]
 
 
 def save_state(path: Path, content: Mapping[str, Any]) -> None:
@@ -43,48 +37,37 @@ def save_state(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), f)
 
 
-def load_state(path: Path, *, key: str) -> dict[str, Any] | None:
-    """Read a checkpoint to go on from; None where there is none.
+def load_checkpoint(path: Path | None, *, of: Mapping[str, str]) -> dict[str, Any] | None:
+    """Read a checkpoint of one training, of either kind; None where there is none.
 
     Parameters
     ----------
-    path : Path
-    key : str
-        What it must be a checkpoint of, as `save_state` got it under ``key``.
+    path : Path or None
+    of : mapping
+        What it must be a checkpoint of, as it was saved under ``of``.
 
     Raises
     ------
-    TrainingError
-        If it is broken, or of another training.
+    CheckpointError
+        If it is broken, or of another training: the message names what differs.
     """
-    if not path.exists():
+    if path is None or not path.exists():
         return None
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["key"]
-    except _BROKEN as e:
-        reason = (str(e) or type(e).__name__).splitlines()[0]
-        msg = f"{path}: {reason}; expected a checkpoint to resume from; delete it"
-        raise TrainingError(msg) from None
-    if found != key:
-        msg = (
-            f"{path} is of another training: found {found}; expected {key}; "
-            "resume with the same network, data, recipe and seed, or delete it"
+    expected = "a checkpoint to resume from; delete it to start anew"
+    content = load_tensors(path, expected=expected)
+    found = content.get("of")
+    if not isinstance(found, dict):
+        raise CheckpointError(path, "file", found="no word of its training", expected=expected)
+    differ = [k for k in {**of, **found} if found.get(k) != of.get(k)]
+    if differ:
+        raise CheckpointError(
+            path,
+            "training",
+            found=", ".join(f"{k} {found.get(k)}" for k in differ),
+            expected=", ".join(f"{k} {of.get(k)}" for k in differ),
+            remedy="resume with what it was started with, or write elsewhere",
         )
-        raise TrainingError(msg)
     return content
-
-
-def load_kept(path: Path, *, key: str) -> dict[str, Tensor] | None:
-    """Read weights that `save_weights` kept of the training `key`; None where there are none."""
-    if not path.exists():
-        return None
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        weights: dict[str, Tensor] = content["model"]
-    except _BROKEN:
-        return None
-    return weights if content.get("key") == key else None
 
 
 def save_weights(
@@ -92,7 +75,7 @@ def save_weights(
     weights: Mapping[str, Tensor],
     *,
     laid: Mapping[str, Mapping[str, Tensor]] | None = None,
-    **about: str | float,
+    **about: str | float | Mapping[str, str],
 ) -> None:
     """Write weights to keep, in float32, under ``model``.
 
@@ -103,8 +86,8 @@ def save_weights(
         A state dict.
     laid : mapping, optional
         How layers are laid on chips, for `convert_to_analog`.
-    about : str or float
-        Kept beside them.
+    about : str, float or mapping
+        Kept beside them; ``of`` is what `load_checkpoint` asks for.
 
     Raises
     ------

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from rramfit.array.effective import effective_matrix
+from rramfit.errors import TrainingError
 from rramfit.mapping.calibration import calibrated
 from rramfit.mapping.codes import nearest_code
 from rramfit.mapping.dies import Die, TileCells, draw_die
@@ -274,7 +275,9 @@ class TrainedForward(nn.Module):
                 return out
             name, codes = self.name, asked.detach()
             with torch.no_grad():
-                found = layer.multiplied(x, lambda vectors: hardware(name, codes, vectors))
+                found = layer.multiplied(
+                    x, lambda vectors: measured(hardware, name, codes, vectors)
+                )
                 if layer.bias is not None:
                     found = found + (layer.bias[:, None, None] if found.ndim == 4 else layer.bias)
             return out + (found - out).detach()
@@ -348,6 +351,28 @@ class TrainedForward(nn.Module):
             return self.folded(matrix, cells.conductance)
         finally:
             self.strength = strength
+
+
+def measured(hardware: Hardware, name: str, codes: Tensor, vectors: Tensor) -> Tensor:
+    """Ask hardware for a layer's products.
+
+    Raises
+    ------
+    TrainingError
+        If what it gives are not as many finite numbers as asked for.
+    """
+    found: object = hardware(name, codes, vectors)
+    wanted = (len(vectors), len(codes))
+    if not isinstance(found, Tensor):
+        wrong = f"a {type(found).__name__}"
+    elif tuple(found.shape) != wanted:
+        wrong = f"shape {tuple(found.shape)}"
+    elif not bool(found.isfinite().all()):
+        wrong = f"{int((~found.isfinite()).sum())} values that are not finite"
+    else:
+        return found.to(vectors)
+    msg = f"hardware, layer {name}: found {wrong}; expected a tensor {wanted} of finite numbers"
+    raise TrainingError(msg)
 
 
 def fidelity(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from rramfit.mapping.datasets import Dataset
 from rramfit.streams import torch_stream
 from rramfit.training.augmentation import augment
 from rramfit.training.average import WeightAverage
-from rramfit.training.checkpoint import load_state, save_state
+from rramfit.training.checkpoint import load_checkpoint, save_state
 from rramfit.training.history import Epoch
 from rramfit.training.rank import Rank
 from rramfit.training.recipe import Stage, rate_at
@@ -69,8 +69,8 @@ class Run:
     seed : int
     stage : str
         Its name; two stages of one seed see other orders.
-    key : str
-        What a checkpoint must be of to be resumed from.
+    of : mapping
+        What a checkpoint must be of to be resumed from, as names and what they stand for.
     checkpoint : Path, optional
         Where to keep the state after every epoch, to resume from.
     resume : bool
@@ -82,7 +82,7 @@ class Run:
 
     seed: int = 0
     stage: str = "plain"
-    key: str = ""
+    of: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
     resume: bool = False
     rank: Rank = field(default_factory=Rank)
@@ -143,7 +143,9 @@ def train_stage(
     Raises
     ------
     TrainingError
-        If the loss is no number, or the checkpoint is of another training.
+        If the loss is no number.
+    CheckpointError
+        If the checkpoint is broken, or of another training.
     """
     device = next(model.parameters()).device
     if stage.channels_last:
@@ -151,7 +153,7 @@ def train_stage(
     optimizer = _optimizer(stage, groups or parameter_groups(model))
     average = WeightAverage(model, stage.ema, span=stage.ema_span) if stage.ema else None
     history: list[Epoch] = []
-    state = load_state(run.checkpoint, key=run.key) if run.resume and run.checkpoint else None
+    state = load_checkpoint(run.checkpoint, of=run.of) if run.resume else None
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -352,7 +354,7 @@ def _keep(
     save_state(
         run.checkpoint,
         {
-            "key": run.key,
+            "of": dict(run.of),
             "model": model.state_dict(),
             "average": None if average is None else average.values,
             "optimizer": optimizer.state_dict(),

@@ -11,9 +11,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["estimate_norms"]
+__all__ = ["estimate_norms", "norms_of"]
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def norms_of(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    """List the batch norms that keep running statistics."""
+    return [m for m in model.modules() if isinstance(m, _NORMS) and m.track_running_stats]
 
 
 def estimate_norms(model: nn.Module, images: Tensor, *, batch: int = 128) -> None:
@@ -21,7 +26,7 @@ def estimate_norms(model: nn.Module, images: Tensor, *, batch: int = 128) -> Non
 
     A network in training draws new cells for every batch; one in evaluation stays on its chip.
     """
-    norms = [m for m in model.modules() if isinstance(m, _NORMS) and m.track_running_stats]
+    norms = norms_of(model)
     if not norms or not len(images):
         return
     before = [(m.momentum, m.training) for m in norms]

@@ -45,7 +45,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Stage(BaseModel):
     """One stage of a training."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     epochs: Annotated[int, Field(ge=0)]
     batch: Annotated[int, Field(ge=1)] = 128
@@ -98,7 +98,7 @@ class Recipe(BaseModel):
     ('sgd', 128)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
     plain: PlainStage
@@ -174,8 +174,8 @@ def _content(source: str | Path) -> dict[str, Any]:
 def _refused(path: Path, error: ValidationError) -> RecipeError:
     """Say what is wrong with the first key that is refused."""
     first, *more = error.errors()
-    where = ".".join(str(k) for k in first["loc"]) or "file"
-    remedy = f"{len(more)} more of its keys are refused" if more else ""
+    where, *others = (".".join(str(k) for k in e["loc"]) or "file" for e in (first, *more))
+    remedy = f"refused too: {', '.join(others)}" if others else ""
     if first["type"] == "extra_forbidden":
         stages: dict[str, type[BaseModel]] = {"plain": PlainStage}
         stages |= {"aware": AwareStage, "retrain": AwareStage}
@@ -185,6 +185,8 @@ def _refused(path: Path, error: ValidationError) -> RecipeError:
             path, where, found="an unknown key", expected=f"one of {known}", remedy=remedy
         )
     if first["type"] == "missing":
+        remedy = f"{remedy}; " if remedy else ""
+        remedy += 'with like = "cifar10" what is left out is taken from there'
         return RecipeError(path, where, found="nothing", expected="this key", remedy=remedy)
     expected = first["msg"].removeprefix("Input should be ")
     return RecipeError(path, where, found=repr(first["input"]), expected=expected, remedy=remedy)

@@ -3,9 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from rramfit.card import load_card, save_card
+from rramfit.mapping.networks import make_network
+from rramfit.mapping.setup import FACTORS
 from rramfit.measurement.reference_chip import reference_card
+from rramfit_cli import network
 
 FEW = ("--images", 60, "--tile", "64x32")
 
@@ -52,13 +56,23 @@ def test_this_chip_and_its_readings(run, small_chip, tmp_path):
 def test_ablate_lists_every_factor(run, tmp_path):
     page = tmp_path / "ablation.html"
     off = [x for f in ("adc", "dac", "readout", "wires", "c2c") for x in ("--off", f)]
-    done = run("ablate", "--chips", 2, *FEW, *off, "--norms", 64, "-o", page, "--json")
+    done = run("ablate", "--chips", 2, *FEW, *off, "-o", page, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [f["factor"] for f in told["factors"]] == ["quantisation", "d2d", "failure"]
     text = page.read_text()
     assert "What each factor costs" in text
-    assert "on each chip, on 64 images" in text
+
+
+def test_norms_are_estimated_again(run, tmp_path):
+    torch.save(make_network("resnet8", (1, 8, 8), 10).state_dict(), tmp_path / "net.pt")
+    page = tmp_path / "ablation.html"
+    off = [x for f in FACTORS if f != "quantisation" for x in ("--off", f)]
+    which = ("resnet8", "--checkpoint", tmp_path / "net.pt", "--chips", 1, "--images", 20)
+    done = run("ablate", *which, *off, "--norms", 64, "-o", page, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["norm_images"] == 64
+    assert "on each chip, on 64 images" in page.read_text()
 
 
 def test_gated_rows_take_bits(run):
@@ -74,7 +88,14 @@ def test_gated_rows_take_bits(run):
         (("evaluate", "vgg5"), 2, "--checkpoint"),
         (("evaluate", "--place"), 2, "--cells"),
         (("evaluate", "--tile", "big"), 2, "128x128"),
-        (("evaluate", "--off", "rust"), 3, "no factor 'rust'"),
+        (("evaluate", "--off", "rust"), 2, "quantisation"),
+        (("evaluate", "--tile", "10000000x2"), 2, "4096"),
+        (("evaluate", "--time", "nan"), 2, "finite"),
+        (("evaluate", "--seed", str(2**63)), 2, "--seed"),
+        (("evaluate", "-o", "."), 2, "it is a folder"),
+        (("ablate", "-o", ""), 2, "it is a folder"),
+        (("evaluate", "--norms", "64"), 2, "mlp has no batch norms"),
+        (("evaluate", "--norms", "2000"), 2, "1437 training images"),
         (("map", "nothing"), 3, "there are mlp, vgg5, resnet8"),
         (("evaluate", "--data", "/nowhere"), 3, "test_batch"),
     ],
@@ -92,3 +113,7 @@ def test_the_published_reference_cards_are_current(repo, tmp_path, gated):
     save_card(card, tmp_path / "new.json")
     assert load_card(path).digest == card.digest
     assert (tmp_path / "new.json").read_bytes() == path.read_bytes()
+
+
+def test_help_names_the_factors_there_are():
+    assert network.FACTORS == FACTORS

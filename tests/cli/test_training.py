@@ -91,6 +91,41 @@ def test_plain_only_and_resumed(run, recipe, tmp_path):
     assert "trained, 1 chips" in text
 
 
+def test_a_training_that_is_done_is_not_repeated(run, recipe, tmp_path):
+    out = tmp_path / "net.pt"
+    options = ("train", "--recipe", recipe, "-o", out, *COMMON)
+    first = run(*options, "--resume")
+    assert "nothing to resume from" in first.stderr
+    files = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    again = run(*options, "--resume")
+    assert "nothing to resume from" not in again.stderr
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
+    # another training does not go on from this one, and leaves its files
+    recipe.write_text(RECIPE.replace("rate = 2e-3", "rate = 3e-3"))
+    files[recipe] = recipe.read_bytes()
+    for more, said in (
+        ((), "found aware.rate 0.002; expected aware.rate 0.003"),
+        (("--seed", 1), "found seed 0"),
+        (("--off", "wires"), "off ('wires',)"),
+    ):
+        done = run(*options, "--resume", *more)
+        assert done.exit_code == 3
+        assert said in done.stderr
+        assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
+
+
+def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
+    empty = tmp_path / "empty.pt"
+    empty.touch()
+    for more in (("--teacher", empty), ("--checkpoint", empty)):
+        done = run("train", "--recipe", recipe, "-o", tmp_path / "net.pt", *more)
+        assert done.exit_code == 3
+        assert "empty.pt: file: found an empty file" in done.stderr
+        assert "epoch" not in done.stderr
+        assert not list(tmp_path.glob("net*"))
+
+
 def test_refusals(run, recipe, tmp_path):
     recipe.write_text(RECIPE.replace("epochs = 8", "epochs = many", 1))
     done = run("train", "--recipe", recipe, "-o", tmp_path / "x.pt")

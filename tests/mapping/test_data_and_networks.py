@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from rramfit.errors import InputError, MappingError
+from rramfit.errors import CheckpointError, InputError, MappingError
 from rramfit.mapping.datasets import CIFAR_MEAN, CIFAR_STD, load_dataset
 from rramfit.mapping.networks import NETWORKS, load_weights, make_network
 from rramfit.training import train_plain
@@ -123,8 +123,26 @@ def test_checkpoints(tmp_path):
         other = make_network("mlp", (1, 8, 8), 10, seed=2)
         load_weights(other, tmp_path / name)
         assert torch.equal(other[1].weight, net[1].weight)
-    with pytest.raises(MappingError, match="state dict of this network"):
-        load_weights(make_network("vgg5", (1, 8, 8), 10), tmp_path / "plain.pt")
+    vgg5 = make_network("vgg5", (1, 8, 8), 10)
+    with pytest.raises(CheckpointError, match=r"0.weight missing, not 64 × 1 × 3 × 3 and \d+ oth"):
+        load_weights(vgg5, tmp_path / "plain.pt")
+    whole = (tmp_path / "plain.pt").read_bytes()
+    for content, said in (
+        (b"", "an empty file"),
+        (whole[: len(whole) // 2], "cut off"),
+        (b"no tensors", "torch.save"),
+    ):
+        (tmp_path / "bad.pt").write_bytes(content)
+        with pytest.raises(CheckpointError, match=said):
+            load_weights(net, tmp_path / "bad.pt")
+    torch.save(net[1].weight, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match=r"a (Tensor|Parameter)"):
+        load_weights(net, tmp_path / "bad.pt")
+    torch.save(net, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="objects other than tensors"):
+        load_weights(net, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="no such file"):
+        load_weights(net, tmp_path / "nowhere.pt")
 
 
 def test_plain_training_learns_and_repeats():

@@ -7,7 +7,7 @@ import torch
 from cases import full_card
 from torch import nn
 
-from rramfit.errors import MappingError
+from rramfit.errors import CheckpointError, MappingError
 from rramfit.mapping import (
     AnalogConv2d,
     AnalogLinear,
@@ -145,7 +145,7 @@ def test_a_chip_is_saved_and_loaded_elsewhere(tmp_path):
     load_chip(other, tmp_path / "chip.pt")
     with torch.no_grad():
         assert torch.equal(other(IMAGES), wanted)
-    with pytest.raises(MappingError, match="matrices"):
+    with pytest.raises(CheckpointError, match="matrices"):
         load_chip(convert_to_analog(nn.Linear(3, 2), full_card()), tmp_path / "chip.pt")
 
 

@@ -101,7 +101,7 @@ def one_chip(seed: int, data: Dataset, args: argparse.Namespace) -> dict[str, An
     run = Run(
         seed=seed,
         stage="retrain",
-        key=f"chip-{seed}",
+        of={"chip": str(seed), "faults": str(args.faults)},
         checkpoint=args.records.with_suffix(f".{seed}.state"),
         resume=True,
         on_epoch=lambda epochs: sys.stderr.write(f"chip {seed}, {epochs[-1]}\n"),
@@ -109,7 +109,7 @@ def one_chip(seed: int, data: Dataset, args: argparse.Namespace) -> dict[str, An
     stage = load_recipe("cifar10").retrain
     new = train_aware(network, placed, data, stage, run, teacher=teacher, laid=laid)
     return {
-        "seed": seed,
+        **asked(seed, args),
         "faults": float((own.fault != Fault.OK).float().mean()),
         "epochs": len(new.history),
         "without": judged(network, setup, laid, healed(own)),
@@ -117,6 +117,12 @@ def one_chip(seed: int, data: Dataset, args: argparse.Namespace) -> dict[str, An
         "placed": judged(network, placed, laid, own),
         "retrained": judged(new.network, placed, new.laid, own),
     }
+
+
+def asked(seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Say what a record is of."""
+    names = "programmings", "images"
+    return {"seed": seed, "share": args.faults, **{name: getattr(args, name) for name in names}}
 
 
 def given_back(record: dict[str, Any]) -> float:
@@ -175,18 +181,22 @@ def main() -> None:
     keep_freed_memory()
     data = load_dataset(str(args.data))
     args.records.parent.mkdir(parents=True, exist_ok=True)
-    kept = args.records.read_text().splitlines() if args.records.exists() else []
-    records = {r["seed"]: r for r in map(json.loads, kept)}
+    lines = args.records.read_text().splitlines() if args.records.exists() else []
+    kept = [json.loads(line) for line in lines]
+    records = []
     for seed in range(args.chips):
-        if seed not in records:
-            records[seed] = one_chip(seed, data, args)
+        wanted = asked(seed, args)
+        record = next((r for r in kept if {k: r.get(k) for k in wanted} == wanted), None)
+        if record is None:
+            record = one_chip(seed, data, args)
             with args.records.open("a") as f:
-                f.write(json.dumps(records[seed]) + "\n")
+                f.write(json.dumps(record) + "\n")
+        records.append(record)
     command = (
         f"python tests/studies/retraining.py DATA --chips {args.chips} --faults {args.faults:g} "
         f"--programmings {args.programmings} --images {args.images}"
     )
-    write_report([records[s] for s in range(args.chips)], args, command)
+    write_report(records, args, command)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rramfit.card.cells import CellMaps, Fault
+from rramfit.errors import TrainingError
 from rramfit.mapping import analog_setup, convert_to_analog, load_chip, program, save_chip
 from rramfit.mapping.evaluation import accuracy, evaluate
 from rramfit.mapping.networks import load_weights, make_network
@@ -165,6 +166,21 @@ def test_chip_in_the_loop(plain, digits):
     # another chip of the card gains less than the one it learned on
     others = np.mean(on_chips(trained.network, setup, digits, laid=trained.laid))
     assert after > others
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda v: v.new_zeros(len(v), 3), "found shape"),
+        (lambda v: v.numpy(), "found a ndarray"),
+        (lambda v: v.new_full((len(v), 64), torch.nan), "not finite"),
+    ],
+)
+def test_hardware_that_answers_wrongly_is_refused(plain, few, answer, said):
+    setup = analog_setup(strong_card(), tile=(64, 64))
+    stage = RETRAIN.model_copy(update={"epochs": 1})
+    with pytest.raises(TrainingError, match=rf"layer 1: .*{said}"):
+        train_aware(plain, setup, few, stage, Run(), hardware=lambda _, __, v: answer(v))
 
 
 def test_norms_are_those_of_the_chip(few):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rramfit.errors import TrainingError
+from rramfit.errors import CheckpointError, TrainingError
 from rramfit.mapping import Peripherals, analog_setup
 from rramfit.mapping.networks import make_network
 from rramfit.measurement.reference_chip import reference_card
@@ -93,7 +93,7 @@ def test_resumed_awarely_is_uninterrupted(few, tmp_path, gated):
 
 def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "a.state"
-    checkpoints.save_state(path, {"key": "k", "x": torch.ones(3)})
+    checkpoints.save_state(path, {"x": torch.ones(3)})
     before = path.read_bytes()
 
     def half(content, f):
@@ -102,32 +102,38 @@ def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", half)
     with pytest.raises(KilledError):
-        checkpoints.save_state(path, {"key": "k", "x": torch.zeros(3)})
+        checkpoints.save_state(path, {"x": torch.zeros(3)})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.state"]
 
 
 def test_a_checkpoint_is_of_one_training(tmp_path):
     path = tmp_path / "a.state"
-    assert checkpoints.load_state(path, key="k") is None
-    checkpoints.save_state(path, {"key": "k"})
-    with pytest.raises(TrainingError, match=r"another training: found k; expected other"):
-        checkpoints.load_state(path, key="other")
+    mine = {"seed": "1", "plain.rate": "0.1"}
+    assert checkpoints.load_checkpoint(path, of=mine) is None
+    checkpoints.save_state(path, {"of": mine})
+    assert checkpoints.load_checkpoint(path, of=mine) == {"of": mine}
+    with pytest.raises(
+        CheckpointError, match=r"found seed 1, off None; expected seed 2, off wires"
+    ):
+        checkpoints.load_checkpoint(path, of={**mine, "seed": "2", "off": "wires"})
+    checkpoints.save_state(path, {"epoch": 1})
+    with pytest.raises(CheckpointError, match="no word of its training"):
+        checkpoints.load_checkpoint(path, of=mine)
     path.write_bytes(b"broken")
-    with pytest.raises(TrainingError, match="expected a checkpoint"):
-        checkpoints.load_state(path, key="k")
+    with pytest.raises(CheckpointError, match="expected a checkpoint"):
+        checkpoints.load_checkpoint(path, of=mine)
 
 
 def test_kept_weights_are_small_and_their_bytes_follow_from_them(tmp_path):
     net = make_network("vgg5", (3, 32, 32), 10).to(memory_format=torch.channels_last)
     for name in ("a.pt", "other.pt"):
-        checkpoints.save_weights(tmp_path / name, net.state_dict(), key="k")
+        checkpoints.save_weights(tmp_path / name, net.state_dict(), of={"seed": "1"})
     a, b = ((tmp_path / n).read_bytes() for n in ("a.pt", "other.pt"))
     assert a == b
     assert len(a) < 4e6
-    kept = checkpoints.load_kept(tmp_path / "a.pt", key="k")
-    assert same(kept, net.state_dict())
-    assert checkpoints.load_kept(tmp_path / "a.pt", key="other") is None
+    kept = checkpoints.load_checkpoint(tmp_path / "a.pt", of={"seed": "1"})
+    assert same(kept["model"], net.state_dict())
 
 
 def test_the_average_is_the_weighted_sum_it_says():
