@@ -315,7 +315,7 @@ def _draw_costs(ablation: Ablation, ax: Axes) -> None:
             ax.plot([point], [i + shift], "o", color=color, markersize=4, label=name)
     ax.axvline(0, color=INK, linewidth=0.7)
     ax.set_yticks(range(len(ablation.factors)), [f.factor for f in ablation.factors])
-    ax.invert_yaxis()
+    ax.set_ylim(len(ablation.factors) - 0.5, -1.3)  # downwards, and room for the legend
     ax.set_xlabel("points of accuracy")
     if ablation.factors:
-        ax.legend(loc="lower right")
+        ax.legend(loc="upper right", ncols=2, borderaxespad=0.1)

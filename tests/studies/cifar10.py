@@ -74,7 +74,7 @@ def ablation(name: str, of: str) -> Step:
     return Step(
         name,
         f"rramfit ablate vgg5 --data DATA --checkpoint {weights(of)} --card {GROUNDED} "
-        f"--weight-values 3 --chips 5 --images 300 --norms 256 -o {PLACE}/{name}.html --json",
+        f"--weight-values 3 --chips 5 --images 1000 {NORMS} -o {PLACE}/{name}.html --json",
     )
 
 
@@ -222,8 +222,9 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         "",
         "## Factor by factor",
         "",
-        "Reference chips, grounded rows; 5 chips a case, 300 images, norms estimated again on each",
-        "chip, on 256 training images. `alone`: this factor only; `without`: all but this one.",
+        "Reference chips, grounded rows; 5 chips a case, 1,000 images, norms estimated again on",
+        "each chip, on 512 training images. `alone`: this factor only; `without`: all but this",
+        "one.",
         "",
         *table(by_factor, ablation_rows(told)),
         "",
