@@ -8,6 +8,7 @@ which the input was measured, else the modification time of the newest input fil
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -89,7 +90,7 @@ def check_file(path: Path) -> None:
         Before any work is put into a result that would be lost.
     """
     if not path.name or os.path.isdir(path):  # noqa: PTH112  # a name may be too long to ask for
-        raise OutputError(path, "it is a folder; name a file")
+        raise OutputError(path, os.strerror(errno.EISDIR))
     try:
         check_folder(path.absolute().parent)
     except OutputError as e:
