@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rramfit_cli.array_options import ArrayOptions, array_options, read_matrix
-from rramfit_cli.talk import OUTPUT, console, print_json, stages
+from rramfit_cli.option_types import OUTPUT
+from rramfit_cli.talk import console, print_json, stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

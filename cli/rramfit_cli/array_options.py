@@ -21,7 +21,7 @@ import click
 
 from rramfit.errors import InputError
 from rramfit.units import ACCEPTED_UNITS
-from rramfit_cli.talk import SEED, FiniteRange
+from rramfit_cli.option_types import SEED, FiniteRange
 
 if TYPE_CHECKING:
     import numpy as np

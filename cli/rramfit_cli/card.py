@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from rramfit_cli.talk import OUTPUT, console, print_json
+from rramfit_cli.option_types import OUTPUT
+from rramfit_cli.talk import console, print_json
 
 __all__ = ["card"]
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from rramfit_cli.network import network_options, subject
-from rramfit_cli.talk import OUTPUT, console, print_json
+from rramfit_cli.option_types import OUTPUT
+from rramfit_cli.talk import console, print_json
 
 __all__ = ["map"]
 

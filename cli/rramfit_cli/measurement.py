@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rramfit_cli.option_types import OUTPUT
 from rramfit_cli.plan_lines import plan_lines
 from rramfit_cli.synthesize import synthesize
-from rramfit_cli.talk import OUTPUT, console, print_json, stages
+from rramfit_cli.talk import console, print_json, stages
 
 if TYPE_CHECKING:
     from rramfit.measurement import Problem

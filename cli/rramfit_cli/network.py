@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rramfit_cli.talk import SEED, FiniteRange
+from rramfit_cli.option_types import SEED, FiniteRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rramfit_cli.array_options import ArrayOptions, array_options
-from rramfit_cli.talk import OUTPUT, FiniteRange, console, print_json, stages
+from rramfit_cli.option_types import OUTPUT, FiniteRange
+from rramfit_cli.talk import console, print_json, stages
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rramfit_cli.talk import OUTPUT, SEED, FiniteRange
+from rramfit_cli.option_types import OUTPUT, SEED, FiniteRange
 
 __all__ = ["synthesize"]
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rramfit_cli.talk import OUTPUT, console, print_json, stages
+from rramfit_cli.option_types import OUTPUT
+from rramfit_cli.talk import console, print_json, stages
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

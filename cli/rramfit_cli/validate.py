@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from rramfit_cli.talk import SEED, print_json, stages
+from rramfit_cli.option_types import SEED
+from rramfit_cli.talk import print_json, stages
 
 __all__ = ["validate"]
 
