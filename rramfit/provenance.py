@@ -91,6 +91,8 @@ def check_file(path: Path) -> None:
     """
     if not path.name or os.path.isdir(path):  # noqa: PTH112  # a name may be too long to ask for
         raise OutputError(path, os.strerror(errno.EISDIR))
+    if os.path.exists(path) and not path.is_file():  # noqa: PTH110
+        raise OutputError(path, "it is a device or a pipe, and no file can take its place")
     try:
         check_folder(path.absolute().parent)
     except OutputError as e:
@@ -100,6 +102,8 @@ def check_file(path: Path) -> None:
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: yields a path beside it, renamed on success.
+
+    A symbolic link stays one: the file that it points to is written.
 
     Raises
     ------
@@ -116,6 +120,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     'done'
     """
     check_file(path)
+    path = path.resolve() if os.path.islink(path) else path  # noqa: PTH114
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -111,6 +111,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_link_is_written_through_and_a_pipe_left_alone(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with whole_file(tmp_path / "link") as beside:
+        beside.write_text("one")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "one"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="a device or a pipe"), whole_file(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_a_folder_for_results_is_checked_before_the_work(tmp_path):
     check_folder(tmp_path / "not" / "yet")
     assert not (tmp_path / "not").exists()

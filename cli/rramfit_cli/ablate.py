@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
+from rramfit_cli.network import check_apart, network_options, norms_option, norms_renewed, subject
 from rramfit_cli.option_types import OUTPUT
 from rramfit_cli.talk import console, print_json
 
@@ -35,6 +35,7 @@ def ablate(
     MODEL is mlp, vgg5, resnet8 or module:callable; an mlp without --checkpoint is trained on the
     spot, others need it.
     """
+    check_apart(options, report)
     given = subject(options, trained=True)
 
     from rramfit.mapping.ablation import ablate as run

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, norms_option, norms_renewed, subject
+from rramfit_cli.network import check_apart, network_options, norms_option, norms_renewed, subject
 from rramfit_cli.option_types import OUTPUT, FiniteRange
 from rramfit_cli.talk import console, print_json
 
@@ -41,6 +41,7 @@ def evaluate(
     MODEL is mlp, vgg5, resnet8 or module:callable. Without any option: an mlp, trained on the spot
     on scikit-learn's digits, on 100 reference chips. Other networks need a --checkpoint.
     """
+    check_apart(options, report)
     given = subject(options, trained=True)
 
     from rramfit.mapping import analog_matrices, convert_to_analog

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, subject
+from rramfit_cli.network import check_apart, network_options, subject
 from rramfit_cli.option_types import OUTPUT
 from rramfit_cli.talk import console, print_json
 
@@ -34,6 +34,7 @@ def map(  # noqa: A001  # the command's name
     from rramfit.provenance import whole_file
     from rramfit.units import format_quantity
 
+    check_apart(options, plan, report)
     given = subject(options, trained=False)
     analog = convert_to_analog(given.network, given.setup, inputs=given.inputs, laid=given.laid)
     matrices = analog_matrices(analog)

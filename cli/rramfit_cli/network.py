@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from rramfit.mapping.datasets import Dataset
     from rramfit.mapping.setup import AnalogSetup
 
-__all__ = ["FACTORS", "Subject", "network_options", "norms_option", "norms_renewed", "subject"]
+__all__ = [
+    "FACTORS",
+    "Subject",
+    "check_apart",
+    "network_options",
+    "norms_option",
+    "norms_renewed",
+    "subject",
+]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -164,6 +172,24 @@ def norms_renewed(given: Subject, images: int | None) -> Callable[[nn.Module], N
         msg = f"--norms {images}: {given.name} has no batch norms; leave it out"
         raise click.UsageError(msg)
     return lambda network: estimate_norms(network, given.data.train_images[:images])
+
+
+def check_apart(options: dict[str, Any], *outputs: Path | None) -> None:
+    """Check that no file is written over another, or over an input.
+
+    Raises
+    ------
+    click.UsageError
+        If two outputs are one file, or one of them is a file that options name.
+    """
+    seen = {x.resolve(): "an input" for x in options.values() if isinstance(x, Path)}
+    for path in outputs:
+        if path is None:
+            continue
+        if path.resolve() in seen:
+            msg = f"{path} would be written over {seen[path.resolve()]}; give it another name"
+            raise click.UsageError(msg)
+        seen[path.resolve()] = "another output"
 
 
 def subject(options: dict[str, Any], *, trained: bool) -> Subject:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rramfit_cli.network import network_options, subject
+from rramfit_cli.network import check_apart, network_options, subject
 from rramfit_cli.training import (
     check_resumable,
     digital_accuracy,
@@ -54,13 +54,14 @@ def retrain(
     from rramfit.provenance import check_file
     from rramfit.training.rank import process_group
 
+    csv, state = out.with_suffix(".csv"), out.with_suffix(".state")
+    check_apart({**options, "teacher": teacher}, out, csv, state, report)
     check_file(out)
     given = subject(options, trained=False)
     guide = teacher_of(given.network, teacher)
-    csv, state = out.with_suffix(".csv"), out.with_suffix(".state")
-    of = said_of("retrain", how.retrain, {**options, "data": given.data.name, "teacher": teacher})
+    of = said_of("retrain", how.retrain, given, {**options, "teacher": teacher})
     if resume:
-        check_resumable([(out, of), (state, of)])
+        check_resumable(done=[(out, of)], states=[(state, of)])
     with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
         run = talking.run(
             seed=given.seed, stage="retrain", of=of, checkpoint=state, resume=resume, rank=rank

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rramfit_cli.network import network_options, subject
+from rramfit_cli.network import check_apart, network_options, subject
 from rramfit_cli.training import (
     check_resumable,
     digital_accuracy,
@@ -61,31 +61,36 @@ def train(
     from rramfit.provenance import check_file
     from rramfit.training.rank import process_group
 
+    if plain and checkpoint:
+        msg = "plain training starts anew; give --checkpoint or --plain, not both"
+        raise click.UsageError(msg)
+    first, csv = out if plain else out.with_suffix(".plain.pt"), out.with_suffix(".csv")
+    state, aware_state = out.with_suffix(".state"), out.with_suffix(".aware.state")
+    written = out, csv, state, aware_state, report, *([] if plain else [first])
+    check_apart({**options, "teacher": teacher}, *written)
     check_file(out)
     given = subject(options, trained=False)
-    data, seed = given.data, given.seed
     guide = teacher_of(given.network, teacher)
-    first = out if plain else out.with_suffix(".plain.pt")
-    state, aware_state = out.with_suffix(".state"), out.with_suffix(".aware.state")
-    of_plain = said_of("plain", how.plain, {"network": model, "data": data.name, "seed": seed})
-    of = said_of("aware", how.aware, {**options, "data": data.name, "teacher": teacher})
+    of_plain = said_of("plain", how.plain, given, {"model": model, "seed": given.seed})
+    of = said_of("aware", how.aware, given, {**options, "teacher": teacher})
     if not checkpoint:
         of |= of_plain
     if resume:
         check_resumable(
-            [
-                *([] if checkpoint else [(first, of_plain), (state, of_plain)]),
-                *([] if plain else [(out, of), (aware_state, of)]),
-            ]
+            done=[
+                *([] if checkpoint else [(first, of_plain)]),
+                *([] if plain else [(out, of)]),
+            ],
+            states=[
+                *([] if checkpoint else [(state, of_plain)]),
+                *([] if plain else [(aware_state, of)]),
+            ],
         )
-    with (
-        process_group() as rank,
-        talk(out.with_suffix(".csv"), tensorboard, speaks=rank.first) as talking,
-    ):
-        common = {"seed": seed, "resume": resume, "rank": rank}
+    with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
+        common = {"seed": given.seed, "resume": resume, "rank": rank}
         if not checkpoint:
             run = talking.run(of=of_plain, checkpoint=state, **common)
-            talking.before = _train_plainly(given, how, run, out=first, csv=talking.csv)
+            talking.before = _train_plainly(given, how, run, out=first, csv=csv)
         trained = None
         if not plain:
             run = talking.run(stage="aware", of=of, checkpoint=aware_state, **common)
@@ -123,7 +128,7 @@ def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Pat
     from rramfit.training.loop import train_stage
 
     network = given.network
-    kept = load_checkpoint(out, of=run.of) if run.resume else None
+    kept = load_checkpoint(out, of=run.of, strict=False) if run.resume else None
     if kept is not None:
         network.load_state_dict(kept["model"])
         return stage_of(csv, run.stage)

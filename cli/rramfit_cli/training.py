@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,16 +101,27 @@ def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module | None:
     return teacher
 
 
-def said_of(name: str, stage: Stage, options: Mapping[str, Any]) -> dict[str, str]:
+def said_of(name: str, stage: Stage, given: Subject, options: Mapping[str, Any]) -> dict[str, str]:
     """Say what a stage's checkpoint is of: options, files by their content, the stage's recipe."""
     from rramfit.provenance import sha256_of
 
-    said = {k: sha256_of(v)[:16] if isinstance(v, Path) else str(v) for k, v in options.items()}
+    said = {
+        k: sha256_of(v)[:16] if isinstance(v, Path) else str(sorted(v) if k == "off" else v)
+        for k, v in options.items()
+    }
+    shapes = [tuple(x.shape) for x in given.network.state_dict().values()]
+    said["data"] = given.data.name
+    said["layers"] = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
     return said | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
 
 
-def check_resumable(checkpoints: Collection[tuple[Path, Mapping[str, str]]]) -> None:
+_Checkpoints = Collection[tuple[Path, Mapping[str, str]]]
+
+
+def check_resumable(*, done: _Checkpoints, states: _Checkpoints) -> None:
     """Refuse, before any work, to go on from checkpoints of another training.
+
+    What is done may be another training's where a state of this one is: it was to be written over.
 
     Raises
     ------
@@ -118,8 +130,11 @@ def check_resumable(checkpoints: Collection[tuple[Path, Mapping[str, str]]]) -> 
     """
     from rramfit.training.checkpoint import load_checkpoint
 
-    found = [load_checkpoint(path, of=of) for path, of in checkpoints]
-    if all(one is None for one in found):
+    begun = [load_checkpoint(path, of=of) for path, of in states]
+    if any(one is not None for one in begun):
+        return
+    ended = [load_checkpoint(path, of=of) for path, of in done]
+    if all(one is None for one in ended):
         click.echo("nothing to resume from: a new training", err=True)
 
 
@@ -218,7 +233,7 @@ def train_for_chips(
     from rramfit.training.checkpoint import load_checkpoint, save_weights
     from rramfit.training.history import stage_of
 
-    done = load_checkpoint(out, of=run.of) if run.resume else None
+    done = load_checkpoint(out, of=run.of, strict=False) if run.resume else None
     if done is not None:
         network = copy.deepcopy(given.network)
         network.load_state_dict(done["model"])

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from rramfit.errors import MappingError
 from rramfit.mapping.calibration import Calibration
 from rramfit.mapping.dies import TileCells
 from rramfit.mapping.matrix import AnalogMatrix
@@ -35,6 +36,19 @@ Laid = Mapping[str, Tensor]
 
 CALIBRATION_SAMPLES = 64
 """Samples of a batch, evenly taken, that a convolution is calibrated on."""
+
+
+def _check_laid(plan: MatrixPlan, laid: Laid) -> None:
+    """Refuse what was laid on other tiles."""
+    rows, cols = plan.tile
+    wanted = {"scale": (plan.outputs,), "rows": (plan.tiles, rows), "cols": (plan.tiles, cols)}
+    for name, shape in wanted.items():
+        if name in laid and tuple(laid[name].shape) != shape:
+            msg = (
+                f"layer {plan.name} was laid with {name} {tuple(laid[name].shape)}; expected "
+                f"{shape}: take the tile, scheme and slices that it was trained with"
+            )
+            raise MappingError(msg)
 
 
 class AnalogWeight:
@@ -62,6 +76,7 @@ class AnalogWeight:
         if laid is None:
             self.matrix.prepare(weight)
         else:
+            _check_laid(plan, laid)
             rows, cols = laid.get("rows"), laid.get("cols")
             self.matrix.prepare(
                 weight,

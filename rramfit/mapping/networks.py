@@ -11,7 +11,7 @@ Widths are a choice made here. Each network takes images (channel, height, width
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -122,10 +122,10 @@ def make_network(
         torch.manual_seed(seed)
         if name in NETWORKS:
             return NETWORKS[name](shape, classes)
-        return _by_import(name)
+        return _by_import(name, shape, classes)
 
 
-def _by_import(name: str) -> nn.Module:
+def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         msg = f"no network {name!r}; there are {', '.join(NETWORKS)}, or module:callable"
@@ -135,15 +135,30 @@ def _by_import(name: str) -> nn.Module:
         sys.path.insert(0, here)
     try:
         made = getattr(import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as e:
+    except Exception as e:  # it is the user's code
         msg = (
-            f"network {name!r}: {e}; expected a callable without arguments in an importable module"
+            f"network {name!r}: {type(e).__name__}: {e}; "
+            "expected a callable without arguments in an importable module"
         )
-        raise MappingError(msg) from None
+        raise MappingError(msg) from e
     if not isinstance(made, nn.Module):
         msg = f"network {name!r} made a {type(made).__name__}; expected a torch.nn.Module"
         raise MappingError(msg)
-    return made
+    wanted = f"expected {classes} numbers from an image {shape}"
+    try:
+        with torch.no_grad():
+            out = made.eval()(torch.zeros(1, *shape))
+    except Exception as e:  # it is the user's code
+        msg = f"network {name!r}: {type(e).__name__}: {e}; {wanted}"
+        raise MappingError(msg) from e
+    if not isinstance(out, Tensor) or tuple(out.shape) != (1, classes):
+        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        msg = f"network {name!r} gave {found}; {wanted}"
+        raise MappingError(msg)
+    if not any(p.requires_grad for p in made.parameters()):
+        msg = f"network {name!r} has nothing to train; expected parameters"
+        raise MappingError(msg)
+    return made.train()
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] | None:
@@ -161,7 +176,9 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] |
     """
     expected = "the state dict of this network"
     content = load_tensors(path, expected=expected)
-    weights = content.get("model", content)
+    weights, laid = content.get("model", content), content.get("laid")
+    if not isinstance(weights, Mapping) or not isinstance(laid, Mapping | None):
+        raise CheckpointError(path, "weights", found="none", expected=expected)
     wanted = model.state_dict()
     differ = [
         f"{name} {_shape(weights.get(name))}, not {_shape(wanted.get(name))}"
@@ -172,7 +189,7 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] |
         more = f" and {len(differ) - 1} others" if len(differ) > 1 else ""
         raise CheckpointError(path, "weights", found=differ[0] + more, expected=expected)
     model.load_state_dict(weights)
-    return content.get("laid") if "model" in content else None
+    return dict(laid) if laid is not None and "model" in content else None
 
 
 def _shape(weight: object) -> str:

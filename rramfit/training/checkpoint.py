@@ -37,7 +37,9 @@ def save_state(path: Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), f)
 
 
-def load_checkpoint(path: Path | None, *, of: Mapping[str, str]) -> dict[str, Any] | None:
+def load_checkpoint(
+    path: Path | None, *, of: Mapping[str, str], strict: bool = True
+) -> dict[str, Any] | None:
     """Read a checkpoint of one training, of either kind; None where there is none.
 
     Parameters
@@ -45,6 +47,8 @@ def load_checkpoint(path: Path | None, *, of: Mapping[str, str]) -> dict[str, An
     path : Path or None
     of : mapping
         What it must be a checkpoint of, as it was saved under ``of``.
+    strict : bool
+        Without it, None where it is broken or of another training.
 
     Raises
     ------
@@ -53,6 +57,15 @@ def load_checkpoint(path: Path | None, *, of: Mapping[str, str]) -> dict[str, An
     """
     if path is None or not path.exists():
         return None
+    try:
+        return _of_one_training(path, of)
+    except CheckpointError:
+        if strict:
+            raise
+        return None
+
+
+def _of_one_training(path: Path, of: Mapping[str, str]) -> dict[str, Any]:
     expected = "a checkpoint to resume from; delete it to start anew"
     content = load_tensors(path, expected=expected)
     found = content.get("of")
@@ -65,7 +78,7 @@ def load_checkpoint(path: Path | None, *, of: Mapping[str, str]) -> dict[str, An
             "training",
             found=", ".join(f"{k} {found.get(k)}" for k in differ),
             expected=", ".join(f"{k} {of.get(k)}" for k in differ),
-            remedy="resume with what it was started with, or write elsewhere",
+            remedy="resume with what it was started with, write elsewhere, or delete it",
         )
     return content
 

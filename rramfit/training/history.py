@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rramfit.errors import TrainingError
+from rramfit.errors import CheckpointError, TrainingError
 from rramfit.provenance import whole_file
 
 __all__ = ["Epoch", "read_history", "stage_of", "tensorboard_log", "write_history"]
@@ -48,7 +48,22 @@ def _text(value: str | float) -> str:
 
 
 def read_history(path: Path) -> list[Epoch]:
-    """Read epochs from CSV."""
+    """Read epochs from CSV.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none that `write_history` wrote.
+    """
+    try:
+        return _epochs(path)
+    except (ValueError, TypeError, KeyError) as e:
+        raise CheckpointError(
+            path, "file", found=f"{type(e).__name__}: {e}", expected="a history of epochs"
+        ) from None
+
+
+def _epochs(path: Path) -> list[Epoch]:
     with path.open(newline="", encoding="utf-8") as f:
         return [
             Epoch(

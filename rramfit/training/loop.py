@@ -143,7 +143,7 @@ def train_stage(
     Raises
     ------
     TrainingError
-        If the loss is no number.
+        If the loss is no number, or processes are left without images.
     CheckpointError
         If the checkpoint is broken, or of another training.
     """
@@ -162,11 +162,18 @@ def train_stage(
         history = [Epoch(**x) for x in state["history"]]
         if extra is not None:
             extra.load(state["extra"])
+    images, labels = data.train_images.to(device), data.train_labels.to(device)
+    steps = -(-len(labels) // stage.batch)
+    last = len(labels) - (steps - 1) * stage.batch
+    if last < run.rank.world:
+        msg = (
+            f"the last batch of an epoch has {last} of {len(labels)} images for {run.rank.world} "
+            f"processes; choose another batch than {stage.batch}"
+        )
+        raise TrainingError(msg)
     net: nn.Module = model
     if run.rank.world > 1:
         net = nn.parallel.DistributedDataParallel(model)
-    images, labels = data.train_images.to(device), data.train_labels.to(device)
-    steps = -(-len(labels) // stage.batch)
     criterion = loss or cross_entropy(stage)
     before = sum(x.seconds for x in history[-1:])
     start = time.monotonic()

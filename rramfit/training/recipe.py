@@ -39,6 +39,7 @@ ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4
 """Of the highest rate, as in Smith and Topin's runs."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[int, Field(ge=0, le=1024)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -47,8 +48,8 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    epochs: Annotated[int, Field(ge=0)]
-    batch: Annotated[int, Field(ge=1)] = 128
+    epochs: Annotated[int, Field(ge=0, le=1_000_000)]
+    batch: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"
     rate: Positive = Field(default=0.1, description="highest learning rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="sgd, Nesterov")
@@ -63,9 +64,9 @@ class Stage(BaseModel):
         default=1 / 9, description="share of the steps so far that the average spans at most"
     )
     clip: Positive | None = Field(default=None, description="largest norm of the gradient")
-    crop: Annotated[int, Field(ge=0)] = Field(default=0, description="largest shift [pixel]")
+    crop: Pixels = Field(default=0, description="largest shift [pixel]")
     flip: bool = False
-    cutout: Annotated[int, Field(ge=0)] = Field(default=0, description="side of a hole [pixel]")
+    cutout: Pixels = Field(default=0, description="side of a hole [pixel]")
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = False
 
@@ -78,12 +79,14 @@ class AwareStage(Stage):
     """Fine-tuning for chips."""
 
     ramp: Share = Field(default=0.2, description="share of steps in which non-idealities rise")
-    anchors_every: Annotated[int, Field(ge=1)] = Field(default=1, description="epochs")
+    anchors_every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=1, description="epochs"
+    )
     learn_scales: bool = True
     scale_rate: Positive = Field(default=0.1, description="of scales, relative to the rate")
     distillation: Share = Field(default=0.5, description="share of the loss; 0: no teacher")
     temperature: Positive = 2.0
-    norm_images: Annotated[int, Field(ge=0)] = Field(
+    norm_images: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
         default=2560, description="images that norms' statistics are estimated on at the end"
     )
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rramfit.card.cells import CellMaps, Fault, save_cells
+from rramfit_cli.training import Talk
 
 RECIPE = """
 name = "short"
@@ -87,7 +88,9 @@ def test_plain_only_and_resumed(run, recipe, tmp_path):
     again = run(*options, "--json", "--resume")
     assert json.loads(again.stdout)["epochs"] == 8  # they were done
     assert out.read_bytes() == bytes_of_first
-    text = run("train", "--recipe", recipe, "--checkpoint", out, "-o", out, "--chips", 1).stdout
+    text = run(
+        "train", "--recipe", recipe, "--checkpoint", out, "-o", tmp_path / "b.pt", "--chips", 1
+    ).stdout
     assert "trained, 1 chips" in text
 
 
@@ -107,12 +110,36 @@ def test_a_training_that_is_done_is_not_repeated(run, recipe, tmp_path):
     for more, said in (
         ((), "found aware.rate 0.002; expected aware.rate 0.003"),
         (("--seed", 1), "found seed 0"),
-        (("--off", "wires"), "off ('wires',)"),
+        (("--off", "wires"), "expected off ['wires']"),
     ):
         done = run(*options, "--resume", *more)
         assert done.exit_code == 3
         assert said in done.stderr
         assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
+
+
+def test_a_new_training_over_a_done_one_is_resumed(run, recipe, tmp_path, monkeypatch):
+    out = tmp_path / "net.pt"
+    options = ("train", "--recipe", recipe, *COMMON)
+    assert run(*options, "-o", out).exit_code == 0
+    whole = run(*options, "--seed", 1, "-o", tmp_path / "whole.pt")
+    epochs = 0
+
+    def kill(*_):
+        nonlocal epochs
+        epochs += 1
+        if epochs == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Talk, "on_epoch", kill)
+        killed = run(*options, "--seed", 1, "-o", out)
+    assert killed.exit_code == 1
+    assert "--resume goes on" in killed.stderr
+    done = run(*options, "--seed", 1, "-o", out, "--resume")
+    assert done.exit_code == 0, done.output
+    assert out.read_bytes() == (tmp_path / "whole.pt").read_bytes()
+    assert json.loads(done.stdout)["trained"] == json.loads(whole.stdout)["trained"]
 
 
 def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
@@ -134,6 +161,17 @@ def test_refusals(run, recipe, tmp_path):
     done = run("train", "--recipe", "nothing")
     assert done.exit_code == 3
     assert "cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits" in done.stderr
+    kept = tmp_path / "kept.pt"
+    kept.touch()
+    for arguments, said in (
+        (("train", "--plain", "--checkpoint", kept), "not both"),
+        (("train", "--checkpoint", kept, "-o", kept), "over an input"),
+        (("train", "-o", tmp_path / "net.csv"), "over another output"),
+        (("train", "-o", tmp_path / "net.pt", "--report", tmp_path / "net.plain.pt"), "over ano"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert said in done.stderr
     done = run("retrain")
     assert done.exit_code == 2
     assert "--cells" in done.stderr

@@ -102,11 +102,17 @@ def test_networks_of_the_users(tmp_path, monkeypatch):
         "from torch import nn\n"
         "def make():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
         "def wrong():\n    return 3\n"
+        "def few():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 7))\n"
+        "def wide():\n    return nn.Sequential(nn.Flatten(), nn.Linear(65, 10))\n"
+        "def broken():\n    return {}['key']\n"
     )
     net = make_network("own_net:make", (1, 8, 8), 10)
     assert isinstance(net[1], nn.Linear)
     for name, said in (
         ("own_net:wrong", "made a int"),
+        ("own_net:few", r"gave \(1, 7\); expected 10 numbers from an image \(1, 8, 8\)"),
+        ("own_net:wide", "RuntimeError: .*expected 10 numbers"),
+        ("own_net:broken", "KeyError: 'key'"),
         ("own_net:none", "no attribute|expected a callable"),
         ("no_such:thing", "No module"),
         ("vgg6", "there are mlp, vgg5, resnet8"),
@@ -140,6 +146,9 @@ def test_checkpoints(tmp_path):
         load_weights(net, tmp_path / "bad.pt")
     torch.save(net, tmp_path / "bad.pt")
     with pytest.raises(CheckpointError, match="objects other than tensors"):
+        load_weights(net, tmp_path / "bad.pt")
+    torch.save({"model": 3}, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="found none"):
         load_weights(net, tmp_path / "bad.pt")
     with pytest.raises(CheckpointError, match="no such file"):
         load_weights(net, tmp_path / "nowhere.pt")

@@ -149,6 +149,12 @@ def test_a_chip_is_saved_and_loaded_elsewhere(tmp_path):
         load_chip(convert_to_analog(nn.Linear(3, 2), full_card()), tmp_path / "chip.pt")
 
 
+def test_what_was_laid_on_other_tiles_is_refused():
+    laid = {"": {"scale": torch.ones(4), "rows": torch.zeros(1, 64), "cols": torch.zeros(1, 64)}}
+    with pytest.raises(MappingError, match=r"rows \(1, 64\); expected \(1, 128\)"):
+        convert_to_analog(nn.Linear(6, 4), full_card(), laid=laid)
+
+
 def test_changed_weights_are_programmed_anew():
     analog = convert_to_analog(nn.Linear(6, 4, bias=False), full_card()).eval()
     x = torch.rand(3, 6)

@@ -107,6 +107,18 @@ def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.state"]
 
 
+def test_every_process_needs_an_image_of_the_last_batch(few):
+    stage = PLAIN.model_copy(update={"batch": len(few.train_labels) - 1})
+    with pytest.raises(TrainingError, match=r"has 1 of .* images for 2 processes"):
+        train_stage(droppy(few), few, stage, Run(rank=Rank(0, 2)))
+
+
+def test_a_history_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("stage,epoch\nplain,one\n")
+    with pytest.raises(CheckpointError, match="a history of epochs"):
+        read_history(tmp_path / "a.csv")
+
+
 def test_a_checkpoint_is_of_one_training(tmp_path):
     path = tmp_path / "a.state"
     mine = {"seed": "1", "plain.rate": "0.1"}

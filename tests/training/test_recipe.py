@@ -53,6 +53,7 @@ def test_a_recipe_is_like_another_but_for_what_it_says(tmp_path):
     ("change", "where", "found", "expected"),
     [
         (("epochs = 2", "epochs = -2"), "plain.epochs", "-2", "greater than or equal to 0"),
+        (("epochs = 2", "epochs = 2\ncrop = 100000000000"), "plain.crop", "10000", "1024"),
         (("epochs = 2", "epochs = true"), "plain.epochs", "True", "integer"),
         (("epochs = 2", "epochs = 2\nrate = 'fast'"), "plain.rate", "'fast'", "number"),
         (("epochs = 2", "epochs = 2\nspeed = 1"), "plain.speed", "an unknown key", "momentum"),
