@@ -52,7 +52,8 @@ def train(
     MODEL is mlp, vgg5, resnet8 or module:callable. With --checkpoint its plain training is left
     out. Without any option: an mlp on scikit-learn's digits, for reference chips. Beside OUTPUT
     come its .csv, a line for each epoch, the .plain.pt of the first stage, and while it trains a
-    .state, to resume from. Under torchrun all processes train together.
+    .state, to resume from. The accuracy that a line calls test is, in training for chips, that on
+    freshly drawn cells. Under torchrun all processes train together.
     """
     how = recipe_of(recipe, options["data"])
     model, checkpoint = options["model"], options["checkpoint"]
