@@ -27,7 +27,13 @@ __all__ = ["retrain"]
 @click.command()
 @network_options
 @training_options
+@click.option(
+    "--hardware",
+    metavar="MODULE:CALLABLE",
+    help="Products that the real chip gives, measured at every step; see the README.",
+)
 def retrain(
+    hardware: str | None,
     recipe: str | None,
     output: Path | None,
     resume: bool,
@@ -39,18 +45,25 @@ def retrain(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train MODEL of --checkpoint for the one chip that --cells describes.
+    """Train MODEL of --checkpoint for one chip: as --cells describes it, or in the loop.
 
     Its faults and measured offsets stay as they are, what was not measured is drawn at every step;
     with --place, rows and columns are assigned around the faults first. Evaluate what comes out
     with the same --card, --cells and --place: the checkpoint keeps the assignment.
+
+    With --hardware the forward of training, and of the test after every epoch, is the chip's own,
+    and the gradient is the digital layer's; --chips judges on the card's chips as ever.
     """
-    if not options["cells"] or not options["checkpoint"]:
-        msg = "a network is retrained for one chip: give --checkpoint, and the chip's --cells"
+    if not options["checkpoint"] or not (options["cells"] or hardware):
+        msg = (
+            "a network is retrained for one chip: give --checkpoint, and the chip's --cells or "
+            "--hardware"
+        )
         raise click.UsageError(msg)
     how = recipe_of(recipe, options["data"])
     out = output or Path(f"{options['model'].replace(':', '.')}.retrained.pt")
 
+    from rramfit.mapping.imported import import_callable
     from rramfit.provenance import check_file
     from rramfit.training.rank import process_group
 
@@ -59,14 +72,18 @@ def retrain(
     check_file(out)
     given = subject(options, trained=False)
     guide = teacher_of(given.network, teacher)
-    of = said_of("retrain", how.retrain, given, {**options, "teacher": teacher})
+    measure = None if hardware is None else import_callable(hardware)
+    about = {**options, "teacher": teacher, "hardware": hardware}
+    of = said_of("retrain", how.retrain, given, about)
     if resume:
-        check_resumable(done=[(out, of)], states=[(state, of)])
+        check_resumable(done={out: of}, begun={state: of})
     with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
         run = talking.run(
             seed=given.seed, stage="retrain", of=of, checkpoint=state, resume=resume, rank=rank
         )
-        trained = train_for_chips(given, how.retrain, run, out=out, recipe=how.name, teacher=guide)
+        trained = train_for_chips(
+            given, how.retrain, run, out=out, recipe=how.name, teacher=guide, hardware=measure
+        )
     if trained is None:
         return
     before = digital_accuracy(given, given.network)

@@ -14,6 +14,7 @@ from rramfit_cli.training import (
     judged,
     recipe_of,
     said_of,
+    save_trained,
     show,
     talk,
     teacher_of,
@@ -74,19 +75,14 @@ def train(
     guide = teacher_of(given.network, teacher)
     of_plain = said_of("plain", how.plain, given, {"model": model, "seed": given.seed})
     of = said_of("aware", how.aware, given, {**options, "teacher": teacher})
+    done, begun = {}, {}
     if not checkpoint:
         of |= of_plain
+        done[first], begun[state] = of_plain, of_plain
+    if not plain:
+        done[out], begun[aware_state] = of, of
     if resume:
-        check_resumable(
-            done=[
-                *([] if checkpoint else [(first, of_plain)]),
-                *([] if plain else [(out, of)]),
-            ],
-            states=[
-                *([] if checkpoint else [(state, of_plain)]),
-                *([] if plain else [(aware_state, of)]),
-            ],
-        )
+        check_resumable(done=done, begun=begun)
     with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
         common = {"seed": given.seed, "resume": resume, "rank": rank}
         if not checkpoint:
@@ -124,7 +120,7 @@ def train(
 
 def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Path) -> list[Epoch]:
     """Train the digital network in place and save it, or take it as the same training saved it."""
-    from rramfit.training.checkpoint import load_checkpoint, save_weights
+    from rramfit.training.checkpoint import load_checkpoint
     from rramfit.training.history import stage_of
     from rramfit.training.loop import train_stage
 
@@ -135,9 +131,5 @@ def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Pat
         return stage_of(csv, run.stage)
     history = train_stage(network, given.data, how.plain, run)
     if run.rank.first:
-        about: dict[str, Any] = {"network": given.name, "recipe": how.name}
-        about["accuracy"] = digital_accuracy(given, network)
-        save_weights(out, network.state_dict(), of=run.of, **about)
-        if run.checkpoint is not None:
-            run.checkpoint.unlink(missing_ok=True)
+        save_trained(given, network, run, out=out, recipe=how.name)
     return history

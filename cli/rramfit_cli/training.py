@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rramfit.mapping.evaluation import Evaluation
+    from rramfit.training.forward import Hardware
     from rramfit.training.history import Epoch
     from rramfit.training.loop import Progress, Run
     from rramfit.training.recipe import AwareStage, Recipe, Stage
@@ -32,6 +33,7 @@ __all__ = [
     "judged",
     "recipe_of",
     "said_of",
+    "save_trained",
     "show",
     "talk",
     "teacher_of",
@@ -115,25 +117,28 @@ def said_of(name: str, stage: Stage, given: Subject, options: Mapping[str, Any])
     return said | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
 
 
-_Checkpoints = Collection[tuple[Path, Mapping[str, str]]]
-
-
-def check_resumable(*, done: _Checkpoints, states: _Checkpoints) -> None:
+def check_resumable(
+    *, done: Mapping[Path, Mapping[str, str]], begun: Mapping[Path, Mapping[str, str]]
+) -> None:
     """Refuse, before any work, to go on from checkpoints of another training.
 
-    What is done may be another training's where a state of this one is: it was to be written over.
+    Parameters
+    ----------
+    done, begun : mapping
+        Where stages are kept that ended, and that did not, and what each must be of. What is done
+        may be another training's where this one was begun: it was to be written over.
 
     Raises
     ------
     CheckpointError
-        If one of those that are there is broken, or not of what stands beside it.
+        If one of those that are there is broken, or of another training.
     """
     from rramfit.training.checkpoint import load_checkpoint
 
-    begun = [load_checkpoint(path, of=of) for path, of in states]
-    if any(one is not None for one in begun):
+    states = [load_checkpoint(path, of=of) for path, of in begun.items()]
+    if any(one is not None for one in states):
         return
-    ended = [load_checkpoint(path, of=of) for path, of in done]
+    ended = [load_checkpoint(path, of=of) for path, of in done.items()]
     if all(one is None for one in ended):
         click.echo("nothing to resume from: a new training", err=True)
 
@@ -219,6 +224,7 @@ def train_for_chips(
     out: Path,
     recipe: str,
     teacher: nn.Module | None,
+    hardware: Hardware | None = None,
 ) -> Outcome | None:
     """Train a network for chips and save it, or take it as it was saved by the same training.
 
@@ -230,7 +236,7 @@ def train_for_chips(
     import copy
 
     from rramfit.training.aware import train_aware
-    from rramfit.training.checkpoint import load_checkpoint, save_weights
+    from rramfit.training.checkpoint import load_checkpoint
     from rramfit.training.history import stage_of
 
     done = load_checkpoint(out, of=run.of, strict=False) if run.resume else None
@@ -241,18 +247,47 @@ def train_for_chips(
         history = stage_of(out.with_suffix(".csv"), run.stage)
     else:
         trained = train_aware(
-            given.network, given.setup, given.data, stage, run, teacher=teacher, laid=given.laid
+            given.network,
+            given.setup,
+            given.data,
+            stage,
+            run,
+            teacher=teacher,
+            laid=given.laid,
+            hardware=hardware,
         )
         network, laid, history = trained.network, trained.laid, trained.history
     if not run.rank.first:
         return None
     found = digital_accuracy(given, network)
     if done is None:
-        about: dict[str, Any] = {"network": given.name, "recipe": recipe, "accuracy": found}
-        save_weights(out, network.state_dict(), laid=laid, of=run.of, **about)
-        if run.checkpoint is not None:
-            run.checkpoint.unlink(missing_ok=True)
+        save_trained(given, network, run, out=out, recipe=recipe, laid=laid)
     return Outcome(network=network, laid=laid, accuracy=found, history=history)
+
+
+def save_trained(
+    given: Subject,
+    network: nn.Module,
+    run: Run,
+    *,
+    out: Path,
+    recipe: str,
+    laid: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """Save what a stage ended with; what it could be resumed from is then not needed."""
+    from rramfit.training.checkpoint import save_weights
+
+    save_weights(
+        out,
+        network.state_dict(),
+        laid=laid,
+        of=run.of,
+        network=given.name,
+        recipe=recipe,
+        accuracy=digital_accuracy(given, network),
+    )
+    if run.checkpoint is not None:
+        run.checkpoint.unlink(missing_ok=True)
 
 
 def digital_accuracy(given: Subject, network: nn.Module) -> float:

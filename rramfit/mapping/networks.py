@@ -10,9 +10,7 @@ Widths are a choice made here. Each network takes images (channel, height, width
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.errors import CheckpointError, MappingError
+from rramfit.mapping.imported import import_callable
 from rramfit.mapping.stored import load_tensors
 
 __all__ = ["NETWORKS", "ResidualBlock", "load_weights", "make_network", "mlp", "resnet8", "vgg5"]
@@ -126,20 +125,14 @@ def make_network(
 
 
 def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
+    if ":" not in name:
         msg = f"no network {name!r}; there are {', '.join(NETWORKS)}, or module:callable"
         raise MappingError(msg)
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    make = import_callable(name)
     try:
-        made = getattr(import_module(module), attribute)()
+        made = make()
     except Exception as e:  # it is the user's code
-        msg = (
-            f"network {name!r}: {type(e).__name__}: {e}; "
-            "expected a callable without arguments in an importable module"
-        )
+        msg = f"network {name!r}: {type(e).__name__}: {e}; expected a callable without arguments"
         raise MappingError(msg) from e
     if not isinstance(made, nn.Module):
         msg = f"network {name!r} made a {type(made).__name__}; expected a torch.nn.Module"

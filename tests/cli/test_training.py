@@ -1,6 +1,7 @@
 """`rramfit train` and `retrain`, on digits and recipes of a few epochs."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -151,6 +152,36 @@ def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
         assert "empty.pt: file: found an empty file" in done.stderr
         assert "epoch" not in done.stderr
         assert not list(tmp_path.glob("net*"))
+
+
+def test_a_chip_in_the_loop(run, recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "lab.py").write_text(
+        "asked = set()\n"
+        "def measure(name, weight, vectors):\n"
+        "    asked.add(name)\n"
+        "    return 0.7 * vectors @ weight.t()\n"
+        "def wrong(name, weight, vectors):\n"
+        "    return None\n"
+        "number = 3\n"
+    )
+    plain = run("train", "--plain", "--recipe", recipe, "-o", "net.pt")
+    assert plain.exit_code == 0, plain.output
+    options = ("retrain", "--checkpoint", "net.pt", "--recipe", recipe, *COMMON, "--hardware")
+    done = run(*options, "lab:measure", "-o", "one.pt")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["epochs"] == 2
+    assert sys.modules["lab"].asked == {"1", "3"}
+    for name, said in (
+        ("lab:wrong", "layer 1: found a NoneType"),
+        ("lab:nothing", "no attribute 'nothing'"),
+        ("lab:number", "is a int"),
+        ("lab", "expected module:callable"),
+    ):
+        refused = run(*options, name, "-o", "two.pt")
+        assert refused.exit_code == 3
+        assert said in refused.stderr
 
 
 def test_refusals(run, recipe, tmp_path):

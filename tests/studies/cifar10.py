@@ -53,7 +53,7 @@ def training(name: str, card: str, start: str, more: str = "") -> Step:
     return Step(
         f"train-{name}",
         f"rramfit train vgg5 --data DATA --checkpoint {weights(start)} --card {card} "
-        f"--weight-values 3 -o {weights(name)} --chips 0 --resume --json{more}",
+        f"--weight-values 3 -o {weights(name)} --chips 0 --json{more}",
     )
 
 
@@ -85,7 +85,7 @@ FAR = f" --recipe tests/studies/measured.toml --teacher {weights('plain')}"
 TRAININGS = (
     Step(
         "train-plain",
-        f"rramfit train vgg5 --data DATA --plain -o {weights('plain')} --chips 0 --resume --json",
+        f"rramfit train vgg5 --data DATA --plain -o {weights('plain')} --chips 0 --json",
     ),
     training("first", GROUNDED, "plain"),
     training("second", GROUNDED, "first", ADAPT),
@@ -126,6 +126,8 @@ def run(step: Step, data: Path, place: Path) -> None:
         return
     sys.stderr.write(f"{step.name}: {step.command}\n")
     words = [str(data) if w == "DATA" else w for w in shlex.split(step.command)]
+    if any(place.glob(f"vgg5.{step.name.removeprefix('train-')}.*state")):
+        words.append("--resume")
     done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
     told = json.loads(done.stdout)
     out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
