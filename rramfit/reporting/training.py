@@ -50,8 +50,8 @@ def training_report(
             partial(_draw_accuracy, history),
             key="accuracy",
             title="Accuracy, epoch by epoch",
-            caption="On test images, of the average of weights, and on augmented training images; "
-            "stages are parted by a line",
+            caption="On test images, of the average of weights (in training for chips on freshly "
+            "drawn cells), and on augmented training images; stages are parted by a line",
         ),
         figure(
             partial(_draw_loss, history),
