@@ -1,9 +1,11 @@
 """The array in torch: crossbar solvers and the device sampler."""
 
-from rramfit.array.certificate import Certificate, certify
-from rramfit.array.chips import Chips, Programmed, draw_chips
-from rramfit.array.devices import FACTORS, DeviceModel
-from rramfit.array.effective import (
+from rramfit.array.devices.chips import Chips, Programmed, draw_chips
+from rramfit.array.devices.device_model import FACTORS, DeviceModel
+from rramfit.array.devices.measured_chips import ReplayedChips, chip_from_cells
+from rramfit.array.devices.readout import ReadoutChannels, draw_channels
+from rramfit.array.wires.certificate import Certificate, certify
+from rramfit.array.wires.effective import (
     NodeVoltages,
     active_rows,
     column_currents,
@@ -11,22 +13,20 @@ from rramfit.array.effective import (
     node_voltages,
     source_matrix,
 )
-from rramfit.array.estimate import (
+from rramfit.array.wires.estimate import (
     CrossbarEstimate,
     alpha_beta,
     anchored_estimate,
     smooth_estimate,
 )
-from rramfit.array.line import LineResistance
-from rramfit.array.measured_chips import ReplayedChips, chip_from_cells
-from rramfit.array.nonlinear import (
+from rramfit.array.wires.line import LineResistance
+from rramfit.array.wires.nonlinear import (
     IterativeSolution,
     cubic_law,
     sinh_law,
     solve_iterative,
     solve_nonlinear,
 )
-from rramfit.array.readout import ReadoutChannels, draw_channels
 
 __all__ = [
     "FACTORS",

@@ -1,19 +1,11 @@
 """The model card: its schema, its one spelling and digest, its families and its sidecar."""
 
+from rramfit.card.canonical import canonical_json, card_digest, save_card
 from rramfit.card.cells import CellMaps, Fault, cells_bytes, load_cells, save_cells
-from rramfit.card.document import (
-    canonical_json,
-    card_digest,
-    card_problems,
-    json_schema,
-    load_card,
-    quantities,
-    save_card,
-    seal,
-)
+from rramfit.card.document import card_problems, json_schema, load_card, seal
 from rramfit.card.families import FAMILIES, Family, family
 from rramfit.card.level_choice import take_levels
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
 
 __all__ = [

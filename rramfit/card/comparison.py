@@ -13,8 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rramfit.card.document import quantities
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import ModelCard
 
 if TYPE_CHECKING:

@@ -1,71 +1,30 @@
-"""Cards as files: one spelling, one digest, read back whole or refused.
+"""Cards read from files, checked and sealed.
 
-The canonical spelling is UTF-8 JSON with sorted keys, shortest round-trip floats, no NaN, and
-absent fields left out. The digest is the SHA-256 of that spelling without `digest` and
-`provenance`, so two cards with the same content have the same digest wherever and whenever they
-were made.
-
-A reader takes every minor version of its own major one: fields that it does not know are passed
-over with a warning. Another major version is refused.
+A reader takes every minor version of its own major one: fields that it does not know are ignored
+with a warning. Another major version is refused. The spelling and the digest are defined in
+`rramfit.card.canonical`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.canonical import card_content, card_digest, check_digest
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
 from rramfit.errors import CardError, RramfitWarning
-from rramfit.provenance import whole_file
 
-__all__ = [
-    "canonical_json",
-    "card_digest",
-    "card_problems",
-    "json_schema",
-    "load_card",
-    "quantities",
-    "save_card",
-    "seal",
-]
-
-
-def canonical_json(content: Mapping[str, Any]) -> str:
-    """Spell a JSON document the one way: sorted keys, two spaces, no NaN, newline at the end."""
-    text = json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-    return text + "\n"
-
-
-def card_digest(content: Mapping[str, Any]) -> str:
-    """Digest of a card's content, `digest` and `provenance` left out."""
-    body = {key: value for key, value in content.items() if key not in ("digest", "provenance")}
-    return "sha256:" + hashlib.sha256(canonical_json(body).encode()).hexdigest()
+__all__ = ["card_problems", "json_schema", "load_card", "seal"]
 
 
 def seal(card: ModelCard) -> ModelCard:
     """Return the card with the digest of its content."""
-    return card.model_copy(update={"digest": card_digest(_content(card))})
-
-
-def save_card(card: ModelCard, path: Path) -> None:
-    """Write a sealed card, whole or not at all.
-
-    Raises
-    ------
-    CardError
-        If the card's digest is not that of its content; `seal` it first.
-    """
-    content = _content(card)
-    _check_digest(content, path)
-    with whole_file(path) as beside:
-        beside.write_text(canonical_json(content), encoding="utf-8")
+    return card.model_copy(update={"digest": card_digest(card_content(card))})
 
 
 def load_card(path: Path | str) -> ModelCard:
@@ -101,62 +60,6 @@ def card_problems(path: Path | str) -> list[CardError]:
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the card."""
     return ModelCard.model_json_schema(by_alias=True)
-
-
-def quantities(part: BaseModel) -> Iterator[tuple[str, Quantity]]:
-    """Walk over every quantity in a card or a part of one, with its key path.
-
-    Examples
-    --------
-    >>> from rramfit.card.schema import StuckCard
-    >>> part = StuckCard(low=Quantity.given(0.01, "1"), high=Quantity.given(0.0, "1"))
-    >>> [path for path, _ in quantities(part)]
-    ['low', 'high']
-    """
-    for name, value in part:
-        yield from _walk(name, value)
-
-
-def _walk(path: str, value: object) -> Iterator[tuple[str, Quantity]]:
-    if isinstance(value, Quantity):
-        yield path, value
-    elif isinstance(value, BaseModel):
-        for name, inner in value:
-            yield from _walk(f"{path}.{name}", inner)
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _walk(f"{path}.{name}", inner)
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            yield from _walk(f"{path}[{i}]", inner)
-
-
-def _content(card: ModelCard) -> dict[str, Any]:
-    """Render the card as JSON types."""
-    content: dict[str, Any] = _without_absent(card.model_dump(mode="json", by_alias=True))
-    return content
-
-
-def _without_absent(value: Any) -> Any:
-    """Leave out what is absent; a given quantity keeps its nulls, as the contract has it."""
-    if isinstance(value, list):
-        return [_without_absent(v) for v in value]
-    if isinstance(value, dict):
-        is_quantity = value.keys() == Quantity.model_fields.keys()
-        return {k: _without_absent(v) for k, v in value.items() if is_quantity or v is not None}
-    return value
-
-
-def _check_digest(content: Mapping[str, Any], path: Path) -> None:
-    expected = card_digest(content)
-    if content.get("digest") != expected:
-        raise CardError(
-            path,
-            "digest",
-            found=str(content.get("digest")),
-            expected=expected,
-            remedy="the content was changed after it was sealed; make the card anew, or seal it",
-        )
 
 
 def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
@@ -195,7 +98,7 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
         )
         card = ModelCard.model_validate(content, extra="ignore")
     try:
-        _check_digest(content, path)
+        check_digest(content, path)
     except CardError as e:
         return [e], None
     return [], card

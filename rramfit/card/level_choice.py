@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from rramfit.card.document import seal
+from rramfit.card.quality import HeldOut
 from rramfit.card.schema import (
     DriftCard,
     FailureCard,
@@ -21,7 +22,6 @@ from rramfit.card.schema import (
     RetentionCard,
     VariationCard,
 )
-from rramfit.card.trust import HeldOut
 from rramfit.errors import RramfitError
 
 __all__ = ["take_levels"]
@@ -52,7 +52,7 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
 
     Examples
     --------
-    >>> from rramfit.measurement.virtual_cards import virtual_card
+    >>> from rramfit.measurement.virtual.cards import virtual_card
     >>> card = virtual_card("five", mean=[1e-5, 2e-5, 4e-5, 7e-5, 1e-4], spread=0.1)
     >>> few = take_levels(card, [0, 2, 4])
     >>> few.name, [level.name for level in few.levels], [v.level for v in few.variation]

@@ -15,7 +15,7 @@ A number that was given has neither; one that was not measured is absent, never 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finite", "Quantity", "Scale", "interval", "quantities_frame"]
+__all__ = ["Finite", "Quantity", "Scale", "interval", "quantities", "quantities_frame"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scale = Literal["linear", "log", "logit", "fisher"]
@@ -133,3 +133,31 @@ def quantities_frame(quantities: Mapping[str, Quantity]) -> pd.DataFrame:
 
 def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def quantities(part: BaseModel) -> Iterator[tuple[str, Quantity]]:
+    """Walk over every quantity in a card or a part of one, with its key path.
+
+    Examples
+    --------
+    >>> from rramfit.card.schema import StuckCard
+    >>> part = StuckCard(low=Quantity.given(0.01, "1"), high=Quantity.given(0.0, "1"))
+    >>> [path for path, _ in quantities(part)]
+    ['low', 'high']
+    """
+    for name, value in part:
+        yield from _walk(name, value)
+
+
+def _walk(path: str, value: object) -> Iterator[tuple[str, Quantity]]:
+    if isinstance(value, Quantity):
+        yield path, value
+    elif isinstance(value, BaseModel):
+        for name, inner in value:
+            yield from _walk(f"{path}.{name}", inner)
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _walk(f"{path}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from _walk(f"{path}[{i}]", inner)

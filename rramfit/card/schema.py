@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from rramfit.card.canonical import save_card
 from rramfit.card.part import Count, Part
-from rramfit.card.quantity import Finite, Quantity, quantities_frame
-from rramfit.card.trust import CellsFile, Provenance, Quality
+from rramfit.card.quality import CellsFile, Provenance, Quality
+from rramfit.card.quantity import Finite, Quantity, quantities, quantities_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -336,14 +337,10 @@ class ModelCard(Part):
 
     def save(self, path: Path | str) -> None:
         """Write the card, whole or not at all; see `rramfit.card.save_card`."""
-        from rramfit.card.document import save_card
-
         save_card(self, Path(path))
 
     def to_frame(self) -> pd.DataFrame:
         """Every parameter by its key path: value, stderr, low, high, unit."""
-        from rramfit.card.document import quantities
-
         return quantities_frame(dict(quantities(self)))
 
     def _repr_html_(self) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rramfit.card import ModelCard, Quantity, seal
+from rramfit.card.quality import CellsFile, FitQuality, InputFile, Provenance, Quality
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard
-from rramfit.card.trust import CellsFile, FitQuality, InputFile, Provenance, Quality
 from rramfit.fitting.fits import Fits
 from rramfit.fitting.result import Verdict
-from rramfit.measurement.record import Measurement
+from rramfit.measurement.file.record import Measurement
 from rramfit.provenance import package_version, result_time, sha256_of
 
 __all__ = ["assemble_card"]

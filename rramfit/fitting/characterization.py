@@ -19,29 +19,29 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rramfit.card import CellMaps, Fault, ModelCard, cells_bytes, save_card, save_cells
-from rramfit.card.trust import CellsFile
+from rramfit.card.quality import CellsFile
 from rramfit.errors import FitError
 from rramfit.fitting.assembly import assemble_card
-from rramfit.fitting.blind import find_levels
-from rramfit.fitting.conversion_findings import judge_conversion
-from rramfit.fitting.diagnostics import diagnose
-from rramfit.fitting.endurance import fit_endurance
-from rramfit.fitting.failure import fit_failure
+from rramfit.fitting.checks.conversion_findings import judge_conversion
+from rramfit.fitting.checks.diagnostics import diagnose
+from rramfit.fitting.checks.heldout import check_heldout
+from rramfit.fitting.electrical.iv import fit_iv
+from rramfit.fitting.electrical.line_fit import fit_line_resistance
+from rramfit.fitting.electrical.readout import fit_readout
+from rramfit.fitting.failure.failure import fit_failure
 from rramfit.fitting.fits import Fits, Result
-from rramfit.fitting.gathering import gather
-from rramfit.fitting.heldout import check_heldout
-from rramfit.fitting.iv import fit_iv
-from rramfit.fitting.levels import LevelsFit, fit_levels
-from rramfit.fitting.line_fit import fit_line_resistance
-from rramfit.fitting.read_noise import fit_read_noise
-from rramfit.fitting.readout import fit_readout
+from rramfit.fitting.levels.blind import find_levels
+from rramfit.fitting.levels.levels import LevelsFit, fit_levels
+from rramfit.fitting.levels.targets import set_aside_windows
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.retention import fit_retention
-from rramfit.fitting.screening import screen
-from rramfit.fitting.targets import set_aside_windows
-from rramfit.fitting.variation import fit_variation
-from rramfit.measurement.read import read_measurement
-from rramfit.measurement.record import Measurement
+from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.time.endurance import fit_endurance
+from rramfit.fitting.time.read_noise import fit_read_noise
+from rramfit.fitting.time.retention import fit_retention
+from rramfit.fitting.variation.variation import fit_variation
+from rramfit.measurement.file.read import read_measurement
+from rramfit.measurement.file.record import Measurement
 
 if TYPE_CHECKING:
     import pandas as pd

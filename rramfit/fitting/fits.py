@@ -6,21 +6,21 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rramfit.fitting.blind import BlindLevels
-from rramfit.fitting.diagnostics import Diagnostics
-from rramfit.fitting.endurance import EnduranceFit
-from rramfit.fitting.failure import FailureFit
-from rramfit.fitting.heldout import HeldOutCheck
-from rramfit.fitting.iv import IVFit
-from rramfit.fitting.levels import LevelsFit
-from rramfit.fitting.line_fit import LineResistanceFit
-from rramfit.fitting.read_noise import ReadNoiseFit
-from rramfit.fitting.readout import ReadoutFit
+from rramfit.fitting.checks.diagnostics import Diagnostics
+from rramfit.fitting.checks.heldout import HeldOutCheck
+from rramfit.fitting.electrical.iv import IVFit
+from rramfit.fitting.electrical.line_fit import LineResistanceFit
+from rramfit.fitting.electrical.readout import ReadoutFit
+from rramfit.fitting.failure.failure import FailureFit
+from rramfit.fitting.levels.blind import BlindLevels
+from rramfit.fitting.levels.levels import LevelsFit
 from rramfit.fitting.result import Verdict
-from rramfit.fitting.retention import RetentionFit
-from rramfit.fitting.screening import Screening
-from rramfit.fitting.statistics import ProgramStatistics
-from rramfit.fitting.variation import VariationFit
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.screening.screening import Screening
+from rramfit.fitting.time.endurance import EnduranceFit
+from rramfit.fitting.time.read_noise import ReadNoiseFit
+from rramfit.fitting.time.retention import RetentionFit
+from rramfit.fitting.variation.variation import VariationFit
 
 if TYPE_CHECKING:
     import pandas as pd

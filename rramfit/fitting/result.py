@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.quality import FitQuality
 from rramfit.card.quantity import Quantity, quantities_frame
-from rramfit.card.trust import FitQuality
 
 if TYPE_CHECKING:
     import pandas as pd

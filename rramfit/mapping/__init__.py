@@ -1,8 +1,8 @@
 """Networks on chips: codes, tiles, converters, analog layers, placement, evaluation."""
 
-from rramfit.mapping.attention import AnalogMultiheadAttention
-from rramfit.mapping.codes import Codebook, codebook
-from rramfit.mapping.convert import (
+from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
+from rramfit.mapping.layers.attention import AnalogMultiheadAttention
+from rramfit.mapping.layers.convert import (
     analog_layers,
     analog_matrices,
     calibrate,
@@ -12,11 +12,11 @@ from rramfit.mapping.convert import (
     save_chip,
     to_digital,
 )
-from rramfit.mapping.layers import AnalogConv2d, AnalogLinear
-from rramfit.mapping.peripherals import Peripherals
-from rramfit.mapping.placement import Placement, place_around_faults
-from rramfit.mapping.plan import CellAddress, MatrixPlan, WeightAddress, plan_matrix
-from rramfit.mapping.setup import FACTORS, AnalogSetup, analog_setup
+from rramfit.mapping.layout.codes import Codebook, codebook
+from rramfit.mapping.layout.placement import Placement, place_around_faults
+from rramfit.mapping.layout.plan import CellAddress, MatrixPlan, WeightAddress, plan_matrix
+from rramfit.mapping.tiles.peripherals import Peripherals
+from rramfit.mapping.tiles.setup import FACTORS, AnalogSetup, analog_setup
 
 __all__ = [
     "FACTORS",

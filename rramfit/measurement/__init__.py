@@ -1,14 +1,11 @@
 """Measured sweeps: records, reading, checking, writing, virtual chips."""
 
-from rramfit.measurement.convert import Conversion, convert_measurement, write_conversion
-from rramfit.measurement.guess import guess_layout
-from rramfit.measurement.in_memory import program_in_memory, reads_in_memory
-from rramfit.measurement.inspection import Inspection, inspect_measurement
-from rramfit.measurement.layout import Layout, read_layout
-from rramfit.measurement.origin import BadRows, Origin
-from rramfit.measurement.problem import Problem
-from rramfit.measurement.read import read_measurement
-from rramfit.measurement.record import (
+from rramfit.measurement.file.in_memory import program_in_memory, reads_in_memory
+from rramfit.measurement.file.inspection import Inspection, inspect_measurement
+from rramfit.measurement.file.origin import BadRows, Origin
+from rramfit.measurement.file.problem import Problem
+from rramfit.measurement.file.read import read_measurement
+from rramfit.measurement.file.record import (
     MVM,
     ArrayIdentity,
     Endurance,
@@ -20,12 +17,15 @@ from rramfit.measurement.record import (
     Reads,
     SweepBlock,
 )
-from rramfit.measurement.replay import replay
-from rramfit.measurement.synthesize import synthesize, virtual_chip
-from rramfit.measurement.validate import validate_layout
-from rramfit.measurement.virtual_cards import random_card, virtual_card
-from rramfit.measurement.virtual_tester import Instrument, Plan
-from rramfit.measurement.write import write_measurement
+from rramfit.measurement.file.validate import validate_layout
+from rramfit.measurement.file.write import write_measurement
+from rramfit.measurement.lab.convert import Conversion, convert_measurement, write_conversion
+from rramfit.measurement.lab.guess import guess_layout
+from rramfit.measurement.lab.layout import Layout, read_layout
+from rramfit.measurement.virtual.cards import random_card, virtual_card
+from rramfit.measurement.virtual.replay import replay
+from rramfit.measurement.virtual.synthesize import synthesize, virtual_chip
+from rramfit.measurement.virtual.tester import Instrument, Plan
 
 __all__ = [
     "MVM",

@@ -5,7 +5,7 @@ from rramfit.reporting.characterization import (
     report_characterization,
     save_report,
 )
-from rramfit.reporting.document import (
+from rramfit.reporting.page.document import (
     Block,
     Column,
     Facts,
@@ -19,7 +19,7 @@ from rramfit.reporting.document import (
     Table,
     figure,
 )
-from rramfit.reporting.evidence import Evidence
+from rramfit.reporting.report_data.report_data import Evidence
 
 __all__ = [
     "Block",

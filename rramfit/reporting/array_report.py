@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rramfit.provenance import package_version
-from rramfit.reporting.document import (
+from rramfit.reporting.figures.maps import draw_quantity_map
+from rramfit.reporting.figures.wires import draw_ideal_and_actual, draw_lost_by_column
+from rramfit.reporting.page.document import (
     Figure,
     KeyFigure,
     KeyFigures,
@@ -17,15 +19,13 @@ from rramfit.reporting.document import (
     Section,
     figure,
 )
-from rramfit.reporting.line_figures import draw_ideal_and_actual, draw_lost_by_column
-from rramfit.reporting.line_section import certificate_blocks
-from rramfit.reporting.map_layout import array_map
-from rramfit.reporting.maps_figures import draw_quantity_map
-from rramfit.reporting.wording import counted, number, share
+from rramfit.reporting.page.map_layout import array_map
+from rramfit.reporting.page.wording import counted, number, share
+from rramfit.reporting.sections.wires import certificate_blocks
 
 if TYPE_CHECKING:
-    from rramfit.array.certificate import Certificate
-    from rramfit.array.solution import ArraySolution
+    from rramfit.array.wires.certificate import Certificate
+    from rramfit.array.wires.solution import ArraySolution
 
 __all__ = ["array_report"]
 
@@ -44,7 +44,7 @@ def array_report(
     ----------
     solution : ArraySolution
     certificates : mapping of str to Certificate
-        Of the fast estimates, from `rramfit.array.solver_comparison.estimate_certificates`.
+        Of the fast estimates, from `rramfit.array.wires.solver_comparison.estimate_certificates`.
     title : str
     facts : tuple of (name, value)
         What identifies the array and its wires.
@@ -120,7 +120,7 @@ def _current_section(solution: ArraySolution, at: int, drawn: str) -> Section:
 
 
 def _map_sections(solution: ArraySolution, at: int, drawn: str) -> tuple[Section, Section]:
-    from rramfit.array.solution import array_maps
+    from rramfit.array.wires.solution import array_maps
 
     maps = array_maps(solution, at)
 

@@ -9,24 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rramfit.reporting.document import Report
-from rramfit.reporting.evidence import Evidence
-from rramfit.reporting.group_sections import (
+from rramfit.reporting.page.document import Report
+from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.sections.other_groups import (
     endurance_section,
     iv_section,
     read_noise_section,
     readout_section,
     retention_section,
 )
-from rramfit.reporting.line_section import line_section
-from rramfit.reporting.program_sections import (
+from rramfit.reporting.sections.programming import (
     failure_section,
     levels_section,
     maps_section,
     variation_section,
 )
-from rramfit.reporting.summary import header_facts, summary_blocks
-from rramfit.reporting.trust_sections import (
+from rramfit.reporting.sections.quality import (
     findings_section,
     heldout_section,
     missing_section,
@@ -34,6 +32,8 @@ from rramfit.reporting.trust_sections import (
     provenance_section,
     screening_section,
 )
+from rramfit.reporting.sections.summary import header_facts, summary_blocks
+from rramfit.reporting.sections.wires import line_section
 
 if TYPE_CHECKING:
     from rramfit.fitting.characterization import Characterization

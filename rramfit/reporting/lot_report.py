@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from rramfit.card.quantity import Quantity
 from rramfit.provenance import package_version
-from rramfit.reporting.document import Block, Column, Figure, Note, Prose, Report, Section, Table
-from rramfit.reporting.document import figure as draw_figure
-from rramfit.reporting.lot import Outcome, shared_quantities, spread_frame
-from rramfit.reporting.theme import SERIES
-from rramfit.reporting.wording import axis_unit, counted
+from rramfit.reporting.lot_outcomes import Outcome, shared_quantities, spread_frame
+from rramfit.reporting.page.document import (
+    Block,
+    Column,
+    Figure,
+    Note,
+    Prose,
+    Report,
+    Section,
+    Table,
+)
+from rramfit.reporting.page.document import figure as draw_figure
+from rramfit.reporting.page.theme import SERIES
+from rramfit.reporting.page.wording import axis_unit, counted
 from rramfit.units import format_quantity
 
 if TYPE_CHECKING:

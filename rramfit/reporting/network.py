@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rramfit.provenance import package_version
-from rramfit.reporting.document import (
+from rramfit.reporting.page.document import (
     Column,
     Facts,
     KeyFigure,
@@ -23,16 +23,16 @@ from rramfit.reporting.document import (
     Table,
     figure,
 )
-from rramfit.reporting.theme import INK, SERIES
+from rramfit.reporting.page.theme import INK, SERIES
 from rramfit.units import format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rramfit.mapping.ablation import Ablation
-    from rramfit.mapping.costs import MappingPlan
-    from rramfit.mapping.evaluation import Estimate, Evaluation
-    from rramfit.mapping.setup import AnalogSetup
+    from rramfit.mapping.study.ablation import Ablation
+    from rramfit.mapping.study.costs import MappingPlan
+    from rramfit.mapping.study.evaluation import Estimate, Evaluation
+    from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = [
     "ablation_report",

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rramfit.provenance import package_version
-from rramfit.reporting.document import (
+from rramfit.reporting.network import assumption_sections, setup_facts
+from rramfit.reporting.page.document import (
     Column,
     KeyFigure,
     KeyFigures,
@@ -19,15 +20,14 @@ from rramfit.reporting.document import (
     Table,
     figure,
 )
-from rramfit.reporting.network import assumption_sections, setup_facts
-from rramfit.reporting.theme import INK, SERIES
+from rramfit.reporting.page.theme import INK, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rramfit.mapping.evaluation import Evaluation
-    from rramfit.mapping.setup import AnalogSetup
-    from rramfit.training.history import Epoch
+    from rramfit.mapping.study.evaluation import Evaluation
+    from rramfit.mapping.tiles.setup import AnalogSetup
+    from rramfit.training.loop.history import Epoch
 
 __all__ = ["training_report"]
 

@@ -1,14 +1,14 @@
 """Training networks, plainly and for chips."""
 
 from rramfit.training.aware import Trained, train_aware
-from rramfit.training.forward import Hardware, fidelity
-from rramfit.training.history import Epoch, read_history
-from rramfit.training.loop import Progress, Run, train_stage
-from rramfit.training.norms import estimate_norms
+from rramfit.training.forward.layer_forward import Hardware, fidelity
+from rramfit.training.forward.preparation import prepare_training, renew_anchors, trained_network
+from rramfit.training.loop.bn_recalibration import estimate_norms
+from rramfit.training.loop.history import Epoch, read_history
+from rramfit.training.loop.rank import Rank, process_group
+from rramfit.training.loop.recipe import AwareStage, PlainStage, Recipe, load_recipe
+from rramfit.training.loop.stage import Progress, Run, train_stage
 from rramfit.training.plain import train_plain
-from rramfit.training.preparation import prepare_training, renew_anchors, trained_network
-from rramfit.training.rank import Rank, process_group
-from rramfit.training.recipe import AwareStage, PlainStage, Recipe, load_recipe
 
 __all__ = [
     "AwareStage",

@@ -1,7 +1,7 @@
 """Aware training: a network learns to live with chips, or with one chip.
 
-The forward is that of `rramfit.training.forward`: weights on codes, new cells at every step, wires
-by an anchored estimate, converters. On the way
+The forward is that of `rramfit.training.forward.layer_forward`: weights on codes, new cells at
+every step, wires by an anchored estimate, converters. On the way
 
     ramp         non-idealities rise from nothing over the first share of steps
     scales       are learned with the weights, with their own rate and without decay
@@ -24,13 +24,23 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rramfit.mapping.convert import convert_to_analog
-from rramfit.mapping.datasets import Dataset
-from rramfit.mapping.layers import Laid
-from rramfit.mapping.setup import AnalogSetup
-from rramfit.training.forward import Hardware
-from rramfit.training.history import Epoch
-from rramfit.training.loop import (
+from rramfit.mapping.layers.analog_layers import Laid
+from rramfit.mapping.layers.convert import convert_to_analog
+from rramfit.mapping.study.datasets import Dataset
+from rramfit.mapping.tiles.setup import AnalogSetup
+from rramfit.training.forward.layer_forward import Hardware
+from rramfit.training.forward.preparation import (
+    Anchors,
+    prepare_training,
+    renew_anchors,
+    set_step,
+    trained_forwards,
+    trained_network,
+)
+from rramfit.training.loop.bn_recalibration import estimate_norms
+from rramfit.training.loop.history import Epoch
+from rramfit.training.loop.recipe import AwareStage
+from rramfit.training.loop.stage import (
     Loss,
     Run,
     cross_entropy,
@@ -39,16 +49,6 @@ from rramfit.training.loop import (
     tester,
     train_stage,
 )
-from rramfit.training.norms import estimate_norms
-from rramfit.training.preparation import (
-    Anchors,
-    prepare_training,
-    renew_anchors,
-    set_step,
-    trained_forwards,
-    trained_network,
-)
-from rramfit.training.recipe import AwareStage
 
 __all__ = ["Trained", "train_aware"]
 
@@ -102,7 +102,7 @@ def train_aware(
     laid : mapping, optional
         Scales and placements to start from.
     hardware : callable, optional
-        Measured products, see `rramfit.training.forward.Hardware`.
+        Measured products, see `rramfit.training.forward.layer_forward.Hardware`.
     """
     inputs = data.train_images[:CALIBRATION_IMAGES]
     model = convert_to_analog(network, setup, inputs=inputs, laid=laid, seed=run.seed)

@@ -12,7 +12,7 @@ import sys
 STEP = """
 import time
 import torch
-from rramfit.mapping.networks import make_network
+from rramfit.mapping.study.networks import make_network
 {keep}
 net = make_network("vgg5", (3, 32, 32), 10).to(memory_format=torch.channels_last)
 optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9)

@@ -28,7 +28,7 @@ from torch import nn
 
 from rramfit.card import load_card
 from rramfit.mapping import FACTORS, Peripherals, analog_setup, convert_to_analog, program
-from rramfit.mapping.networks import make_network
+from rramfit.mapping.study.networks import make_network
 from rramfit_cli.allocator import keep_freed_memory
 
 CARDS = {"reference": "jetcas-reference-1.0.0", "every factor": "virtual-1.0.0"}

@@ -7,8 +7,8 @@ from scipy import stats
 
 from rramfit.card import Quantity
 from rramfit.card.comparison import ParameterDifference, compare_cards
+from rramfit.card.quality import Provenance, Quality
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard, ModelCard
-from rramfit.card.trust import Provenance, Quality
 
 
 def card(*means: float, unit: str = "S") -> ModelCard:

@@ -18,8 +18,8 @@ from rramfit.card import (
     save_card,
     seal,
 )
+from rramfit.card.quality import InputFile, Provenance, Quality
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard
-from rramfit.card.trust import InputFile, Provenance, Quality
 from rramfit.errors import CardError, RramfitWarning
 
 

@@ -6,7 +6,7 @@ from rramfit.array import DeviceModel
 from rramfit.card import ModelCard, Quantity, card_problems, save_card, seal, take_levels
 from rramfit.card.schema import DriftCard, RetentionCard
 from rramfit.errors import RramfitError
-from rramfit.measurement.virtual_cards import virtual_card
+from rramfit.measurement.virtual.cards import virtual_card
 
 MEAN = (1e-5, 2e-5, 4e-5, 7e-5, 1e-4)
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rramfit.measurement import synthesize, write_measurement
-from rramfit.measurement.virtual_cards import random_card
+from rramfit.measurement.virtual.cards import random_card
 from rramfit_cli.main import cli
 
 

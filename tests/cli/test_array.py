@@ -10,7 +10,7 @@ from rramfit.card import save_card, seal
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LineCard
 from rramfit.measurement import Instrument, synthesize, write_measurement
-from rramfit.measurement.virtual_cards import random_card
+from rramfit.measurement.virtual.cards import random_card
 
 ROWS, COLS = 12, 10
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from rramfit.card import Quantity, canonical_json, load_card, quantities, save_card, seal
-from rramfit.measurement.virtual_cards import random_card
-from rramfit_cli.talk import console
+from rramfit.measurement.virtual.cards import random_card
+from rramfit_cli.console import console
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from rramfit.card import load_card, save_card
-from rramfit.mapping.networks import make_network
-from rramfit.mapping.setup import FACTORS
-from rramfit.measurement.reference_chip import reference_card
-from rramfit_cli import network
+from rramfit.mapping.study.networks import make_network
+from rramfit.mapping.tiles.setup import FACTORS
+from rramfit.measurement.virtual.reference_chip import reference_card
+from rramfit_cli.options import network
 
 FEW = ("--images", 60, "--tile", "64x32")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rramfit.card.cells import CellMaps, Fault, save_cells
-from rramfit_cli.training import Talk
+from rramfit_cli.options.training import Talk
 
 RECIPE = """
 name = "short"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rramfit.card import save_card
-from rramfit.measurement.virtual_cards import random_card
+from rramfit.measurement.virtual.cards import random_card
 
 
 @pytest.fixture

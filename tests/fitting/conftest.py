@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from rramfit.fitting.gathering import gather
-from rramfit.fitting.statistics import ProgramStatistics
-from rramfit.measurement.in_memory import program_in_memory
-from rramfit.measurement.record import ArrayIdentity, Levels, Measurement
+from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.measurement.file.in_memory import program_in_memory
+from rramfit.measurement.file.record import ArrayIdentity, Levels, Measurement
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,15 @@ import numpy as np
 import pytest
 
 from rramfit.card import CellMaps, Fault, ModelCard, Quantity, seal
+from rramfit.card.quality import (
+    CellsFile,
+    FitQuality,
+    HeldOut,
+    InputFile,
+    Provenance,
+    Quality,
+    ScreenedCard,
+)
 from rramfit.card.schema import (
     Alternative,
     ArrayInfo,
@@ -28,17 +37,8 @@ from rramfit.card.schema import (
     StuckCard,
     VariationCard,
 )
-from rramfit.card.trust import (
-    CellsFile,
-    FitQuality,
-    HeldOut,
-    InputFile,
-    Provenance,
-    Quality,
-    ScreenedCard,
-)
-from rramfit.fitting.gathering import gather
 from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.screening.accumulate import gather
 from rramfit.measurement import (
     MVM,
     ArrayIdentity,

@@ -7,8 +7,8 @@ import pytest
 
 from rramfit.card import canonical_json, quantities
 from rramfit.fitting.characterization import characterize
-from rramfit.measurement.in_memory import program_in_memory
-from rramfit.measurement.record import ArrayIdentity, IVSweeps, Levels, Measurement, Readout
+from rramfit.measurement.file.in_memory import program_in_memory
+from rramfit.measurement.file.record import ArrayIdentity, IVSweeps, Levels, Measurement, Readout
 from rramfit.reporting import report_characterization
 
 TARGET = np.array([5e-6, 40e-6, 90e-6])

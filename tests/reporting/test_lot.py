@@ -6,7 +6,7 @@ import pytest
 from rramfit.card import Quantity, seal
 from rramfit.card.schema import Distribution
 from rramfit.errors import InputError
-from rramfit.measurement.virtual_cards import random_card
+from rramfit.measurement.virtual.cards import random_card
 from rramfit.reporting.lot import (
     Outcome,
     characterize_files,

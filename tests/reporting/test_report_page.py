@@ -10,7 +10,7 @@ import pytest
 
 from rramfit.card import quantities
 from rramfit.reporting import report_characterization, save_report
-from rramfit.reporting.wording import write
+from rramfit.reporting.page.wording import write
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

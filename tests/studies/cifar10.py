@@ -135,9 +135,9 @@ def run(step: Step, data: Path, place: Path) -> None:
 
 def float32_accuracy(data: Path, counts: set[int]) -> dict[int, float]:
     """Accuracy of the plainly trained network on the first test images, so many each time [%]."""
-    from rramfit.mapping.datasets import load_dataset
-    from rramfit.mapping.evaluation import accuracy
-    from rramfit.mapping.networks import load_weights, make_network
+    from rramfit.mapping.study.datasets import load_dataset
+    from rramfit.mapping.study.evaluation import accuracy
+    from rramfit.mapping.study.networks import load_weights, make_network
 
     images = load_dataset(str(data))
     network = make_network("vgg5", images.shape, images.classes)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
     from rramfit.array import Chips
     from rramfit.card import ModelCard
-    from rramfit.mapping.datasets import Dataset
-    from rramfit.mapping.setup import AnalogSetup
+    from rramfit.mapping.study.datasets import Dataset
+    from rramfit.mapping.tiles.setup import AnalogSetup
 
 SHAPE = 128, 128
 SWEEPS = 24
@@ -68,8 +68,8 @@ def true_card(seed: int) -> ModelCard:
     """State a random card with wires and the reference chip's read-out."""
     from rramfit.card import Quantity, seal
     from rramfit.card.schema import LineCard
-    from rramfit.measurement.reference_chip import reference_card
-    from rramfit.measurement.virtual_cards import random_card
+    from rramfit.measurement.virtual.cards import random_card
+    from rramfit.measurement.virtual.reference_chip import reference_card
     from rramfit.streams import stream
 
     wires = stream(seed, "card/wires")
@@ -113,7 +113,7 @@ def setup_of(card: ModelCard, origin: Any) -> AnalogSetup:
 def true_chip(card: ModelCard, seed: int) -> Chips:
     """Draw the chip that `synthesize` measures, in single precision."""
     from rramfit.array import DeviceModel
-    from rramfit.measurement.synthesize import virtual_chip
+    from rramfit.measurement.virtual.synthesize import virtual_chip
 
     chip = virtual_chip(card, rows=SHAPE[0], cols=SHAPE[1], seed=seed)
     return dataclasses.replace(
@@ -142,8 +142,8 @@ def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[s
     from rramfit.array import DeviceModel, draw_chips
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import convert_to_analog
-    from rramfit.mapping.evaluation import evaluate
-    from rramfit.measurement.synthesize import synthesize
+    from rramfit.mapping.study.evaluation import evaluate
+    from rramfit.measurement.virtual.synthesize import synthesize
     from rramfit.streams import torch_stream
 
     card = true_card(seed)
@@ -179,8 +179,8 @@ def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[s
 
 def trained_network(data: Dataset) -> tuple[nn.Module, float]:
     """Train the mlp plainly; also give its digital accuracy."""
-    from rramfit.mapping.evaluation import accuracy
-    from rramfit.mapping.networks import make_network
+    from rramfit.mapping.study.evaluation import accuracy
+    from rramfit.mapping.study.networks import make_network
     from rramfit.training.plain import train_plain
 
     network = make_network("mlp", data.shape, data.classes, seed=0)
@@ -266,7 +266,7 @@ def main() -> None:
     args = parser.parse_args()
     import torch
 
-    from rramfit.mapping.datasets import load_dataset
+    from rramfit.mapping.study.datasets import load_dataset
 
     torch.set_num_threads(1)
     data = load_dataset("digits")

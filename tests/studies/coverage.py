@@ -96,14 +96,14 @@ def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
     import torch
 
     from rramfit.errors import FitError
-    from rramfit.fitting.failure import fit_failure
-    from rramfit.fitting.gathering import gather
-    from rramfit.fitting.levels import fit_levels
-    from rramfit.fitting.screening import screen
-    from rramfit.fitting.variation import fit_variation
-    from rramfit.measurement.law_truth import distribution_truth
-    from rramfit.measurement.synthesize import synthesize
-    from rramfit.measurement.virtual_cards import random_card
+    from rramfit.fitting.failure.failure import fit_failure
+    from rramfit.fitting.levels.levels import fit_levels
+    from rramfit.fitting.screening.accumulate import gather
+    from rramfit.fitting.screening.screening import screen
+    from rramfit.fitting.variation.variation import fit_variation
+    from rramfit.measurement.virtual.cards import random_card
+    from rramfit.measurement.virtual.distribution_truth import distribution_truth
+    from rramfit.measurement.virtual.synthesize import synthesize
 
     torch.set_num_threads(1)
     case, seed = job

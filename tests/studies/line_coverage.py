@@ -41,8 +41,8 @@ def one_chip(seed: int) -> dict[str, Any]:
     import torch
 
     from rramfit.array import LineResistance, column_currents
-    from rramfit.fitting.line_fit import fit_line_resistance
-    from rramfit.measurement.record import MVM
+    from rramfit.fitting.electrical.line_fit import fit_line_resistance
+    from rramfit.measurement.file.record import MVM
 
     torch.set_num_threads(1)
     rng = np.random.default_rng([77, seed])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rramfit.card import ModelCard
-    from rramfit.mapping.datasets import Dataset
+    from rramfit.mapping.study.datasets import Dataset
 
 TAKEN = 0, 15, 31
 REACHED = tuple(range(33))
@@ -94,7 +94,7 @@ def accuracies(
 ) -> list[str]:
     """Evaluate the network on chips of a card: mean, deviation and 5th percentile."""
     from rramfit.mapping import FACTORS, analog_setup, convert_to_analog
-    from rramfit.mapping.evaluation import evaluate
+    from rramfit.mapping.study.evaluation import evaluate
 
     off = set() if stuck else {"stuck", "dead_lines"}
     setup = analog_setup(card, factors=[f for f in FACTORS if f not in off], time=age)
@@ -113,7 +113,7 @@ def main() -> None:
     import torch
 
     from rramfit.card import save_card, take_levels
-    from rramfit.mapping.datasets import load_dataset
+    from rramfit.mapping.study.datasets import load_dataset
 
     torch.set_num_threads(1)
     levels = fitted("techC_relaxation")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rramfit.card import ModelCard
-    from rramfit.mapping.datasets import Dataset
+    from rramfit.mapping.study.datasets import Dataset
 
 COLUMNS = (
     "chip", "faults in it, %", "of them found, %", "as it lies, %", "placed, %", "gain, points",
@@ -44,7 +44,7 @@ def faulty_card(faults: float) -> ModelCard:
     """State the reference chip with stuck cells."""
     from rramfit.card import Quantity, seal
     from rramfit.card.schema import StuckCard
-    from rramfit.measurement.reference_chip import reference_card
+    from rramfit.measurement.virtual.reference_chip import reference_card
 
     half = Quantity.given(faults / 2, "1")
     stuck = StuckCard(
@@ -65,8 +65,8 @@ def one_chip(
     from rramfit.card.cells import Fault
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import analog_matrices, convert_to_analog
-    from rramfit.mapping.evaluation import evaluate
-    from rramfit.measurement.synthesize import synthesize
+    from rramfit.mapping.study.evaluation import evaluate
+    from rramfit.measurement.virtual.synthesize import synthesize
 
     measured = synthesize(card, sweeps=SWEEPS, seed=seed, groups=("program", "mvm", "readout"))
     fitted = characterize(measured, name=f"chip-{seed}", seed=seed)
@@ -152,7 +152,7 @@ def main() -> None:
     args = parser.parse_args()
     import torch
 
-    from rramfit.mapping.datasets import load_dataset
+    from rramfit.mapping.study.datasets import load_dataset
 
     torch.set_num_threads(1)
     data = load_dataset("digits")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rramfit.array import Chips
-    from rramfit.mapping.datasets import Dataset
+    from rramfit.mapping.study.datasets import Dataset
 
 CASES = "without", "faulty", "placed", "retrained"
 COLUMNS = ("chip", "faults in it, %", *(f"{c}, %" for c in CASES), "given back, %")
@@ -49,7 +49,7 @@ NORM_IMAGES = 512
 
 def healed(chip: Chips) -> Chips:
     """Take a chip's stuck cells for sound ones."""
-    from rramfit.array.chips import sound_where
+    from rramfit.array.devices.chips import sound_where
     from rramfit.card.cells import Fault
 
     fault = sound_where(chip.fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
@@ -58,7 +58,7 @@ def healed(chip: Chips) -> Chips:
 
 def loaded(path: Path, data: Dataset) -> tuple[nn.Module, dict[str, dict[str, Tensor]] | None]:
     """Load a vgg5."""
-    from rramfit.mapping.networks import load_weights, make_network
+    from rramfit.mapping.study.networks import load_weights, make_network
 
     network = make_network("vgg5", data.shape, data.classes)
     laid = load_weights(network, path)
@@ -70,8 +70,8 @@ def one_chip(seed: int, data: Dataset, args: argparse.Namespace) -> dict[str, An
     from rramfit.card.cells import Fault
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import analog_setup, convert_to_analog
-    from rramfit.mapping.evaluation import evaluate
-    from rramfit.measurement.synthesize import synthesize
+    from rramfit.mapping.study.evaluation import evaluate
+    from rramfit.measurement.virtual.synthesize import synthesize
     from rramfit.training import Run, estimate_norms, load_recipe, train_aware
 
     card = faulty_card(args.faults)
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--records", type=Path, default=Path("build/retraining.jsonl"))
     args = parser.parse_args()
 
-    from rramfit.mapping.datasets import load_dataset
+    from rramfit.mapping.study.datasets import load_dataset
     from rramfit_cli.allocator import keep_freed_memory
 
     keep_freed_memory()

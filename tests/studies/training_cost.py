@@ -20,11 +20,11 @@ import torch
 from torch import nn
 
 from rramfit.mapping import FACTORS, Peripherals, analog_setup, convert_to_analog
-from rramfit.mapping.networks import make_network
-from rramfit.measurement.reference_chip import reference_card
+from rramfit.mapping.study.networks import make_network
+from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.streams import torch_stream
 from rramfit.training import load_recipe, prepare_training
-from rramfit.training.loop import precision
+from rramfit.training.loop.stage import precision
 from rramfit_cli.allocator import keep_freed_memory
 
 TURNS = 8

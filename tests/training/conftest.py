@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rramfit.mapping.datasets import Dataset, load_dataset
+from rramfit.mapping.study.datasets import Dataset, load_dataset
 
 torch.set_num_threads(1)
 

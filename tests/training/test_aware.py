@@ -10,13 +10,13 @@ from torch import nn
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import TrainingError
 from rramfit.mapping import analog_setup, convert_to_analog, load_chip, program, save_chip
-from rramfit.mapping.evaluation import accuracy, evaluate
-from rramfit.mapping.networks import load_weights, make_network
+from rramfit.mapping.study.evaluation import accuracy, evaluate
+from rramfit.mapping.study.networks import load_weights, make_network
 from rramfit.measurement import virtual_card
-from rramfit.measurement.reference_chip import reference_card
+from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.training import Run, estimate_norms, load_recipe, train_aware, train_stage
-from rramfit.training.checkpoint import save_weights
-from rramfit.training.recipe import AwareStage
+from rramfit.training.loop.checkpoint import save_weights
+from rramfit.training.loop.recipe import AwareStage
 
 SHORT = AwareStage(
     epochs=12, batch=64, optimizer="adamw", rate=3e-3, decay=1e-3, ema=0.97, anchors_every=6,

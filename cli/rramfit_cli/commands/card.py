@@ -1,0 +1,178 @@
+"""`rramfit card`: show, check, compare, thin out and export model cards."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from rramfit_cli.console import console, print_json
+from rramfit_cli.options.types import OUTPUT
+
+__all__ = ["card"]
+
+_CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def card() -> None:
+    """Show, check, compare, thin out and export model cards."""
+
+
+@card.command()
+@click.argument("path", metavar="CARD", type=_CARD)
+@click.option("--json", "as_json", is_flag=True, help="Print the card as one JSON object.")
+def show(path: Path, as_json: bool) -> None:
+    """Show what a card says, every parameter with its interval."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from rramfit.card import load_card, quantities
+    from rramfit.units import format_quantity
+
+    c = load_card(path)
+    if as_json:
+        print_json(json.loads(path.read_text(encoding="utf-8")))
+        return
+    out = console()
+    out.print(f"[bold]{escape(c.name)}[/] {c.revision}  {c.digest}", highlight=False)
+    out.print(
+        f"{c.array.rows} × {c.array.cols} {c.array.cell} array {escape(c.array.id)}"
+        + (" (synthetic)" if c.array.synthetic else ""),
+        highlight=False,
+    )
+    said = f"[bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}"
+    out.print(f"Quality: {said}\n", highlight=False)
+    table = Table("parameter", "value", "95 % interval", box=None, pad_edge=False)
+    for where, q in quantities(c):
+        between = "given"
+        if q.ci95 is not None:
+            between = " … ".join(format_quantity(x, q.unit) for x in q.ci95)
+        table.add_row(where, format_quantity(q.value, q.unit), between)
+    out.print(table, highlight=False)
+
+
+@card.command()
+@click.argument("paths", metavar="CARD…", nargs=-1, required=True, type=_CARD)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def validate(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Check cards against the schema and their own digests; exit 3 where one fails."""
+    from rramfit.card import card_problems
+
+    found = {str(path): [str(p) for p in card_problems(path)] for path in paths}
+    if as_json:
+        print_json({"files": found, "ok": not any(found.values())})
+    else:
+        for path, problems in found.items():
+            click.echo(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
+            for problem in problems:
+                click.echo(f"  {problem}")
+    if any(found.values()):
+        sys.exit(3)
+
+
+@card.command()
+def schema() -> None:
+    """Print the JSON Schema of cards."""
+    from rramfit.card import canonical_json, json_schema
+
+    click.echo(canonical_json(json_schema()), nl=False)
+
+
+@card.command()
+@click.argument("first", type=_CARD)
+@click.argument("second", type=_CARD)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def compare(first: Path, second: Path, as_json: bool) -> None:
+    """Compare two cards parameter by parameter; exit 4 where one differs significantly."""
+    from rich.table import Table
+
+    from rramfit.card import load_card
+    from rramfit.card.comparison import compare_cards
+    from rramfit.units import format_quantity
+
+    result = compare_cards(load_card(first), load_card(second))
+    significant = {d.path for d in result.significant}
+    if as_json:
+        print_json(
+            {
+                "parameters": {
+                    d.path: {
+                        "first": d.first.value,
+                        "second": d.second.value,
+                        "unit": d.first.unit,
+                        "p_value": d.p_value,
+                        "differs": d.path in significant,
+                    }
+                    for d in result.differences
+                },
+                "only_first": list(result.only_first),
+                "only_second": list(result.only_second),
+                "differs": bool(significant),
+            }
+        )
+    else:
+        table = Table("parameter", "first", "second", "z", "", box=None, pad_edge=False)
+        for d in result.differences:
+            values = (format_quantity(q.value, q.unit) for q in (d.first, d.second))
+            table.add_row(
+                d.path, *values, f"{d.z:+.2f}", "differs" if d.path in significant else ""
+            )
+        out = console()
+        out.print(table, highlight=False)
+        for label, paths in (("first", result.only_first), ("second", result.only_second)):
+            if paths:
+                out.print(f"Only in the {label}: {', '.join(paths)}", highlight=False)
+        out.print(f"{len(significant)} of {len(result.differences)} parameters differ (Holm, 5 %).")
+    if significant:
+        sys.exit(4)
+
+
+@card.command()
+@click.argument("path", metavar="CARD", type=_CARD)
+@click.option("--levels", "listed", required=True, help="Indices to keep, as 0,15,31.")
+@click.option("--name", help="Of the new card.")
+@click.option("-o", "--output", type=OUTPUT, required=True)
+def take(path: Path, listed: str, name: str | None, output: Path) -> None:
+    """Write a card of some of CARD's levels: those that a network is to be mapped on."""
+    from rramfit.card import load_card, save_card, take_levels
+
+    indices = listed.split(",")
+    if not all(index.strip().isdigit() for index in indices):
+        msg = f"{listed!r} is no list of levels; write 0,15,31"
+        raise click.BadParameter(msg, param_hint="--levels")
+    taken = take_levels(load_card(path), [int(index) for index in indices], name=name)
+    save_card(taken, output)
+    click.echo(f"{output}: {len(taken.levels)} levels, {taken.name}", err=True)
+
+
+@card.command()
+@click.argument("path", metavar="CARD", type=_CARD)
+@click.option("-o", "--output", type=OUTPUT, required=True)
+def export(path: Path, output: Path) -> None:
+    """Write a card's parameters as a table, one row each: OUTPUT ends in .csv or .tsv."""
+    import pandas as pd
+
+    from rramfit.card import load_card, quantities
+    from rramfit.provenance import whole_file
+
+    separators = {".csv": ",", ".tsv": "\t"}
+    if output.suffix not in separators:
+        msg = f"{output}: the name must end in .csv or .tsv"
+        raise click.BadParameter(msg, param_hint="-o")
+    rows = [
+        {
+            "parameter": where,
+            "value": q.value,
+            "stderr": q.stderr,
+            "low": q.ci95[0] if q.ci95 else None,
+            "high": q.ci95[1] if q.ci95 else None,
+            "unit": q.unit,
+        }
+        for where, q in quantities(load_card(path))
+    ]
+    with whole_file(output) as beside:
+        pd.DataFrame(rows).to_csv(beside, sep=separators[output.suffix], index=False)
+    click.echo(f"{output}: {len(rows)} parameters", err=True)

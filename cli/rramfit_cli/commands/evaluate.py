@@ -1,0 +1,111 @@
+"""`rramfit evaluate`: what accuracy a network has on chips like a card's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rramfit_cli.console import console, print_json
+from rramfit_cli.options.network import (
+    check_apart,
+    network_options,
+    norms_option,
+    norms_renewed,
+    subject,
+)
+from rramfit_cli.options.types import OUTPUT, FiniteRange
+
+__all__ = ["evaluate"]
+
+
+@click.command()
+@network_options
+@click.option("--chips", type=click.IntRange(min=1), default=100, help="Chips drawn.")
+@click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
+@click.option(
+    "--yield-at",
+    type=FiniteRange(0, 1),
+    help="Accuracy that a good chip has; two points under the digital network where not given.",
+)
+@norms_option
+@click.option("-o", "--report", type=OUTPUT, help="Write an HTML report.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def evaluate(
+    chips: int,
+    images: int | None,
+    yield_at: float | None,
+    norms: int | None,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
+
+    MODEL is mlp, vgg5, resnet8 or module:callable. Without any option: an mlp, trained on the spot
+    on scikit-learn's digits, on 100 reference chips. Other networks need a --checkpoint.
+    """
+    check_apart(options, report)
+    given = subject(options, trained=True)
+
+    from rramfit.mapping import analog_matrices, convert_to_analog
+    from rramfit.mapping.study.evaluation import accuracy
+    from rramfit.mapping.study.evaluation import evaluate as run
+
+    test, labels = given.data.test_images[:images], given.data.test_labels[:images]
+    renew = norms_renewed(given, norms)
+    digital = accuracy(given.network, test, labels)
+    analog = convert_to_analog(
+        given.network, given.setup, inputs=given.inputs, laid=given.laid, seed=given.seed
+    )
+    with click.progressbar(length=chips, label="chips", file=sys.stderr) as bar:
+        found = run(
+            analog,
+            test,
+            labels,
+            digital=digital,
+            chips=chips,
+            threshold=yield_at,
+            seed=given.seed,
+            programmed=renew,
+            on_chip=lambda _, __: bar.update(1),
+        )
+    certificates = [
+        m.certificate() for m in analog_matrices(analog) if m.nominal and m.nominal.estimate
+    ]
+    worst = max(certificates, key=lambda c: c.p99, default=None)
+    if report is not None:
+        from rramfit.reporting.network import evaluation_report
+
+        evaluation_report(given.name, given.setup, given.data.name, found, norm_images=norms).save(
+            report
+        )
+    if as_json:
+        subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
+        factors = {
+            "factors": sorted(given.setup.factors),
+            "seed": given.seed,
+            "norm_images": norms,
+        }
+        assumed = {"assumptions": list(given.assumptions)}
+        wires = {"estimate_p99_percent": None if worst is None else worst.p99}
+        print_json({**subject_of, **factors, **found.to_json(), **wires, **assumed})
+        return
+    out = console()
+    out.print(
+        f"[bold]{given.name}[/] on {given.card}, {given.data.name}, {found.images} images, "
+        f"{found.chips} chips",
+        highlight=False,
+    )
+    for label, text in (
+        ("digital", f"{100 * found.digital:.2f} %"),
+        ("mean", found.mean.percent()),
+        ("deviation", found.deviation.percent()),
+        ("5th percentile", found.percentile5.percent()),
+        (f"yield at {100 * found.threshold:.2f} %", found.chip_yield.percent()),
+    ):
+        out.print(f"  {label:<18}{text}", highlight=False)
+    if worst is not None:
+        out.print(f"  wires: {worst.summary()}", highlight=False)

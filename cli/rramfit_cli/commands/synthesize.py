@@ -1,0 +1,97 @@
+"""`rramfit measurement synthesize`: a virtual chip from a card and a seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from rramfit_cli.options.types import OUTPUT, SEED, FiniteRange
+
+__all__ = ["synthesize"]
+
+_GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("card", type=_FILE)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="File to write.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--rows", type=click.IntRange(min=1), help="Rows; the card's where not given.")
+@click.option("--cols", type=click.IntRange(min=1), help="Columns; the card's where not given.")
+@click.option(
+    "--sweeps",
+    type=click.IntRange(min=1),
+    default=24,
+    show_default=True,
+    help="All programming sweeps: with L levels, a cell visits each once in every L of them.",
+)
+@click.option(
+    "--group",
+    "groups",
+    type=click.Choice(_GROUPS),
+    multiple=True,
+    default=("program",),
+    show_default=True,
+    help="What to measure; may be given several times.",
+)
+@click.option("--offset", type=float, default=0.0, help="Added to every cell reading [S].")
+@click.option("--floor", type=float, help="Lower rail of cell readings [S].")
+@click.option("--ceiling", type=float, help="Upper rail of cell readings [S].")
+@click.option("--missing", type=FiniteRange(0, 1), default=0.0, help="Share of lost readings.")
+@click.option("--max-pulses", type=click.IntRange(min=1), help="Write pulse counts up to this.")
+@click.option("--array-id", help="Name of the array.")
+@click.option("--measured-at", help="Time to record, ISO 8601 with zone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def synthesize(
+    card: Path,
+    output: Path,
+    *,
+    seed: int,
+    rows: int | None,
+    cols: int | None,
+    sweeps: int,
+    groups: tuple[str, ...],
+    offset: float,
+    floor: float | None,
+    ceiling: float | None,
+    missing: float,
+    max_pulses: int | None,
+    array_id: str | None,
+    measured_at: str | None,
+    as_json: bool,
+) -> None:
+    """Draw a virtual chip from CARD and measure it.
+
+    The file says that it is synthetic and holds the truth in /truth. Same card, options and seed:
+    same content.
+    """
+    from rramfit.card.document import load_card
+    from rramfit.measurement import Instrument
+    from rramfit.measurement import synthesize as draw
+    from rramfit.measurement.file.write import write_measurement
+
+    drawn = draw(
+        load_card(card),
+        rows=rows,
+        cols=cols,
+        sweeps=sweeps,
+        seed=seed,
+        groups=groups,
+        instrument=Instrument(
+            offset=offset, floor=floor, ceiling=ceiling, missing=missing, max_pulses=max_pulses
+        ),
+        array_id=array_id,
+        measured_at=measured_at,
+    )
+    write_measurement(drawn, output)
+    if as_json:
+        told = {"path": str(output), "rows": drawn.rows, "cols": drawn.cols, "truth": drawn.truth}
+        click.echo(json.dumps(told))
+    else:
+        size = output.stat().st_size / 1e6
+        click.echo(
+            f"{output}: {drawn.rows} × {drawn.cols} cells, {', '.join(groups)}, {size:.1f} MB"
+        )

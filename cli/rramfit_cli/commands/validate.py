@@ -1,0 +1,41 @@
+"""`rramfit validate`: whether a card predicts another chip."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from rramfit_cli.console import print_json, stages
+from rramfit_cli.options.types import SEED
+
+__all__ = ["validate"]
+
+_NOT_PREDICTED = 4
+
+
+@click.command()
+@click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--seed", type=SEED, default=0, help="Seed of folds and bootstraps.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def validate(card: Path, other: Path, seed: int, as_json: bool) -> None:
+    """Ask whether CARD predicts the chip measured in OTHER.
+
+    OTHER is characterised, its parameters are compared with the card's, and its readings with the
+    card's laws. Exit code 4: the card does not predict it.
+    """
+    from rramfit.card import load_card
+    from rramfit.fitting.characterization import characterize
+    from rramfit.fitting.comparison.prediction import predict_other
+
+    known = load_card(card)
+    with stages("validating") as on_stage:
+        found = characterize(other, seed=seed, on_stage=on_stage)
+        check = predict_other(known, found, seed=seed)
+    if as_json:
+        print_json(check.to_dict())
+    else:
+        click.echo(check.summary())
+    sys.exit(0 if check.predicts else _NOT_PREDICTED)

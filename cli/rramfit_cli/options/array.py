@@ -1,0 +1,287 @@
+"""Options by which commands are told of an array: where its cells are from, and what its wires are.
+
+Cells come from a card (a chip is drawn and programmed in a stated pattern), from the cells of a
+measurement file's `/mvm`, or from a matrix in a .npy, .csv or .tsv file, whose unit is stated.
+Wires come from `--wires CARD`, from resistances by options, from the card that the cells are drawn
+from, or, of a measurement file, from a fit of its currents; an option takes the place of one
+resistance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import click
+
+from rramfit.errors import InputError
+from rramfit.units import ACCEPTED_UNITS
+from rramfit_cli.options.types import SEED, FiniteRange
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rramfit.array.wires.line import LineResistance
+    from rramfit.card.schema import ModelCard
+    from rramfit.measurement.file.record import MVM
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["ArrayOptions", "array_options", "read_matrix"]
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_MATRICES = {".npy": None, ".csv": ",", ".tsv": "\t"}
+_CELL = click.Tuple([click.IntRange(min=0), click.IntRange(min=0)])
+_OHM = FiniteRange(min=0)
+
+_OPTIONS = (
+    click.argument("source", metavar="SOURCE", type=_FILE),
+    click.option("--unit", type=click.Choice(ACCEPTED_UNITS["conductance"]), help="Of a matrix."),
+    click.option(
+        "--pattern",
+        metavar="random|checkerboard|level:N",
+        default="random",
+        help="Levels that a card's chip is programmed to.",
+    ),
+    click.option("--rows", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
+    click.option("--cols", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
+    click.option("--seed", type=SEED, default=0, help="Of all that is drawn."),
+    click.option("--wires", type=_FILE, metavar="CARD", help="Take the wires of this card."),
+    click.option("--r-wl", type=_OHM, help="Wordline, a segment [ohm]."),
+    click.option("--r-bl", type=_OHM, help="Bitline, a segment [ohm]."),
+    click.option("--r-driver", type=_OHM, help="Driver of a row [ohm]."),
+    click.option("--r-sense", type=_OHM, help="Sense amplifier of a column [ohm]."),
+    click.option(
+        "--ends", type=click.Choice(("left", "both")), default="left", help="Driven ends."
+    ),
+    click.option(
+        "--inactive-rows",
+        type=click.Choice(("grounded", "floating", "gated")),
+        help="What rows without input are; else as the wires' card or the measurement says.",
+    ),
+    click.option(
+        "--broken-wl", type=_CELL, multiple=True, help="ROW COL: broken left of that cell."
+    ),
+    click.option("--broken-bl", type=_CELL, multiple=True, help="ROW COL: broken below that cell."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayOptions:
+    """What a command line says of an array."""
+
+    source: Path
+    unit: str | None
+    pattern: str
+    rows: int | None
+    cols: int | None
+    seed: int
+    wires: Path | None
+    r_wl: float | None
+    r_bl: float | None
+    r_driver: float | None
+    r_sense: float | None
+    ends: str
+    inactive_rows: str | None
+    broken_wl: tuple[tuple[int, int], ...]
+    broken_bl: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def card(self) -> ModelCard | None:
+        """The card, where the source is one."""
+        from rramfit.card import load_card
+
+        return load_card(self.source) if self.source.suffix == ".json" else None
+
+    @cached_property
+    def mvm(self) -> MVM | None:
+        """Patterns, currents and cells, where the source is a measurement file."""
+        from rramfit.measurement import read_measurement
+
+        if self.source.suffix in (".json", *_MATRICES):
+            return None
+        mvm = read_measurement(self.source).mvm
+        if mvm is None:
+            raise InputError(
+                self.source,
+                "/mvm",
+                found="no such group",
+                expected="the cells of an array that was driven as a whole",
+                remedy="give a card, or a matrix of conductances",
+            )
+        return mvm
+
+    @cached_property
+    def conductance(self) -> Floats:
+        """Cells [S], (row, col)."""
+        if self.card is not None:
+            return self._drawn(self.card)
+        if self.mvm is not None:
+            return self._measured(self.mvm)
+        if self.unit is None:
+            msg = f"the numbers in {self.source} have no unit: give --unit"
+            raise click.UsageError(msg)
+        return read_matrix(self.source, self.unit, "conductance")
+
+    def _drawn(self, card: ModelCard) -> Floats:
+        """Cells of a chip of the card, programmed."""
+        import torch
+
+        from rramfit.array.devices.chips import draw_chips
+        from rramfit.array.devices.device_model import DeviceModel
+        from rramfit.streams import torch_stream
+
+        model = DeviceModel.from_card(card, dtype=torch.float64)
+        shape = (self.rows or card.array.rows, self.cols or card.array.cols)
+        level = torch.from_numpy(_levels(self.pattern, model.n_levels, shape, self.seed))
+        chip = draw_chips(model, 1, shape=shape, generator=torch_stream(self.seed, "array/chip"))
+        state = chip.program(level, generator=torch_stream(self.seed, "array/program"))
+        return state.conductance[0].clamp_min(0.0).numpy()
+
+    def _measured(self, mvm: MVM) -> Floats:
+        """Cells as they were read; gaps get the median, wires in series are taken off."""
+        import numpy as np
+
+        from rramfit.reporting.report_data.line_data import intrinsic_conductance
+
+        gaps = ~np.isfinite(mvm.conductance)
+        if gaps.all():
+            raise InputError(
+                self.source, "/mvm/conductance", found="NaN only", expected="measured cells"
+            )
+        if gaps.any():
+            click.echo(f"warning: {gaps.sum()} cells were not read; they get the median", err=True)
+        g = np.maximum(np.where(gaps, np.nanmedian(mvm.conductance), mvm.conductance), 0.0)
+        return intrinsic_conductance(g, self.line) if mvm.cell_reads == "terminal" else g
+
+    @cached_property
+    def line(self) -> LineResistance:
+        """Wires."""
+        from rramfit.array.wires.line import LineResistance
+
+        names = ("r_wl", "r_bl", "r_driver", "r_sense")
+        given = {n: value for n in names if (value := getattr(self, n)) is not None}
+        line = LineResistance() if given and self.wires is None else self._known_line()
+        inactive = self.inactive_rows
+        if inactive is None and self.mvm is not None:
+            inactive = self.mvm.inactive_rows
+        return dataclasses.replace(
+            line,
+            **given,
+            drive=cast('Literal["left", "both"]', self.ends),
+            inactive_rows=cast(
+                'Literal["grounded", "floating", "gated"]', inactive or line.inactive_rows
+            ),
+            broken_wl=self.broken_wl,
+            broken_bl=self.broken_bl,
+        )
+
+    def _known_line(self) -> LineResistance:
+        from rramfit.card import load_card
+        from rramfit.reporting.report_data.line_data import known_line
+
+        card = load_card(self.wires) if self.wires is not None else self.card
+        if card is not None and card.line is not None:
+            return known_line(card.line)
+        if card is None and self.mvm is not None:
+            from rramfit.fitting.electrical.line_fit import fit_line_resistance
+
+            click.echo("fitting the wires to the measured currents", err=True)
+            return known_line(fit_line_resistance(self.mvm).to_card())
+        where = f"{self.wires or self.source} says nothing of wires"
+        msg = f"{where}: give --wires CARD, or --r-wl, --r-bl, --r-driver and --r-sense"
+        raise click.UsageError(msg)
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Name the array and its wires, for people."""
+        from rramfit.reporting.page.wording import say
+
+        rows, cols = self.conductance.shape
+        line = self.line
+        values = (say(float(r), "ohm") for r in line.values)
+        wires = ", ".join(
+            f"{name} {value}"
+            for name, value in zip(("wordline", "bitline", "driver", "sense"), values, strict=True)
+        )
+        broken = len(line.broken_wl) + len(line.broken_bl)
+        return (
+            ("cells", f"{rows} × {cols}, {self.source.name}"),
+            ("wires", wires + (f"; {broken} broken" if broken else "")),
+            ("rows without input", line.inactive_rows),
+            ("driven from", "both ends" if line.drive == "both" else "the left"),
+        )
+
+
+def array_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of an array; it is handed them as one `ArrayOptions`."""
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        own = {f.name: options.pop(f.name) for f in dataclasses.fields(ArrayOptions)}
+        command(ArrayOptions(**own), **options)
+
+    for option in reversed(_OPTIONS):
+        option(wrapped)
+    return wrapped
+
+
+def read_matrix(path: Path, unit: str, kind: str) -> Floats:
+    """Read a matrix of one quantity from .npy, .csv or .tsv, in SI.
+
+    Raises
+    ------
+    InputError
+        If the file is no matrix of finite numbers.
+    """
+    import numpy as np
+
+    from rramfit.units import to_si
+
+    if path.suffix not in _MATRICES:
+        raise InputError(
+            path,
+            "name",
+            found=f"the suffix {path.suffix!r}",
+            expected=f"one of {', '.join(_MATRICES)}",
+        )
+    try:
+        if path.suffix == ".npy":
+            raw = np.load(path, allow_pickle=False)
+        else:
+            raw = np.loadtxt(path, delimiter=_MATRICES[path.suffix], ndmin=2)
+        values = np.atleast_2d(to_si(raw, unit, kind))
+    except (ValueError, OSError, EOFError) as e:
+        raise InputError(path, "content", found=str(e), expected="a matrix of numbers") from None
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise InputError(
+            path,
+            "content",
+            found=f"shape {values.shape}, {bad} numbers that are not finite in SI",
+            expected="a matrix (row, col) of finite numbers",
+        )
+    return values
+
+
+def _levels(pattern: str, levels: int, shape: tuple[int, int], seed: int) -> NDArray[np.int64]:
+    """Level of every cell, (row, col)."""
+    import numpy as np
+
+    from rramfit.measurement.virtual.tester import level_pattern
+
+    if pattern == "random":
+        return level_pattern(levels, 0, shape, seed=seed)
+    if pattern == "checkerboard":
+        i, j = np.indices(shape)
+        return np.where((i + j) % 2 == 0, levels - 1, 0)
+    word, _, index = pattern.partition(":")
+    if word == "level" and index.isdecimal() and int(index) < levels:
+        return np.full(shape, int(index))
+    msg = f"{pattern!r}; expected random, checkerboard, or level:0 to level:{levels - 1}"
+    raise click.BadParameter(msg, param_hint="--pattern")

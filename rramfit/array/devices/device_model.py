@@ -1,0 +1,362 @@
+"""The device model: all that the sampler needs of a card, as tensors on one device.
+
+Level laws and variation are solved in `rramfit.array.devices.parameters`; here they meet what else
+a card says of its cells: failures, stuck cells, dead lines, retention, I-V. The law of accepted
+conductance and the probabilities of failing stay apart: no failure ever moves the former.
+
+Each factor can be switched off with `DeviceModel.without`. What is off is replaced by its mean, so
+that switching one factor leaves the others' variance as it was:
+
+    S = mean + [m(D) − mean] + [S(D, E) − m(D)] + trend,   m(D) = E[S | D]
+                 d2d            c2c                trend
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rramfit.array.devices.latent import conditional_means
+from rramfit.array.devices.parameters import NOISE_RANGE, LevelParameters, level_parameters
+from rramfit.array.devices.quantiles import interpolate, latent_knots
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
+from rramfit.errors import ArrayError
+
+__all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults", "ReadNoise"]
+
+FACTORS = (
+    "d2d",
+    "field",
+    "trend",
+    "c2c",
+    "failure",
+    "stuck",
+    "dead_lines",
+    "read",
+    "retention",
+    "nonlinearity",
+)
+"""What can be switched off. Without `field`, its part of d2d is drawn cell by cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faults:
+    """Cells and lines that do not do as they are told, as probabilities."""
+
+    hard: Tensor  #       (level,) of cells not stuck: never programs at the level
+    soft: Tensor  #       (level,) of the others: fails at one programming
+    failed_median: Tensor  # [S] (level,) where a failed cell is left; NaN: the lowest level's law
+    stuck_low: float  # of cells not in dead lines
+    stuck_high: float
+    low_conductance: float  # [S] median of cells stuck low
+    high_conductance: float  # [S]
+    low_spread: float  # relative
+    high_spread: float
+    dead_rows: float
+    dead_cols: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conduction:
+    """I(V) = G0·sinh(bV)/b, with b [1/V] a line in ln G0 or in G0, and below 0 taken as 0.
+
+    b = nonlinearity + dependence·ln(G0/reference) + slope·(G0 − reference) + spread·ε
+    """
+
+    nonlinearity: float  # [1/V]
+    dependence: float  # [1/V]
+    slope: float  # [1/(V·S)]
+    reference: float  # [S]
+    spread: float  # [1/V]
+    read_voltage: float  # [V] at which a card's conductances are I/V; 0 where it is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadNoise:
+    """Noise of one read: scale·(G/mean)^power of the level whose law a cell follows."""
+
+    scale: Tensor  # [S] (level,)
+    mean: Tensor  # [S] (level,)
+    power: float
+
+    def std(self, conductance: Tensor, law: Tensor) -> Tensor:
+        """Give the standard deviation of one read of each cell [S]."""
+        std = self.scale[law]
+        if self.power == 0:
+            return std
+        relative = (conductance / self.mean[law]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
+        return std * relative**self.power
+
+    def silent(self) -> ReadNoise:
+        """No noise."""
+        return ReadNoise(scale=torch.zeros_like(self.scale), mean=self.mean, power=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ageing:
+    """What time does to a state: a first step until `reference_time`, then with ln(t/t0)."""
+
+    first_step: Tensor  # [S] (level,) mean change
+    first_spread: Tensor  # [S] (level,) over cells, without the noise of reads
+    drift: Tensor  # [S] (level,) per unit of ln t
+    growth: Tensor  # [S] (level,) per root of ln t
+    reference_time: float  # [s] after programming
+
+    def stopped(self) -> Ageing:
+        """No change at any time."""
+        none = torch.zeros_like(self.drift)
+        return Ageing(
+            first_step=none,
+            first_spread=none,
+            drift=none,
+            growth=none,
+            reference_time=self.reference_time,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DeviceModel:
+    """Cells of one kind: the law of each level, its variation, faults, noise and ageing.
+
+    Attributes
+    ----------
+    name : str
+        The card's.
+    shape : (rows, cols)
+        Of the card's array; chips of any other size can be drawn.
+    levels : LevelParameters
+        The latent parameters in float64, as solved from the card.
+    assumptions : tuple of str
+        What the card did not say, and what was taken instead.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    levels: LevelParameters
+    assumptions: tuple[str, ...]
+    factors: frozenset[str]
+    target: Tensor  # [S]   (level,) asked for; the mean where the card names none
+    mean: Tensor  # [S]   (level,)
+    quantiles: Tensor  # [S] (level, knot) of the state, shrunk about the mean
+    between: Tensor  #       (level,) a
+    mixing: Tensor  #       (level, level) square root of the correlation between levels
+    share: Tensor  #       (level,) s
+    row_trend: Tensor  # [S per pitch] (level,)
+    col_trend: Tensor  # [S per pitch] (level,)
+    read_noise: ReadNoise
+    lower: Tensor  # [S] (level,) verify window; NaN where there is none
+    upper: Tensor  # [S] (level,)
+    ageing: Ageing
+    faults: Faults
+    conduction: Conduction | None
+    readout: ReadoutCard | None
+    _means: list[Tensor] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def from_card(
+        cls,
+        card: ModelCard,
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Self:
+        """Make the model of a card.
+
+        Raises
+        ------
+        ArrayError
+            If the card has no levels, or a level of which nothing is known.
+        """
+        p = level_parameters(card)
+        said = list(p.assumptions)
+
+        def tensor(x: NDArray[np.float64] | list[float]) -> Tensor:
+            return torch.as_tensor(np.asarray(x, dtype=np.float64), dtype=dtype, device=device)
+
+        def per_level(quantities: list[Quantity | None], otherwise: float) -> Tensor:
+            return tensor([otherwise if q is None else q.value for q in quantities])
+
+        state = p.mean[:, None] + p.shrink[:, None] * (p.table - p.mean[:, None])
+        values, vectors = np.linalg.eigh(p.correlation)
+        drifts = {d.level: d for d in card.retention.levels} if card.retention else {}
+        aged = [drifts.get(level.index) for level in card.levels]
+        first_spread = [
+            math.sqrt(max(_given(d.first_spread if d else None, 0.0) ** 2 - 2 * noise**2, 0.0))
+            for d, noise in zip(aged, p.read, strict=True)
+        ]
+        pairs = zip(card.levels, p.mean, strict=True)
+        target = [mean if x.target is None else x.target.value for x, mean in pairs]
+        return cls(
+            name=card.name,
+            shape=(card.array.rows, card.array.cols),
+            levels=p,
+            factors=frozenset(FACTORS),
+            target=tensor(target),
+            mean=tensor(p.mean),
+            quantiles=tensor(state),
+            between=tensor(p.a),
+            mixing=tensor((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T),
+            share=tensor(p.s),
+            row_trend=tensor(p.row_trend),
+            col_trend=tensor(p.col_trend),
+            read_noise=ReadNoise(
+                scale=tensor(p.read_scale), mean=tensor(p.mean), power=p.read_power
+            ),
+            lower=per_level([x.lower for x in card.levels], math.nan),
+            upper=per_level([x.upper for x in card.levels], math.nan),
+            ageing=Ageing(
+                first_step=per_level([d.first_step if d else None for d in aged], 0.0),
+                first_spread=tensor(first_spread),
+                drift=per_level([d.drift if d else None for d in aged], 0.0),
+                growth=per_level([d.growth if d else None for d in aged], 0.0),
+                reference_time=card.retention.reference_time.value if card.retention else 1.0,
+            ),
+            faults=_faults(card, p, tensor, said),
+            conduction=_conduction(card, p),
+            readout=card.readout,
+            assumptions=tuple(said),
+        )
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels."""
+        return len(self.mean)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+        return self.mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the tensors are."""
+        return self.mean.dtype
+
+    def without(self, *factors: str) -> DeviceModel:
+        """Switch some factors off, the same cells otherwise.
+
+        Raises
+        ------
+        ArrayError
+            If there is no such factor; the message lists those there are.
+        """
+        unknown = [f for f in factors if f not in FACTORS]
+        if unknown:
+            msg = f"no factor {unknown[0]!r} to switch off; there are {', '.join(FACTORS)}"
+            raise ArrayError(msg)
+        return dataclasses.replace(self, factors=self.factors - set(factors))
+
+    def only(self, *factors: str) -> DeviceModel:
+        """Switch every factor but these off."""
+        kept = self.without(*factors).factors
+        return self.without(*kept)
+
+    def state(self, level: Tensor, deviation: Tensor, cycle: Tensor) -> Tensor:
+        """Conductance of healthy cells after an accepted programming, trend left out [S].
+
+        Parameters
+        ----------
+        level : integer tensor
+        deviation : tensor
+            The cell's latent deviation D at that level.
+        cycle : tensor
+            The programming's latent deviation E; both are standard normal.
+        """
+        d2d, c2c = "d2d" in self.factors, "c2c" in self.factors
+        if not d2d and not c2c:
+            return self.mean[level].expand(deviation.shape)
+        a = self.between[level]
+        if not c2c:
+            return interpolate(self.conditional_mean, level, deviation)
+        z = a * deviation + torch.sqrt((1 - a * a).clamp_min(0)) * cycle
+        state = interpolate(self.quantiles, level, z)
+        if d2d:
+            return state
+        return self.mean[level] + state - interpolate(self.conditional_mean, level, deviation)
+
+    @property
+    def conditional_mean(self) -> Tensor:
+        """E[S | D] on the latent knots, (level, knot) [S]."""
+        if not self._means:
+            p = self.levels
+            m = conditional_means(latent_knots(), p.table, p.a)
+            m = p.mean[:, None] + p.shrink[:, None] * (m - p.mean[:, None])
+            self._means.append(torch.as_tensor(m, dtype=self.dtype, device=self.device))
+        return self._means[0]
+
+
+def _given(quantity: Quantity | None, otherwise: float) -> float:
+    return otherwise if quantity is None else quantity.value
+
+
+def _relative_spread(p: LevelParameters, k: int) -> float:
+    """Relative spread of a level, at most a half: what stuck cells are given."""
+    spread = math.sqrt(float(p.power[k].sum())) / abs(float(p.mean[k])) if p.mean[k] else 0.0
+    return min(spread, 0.5)
+
+
+def _faults(
+    card: ModelCard,
+    p: LevelParameters,
+    tensor: Callable[[list[float]], Tensor],
+    said: list[str],
+) -> Faults:
+    stuck = card.stuck
+    low, high = (stuck.low.value, stuck.high.value) if stuck else (0.0, 0.0)
+    dead_rows = _given(stuck.dead_rows if stuck else None, 0.0)
+    dead_cols = _given(stuck.dead_cols if stuck else None, 0.0)
+    alive = (1 - dead_rows) * (1 - dead_cols)
+    by_level = {f.level: f for f in card.failure}
+    hard, soft, median = [], [], []
+    for level in card.levels:
+        f = by_level.get(level.index)
+        h, s = (0.0, 0.0) if f is None else _shares(f, alive * (1 - low - high), said)
+        hard.append(h)
+        soft.append(s)
+        median.append(math.nan if f is None or f.conductance is None else f.conductance.value)
+
+    return Faults(
+        hard=tensor(hard),
+        soft=tensor(soft),
+        failed_median=tensor(median),
+        stuck_low=low,
+        stuck_high=high,
+        low_conductance=_given(stuck.low_conductance if stuck else None, float(p.mean[0])),
+        high_conductance=_given(stuck.high_conductance if stuck else None, float(p.mean[-1])),
+        low_spread=_relative_spread(p, 0),
+        high_spread=_relative_spread(p, -1),
+        dead_rows=dead_rows,
+        dead_cols=dead_cols,
+    )
+
+
+def _shares(f: FailureCard, healthy: float, said: list[str]) -> tuple[float, float]:
+    """Hard share and soft probability of cells that are not stuck."""
+    if f.hard is not None and f.soft is not None:
+        return f.hard.value, f.soft.value
+    failing = max(1.0 - (1.0 - f.probability.value) / healthy, 0.0) if healthy > 0 else 0.0
+    said.append(f"failure[{f.level}]: hard and soft not told apart; taken as soft")
+    return 0.0, failing
+
+
+def _conduction(card: ModelCard, p: LevelParameters) -> Conduction | None:
+    iv = card.iv
+    if iv is None or iv.nonlinearity is None:
+        return None
+    return Conduction(
+        nonlinearity=iv.nonlinearity.value,
+        dependence=_given(iv.dependence, 0.0),
+        slope=_given(iv.slope, 0.0),
+        reference=_given(iv.reference_conductance, float(p.mean[-1])),
+        spread=_given(iv.spread, 0.0),
+        read_voltage=_given(card.domain.read_voltage, 0.0),
+    )

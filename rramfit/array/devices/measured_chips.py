@@ -1,0 +1,168 @@
+"""One measured chip: its faults and its cells' offsets, or its conductances themselves.
+
+`chip_from_cells` is the chip that a sidecar describes: what was found out about its cells is kept,
+what was not is drawn from the card. `ReplayedChips` draws nothing: every cell gives back what was
+measured on it. Both are programmed and read like drawn chips.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rramfit.array.devices.chips import (
+    Chips,
+    Programmed,
+    draw_chips,
+    sound_where,
+    stuck_conductance,
+)
+from rramfit.array.devices.device_model import Ageing, DeviceModel, ReadNoise
+from rramfit.array.devices.quantiles import latent_knots
+from rramfit.card.cells import CellMaps, Fault
+from rramfit.errors import ArrayError
+
+__all__ = ["ReplayedChips", "chip_from_cells"]
+
+
+def chip_from_cells(
+    model: DeviceModel, cells: CellMaps, *, count: int = 1, generator: torch.Generator
+) -> Chips:
+    """Draw what is not known of one measured chip, `count` times.
+
+    Its faults are the sidecar's, and stuck cells are at the conductance that it names; each cell's
+    deviation is the one that makes its offset from the level's mean, taken as it stands; deviations
+    at levels where the cell was not measured are drawn given those where it was; a hard failure is
+    there with its posterior probability. Cells that were not measured at all are drawn from the
+    population.
+
+    Raises
+    ------
+    ArrayError
+        If the sidecar's levels are not the model's.
+    """
+    levels = cells.offset.shape[0]
+    if levels != model.n_levels:
+        msg = f"sidecar of {levels} levels, card of {model.n_levels}: they do not belong together"
+        raise ArrayError(msg)
+    rows, cols = cells.fault.shape
+    chips = draw_chips(model, count, shape=(rows, cols), generator=generator)
+    known_fault = torch.tensor(cells.fault.astype(np.int64), device=model.device)
+    fault = torch.where(known_fault == Fault.NOT_MEASURED, chips.fault, known_fault)
+    if "stuck" not in model.factors:
+        fault = sound_where(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+    if "dead_lines" not in model.factors:
+        fault = sound_where(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
+    noise = torch.randn(fault.shape, generator=generator, device=model.device, dtype=model.dtype)
+    posterior = torch.tensor(cells.hard_posterior, dtype=model.dtype, device=model.device)
+    u = torch.rand(chips.hard.shape, generator=generator, device=model.device, dtype=model.dtype)
+    hard = torch.where(torch.isfinite(posterior), u < posterior, chips.hard)
+    return dataclasses.replace(
+        chips,
+        deviation=_given_offsets(chips, cells),
+        fault=fault,
+        hard=hard,
+        stuck_conductance=_stuck_at(cells, stuck_conductance(model, fault, noise)),
+    )
+
+
+def _stuck_at(cells: CellMaps, drawn: Tensor) -> Tensor:
+    """Conductance of stuck cells as measured [S], where it is known; else as drawn."""
+    if cells.stuck_conductance is None:
+        return drawn
+    known = torch.tensor(cells.stuck_conductance).to(drawn)
+    return torch.where(known.isfinite(), known.clamp_min(0), drawn)
+
+
+def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
+    """Deviations that make a sidecar's offsets, the unknown ones drawn given the known.
+
+    By Matheron's rule: what was drawn at an unknown level is moved by the regression on how far
+    the draw missed the known ones.
+    """
+    m, p = chips.model, chips.model.levels
+    table = m.conditional_mean.double().cpu().numpy()
+    knots = latent_knots()
+    drawn = chips.deviation.double().cpu().numpy()
+    rows, cols = chips.shape
+    level = torch.arange(m.n_levels, device=m.device)[:, None, None].expand(-1, rows, cols)
+    offset = cells.offset - chips.trend(level).double().cpu().numpy()
+    known = np.isfinite(offset) & (p.a > 0)[:, None, None]
+    wanted = np.zeros_like(offset)
+    for k in np.flatnonzero(p.a > 0):
+        wanted[k] = np.interp(p.mean[k] + np.nan_to_num(offset[k]), table[k], knots)
+    out = np.where(known, wanted, drawn)
+    correlation = p.deviation_correlation
+    out, drawn = (x.reshape(len(chips), m.n_levels, -1) for x in (out, drawn))
+    patterns, which = np.unique(known.reshape(m.n_levels, -1), axis=1, return_inverse=True)
+    for i, seen in enumerate(patterns.T):
+        if seen.all() or not seen.any():
+            continue
+        at = np.flatnonzero(which.ravel() == i)
+        on_seen, on_rest = np.ix_(np.flatnonzero(seen), at), np.ix_(np.flatnonzero(~seen), at)
+        regression = correlation[~seen][:, seen] @ np.linalg.pinv(correlation[seen][:, seen])
+        for chip, draw in zip(out, drawn, strict=True):
+            chip[on_rest] = draw[on_rest] + regression @ (chip[on_seen] - draw[on_seen])
+    return torch.tensor(out.reshape(chips.deviation.shape), dtype=m.dtype, device=m.device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReplayedChips:
+    """Measured conductances: chip n is every cell's nth visit to a level."""
+
+    conductance: Tensor  # [S]  (chip, level, row, col) as read back; NaN = not measured
+    accepted: Tensor  #      (chip, level, row, col)
+
+    def __len__(self) -> int:
+        return len(self.conductance)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.conductance.shape[2], self.conductance.shape[3]
+
+    @property
+    def unmeasured_share(self) -> float:
+        """Share of (chip, level, cell) for which there is no reading."""
+        return float(torch.isnan(self.conductance).double().mean())
+
+    def program(self, level: Tensor, *, generator: torch.Generator) -> Programmed:
+        """Every cell's own measured conductance at the level asked for.
+
+        Where a cell was not measured at that level, a reading of another cell at the level,
+        chosen at random, stands in. Reads and time change nothing.
+        """
+        level = level.to(self.conductance.device, torch.int64).expand(len(self), *self.shape)
+        asked = level.clamp_min(0)
+        conductance = self.conductance.gather(1, asked[:, None])[:, 0]
+        accepted = self.accepted.gather(1, asked[:, None])[:, 0] & (level >= 0)
+        for k in range(self.conductance.shape[1]):
+            hole = torch.isnan(conductance) & (asked == k)
+            n = int(hole.sum())
+            if not n:
+                continue
+            there = torch.isfinite(self.conductance[:, k])
+            if not bool(there.any()):
+                msg = f"no cell was ever read at level {k}: it cannot be replayed"
+                raise ArrayError(msg)
+            pick = torch.randint(
+                int(there.sum()), (n,), generator=generator, device=generator.device
+            )
+            conductance[hole] = self.conductance[:, k][there][pick]
+            accepted[hole] = self.accepted[:, k][there][pick] & (level[hole] >= 0)
+        none = torch.zeros(self.conductance.shape[1]).to(self.conductance)
+        return Programmed(
+            conductance=conductance,
+            level=level,
+            accepted=accepted,
+            law=asked,
+            ages=torch.zeros_like(accepted),
+            read_noise=ReadNoise(scale=none, mean=none, power=0.0),
+            ageing=Ageing(
+                first_step=none, first_spread=none, drift=none, growth=none, reference_time=1.0
+            ),
+        )

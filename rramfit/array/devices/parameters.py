@@ -1,0 +1,343 @@
+"""The sampler's parameters: a card's numbers as arrays over levels, put onto the latent scale.
+
+A card gives standard deviations in siemens; the model draws latent normals
+(`rramfit.array.devices.latent`). Here one is solved for the other, so that the drawn conductances
+have the card's own mean, standard deviation, d2d, c2c, read noise, correlation between levels,
+spatial share and correlation length:
+
+    shrink_k    state variance = std² − read² − trend variance
+    a_k         shrink²·P(a²) = d2d² − trend variance
+    s_k         shrink²·P(a²·s) = share·d2d²
+    read noise  ∝ G^(exponent + 1) where the card has an exponent, `read` its root mean square
+    ℓ_k         the field's covariance in siemens falls to 1/e at the card's correlation length
+    R_kl        the cells' offsets, trends included, correlate as the card says
+
+The trend's variance is that over the array of the card. Where a card is silent the model takes the
+plainest reading and says so in `assumptions`. What the numbers mean the other way round, as a
+card's own quantities for an array of any size, is `estimands`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.array.devices.fields import field_overlap
+from rramfit.array.devices.latent import cross_covariance, explained, solve_rising, spectra
+from rramfit.array.devices.quantiles import latent_knots, quantile_table
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import LevelCard, ModelCard, SpatialCard, VariationCard
+from rramfit.errors import ArrayError
+
+__all__ = [
+    "NOISE_RANGE",
+    "Estimands",
+    "LevelParameters",
+    "estimands",
+    "level_parameters",
+    "relative_read_noise",
+    "trend_covariance",
+]
+
+Floats = NDArray[np.float64]
+
+NOISE_RANGE = 0.02
+"""Below this share of a level's mean, and above its inverse, read noise goes no further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelParameters:
+    """Level statistics on the latent scale, one entry a level."""
+
+    table: Floats  # [S]   (level, knot) quantiles
+    coefficients: Floats  # [S]   (level, order) Hermite coefficients; the first is the mean
+    power: Floats  # [S²]  (level, order)
+    shrink: Floats  #       (level,) state spread over the family's
+    a: Floats  #       (level,) weight of the cell in the latent value
+    s: Floats  #       (level,) the smooth field's share of the cell's latent part
+    lengths: tuple[float, ...]  # (level,) of the latent field [cell pitches]; 0 where none
+    correlation: Floats  #       (level, level) of field and of remainder between levels
+    row_trend: Floats  # [S per pitch] (level,)
+    col_trend: Floats  # [S per pitch] (level,)
+    read: Floats  # [S]   (level,) between reads of a state
+    read_power: float  #       read noise of a cell goes with its conductance to this power
+    read_scale: Floats  # [S]   (level,) read noise of a cell at the level's mean
+    assumptions: tuple[str, ...]
+
+    @property
+    def mean(self) -> Floats:
+        """Level means, (level,) [S]."""
+        return self.coefficients[:, 0]
+
+    @property
+    def deviation_correlation(self) -> Floats:
+        """Correlation of the cells' latent deviations D between levels, (level, level)."""
+        out = self.correlation * _coupling(self.s, self.lengths)
+        np.fill_diagonal(out, 1.0)
+        return out
+
+
+def _value(quantity: Quantity | None, otherwise: float) -> float:
+    return otherwise if quantity is None else quantity.value
+
+
+def _law(level: LevelCard, typical: float) -> tuple[str, dict[str, float], str | None]:
+    """Family and parameters of a level, and what had to be assumed."""
+    if level.distribution is not None:
+        named = {name: q.value for name, q in level.distribution.parameters.items()}
+        return level.distribution.family, named, None
+    if level.mean is not None and level.std is not None:
+        normal = {"loc": level.mean.value, "scale": level.std.value}
+        return "normal", normal, f"levels[{level.index}]: no distribution; taken as normal"
+    centre = level.mean or level.target
+    if centre is None:
+        msg = (
+            f"levels[{level.index}] has neither distribution, mean nor target; there is nothing to "
+            "draw; take the level out of the card"
+        )
+        raise ArrayError(msg)
+    text = f"levels[{level.index}]: no spread measured; the other levels' relative one is taken"
+    return "normal", {"loc": centre.value, "scale": abs(centre.value) * typical}, text
+
+
+def trend_covariance(row: Floats, col: Floats, shape: tuple[int, int]) -> Floats:
+    """Covariance over an array of the trends of every pair of levels, (level, level) [S²]."""
+    rows, cols = shape
+    return np.outer(row, row) * (rows**2 - 1) / 12 + np.outer(col, col) * (cols**2 - 1) / 12
+
+
+def _silent(card: ModelCard) -> list[SpatialCard]:
+    """Variation's spatial part of every level, empty where the card has none."""
+    by_level = {v.level: v for v in card.variation}
+    none = SpatialCard()
+    return [
+        (by_level[level.index].spatial or none) if level.index in by_level else none
+        for level in card.levels
+    ]
+
+
+def _read_noise(card: ModelCard, variation: VariationCard | None, mean: float) -> float:
+    """Give the standard deviation between reads of a state at one level [S]."""
+    if variation is not None and variation.read is not None:
+        return variation.read.value
+    noise = card.read_noise
+    if noise is None or noise.coefficient is None:
+        return 0.0
+    reference = _value(noise.reference_conductance, mean)
+    exponent = _value(noise.exponent, 0.0)
+    return noise.coefficient.value * abs(mean) * math.pow(abs(mean / reference), exponent)
+
+
+def relative_read_noise(state: Floats, power: float) -> Floats:
+    """Read noise of states given relative to their level's mean, relative to that at the mean."""
+    return np.clip(state, NOISE_RANGE, 1 / NOISE_RANGE) ** power
+
+
+def _mean_square(noise: Floats) -> Floats:
+    """Mean square over the latent knots, (level,)."""
+    weight = np.exp(-0.5 * latent_knots() ** 2)
+    return np.asarray((noise**2 @ weight) / weight.sum())
+
+
+def level_parameters(card: ModelCard) -> LevelParameters:
+    """Solve a card's levels and variation for the sampler's parameters.
+
+    Raises
+    ------
+    ArrayError
+        If the card has no levels, or a level of which nothing is known.
+    """
+    if not card.levels:
+        msg = f"card {card.name!r} has no levels: there is nothing to draw"
+        raise ArrayError(msg)
+    said: list[str] = []
+    spreads = [
+        level.std.value / abs(level.mean.value)
+        for level in card.levels
+        if level.std is not None and level.mean is not None and level.mean.value != 0
+    ]
+    laws = [_law(level, float(np.median(spreads)) if spreads else 0.0) for level in card.levels]
+    said += [text for _, _, text in laws if text]
+    table = np.stack([quantile_table(name, parameters) for name, parameters, _ in laws])
+    coefficients, power = spectra(latent_knots(), table)
+    variance = power.sum(axis=1)
+    spatial = _silent(card)
+    row = np.array([_value(x.row_trend, 0.0) for x in spatial])
+    col = np.array([_value(x.col_trend, 0.0) for x in spatial])
+    trend = np.diagonal(trend_covariance(row, col, (card.array.rows, card.array.cols)))
+    by_level = {v.level: v for v in card.variation}
+    variation = [by_level.get(level.index) for level in card.levels]
+    read = np.array(
+        [_read_noise(card, v, m) for v, m in zip(variation, coefficients[:, 0], strict=True)]
+    )
+    state = variance - read**2 - trend
+    for k in np.flatnonzero((state < 0) & (variance > 0)):
+        said.append(f"levels[{k}]: read noise and trend make more than the level's whole spread")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shrink = np.sqrt(np.where(variance > 0, np.clip(state / variance, 0.0, 1.0), 0.0))
+    power_law = 0.0
+    if card.read_noise is not None and card.read_noise.exponent is not None:
+        power_law = card.read_noise.exponent.value + 1
+    state_table = 1 + shrink[:, None] * (table / coefficients[:, :1] - 1)
+    d2d2 = _between_cells(variation, variance=variance, read=read, said=said)
+    a2 = _inverse(power, (d2d2 - trend), shrink)
+    share = np.array([_value(x.share, 0.0) for x in spatial])
+    smooth = np.minimum(_inverse(power, share * d2d2, shrink), a2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        s = np.where(a2 > 0, smooth / a2, 0.0)
+    lengths = _latent_lengths(power, smooth, [_value(x.correlation_length, 0.0) for x in spatial])
+    correlation = _latent_correlation(
+        card.variation_correlation,
+        coefficients=coefficients * shrink[:, None],
+        a=np.sqrt(a2),
+        s=s,
+        lengths=lengths,
+        trend=trend_covariance(row, col, (card.array.rows, card.array.cols)),
+        d2d2=shrink**2 * explained(power, a2) + trend,
+        said=said,
+    )
+    return LevelParameters(
+        table=table,
+        coefficients=coefficients,
+        power=power,
+        shrink=shrink,
+        a=np.sqrt(a2),
+        s=s,
+        lengths=lengths,
+        correlation=correlation,
+        row_trend=row,
+        col_trend=col,
+        read=read,
+        read_power=power_law,
+        read_scale=read / np.sqrt(_mean_square(relative_read_noise(state_table, power_law))),
+        assumptions=tuple(said),
+    )
+
+
+def _between_cells(
+    variation: list[VariationCard | None], *, variance: Floats, read: Floats, said: list[str]
+) -> Floats:
+    """d2d² of every level [S²]."""
+    out = np.zeros_like(variance)
+    for k, v in enumerate(variation):
+        if v is not None and v.d2d is not None:
+            out[k] = v.d2d.value**2
+        elif v is not None and v.c2c is not None:
+            noise = 0.0 if v.c2c_includes_read else read[k] ** 2
+            out[k] = max(variance[k] - v.c2c.value**2 - noise, 0.0)
+            said.append(f"variation[{k}]: no d2d; taken as what c2c leaves of the level's variance")
+        else:
+            said.append(f"variation[{k}]: neither d2d nor c2c; every programming drawn afresh")
+    return out
+
+
+def _inverse(power: Floats, wanted: Floats, shrink: Floats) -> Floats:
+    """Latent correlation x with shrink²·P(x) = wanted, within 0 and 1."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        target = np.where(shrink > 0, np.maximum(wanted, 0.0) / shrink**2, 0.0)
+    return solve_rising(lambda x: explained(power, x), target)
+
+
+def _latent_lengths(power: Floats, smooth: Floats, wanted: list[float]) -> tuple[float, ...]:
+    """Latent correlation lengths for which the covariance in siemens falls to 1/e as wanted."""
+    target = explained(power, smooth) / math.e
+    falls = solve_rising(lambda x: explained(power, x * smooth), target)
+    return tuple(
+        float(length / math.sqrt(-math.log(x))) if s > 0 and 0 < x < 1 else 0.0
+        for length, x, s in zip(wanted, falls, smooth, strict=True)
+    )
+
+
+def _coupling(s: Floats, lengths: tuple[float, ...]) -> Floats:
+    """Correlation of D between two levels whose field and remainder correlate fully."""
+    overlap = np.array([[field_overlap(x, y) for y in lengths] for x in lengths])
+    out: Floats = np.sqrt(np.outer(s, s)) * overlap + np.sqrt(np.outer(1 - s, 1 - s))
+    return out
+
+
+def _latent_correlation(
+    card: list[list[float]] | None,
+    *,
+    coefficients: Floats,
+    a: Floats,
+    s: Floats,
+    lengths: tuple[float, ...],
+    trend: Floats,
+    d2d2: Floats,
+    said: list[str],
+) -> Floats:
+    """R for which cells' offsets correlate between levels as the card says, made positive."""
+    n = len(a)
+    if n == 1:
+        return np.ones((1, 1))
+    if card is None:
+        if (a > 0).any():
+            said.append("variation_correlation: absent; cells' offsets independent between levels")
+        return np.eye(n)
+    if np.shape(card) != (n, n):
+        msg = f"variation_correlation is {np.shape(card)}; there are {n} levels"
+        raise ArrayError(msg)
+    wanted = np.asarray(card) * np.sqrt(np.outer(d2d2, d2d2)) - trend
+    weight = np.outer(a, a)
+    latent = solve_rising(
+        lambda r: cross_covariance(coefficients, weight * r), wanted, low=-1.0, high=1.0
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.where(weight > 0, latent / _coupling(s, lengths), 0.0)
+    r = np.clip((r + r.T) / 2, -1.0, 1.0)
+    np.fill_diagonal(r, 1.0)
+    values, vectors = np.linalg.eigh(r)
+    if values[0] < 0:
+        r = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        d = np.sqrt(np.diagonal(r))
+        r = r / np.outer(d, d)
+    return r
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimands:
+    """What a card of arrays of one size ought to say of these parameters."""
+
+    mean: Floats  # [S] (level,)
+    std: Floats  # [S] (level,)
+    d2d: Floats  # [S] (level,) trend and field included
+    c2c: Floats  # [S] (level,) without read noise
+    read: Floats  # [S] (level,)
+    share: Floats  #     (level,) of d2d² that the field makes
+    lengths: (
+        Floats  # [cell pitches] (level,) where the field's covariance falls to 1/e; NaN where none
+    )
+    correlation: Floats  #     (level, level) of cells' offsets
+
+
+def estimands(p: LevelParameters, shape: tuple[int, int]) -> Estimands:
+    """Give the population values of a card's quantities for arrays of `shape`."""
+    trend = trend_covariance(p.row_trend, p.col_trend, shape)
+    ones = np.ones_like(p.a)
+    shrink2 = p.shrink**2
+    whole, between = shrink2 * explained(p.power, ones), shrink2 * explained(p.power, p.a**2)
+    d2d2 = between + np.diagonal(trend)
+    smooth = p.a**2 * p.s
+    sill = explained(p.power, smooth)
+    falls = solve_rising(lambda x: explained(p.power, x * smooth), sill / math.e)
+    latent = np.outer(p.a, p.a) * p.deviation_correlation
+    covariance = cross_covariance(p.coefficients * p.shrink[:, None], latent) + trend
+    np.fill_diagonal(covariance, d2d2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(d2d2 > 0, shrink2 * sill / d2d2, 0.0)
+        lengths = np.where(share > 0, np.array(p.lengths) * np.sqrt(-np.log(falls)), np.nan)
+        scale = np.sqrt(np.outer(d2d2, d2d2))
+        correlation = np.where(scale > 0, covariance / scale, np.eye(len(d2d2)))
+    return Estimands(
+        mean=p.mean,
+        std=np.sqrt(whole + np.diagonal(trend) + p.read**2),
+        d2d=np.sqrt(d2d2),
+        c2c=np.sqrt(np.maximum(whole - between, 0.0)),
+        read=p.read,
+        share=share,
+        lengths=lengths,
+        correlation=correlation,
+    )

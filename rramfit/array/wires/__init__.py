@@ -1,0 +1,53 @@
+"""The circuit: column currents of an array whose wires have resistance.
+
+In: conductances, line resistances, input voltages. Out: exact column currents and node voltages,
+their gradients, an effective matrix, and fast differentiable estimates of it with a certificate of
+their error.
+
+Not here: what the conductances are (`rramfit.array.devices`).
+"""
+
+from rramfit.array.wires.certificate import Certificate, certify
+from rramfit.array.wires.effective import (
+    NodeVoltages,
+    active_rows,
+    column_currents,
+    effective_matrix,
+    node_voltages,
+    source_matrix,
+)
+from rramfit.array.wires.estimate import (
+    CrossbarEstimate,
+    alpha_beta,
+    anchored_estimate,
+    smooth_estimate,
+)
+from rramfit.array.wires.line import LineResistance
+from rramfit.array.wires.nonlinear import (
+    IterativeSolution,
+    cubic_law,
+    sinh_law,
+    solve_iterative,
+    solve_nonlinear,
+)
+
+__all__ = [
+    "Certificate",
+    "CrossbarEstimate",
+    "IterativeSolution",
+    "LineResistance",
+    "NodeVoltages",
+    "active_rows",
+    "alpha_beta",
+    "anchored_estimate",
+    "certify",
+    "column_currents",
+    "cubic_law",
+    "effective_matrix",
+    "node_voltages",
+    "sinh_law",
+    "smooth_estimate",
+    "solve_iterative",
+    "solve_nonlinear",
+    "source_matrix",
+]

@@ -1,0 +1,12 @@
+"""Checks of the data as a whole, and of the fitted card against held-out data.
+
+In: the measurement, its screening and the fits. Out: findings in words about the tester and the
+file (offsets, periodic patterns, collapse, drift or repeats among sweeps), and the held-out check.
+
+Not here: faults of single cells (`rramfit.fitting.screening`).
+"""
+
+from rramfit.fitting.checks.diagnostics import Diagnostics, diagnose
+from rramfit.fitting.checks.heldout import HeldOutCheck, check_heldout
+
+__all__ = ["Diagnostics", "HeldOutCheck", "check_heldout", "diagnose"]

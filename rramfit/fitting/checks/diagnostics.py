@@ -1,0 +1,259 @@
+"""Bad data is called out, in words: what no fit can mend.
+
+Each check looks for one thing that instruments and files do and cells do not:
+
+| check | looks for | module |
+| --- | --- | --- |
+| collapse | cells that collapse or jump between two reads | `collapse` |
+| offset | negative conductance, dead lines that read, current at 0 V | `offsets` |
+| pattern | a pattern that repeats over rows or columns | `line_artefacts` |
+| constant | a row or column that reads a constant, other than nothing | here |
+| drift, duplicates | levels that drift over the sweeps; sweeps or reads twice | `sweep_sequence` |
+| saturation | readings at a rail | here |
+| targets | levels that do not lie where asked for, or apart | `targets` |
+
+Checks that rest on a test raise a false alarm once in a thousand clean chips each.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.cells import Fault
+from rramfit.fitting.checks.collapse import find_collapse, lines_in_words
+from rramfit.fitting.checks.line_artefacts import find_periodic
+from rramfit.fitting.checks.sweep_sequence import (
+    FEWEST_SWEEPS,
+    find_drift,
+    find_duplicates,
+    identical_reads,
+)
+from rramfit.fitting.levels.targets import find_mismatch, level_medians
+from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.screening.offsets import find_offset
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.screening.screening import Screening
+from rramfit.fitting.screening.stuck import LevelSpread, level_spread
+from rramfit.measurement.file.record import Measurement, Reads
+from rramfit.units import format_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Diagnostics", "diagnose"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_SATURATED, _SPOILT = 0.01, 0.1  # shares of readings at a rail
+_CELLS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """What is wrong with the data, by check."""
+
+    found: dict[str, tuple[Finding, ...]]  # every check that ran
+
+    @property
+    def verdict(self) -> Verdict:
+        """All findings."""
+        return Verdict(tuple(f for findings in self.found.values() for f in findings))
+
+    def summary(self) -> str:
+        """Return the checks as text for people."""
+        lines = [f"Bad data: {len(self.found)} checks, {self.verdict.word}"]
+        for name, findings in self.found.items():
+            lines.append(f"  {name:<12} {'nothing found' if not findings else ''}".rstrip())
+            lines += [f"  ! {f.what}: {f.remedy}" for f in findings]
+        return "\n".join(lines)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding: check, what, remedy, severe."""
+        import pandas as pd
+
+        rows = [
+            (name, f.what, f.remedy, f.severe)
+            for name, findings in self.found.items()
+            for f in findings
+        ]
+        return pd.DataFrame(rows, columns=["check", "what", "remedy", "severe"])
+
+    def _repr_html_(self) -> str:
+        items = "".join(
+            f"<li>{html.escape(name)}: "
+            + ("; ".join(html.escape(f"{f.what}: {f.remedy}") for f in findings) or "nothing found")
+            + "</li>"
+            for name, findings in self.found.items()
+        )
+        return f"<p><b>Bad data ({self.verdict.word})</b></p><ul>{items}</ul>"
+
+
+def diagnose(
+    measurement: Measurement, statistics: ProgramStatistics | None, screening: Screening
+) -> Diagnostics:
+    """Look for bad data in everything that was measured.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    statistics : ProgramStatistics or None
+        Of its programming sweeps.
+    screening : Screening
+    """
+    healthy = screening.healthy
+    found: dict[str, list[Finding]] = {
+        "offset": find_offset(measurement, statistics, screening),
+    }
+    if statistics is not None and statistics.sweeps:
+        _check_program(found, measurement, statistics, screening)
+    for name, reads in (("reads", measurement.reads), ("retention", measurement.retention)):
+        if reads is not None:
+            _check_reads(found, f"/{name}", reads, measurement, healthy)
+    return Diagnostics(found={name: tuple(f) for name, f in found.items()})
+
+
+def _check_program(
+    found: dict[str, list[Finding]],
+    measurement: Measurement,
+    statistics: ProgramStatistics,
+    screening: Screening,
+) -> None:
+    healthy = screening.healthy
+    found["constant"] = _constant(screening)
+    found["saturation"] = _saturated(statistics, healthy)
+    if statistics.sweeps > 1:
+        found["duplicates"] = find_duplicates(statistics, healthy)
+    levels = measurement.levels
+    if levels is None or not (statistics.attempts > 0).any():
+        return
+    at = level_spread(statistics, healthy)
+    if statistics.sweeps >= FEWEST_SWEEPS:
+        found["drift"] = find_drift(statistics, at.spread)
+    found["pattern"] = find_periodic(_residual(statistics, at, healthy), what="level offsets")
+    sample = statistics.sample
+    asked = np.where(healthy, sample.level, -1)
+    found["targets"] = find_mismatch(level_medians(sample.conductance, asked, levels), levels)
+
+
+def _check_reads(
+    found: dict[str, list[Finding]],
+    name: str,
+    reads: Reads,
+    measurement: Measurement,
+    healthy: Bools,
+) -> None:
+    found.setdefault("collapse", []).extend(find_collapse(reads, healthy, group=name))
+    change, first, some = _change(reads, healthy)
+    if change is not None:
+        found.setdefault("pattern", []).extend(
+            find_periodic(change, what=f"{name}: changes since the first read")
+        )
+    copies = identical_reads(some)
+    if copies:
+        i, j = copies[0]
+        found.setdefault("duplicates", []).append(
+            Finding(
+                f"{name}: {len({j for _, j in copies})} reads are copies of others (read {j} "
+                f"of {i})",
+                "a read counted twice makes noise and drift look small: remove the copies",
+                severe=True,
+            )
+        )
+    if measurement.levels is not None and measurement.program is None and first is not None:
+        asked = np.where(healthy, reads.level, -1)
+        found.setdefault("targets", []).extend(
+            find_mismatch(level_medians(first, asked, measurement.levels), measurement.levels)
+        )
+
+
+def _change(reads: Reads, healthy: Bools) -> tuple[Floats | None, Floats | None, Floats]:
+    """Change from first to last read in its own robust units, the first, and some cells' reads."""
+    first = last = None
+    step = max(1, int(healthy.sum()) // _CELLS)
+    most = max(1, reads.shape[0] // 64)
+    some, at = [], 0
+    for block in reads.blocks():
+        for y in block:
+            if first is None:
+                first = np.array(y)
+            last = y
+            if at % most == 0:
+                some.append(y[healthy][::step])
+            at += 1
+    few = np.stack(some) if some else np.empty((0, 0))
+    if first is None or last is None or at < 2:
+        return None, first, few
+    change = np.where(healthy, last - first, np.nan)
+    seen = change[np.isfinite(change)]
+    if seen.size < _CELLS // 64:
+        return None, first, few
+    middle = np.median(seen)
+    spread = 1.4826 * float(np.median(np.abs(seen - middle)))
+    return ((change - middle) / spread if spread > 0 else None), first, few
+
+
+def _residual(statistics: ProgramStatistics, at: LevelSpread, healthy: Bools) -> Floats:
+    """Mean deviation of each cell from its levels, in their standard deviations, (row, col)."""
+    total, n = np.zeros(healthy.shape), np.zeros(healthy.shape)
+    for k in np.flatnonzero(np.isfinite(at.centre) & (at.spread > 0)):
+        seen = healthy & (statistics.count[k] > 0)
+        z = (statistics.mean[k][seen] - at.centre[k]) / at.spread[k]
+        total[seen] += statistics.count[k][seen] * np.clip(z, -4, 4)
+        n[seen] += statistics.count[k][seen]
+    out = np.full(healthy.shape, np.nan)
+    np.divide(total, n, out=out, where=n > 0)
+    return out
+
+
+def _constant(screening: Screening) -> list[Finding]:
+    """Dead lines that read a conductance rather than nothing."""
+    out = []
+    scale = (
+        float(np.nanmedian(np.abs(screening.value))) if np.isfinite(screening.value).any() else 0
+    )
+    for axis, word, fault in ((1, "row", Fault.DEAD_ROW), (0, "column", Fault.DEAD_COL)):
+        lines = np.flatnonzero((screening.fault == fault).any(axis=axis))
+        value = np.array(
+            [np.nanmedian(screening.value.take(i, axis=1 - axis)) for i in lines], dtype=float
+        )
+        lines, value = lines[np.abs(value) > 0.1 * scale], value[np.abs(value) > 0.1 * scale]
+        if lines.size:
+            what = (
+                f"{word} {lines[0]} reads"
+                if lines.size == 1
+                else (f"{word}s {lines_in_words(lines)} read")
+            )
+            out.append(
+                Finding(
+                    f"{what} a constant {format_quantity(float(np.median(value)), 'S')}, "
+                    "whatever is asked of the cells",
+                    "a short or a stuck decoder line; its cells are left out",
+                )
+            )
+    return out
+
+
+def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
+    readings = int(statistics.measured[healthy].sum())
+    out = []
+    for i, (word, rail) in enumerate(
+        (("floor", statistics.floor), ("ceiling", statistics.ceiling))
+    ):
+        n = int(statistics.clipped[i][healthy].sum())
+        if rail is None or n <= _SATURATED * readings:
+            continue
+        out.append(
+            Finding(
+                f"{n / readings:.1%} of readings lie at the {word} of the read-out, "
+                f"{format_quantity(rail, 'S')}",
+                "choose a read-out range that holds all levels, and measure again",
+                severe=n > _SPOILT * readings,
+            )
+        )
+    return out

@@ -1,0 +1,165 @@
+"""A card's law of a level against another chip's readings.
+
+Every accepted reading of a healthy cell at the level is put into the card's law, u = F(y): were the
+law the chip's own, u would be even between 0 and 1. Coverage, the largest gap and the mean log
+density follow from u; what the gap may be by chance is found by bootstrap
+(`rramfit.fitting.levels.goodness_bootstrap`), the card's own uncertainty of mean and spread
+included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.families import family
+from rramfit.card.quality import HeldOut
+from rramfit.card.schema import LevelCard, ModelCard
+from rramfit.fitting.checks.heldout import CHANCE, COVERAGES, MATTERS
+from rramfit.fitting.levels.goodness_bootstrap import GRID, foretold_p_value
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.statistics.likelihood import collect_readings
+from rramfit.streams import stream
+
+__all__ = ["LevelPrediction", "predict_levels"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FEWEST_READINGS = 20
+_U = 200  # quantiles of u kept for pictures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelPrediction:
+    """How well the card's law of a level foretells the other chip's readings.
+
+    Attributes
+    ----------
+    index : int
+    name : str
+    log_score : float
+        Mean log density of the readings under the card's law [ln 1/S].
+    own_score : float, optional
+        The card's own held-out score [ln 1/S].
+    distance : float
+        Kolmogorov-Smirnov.
+    coverage : (3,) array
+        Of the card's 50, 90 and 99 % intervals.
+    p_value : float
+    n_cells, n_observations : int
+    u : (q,) array
+        Evenly spaced quantiles of the transforms, for pictures.
+    """
+
+    index: int
+    name: str
+    log_score: float
+    own_score: float | None
+    distance: float
+    coverage: Floats
+    p_value: float
+    n_cells: int
+    n_observations: int
+    u: Floats
+
+    @property
+    def fails(self) -> bool:
+        """More readings are misplaced than chance does, and than matters."""
+        return self.p_value < CHANCE and self.distance >= MATTERS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain values."""
+        return {
+            "name": self.name,
+            "coverage50": float(self.coverage[0]),
+            "coverage90": float(self.coverage[1]),
+            "coverage99": float(self.coverage[2]),
+            "ks_distance": self.distance,
+            "p_value": self.p_value,
+            "log_score": self.log_score,
+            "own_log_score": self.own_score,
+            "n_cells": self.n_cells,
+            "n_observations": self.n_observations,
+            "fails": self.fails,
+        }
+
+
+def predict_levels(
+    card: ModelCard, statistics: ProgramStatistics, healthy: Bools, *, seed: int
+) -> list[LevelPrediction]:
+    """Put another chip's readings into the card's laws, level by level."""
+    own = {h.level: h for h in card.quality.heldout}
+    out = []
+    for level in card.levels:
+        if level.distribution is None or level.index >= len(statistics.count):
+            continue
+        one = _predict_level(level, own.get(level.index), statistics, healthy, seed)
+        if one is not None:
+            out.append(one)
+    return out
+
+
+def _predict_level(
+    level: LevelCard,
+    own: HeldOut | None,
+    statistics: ProgramStatistics,
+    healthy: Bools,
+    seed: int,
+) -> LevelPrediction | None:
+    law = level.distribution
+    if law is None:
+        return None
+    readings = collect_readings(
+        statistics.sample,
+        healthy,
+        level.index,
+        floor=statistics.floor,
+        ceiling=statistics.ceiling,
+    )
+    if readings.seen.size < FEWEST_READINGS:
+        return None
+    known = family(law.family)
+    parameters = {name: q.value for name, q in law.parameters.items()}
+    u = np.clip(known.cdf(readings.seen, parameters), 0.0, 1.0)
+    ordered = np.sort(u)
+    n = ordered.size
+    rank = np.arange(n)
+    distance = float(np.max(np.maximum((rank + 1) / n - ordered, ordered - rank / n)))
+    density = np.maximum(known.logpdf(readings.seen, parameters), -1e3)  # outside a support
+    p_value = foretold_p_value(
+        _gaps(level, parameters),
+        readings,
+        u,
+        distance,
+        stream(seed, f"prediction/{level.index}"),
+    )
+    at = np.linspace(0, n - 1, min(_U, n)).round().astype(np.int64)
+    return LevelPrediction(
+        index=level.index,
+        name=level.name,
+        log_score=float(density.mean()),
+        own_score=own.log_score if own else None,
+        distance=distance,
+        coverage=np.array([np.mean(np.abs(u - 0.5) <= c / 2) for c in COVERAGES]),
+        p_value=p_value,
+        n_cells=readings.n_cells,
+        n_observations=n,
+        u=ordered[at],
+    )
+
+
+def _gaps(level: LevelCard, parameters: dict[str, float]) -> Floats:
+    """Change of the law at its own quantiles, for one standard error of mean and of spread."""
+    if level.distribution is None or level.mean is None or level.std is None:
+        return np.zeros((0, GRID.size))
+    known = family(level.distribution.family)
+    inside = np.clip(GRID, 1e-6, 1 - 1e-6)
+    g = known.ppf(inside, parameters)
+    shift = level.mean.stderr or 0.0
+    widen = (level.std.stderr or 0.0) / max(level.std.value, 1e-300)
+    moved = (g - shift, level.mean.value + (g - level.mean.value) / (1 + widen))
+    return np.stack([known.cdf(x, parameters) - inside for x in moved])

@@ -1,0 +1,24 @@
+"""Electrical fits: the cell's I-V curve, the resistance of the wires, the read-out chain.
+
+In: the groups `/iv`, `/mvm` and `/readout`. Out: nonlinearity of the cells, four wire resistances
+with a plan of input patterns that would determine them, and gain, offset and nonlinearity of each
+read-out channel.
+
+Not here: solving an array for its currents (`rramfit.array.wires`).
+"""
+
+from rramfit.fitting.electrical.iv import IVFit, fit_iv
+from rramfit.fitting.electrical.line_fit import LineResistanceFit, fit_line_resistance
+from rramfit.fitting.electrical.line_plan import LinePlan, plan_lines
+from rramfit.fitting.electrical.readout import ReadoutFit, fit_readout
+
+__all__ = [
+    "IVFit",
+    "LinePlan",
+    "LineResistanceFit",
+    "ReadoutFit",
+    "fit_iv",
+    "fit_line_resistance",
+    "fit_readout",
+    "plan_lines",
+]

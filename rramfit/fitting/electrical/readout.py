@@ -1,0 +1,303 @@
+"""The column read-out chain, channel by channel: gain, offset, nonlinearity, noise.
+
+    code = offset + gain·I + third·(I/full scale)³ + rest + noise
+
+Single channels are fitted in `fitting.readout_curves`, where the lines behind the nonlinearity are
+told; what channels have in common is here. Codes at a rail are bounds, not
+codes: a point that a channel clipped even once is left out for that channel.
+
+Channels are the clusters: standard errors speak of the population of channels. Differential
+nonlinearity needs every code's transition and is not here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity, Scale
+from rramfit.card.schema import ReadoutCard
+from rramfit.errors import FitError
+from rramfit.fitting.axes import own_axes
+from rramfit.fitting.electrical.readout_curves import (
+    TransferCurves,
+    best_line,
+    rails,
+    repeat_noise,
+    transfer_curves,
+)
+from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.measurement.file.record import Readout
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ReadoutFit", "fit_readout"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FEWEST_POINTS = 4  # a line and a cubic part need so many different inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadoutFit(ShowsResult):
+    """Transfer of the read-out chain.
+
+    Attributes
+    ----------
+    result : FitResult
+        Over channels: `gain` [LSB/A], `offset` [LSB], `inl`, `inl_endpoint`, `third_order`,
+        `noise` [LSB], `gain_spread` (relative), `offset_spread` [LSB].
+    channels : (channel,) array
+        Channels that work and have enough unclipped points.
+    gain, offset, inl : (channel,) array
+        Of these [LSB/A], [LSB], [LSB].
+    input : (point,) array
+        [A]
+    distance : (point, channel) array
+        Mean code less the best-fit line [LSB]; NaN where left out.
+    smooth : bool
+        Whether the nonlinearity was read off a smooth curve.
+    clipped : float
+        Share of codes at a rail.
+    """
+
+    result: FitResult
+    bits: int
+    full_scale: float
+    channels: Integers
+    gain: Floats
+    offset: Floats
+    inl: Floats
+    input: Floats
+    distance: Floats
+    smooth: bool
+    clipped: float
+
+    def __post_init__(self) -> None:
+        for a in (self.channels, self.gain, self.offset, self.inl, self.input, self.distance):
+            a.flags.writeable = False
+
+    def to_card(self) -> ReadoutCard:
+        """Write the card's part."""
+        e = self.result.estimates
+        return ReadoutCard(
+            bits=self.bits,
+            full_scale=Quantity.given(self.full_scale, "A"),
+            gain=e["gain"],
+            offset=e["offset"],
+            inl=e["inl"],
+            inl_endpoint=e["inl_endpoint"],
+            third_order=e["third_order"],
+            noise=e.get("noise"),
+            gain_spread=e.get("gain_spread"),
+            offset_spread=e.get("offset_spread"),
+            clipped=self.clipped,
+            channels=self.channels.tolist(),
+            channel_gain=self.gain.tolist(),
+            channel_offset=self.offset.tolist(),
+            channel_inl=self.inl.tolist(),
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every channel's distance from its best-fit line."""
+        ax = own_axes(ax)
+        ax.plot(self.input * 1e6, self.distance, lw=0.6, alpha=0.5, color="C0", rasterized=True)
+        ax.axhline(0, color="grey", lw=0.8)
+        ax.set_xlabel("input current [uA]")
+        ax.set_ylabel("distance from best-fit line [LSB]")
+        return ax
+
+
+def fit_readout(readout: Readout) -> ReadoutFit:
+    """Fit the transfer of every channel, and what channels have in common.
+
+    Parameters
+    ----------
+    readout : Readout
+        Codes [LSB], (repeat, point, channel), at known inputs [A].
+
+    Raises
+    ------
+    FitError
+        If no channel has 4 different inputs with unclipped codes, or codes do not follow inputs.
+    """
+    code = np.asarray(readout.code, dtype=np.float64)
+    low, high = rails(readout.bits, code)
+    seen: Bools = np.isfinite(code)
+    at_rail: Bools = seen & ((code <= low) | (code >= high))
+    usable = np.asarray(seen.any(axis=0) & ~at_rail.any(axis=0), dtype=np.bool_)
+    repeats = np.where(usable, seen.sum(axis=0), 0)
+    mean = np.where(seen, code, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    x = np.asarray(readout.input, dtype=np.float64) / readout.full_scale
+    enough: Bools = np.array(
+        [np.unique(x[usable[:, c]]).size >= FEWEST_POINTS for c in range(code.shape[2])],
+        dtype=np.bool_,
+    )
+    if not enough.any():
+        best = max((int(np.unique(x[u]).size) for u in usable.T), default=0)
+        msg = (
+            f"/readout: the best channel has unclipped codes at {best} different inputs; expected "
+            f"at least {FEWEST_POINTS}"
+        )
+        raise FitError(msg)
+    lines = np.full((2, code.shape[2]), np.nan)
+    for c in np.flatnonzero(enough):
+        lines[:, c] = best_line(x[usable[:, c]], mean[usable[:, c], c])
+    typical = float(np.median(lines[1, enough]))
+    span = abs(typical) * float(np.ptp(x))
+    if span < 1:
+        msg = f"/readout: codes change by {span:.2g} LSB over all inputs, less than a step"
+        raise FitError(msg)
+    # A channel whose gain is off by half is broken, not spread.
+    working: Bools = enough & (np.abs(lines[1] / typical - 1) < 0.5)
+    channels = np.flatnonzero(working)
+    if channels.size == 0:
+        msg = f"/readout: no channel's gain is within half of the median of {typical:.3g} LSB"
+        raise FitError(msg)
+    variance, df = repeat_noise(np.where(seen, code, np.nan)[:, :, channels], usable[:, channels])
+    curves = transfer_curves(
+        x, mean[:, channels], usable[:, channels], repeats[:, channels], variance, df
+    )
+    fit = _assemble(curves, variance, df, readout.full_scale)
+    share = float(at_rail.sum() / max(seen.sum(), 1))
+    told = _findings(code.shape[0], share, enough, working, curves)
+    return ReadoutFit(
+        result=FitResult(
+            title="read-out chain",
+            estimates=fit.estimates,
+            covariance=np.array(fit.covariance),
+            n_observations=int((seen & usable)[:, :, channels].sum()),
+            verdict=Verdict(tuple(told)),
+        ),
+        bits=readout.bits,
+        full_scale=readout.full_scale,
+        channels=channels.astype(np.int64),
+        gain=curves.gain / readout.full_scale,
+        offset=curves.offset,
+        inl=curves.inl,
+        input=np.array(readout.input, dtype=np.float64),
+        distance=curves.distance,
+        smooth=curves.smooth,
+        clipped=share,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembled:
+    estimates: dict[str, Quantity]
+    covariance: Floats
+
+
+def _assemble(c: TransferCurves, variance: Floats, df: Floats, full_scale: float) -> _Assembled:
+    """Means and spreads over channels; with fewer than 3 channels, errors of the fits alone."""
+    n = len(c.gain)
+    rows: list[tuple[str, str, Scale, float, Floats, float]] = []  # influence, own error
+    means: tuple[tuple[str, str, Floats, Scale, float], ...] = (
+        ("gain", "LSB/A", c.gain, "linear", full_scale),
+        ("offset", "LSB", c.offset, "linear", 1.0),
+        ("inl", "LSB", c.inl, "log", 1.0),
+        ("inl_endpoint", "LSB", c.inl_endpoint, "log", 1.0),
+        ("third_order", "LSB", c.third_order, "linear", 1.0),
+    )
+    for i, (name, unit, values, scale, per) in enumerate(means):
+        own = math.sqrt(float((c.error[i] ** 2).sum())) / n
+        m = float(values.mean())
+        rows.append((name, unit, scale, m / per, (values - m) / n / per, own / per))
+    power = variance if (df > 0).any() else c.residual_variance
+    if float(power.mean()) > 0:
+        noise = math.sqrt(float(power.mean()))
+        total = float(df.sum()) if (df > 0).any() else float(np.isfinite(c.distance).sum())
+        psi = (power - power.mean()) / n / (2 * noise)
+        rows.append(("noise", "LSB", "log", noise, psi, noise / math.sqrt(2 * max(total, 1))))
+    if n >= 3:
+        for i, (name, unit, values) in enumerate(
+            (("gain_spread", "1", c.gain / c.gain.mean()), ("offset_spread", "LSB", c.offset))
+        ):
+            scale_of = float(c.gain.mean()) if i == 0 else 1.0
+            r2 = (values - values.mean()) ** 2 * n / (n - 1)
+            s2 = float(r2.mean()) - float((c.error[i] ** 2).mean()) / scale_of**2
+            s = math.sqrt(max(s2, 0.0))
+            if s > 0:
+                rows.append((name, unit, "log", s, (r2 - r2.mean()) / n / (2 * s), 0.0))
+    psi = np.stack([r[4] for r in rows])
+    if n >= 3:
+        clustered = clustered_covariance(psi[:, None, :] * math.sqrt(n / (n - 1)), spatial=False)
+        covariance, dfs = np.array(clustered.covariance), clustered.df
+    else:
+        covariance = np.diag([r[5] ** 2 for r in rows])
+        dfs = np.full(len(rows), math.inf)
+    estimates = {
+        name: Quantity.estimated(
+            value, math.sqrt(covariance[i, i]), unit, scale=scale, df=float(dfs[i])
+        )
+        for i, (name, unit, scale, value, _, _) in enumerate(rows)
+    }
+    return _Assembled(estimates, covariance)
+
+
+def _findings(
+    repeats: int, clipped: float, enough: Bools, working: Bools, c: TransferCurves
+) -> list[Finding]:
+    out: list[Finding] = []
+    if (broken := np.flatnonzero(enough & ~working)).size:
+        out.append(
+            Finding(
+                f"{broken.size} of {len(enough)} channels have a gain off the median by more than "
+                f"half, and were left out: {_listed(broken)}",
+                "treat these columns as dead, or look at their amplifiers",
+                severe=bool(broken.size > 0.2 * len(enough)),
+            )
+        )
+    if (dark := np.flatnonzero(~enough)).size:
+        out.append(
+            Finding(
+                f"{dark.size} of {len(enough)} channels have unclipped codes at fewer than "
+                f"{FEWEST_POINTS} inputs: {_listed(dark)}",
+                "measure them over the range in which they do not clip",
+                severe=bool(dark.size > 0.2 * len(enough)),
+            )
+        )
+    if clipped > 0.05:
+        out.append(
+            Finding(
+                f"{clipped:.1%} of codes are at a rail, and were left out",
+                "lower the largest input, or take the full scale from this fit",
+            )
+        )
+    if repeats < 2:
+        out.append(
+            Finding(
+                "one repeat a point: noise was taken from the distance to a smooth curve",
+                "repeat every point at least 8 times",
+            )
+        )
+    if not c.smooth:
+        out.append(
+            Finding(
+                "codes leave every smooth curve by more than noise: the nonlinearity is that of the"
+                " raw means, their noise included",
+                "look for missing codes or steps of the converter at half and quarter scale",
+            )
+        )
+    if (back := np.flatnonzero(c.steps_back > 0)).size:
+        out.append(
+            Finding(
+                f"{back.size} channels fall back in code while the input rises: "
+                f"{_listed(np.flatnonzero(working)[back])}",
+                "look for missing codes, or for inputs that had not settled",
+            )
+        )
+    return out
+
+
+def _listed(channels: Integers) -> str:
+    shown = ", ".join(str(k) for k in channels[:8].tolist())
+    return shown if channels.size <= 8 else f"{shown}, …"

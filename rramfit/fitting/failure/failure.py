@@ -1,0 +1,390 @@
+"""Programming failure: how often a cell asked for a level is not accepted there, and why.
+
+P(not accepted | level k) is over all measured cells, stuck and dead ones included, one attempt of
+the tester's whole pulse budget; its interval counts cells, not attempts, and lines or patches where
+faults cluster in them (`rramfit.fitting.failure.shares`). With a share π of cells in dead lines,
+
+    P = π·P_dead + (1 − π)·P_alive,    Var P = (P_dead − P_alive)²·Var π + (1 − π)²·Var P_alive,
+
+the dead lines being events among lines; where none was seen the interval holds for arrays without.
+Of cells that are not stuck, repetition tells the hard share from the soft probability
+(`rramfit.fitting.failure.hard_soft`). Where cells that never respond may be stuck or may have
+failed each time, the stuck shares' intervals span both readings. What accepted cells read is not
+here.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.cells import Fault
+from rramfit.card.quantity import Quantity, quantities_frame
+from rramfit.card.schema import FailureCard, StuckCard
+from rramfit.errors import FitError
+from rramfit.fitting.failure.fault_clustering import FaultClustering, find_clustering
+from rramfit.fitting.failure.hard_soft import HardSoft, fit_hard_soft
+from rramfit.fitting.failure.shares import Share, clustered_share
+from rramfit.fitting.failure.stuck_shares import DOUBT, stuck_shares
+from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.screening.screening import Screening
+from rramfit.fitting.statistics.medians import median_of_readings
+from rramfit.measurement.file.record import Levels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["FailureFit", "LevelFailure", "fit_failure"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_SCATTER_P = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelFailure:
+    """Programming failure at one level."""
+
+    level: int
+    name: str
+    attempts: int
+    failures: int
+    cells: int
+    probability: Quantity
+    inflation: float  # of the variance, by clustering of faults
+    hard: Quantity | None = None
+    soft: Quantity | None = None
+    conductance: Quantity | None = None  # [S] median reading of attempts that failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureFit:
+    """Programming failure by level, stuck cells, and how faults lie.
+
+    Attributes
+    ----------
+    levels : tuple of LevelFailure
+        Levels that were attempted; empty where acceptance is not known.
+    stuck : StuckCard or None
+    hard_posterior : (level, row, col) array
+        P(the cell never programs at the level); NaN where that cannot be told.
+    clustering : FaultClustering or None
+    verdict : Verdict
+    """
+
+    levels: tuple[LevelFailure, ...]
+    stuck: StuckCard | None
+    hard_posterior: Floats
+    clustering: FaultClustering | None
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        self.hard_posterior.flags.writeable = False
+
+    def to_card(self) -> tuple[list[FailureCard], StuckCard | None]:
+        """Write the parts `failure` and `stuck` of a card."""
+        cards = [
+            FailureCard(
+                level=x.level,
+                probability=x.probability,
+                hard=x.hard,
+                soft=x.soft,
+                n_attempts=x.attempts,
+                conductance=x.conductance,
+            )
+            for x in self.levels
+        ]
+        return cards, self.stuck
+
+    def quantities(self) -> dict[str, Quantity]:
+        """Every estimate by name."""
+        out: dict[str, Quantity] = {}
+        for x in self.levels:
+            for word in ("probability", "hard", "soft", "conductance"):
+                q = getattr(x, word)
+                if q is not None:
+                    out[f"{x.name} {word}"] = q
+        if self.stuck is not None:
+            for word in StuckCard.model_fields:
+                q = getattr(self.stuck, word)
+                if q is not None:
+                    out[f"stuck {word}".replace("_", " ")] = q
+        return out
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an estimate: value, stderr, low, high, unit."""
+        return quantities_frame(self.quantities())
+
+    def summary(self) -> str:
+        """Return the fit as text for people."""
+        n = sum(x.attempts for x in self.levels)
+        lines = [f"Programming failure: {n} attempts, {self.verdict.word}"]
+        for name, q in self.quantities().items():
+            low, high = q.ci95 or (math.nan, math.nan)
+            lines.append(f"  {name:<24} {q.value:>11.4g} [{low:.4g}, {high:.4g}] {q.unit}")
+        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(
+            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
+        )
+        title = f"<p><b>Programming failure ({self.verdict.word})</b></p>"
+        return f"{title}{self.to_frame().to_html()}{notes}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw P(not accepted) by level with its interval, and hard and soft parts."""
+        from rramfit.fitting.axes import own_axes
+
+        axes = own_axes(ax)
+        for i, (word, marker) in enumerate((("probability", "o"), ("hard", "s"), ("soft", "^"))):
+            found = [(x.level, getattr(x, word)) for x in self.levels]
+            seen = [(k + 0.12 * i, q) for k, q in found if q is not None]
+            if not seen:
+                continue
+            at = np.array([x for x, _ in seen])
+            y = np.array([q.value for _, q in seen])
+            ends = np.array([q.ci95 or (q.value, q.value) for _, q in seen])
+            label = {"probability": "not accepted"}.get(word, word)
+            axes.errorbar(
+                at, y, yerr=[y - ends[:, 0], ends[:, 1] - y], fmt=marker, capsize=2, label=label
+            )
+        axes.set_xlabel("level")
+        axes.set_ylabel("probability")
+        if self.levels:
+            axes.legend()
+        return axes
+
+
+def fit_failure(
+    statistics: ProgramStatistics,
+    screening: Screening,
+    *,
+    levels: Levels | None = None,
+    seed: int = 0,
+) -> FailureFit:
+    """Fit programming failure at every level, and the shares of stuck cells.
+
+    Parameters
+    ----------
+    statistics : ProgramStatistics
+    screening : Screening
+    levels : Levels, optional
+        For the levels' names.
+    seed : int
+        Of the permutations that clustering is tested by.
+
+    Raises
+    ------
+    FitError
+        If no cell was programmed to a known level.
+    """
+    if not (statistics.attempts > 0).any():
+        msg = "no cell was programmed to a known level; failure needs /program with levels"
+        raise FitError(msg)
+    dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
+    stuck = screening.where(Fault.STUCK_LOW, Fault.STUCK_HIGH)
+    if screening.acceptance == "unknown":
+        shape = statistics.attempts.shape
+        return FailureFit(
+            levels=(),
+            stuck=stuck_shares(statistics, screening, None),
+            hard_posterior=np.full(shape, np.nan),
+            clustering=None,
+            verdict=Verdict((_UNKNOWN,)),
+        )
+    fits = _hard_soft(statistics, screening, 1.0)
+    posterior = _posteriors(statistics, stuck | dead, fits)
+    clustering = _clustering(statistics, stuck, dead, posterior, seed)
+    inflation = _hard_inflation(posterior, stuck | dead, clustering)
+    if inflation > 1:
+        fits = _hard_soft(statistics, screening, inflation)
+    names = levels.names if levels is not None else [f"L{k}" for k in range(len(fits))]
+    found = tuple(
+        _level(statistics, k, names[k], dead, stuck, fits[k], clustering)
+        for k in range(len(fits))
+        if (statistics.attempts[k] > 0).any()
+    )
+    return FailureFit(
+        levels=found,
+        stuck=stuck_shares(statistics, screening, clustering),
+        hard_posterior=posterior,
+        clustering=clustering,
+        verdict=_verdict(found, fits, clustering),
+    )
+
+
+_UNKNOWN = Finding(
+    "it is not known which cells were accepted: programming failure cannot be told",
+    "record /program/verified, or give the verify window /levels/lower and /levels/upper",
+)
+
+
+def _hard_soft(
+    statistics: ProgramStatistics, screening: Screening, clustering: float
+) -> list[HardSoft | None]:
+    """Fit each level that some cells were tried at twice; None for the others.
+
+    Where cells may be stuck or may have failed each time, the fit is made with them and without
+    them, and the intervals span both.
+    """
+    faulty = ~screening.healthy
+    stuck_or_not = np.nan_to_num(screening.stuck_posterior)
+    doubtful = (stuck_or_not > 0.01) & (stuck_or_not < 0.99)
+    doubt = float((stuck_or_not * (1 - stuck_or_not)).sum()) > DOUBT
+    out: list[HardSoft | None] = []
+    for n, x in zip(statistics.attempts, statistics.failures, strict=True):
+        use = ~faulty & (n > 0)
+        if not (n[use] > 1).any():
+            out.append(None)
+            continue
+        fit = fit_hard_soft(n[use], x[use], clustering=clustering)
+        if doubt:
+            for other in (use & ~doubtful, (use | doubtful) & (n > 0)):
+                fit = fit.spanning(fit_hard_soft(n[other], x[other], clustering=clustering))
+        out.append(fit)
+    return out
+
+
+def _posteriors(
+    statistics: ProgramStatistics, faulty: Bools, fits: list[HardSoft | None]
+) -> Floats:
+    """P(never programs) by cell; a stuck or dead cell programs where it was ever accepted."""
+    out = np.full(statistics.attempts.shape, np.nan)
+    for k, fit in enumerate(fits):
+        n, x = statistics.attempts[k], statistics.failures[k]
+        if fit is not None:
+            out[k] = fit.posterior(n, x)
+        else:
+            out[k][(n > 0) & (x < n)] = 0.0
+        out[k][faulty & (n > 0)] = (x == n)[faulty & (n > 0)]
+    return out
+
+
+def _clustering(
+    statistics: ProgramStatistics, stuck: Bools, dead: Bools, posterior: Floats, seed: int
+) -> FaultClustering:
+    """Test how stuck cells and cells that never program at some level lie."""
+    once = statistics.attempts.sum(axis=0) <= 1
+    never = (np.nan_to_num(posterior) > 0.5).any(axis=0)
+    failed = once & (statistics.failures.sum(axis=0) > 0)
+    possible = (statistics.attempts.sum(axis=0) > 0) & ~dead
+    stratum = np.where(once, statistics.attempts.argmax(axis=0), -1)
+    return find_clustering(stuck | never | failed, possible, stratum=stratum, seed=seed)
+
+
+def _hard_inflation(posterior: Floats, faulty: Bools, clustering: FaultClustering) -> float:
+    """Variance of the number of hard cells over that of independent ones."""
+    if clustering.dominant is None or np.isnan(posterior).all():
+        return 1.0
+    hard = np.where(faulty, 0.0, np.nan_to_num(posterior).max(axis=0))
+    return clustered_share(hard, (~faulty).astype(float), clustering).inflation
+
+
+def _level(
+    statistics: ProgramStatistics,
+    k: int,
+    name: str,
+    dead: Bools,
+    stuck: Bools,
+    fit: HardSoft | None,
+    clustering: FaultClustering,
+) -> LevelFailure:
+    n, x = statistics.attempts[k], statistics.failures[k]
+    share = _with_dead_lines(n, x, dead, clustering)
+    return LevelFailure(
+        level=k,
+        name=name,
+        attempts=int(n.sum()),
+        failures=int(x.sum()),
+        cells=int((n > 0).sum()),
+        probability=share.quantity(),
+        inflation=share.inflation,
+        hard=fit.hard if fit else None,
+        soft=fit.soft if fit else None,
+        conductance=_failed_conductance(statistics, k, dead | stuck),
+    )
+
+
+def _with_dead_lines(n: Integers, x: Integers, dead: Bools, clustering: FaultClustering) -> Share:
+    """P(not accepted) over all measured cells, dead lines being events among lines."""
+    alive = np.where(dead, 0, n)
+    if not alive.any():
+        return clustered_share(x.astype(float), n.astype(float), None)
+    share = clustered_share(np.where(dead, 0.0, x), alive.astype(float), clustering)
+    in_dead = int(n[dead].sum())
+    if not in_dead:
+        return share
+    of_dead = float(x[dead].sum()) / in_dead
+    pi = in_dead / int(n.sum())
+    rows, cols = dead.all(axis=1), dead.all(axis=0)
+    variance_pi = sum(line.mean() * (1 - line.mean()) / line.size for line in (rows, cols))
+    value = pi * of_dead + (1 - pi) * share.value
+    alive_variance = share.variance or 0.25 / share.effective**2
+    variance = (of_dead - share.value) ** 2 * float(variance_pi) + (1 - pi) ** 2 * alive_variance
+    if not (0 < value < 1 and variance > 0):
+        return share
+    return Share(
+        value=value,
+        variance=variance,
+        effective=min(value * (1 - value) / variance, float(n.sum())),
+        inflation=variance / max(alive_variance, 1e-300),
+    )
+
+
+def _failed_conductance(statistics: ProgramStatistics, k: int, faulty: Bools) -> Quantity | None:
+    """Median reading of failed attempts of cells that are not stuck [S]."""
+    sample = statistics.sample
+    failed = (sample.level == k) & ~sample.accepted & ~faulty
+    return median_of_readings(sample.conductance, failed)
+
+
+def _verdict(
+    levels: tuple[LevelFailure, ...],
+    fits: list[HardSoft | None],
+    clustering: FaultClustering,
+) -> Verdict:
+    findings = []
+    failing = [x for x in levels if x.failures]
+    if failing and all(x.hard is None for x in levels):
+        findings.append(
+            Finding(
+                "every cell was tried once at each level: hard and soft failure cannot be told "
+                "apart",
+                "program every cell at least twice at each level",
+            )
+        )
+    uneven = [
+        f"{x.name} ({fit.scatter:.2g})"
+        for x in levels
+        if (fit := fits[x.level]) is not None and fit.scatter_p < _SCATTER_P
+    ]
+    if uneven:
+        findings.append(
+            Finding(
+                "soft failures repeat in the same cells more than chance makes them, at "
+                + ", ".join(uneven[:8])
+                + " (scatter over binomial)",
+                "cells differ in how readily they fail; the soft probability is their mean, its "
+                "interval is widened",
+            )
+        )
+    most = max(levels, key=lambda x: x.probability.value, default=None)
+    if most is not None and most.probability.value > 0.5:
+        findings.append(
+            Finding(
+                f"{most.probability.value:.0%} of attempts at {most.name} were not accepted",
+                "check the verify window and the pulse budget; a level that mostly fails is none",
+                severe=True,
+            )
+        )
+    return Verdict((*findings, *clustering.verdict.findings))

@@ -1,0 +1,376 @@
+"""Levels found blind: which states the cells are in where nobody wrote down what was asked for.
+
+Readings, or their logarithms, are a mixture of normals; linear or logarithmic is chosen by the
+likelihood of the readings themselves, that of ln y less Σ ln y. The number of components is that of
+the least BIC, and again that of the highest likelihood of cells left out (two halves, each foretold
+by the other). A component is no level yet: the wide, skew law of the high-resistance state takes
+several. Components are put together into states as `rramfit.fitting.statistics.state_mixture` says;
+where the two numbers of components lead to different numbers of states, that is a finding.
+
+P(state | y) follows from the mixture, made monotone: a reading above the highest state's peak is of
+that state whatever a wide component below it would claim; a gap between states without readings
+takes the place of the mixture's tails. How sure a cell is, is its posterior.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.cells import Fault
+from rramfit.errors import FitError
+from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.statistics.state_mixture import (
+    Mixture,
+    States,
+    find_states,
+    fit_mixtures,
+    group_readings,
+    refit,
+)
+from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
+from rramfit.streams import stream
+from rramfit.units import format_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["BlindLevels", "Choice", "find_levels"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Domain = Literal["linear", "log"]
+
+_FEWEST, _ENOUGH = 100, 32768  # readings that a mixture needs, and is fitted to at most
+_MOST_COMPONENTS = 24
+_SURE = 0.99
+_UNSURE_SHARE = 0.01
+_GRID = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One number of components that was tried."""
+
+    domain: Domain
+    components: int
+    states: int
+    bic: float
+    heldout: float  # mean log density of a reading left out [ln 1/S]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindLevels:
+    """Levels that were found in readings of unknown pattern.
+
+    Attributes
+    ----------
+    levels : Levels
+        Their medians as targets.
+    program : Program
+        The program with each reading's level filled in; acceptance is unknown.
+    domain : {"linear", "log"}
+    spread : (level,) array
+        Robust standard deviation of each state's readings [S].
+    share : (level,) array
+        Share of readings in each state.
+    thresholds : (level − 1,) array
+        Where neighbouring states are equally likely [S].
+    certainty : (row, col) array
+        P(the level filled in is right), the least over the sweeps kept; NaN where not measured.
+    choices : tuple of Choice
+        Every number of components tried in the domain chosen, and one in the other.
+    verdict : Verdict
+    """
+
+    levels: Levels
+    program: Program
+    domain: Domain
+    spread: Floats
+    share: Floats
+    thresholds: Floats
+    certainty: Floats
+    choices: tuple[Choice, ...]
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        for a in (self.spread, self.share, self.thresholds, self.certainty):
+            a.flags.writeable = False
+
+    @property
+    def unsure(self) -> float:
+        """Share of measured cells whose level is less than 99 % sure."""
+        seen = np.isfinite(self.certainty)
+        return float((self.certainty[seen] < _SURE).mean())
+
+    @property
+    def expected_errors(self) -> float:
+        """Cells expected to have got a wrong level."""
+        return float(np.nansum(1 - self.certainty))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a level: median, spread, share."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"median": self.levels.target, "spread": self.spread, "share": self.share},
+            index=list(self.levels.names),
+        )
+
+    def summary(self) -> str:
+        """Return what was found as text for people."""
+        head = (
+            f"Blind levels: {len(self.levels)} states, {self.domain} domain, "
+            f"{self.expected_errors:.3g} cells expected wrong, {self.verdict.word}"
+        )
+        rows = [
+            f"  {name:<6} {format_quantity(float(g), 'S'):>10} "
+            f"± {format_quantity(float(s), 'S'):<10} {share:.2%} of readings"
+            for name, g, s, share in zip(
+                self.levels.names, self.levels.target, self.spread, self.share, strict=True
+            )
+        ]
+        notes = [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        return "\n".join([head, *rows, *notes])
+
+    def _repr_html_(self) -> str:
+        notes = "".join(
+            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
+        )
+        return f"<p><b>Blind levels ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the readings kept, and the thresholds between states."""
+        from rramfit.fitting.axes import own_axes
+
+        axes = own_axes(ax)
+        y = np.concatenate([b.conductance.ravel() for b in self.program.blocks()][:4])
+        y = y[np.isfinite(y)] * 1e6
+        if self.domain == "log":
+            y = y[y > 0]
+            axes.set_xscale("log")
+            bins = np.geomspace(y.min(), y.max(), 121)
+        else:
+            bins = np.linspace(y.min(), y.max(), 121)
+        axes.hist(y, bins=bins.tolist(), histtype="stepfilled", alpha=0.5)
+        for t in self.thresholds:
+            axes.axvline(1e6 * t, linestyle="--", linewidth=1)
+        axes.set_xlabel("conductance [uS]")
+        axes.set_ylabel("readings")
+        return axes
+
+
+def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
+    """Find the levels of programming sweeps whose pattern is not known.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    seed : int
+        Of the split into halves.
+
+    Raises
+    ------
+    FitError
+        If there are no programming sweeps of unknown pattern, or fewer than 100 readings.
+    """
+    program = measurement.program
+    if program is None or program.levels_known:
+        msg = "blind levels need programming sweeps without /program/level"
+        raise FitError(msg)
+    statistics = gather(program, 0)
+    dead = screen(measurement, statistics).where(Fault.DEAD_ROW, Fault.DEAD_COL)
+    y = np.where(dead, np.nan, statistics.sample.conductance)
+    seen = np.isfinite(y)
+    if seen.sum() < _FEWEST:
+        msg = f"{int(seen.sum())} readings outside dead lines; blind levels need {_FEWEST}"
+        raise FitError(msg)
+    half = stream(seed, "blind levels").random(y.shape[1:]) < 0.5
+    first = np.broadcast_to(half, y.shape)[seen]
+    step = -(-len(first) // _ENOUGH)
+    fits = [_fit(y[seen][::step], first[::step], d) for d in _domains(y[seen])]
+    best = min(fits, key=lambda f: f.bic)
+    posterior = _Posterior.of(best.mixture, best.states, best.domain)
+    thresholds = posterior.thresholds()
+    label = np.searchsorted(thresholds, y[seen])
+    levels = len(thresholds) + 1
+    median, spread = _medians(y[seen], label, levels)
+    sure = posterior.certainty(statistics.sample.conductance)
+    with np.errstate(invalid="ignore"):
+        certainty = np.fmin.reduce(sure, axis=0)
+    others = [min(f.choices, key=lambda c: c.bic) for f in fits if f is not best]
+    labelled = dataclasses.replace(
+        program,
+        levels_known=True,
+        open_blocks=_Labelled(program=program, thresholds=thresholds),
+    )
+    return BlindLevels(
+        levels=Levels(target=median),
+        program=labelled,
+        domain=best.domain,
+        spread=spread,
+        share=np.bincount(label, minlength=levels) / len(label),
+        thresholds=thresholds,
+        certainty=certainty,
+        choices=(*best.choices, *others),
+        verdict=_verdict(best, certainty),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    domain: Domain
+    mixture: Mixture
+    states: States
+    bic: float
+    choices: tuple[Choice, ...]
+
+    @property
+    def states_by_heldout(self) -> int:
+        return max(self.choices, key=lambda c: c.heldout).states
+
+
+def _domains(y: Floats) -> tuple[Domain, ...]:
+    return ("linear", "log") if y.min() > 0 else ("linear",)
+
+
+def _fit(y: Floats, first: Bools, domain: Domain) -> _Fit:
+    x = np.log(y) if domain == "log" else y
+    jacobian = float(np.log(y).sum()) if domain == "log" else 0.0
+    n = len(x)
+    data = group_readings(x)
+    mixtures = fit_mixtures(data, _MOST_COMPONENTS)
+    heldout = np.zeros(len(mixtures))
+    for train, test in ((first, ~first), (~first, first)):
+        half, other = group_readings(x[train]), group_readings(x[test])
+        heldout += [float(other.weight @ refit(m, half).log_density(other.x)) for m in mixtures]
+    states = [find_states(m, data) for m in mixtures]
+    choices = tuple(
+        Choice(
+            domain=domain,
+            components=len(m),
+            states=len(s.peaks),
+            bic=m.bic(n) + 2 * jacobian,
+            heldout=(float(h) - jacobian) / n,
+        )
+        for m, s, h in zip(mixtures, states, heldout, strict=True)
+    )
+    at = int(np.argmin([c.bic for c in choices]))
+    return _Fit(
+        domain=domain,
+        mixture=mixtures[at],
+        states=states[at],
+        bic=choices[at].bic,
+        choices=choices,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Posterior:
+    """P(state >= j | reading) on a grid in the domain, monotone in the reading."""
+
+    domain: Domain
+    grid: Floats  #  (point,)
+    upper: Floats  # (state − 1, point)
+
+    @classmethod
+    def of(cls, m: Mixture, states: States, domain: Domain) -> _Posterior:
+        valleys, peaks = states.valleys, states.peaks
+        within = [
+            np.linspace(a, b, max(_GRID // max(len(valleys), 1), 64))
+            for a, b in itertools.pairwise(peaks)
+        ]
+        grid = np.unique(np.concatenate([*within, peaks]))
+        joint = m.log_joint(grid)
+        p = np.exp(joint - joint.max(axis=0))
+        p /= p.sum(axis=0)
+        state = np.searchsorted(valleys, m.mean)
+        upper = np.empty((len(valleys), len(grid)))
+        for j in range(len(valleys)):
+            raw = p[state > j].sum(axis=0)
+            low, high = states.gaps[j]
+            if np.isfinite(low):
+                raw = np.interp(grid, [low, high], [0.0, 1.0])
+            raw = np.where(grid <= peaks[j], 0.0, np.where(grid >= peaks[j + 1], 1.0, raw))
+            upper[j] = np.maximum.accumulate(raw)
+        return cls(domain=domain, grid=grid, upper=upper)
+
+    def thresholds(self) -> Floats:
+        """Where neighbouring states are equally likely [S]."""
+        at = np.array([np.interp(0.5, u, self.grid) for u in self.upper])
+        return np.exp(at) if self.domain == "log" else at
+
+    def certainty(self, y: Floats) -> Floats:
+        """Posterior of the most likely state of each reading; NaN where there is none."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            x = np.log(y) if self.domain == "log" else y
+        x = np.where(np.isneginf(x), self.grid[0], x)
+        bounds = [np.ones(y.shape), *(np.interp(x, self.grid, u) for u in self.upper)]
+        bounds.append(np.zeros(y.shape))
+        best = np.max([a - b for a, b in itertools.pairwise(bounds)], axis=0)
+        return np.where(np.isfinite(y), best, np.nan)
+
+
+def _medians(y: Floats, label: Integers, levels: int) -> tuple[Floats, Floats]:
+    median = np.array([np.median(y[label == k]) for k in range(levels)])
+    spread = np.array(
+        [1.4826 * np.median(np.abs(y[label == k] - median[k])) for k in range(levels)]
+    )
+    return median, spread
+
+
+def _verdict(best: _Fit, certainty: Floats) -> Verdict:
+    findings = []
+    n = len(best.states.peaks)
+    if best.states_by_heldout != n:
+        findings.append(
+            Finding(
+                f"{n} states by BIC, {best.states_by_heldout} by the likelihood of cells left out",
+                "the number of levels is not certain; write down /program/level",
+            )
+        )
+    if n == 1:
+        findings.append(
+            Finding(
+                "the readings show one state alone",
+                "nothing tells levels apart; write down /program/level if there were several",
+            )
+        )
+    seen = certainty[np.isfinite(certainty)]
+    wrong, unsure = float((1 - seen).sum()), float((seen < _SURE).mean())
+    if n > 1:
+        said = (
+            f"levels were found blind: the readings show {n} states; {unsure:.2%} of cells are "
+            f"less than {_SURE:.0%} sure of theirs, and {wrong:.2g} of {seen.size} have a wrong "
+            "one, as expected by the mixture"
+        )
+        remedy = "write down /program/level; how sure each cell is stands in the sidecar"
+        if unsure > _UNSURE_SHARE:
+            said += ": tails of the levels are cut off where they overlap"
+        findings.append(Finding(said, remedy))
+    return Verdict(tuple(findings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Labelled:
+    """Hands out a program's sweeps, each reading's level filled in."""
+
+    program: Program
+    thresholds: Floats
+
+    def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
+        for block in self.program.blocks(sweeps):
+            y = block.conductance
+            level = np.where(np.isfinite(y), np.searchsorted(self.thresholds, y), -1)
+            yield dataclasses.replace(block, level=level.astype(np.int64))

@@ -1,0 +1,312 @@
+"""The law of one level: every family tried, and one chosen.
+
+A family needs five cells for each of its parameters. A family of positive conductances is left out
+where a reading, or a rail with readings at it, is not positive: the read-out's offset makes such
+readings of very high resistances, and no positive law can have made them. The normal mixture has
+two or three parts, as the Bayesian criterion prefers. Families are compared on compressed readings;
+the one chosen is then fitted to the readings themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.families import family
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import Alternative, Distribution
+from rramfit.errors import FitError
+from rramfit.fitting.statistics.goodness import Goodness, assess
+from rramfit.fitting.statistics.influence import Influence
+from rramfit.fitting.statistics.likelihood import (
+    GammaLikelihood,
+    JohnsonSULikelihood,
+    LevelReadings,
+    Likelihood,
+    LognormalLikelihood,
+    Maximum,
+    MixtureLikelihood,
+    NormalLikelihood,
+    SkewNormalLikelihood,
+    StudentTLikelihood,
+    WeibullLikelihood,
+    approach,
+    refine,
+)
+from rramfit.fitting.statistics.selection import choose, deal, held_out
+
+__all__ = ["CELLS_PER_PARAMETER", "LEAST_CELLS", "Candidate", "LevelLaw", "fit_law"]
+
+Floats = NDArray[np.float64]
+
+CELLS_PER_PARAMETER = 5
+LEAST_CELLS = 2 * CELLS_PER_PARAMETER
+
+_SINGLE: tuple[Likelihood, ...] = (
+    NormalLikelihood(),
+    LognormalLikelihood(),
+    GammaLikelihood(),
+    WeibullLikelihood(),
+    StudentTLikelihood(),
+    SkewNormalLikelihood(),
+    JohnsonSULikelihood(),
+)
+_MIXTURES = (MixtureLikelihood(2), MixtureLikelihood(3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One family that was tried at a level.
+
+    Attributes
+    ----------
+    family : str
+    parameters : dict of str to float
+        As in a card; empty where the family was left out.
+    aic, bic : float, optional
+    heldout : float, optional
+        Mean held-out log likelihood of a reading [ln 1/S].
+    heldout_error : float, optional
+        Standard error of its difference from the best, paired by block of cells.
+    p_value, distance : float, optional
+        Goodness of fit, and Kolmogorov's distance.
+    converged : bool
+    note : str
+        Why the family was left out, or what its parameters at a bound mean.
+    """
+
+    family: str
+    parameters: dict[str, float]
+    aic: float | None = None
+    bic: float | None = None
+    heldout: float | None = None
+    heldout_error: float | None = None
+    p_value: float | None = None
+    distance: float | None = None
+    converged: bool = False
+    note: str = ""
+
+    def to_card(self) -> Alternative | None:
+        """Write the family as an alternative of a card, where it was fitted at all."""
+        if self.aic is None or self.bic is None:
+            return None
+        return Alternative(
+            family=self.family,
+            aic=self.aic,
+            bic=self.bic,
+            heldout_log_likelihood=self.heldout,
+            p_value=self.p_value,
+            converged=self.converged,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelLaw:
+    """The family chosen at a level, and all that were tried.
+
+    Attributes
+    ----------
+    level : int
+    chosen : Candidate
+    candidates : tuple of Candidate
+        All families, the best held-out score first.
+    maximum : Maximum
+        The chosen family's maximum.
+    influence : Influence
+        Of the cells on its internal parameters.
+    tests : mapping of str to Goodness
+        Of each family fitted.
+    """
+
+    level: int
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    maximum: Maximum
+    influence: Influence
+    tests: Mapping[str, Goodness]
+
+    @property
+    def family(self) -> str:
+        """Name of the chosen family."""
+        return self.chosen.family
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Values of the chosen family's parameters."""
+        return self.chosen.parameters
+
+    def cdf(self, g: Floats) -> Floats:
+        """Distribution function at conductances [S]."""
+        return np.asarray(family(self.family).cdf(g, self.parameters))
+
+    def sf(self, g: Floats) -> Floats:
+        """Complement of the distribution function at conductances [S]."""
+        return np.asarray(family(self.family).sf(g, self.parameters))
+
+    def logpdf(self, g: Floats) -> Floats:
+        """Log density [ln 1/S] at conductances [S]."""
+        return np.asarray(family(self.family).logpdf(g, self.parameters))
+
+    def ppf(self, probability: Floats) -> Floats:
+        """Quantiles [S]."""
+        return np.asarray(family(self.family).ppf(probability, self.parameters))
+
+    def judged(self, inflation: Floats) -> LevelLaw:
+        """Return the law with its tests' p-values allowing for a smooth field.
+
+        Parameters
+        ----------
+        inflation : (LEADING,) array
+            Of the variances of the chosen family's leading components, taken for all families.
+        """
+        new = {
+            c.family: replace(c, p_value=self.tests[c.family].p_value(inflation))
+            if c.family in self.tests
+            else c
+            for c in self.candidates
+        }
+        return replace(self, chosen=new[self.family], candidates=tuple(new.values()))
+
+    def to_card(self, parameters: Mapping[str, Quantity]) -> Distribution:
+        """Write the law as a card's `distribution`, with its parameters' errors."""
+        tried = (c.to_card() for c in self.candidates)
+        return Distribution(
+            family=self.family,
+            parameters=dict(parameters),
+            alternatives=[a for a in tried if a is not None],
+        )
+
+
+def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
+    """Fit every family to a level and choose one.
+
+    Parameters
+    ----------
+    readings : LevelReadings
+    seed : int
+        Of the folds that cells are dealt into.
+
+    Raises
+    ------
+    FitError
+        With the numbers, where there is too little to fit a law to.
+    """
+    if readings.n_cells < LEAST_CELLS:
+        msg = (
+            f"level {readings.level} has {readings.n} accepted readings of {readings.n_cells} "
+            f"healthy cells; a law needs at least {LEAST_CELLS} cells"
+        )
+        raise FitError(msg)
+    if readings.node.size < 3:
+        msg = (
+            f"level {readings.level} has {readings.n} accepted readings with "
+            f"{readings.node.size} different values inside the rails; a law needs at least 3"
+        )
+        raise FitError(msg)
+    left_out: list[Candidate] = []
+    maxima: list[Maximum] = []
+    for likelihood in _SINGLE:
+        reason = _unfit(likelihood, readings)
+        if reason:
+            left_out.append(Candidate(family=likelihood.family, parameters={}, note=reason))
+        else:
+            maxima.append(approach(likelihood, readings))
+    mixture = _best_mixture(readings, min(m.bic for m in maxima))
+    if isinstance(mixture, Candidate):
+        left_out.append(mixture)
+    else:
+        maxima.append(mixture)
+
+    folds = deal(readings, seed)
+    usable = [m for m in maxima if _sound(m)]
+    scores = [held_out(m, readings, folds) for m in usable]
+    at, errors = choose(usable, scores, readings, folds)
+    usable[at] = refine(usable[at], readings)
+    tests = [assess(m, readings) for m in usable]
+    fitted = [
+        _candidate(m, test, heldout=s.mean, error=e)
+        for m, test, s, e in zip(usable, tests, scores, errors, strict=True)
+    ]
+    failed = [
+        Candidate(
+            family=m.likelihood.family,
+            parameters=m.parameters,
+            aic=m.aic if math.isfinite(m.aic) else None,
+            bic=m.bic if math.isfinite(m.bic) else None,
+            note=(
+                "the law shrinks onto equal readings"
+                if m.spiked
+                else "no maximum of the likelihood was found"
+            ),
+        )
+        for m in maxima
+        if not _sound(m)
+    ]
+    ranked = sorted(fitted, key=lambda c: -(c.heldout or 0.0))
+    return LevelLaw(
+        level=readings.level,
+        chosen=fitted[at],
+        candidates=(*ranked, *failed, *left_out),
+        maximum=usable[at],
+        influence=Influence(
+            values=usable[at].influence(), position=readings.position, shape=readings.shape
+        ),
+        tests={c.family: test for c, test in zip(fitted, tests, strict=True)},
+    )
+
+
+def _sound(maximum: Maximum) -> bool:
+    """Whether there is a maximum at all."""
+    return maximum.converged and not maximum.spiked and math.isfinite(maximum.log_likelihood)
+
+
+def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
+    """Why a family cannot be fitted to these readings; empty where it can."""
+    if readings.n_cells < CELLS_PER_PARAMETER * likelihood.size:
+        return f"{readings.n_cells} cells are too few for {likelihood.size} parameters"
+    if likelihood.positive:
+        low = int(np.count_nonzero(readings.seen <= 0))
+        if readings.floor is not None and readings.floor <= 0:
+            low += int(readings.floor_count.sum())
+        if low:
+            return f"{low} of {readings.n} readings are not positive"
+    return ""
+
+
+def _best_mixture(readings: LevelReadings, single: float) -> Maximum | Candidate:
+    """Return the mixture of two or three parts that the Bayesian criterion prefers.
+
+    Three are tried only where two are better than every single law, whose least criterion is
+    `single`: what three parts then gain is a law's shape, not a third population.
+    """
+    best: Maximum | None = None
+    for likelihood in _MIXTURES:
+        reason = _unfit(likelihood, readings)
+        if reason:
+            return best or Candidate(family="mixture", parameters={}, note=reason)
+        found = approach(likelihood, readings)
+        if best is None or (_sound(found) and found.bic < best.bic):
+            best = found
+        if not best.bic < single:
+            break
+    assert best is not None
+    return best
+
+
+def _candidate(maximum: Maximum, test: Goodness, *, heldout: float, error: float) -> Candidate:
+    return Candidate(
+        family=maximum.likelihood.family,
+        parameters=maximum.parameters,
+        aic=maximum.aic,
+        bic=maximum.bic,
+        heldout=heldout,
+        heldout_error=error,
+        p_value=test.p_value(),
+        distance=test.distance,
+        converged=True,
+        note="; ".join(maximum.edges),
+    )

@@ -1,0 +1,271 @@
+"""Levels: what conductance a cell lands at when level k is asked for.
+
+The law of a level is that of accepted readings of healthy cells, over cells and cycles. Mean and
+standard deviation are moments of all those readings (`rramfit.fitting.levels.moments`), whatever
+the family; only where more than one reading in a thousand is clipped at a rail do they come from
+the fitted law. The law itself is one of eight families, by maximum likelihood
+(`rramfit.fitting.statistics.likelihood`), chosen by held-out log likelihood
+(`rramfit.fitting.statistics.selection`), tested for its fit
+(`rramfit.fitting.statistics.goodness`). From the laws follow read thresholds, overlap
+(`rramfit.fitting.levels.thresholds`) and bits stored per cell (`rramfit.fitting.levels.capacity`).
+
+A verify window makes the accepted readings what they are: the law is the law inside the window, and
+the law of what was not accepted belongs to `rramfit.fitting.failure.failure`. How readings vary
+between cells and between cycles belongs to `rramfit.fitting.variation.variation`.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import LevelCard
+from rramfit.fitting.levels.capacity import stored_bits
+from rramfit.fitting.levels.findings import judge
+from rramfit.fitting.levels.level_fit import LevelFit
+from rramfit.fitting.levels.parameters import parameter_result
+from rramfit.fitting.levels.plots import draw_probability_paper
+from rramfit.fitting.levels.point_estimates import LevelDraft, draft_level
+from rramfit.fitting.levels.thresholds import separate
+from rramfit.fitting.result import Verdict
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.statistics.influence import PartErrors, offset_correlation
+from rramfit.measurement.file.record import Levels
+from rramfit.units import format_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["LevelsFit", "fit_levels"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelsFit:
+    """All levels of one array, and what they hold together.
+
+    Attributes
+    ----------
+    levels : tuple of LevelFit
+        In the order of their targets.
+    levels_with_law : int
+    bits_per_cell, bits_with_thresholds : Quantity, optional
+        Mutual information of the level asked for and the conductance read, or its place among the
+        best thresholds; where at least two levels have a law [bit].
+    verdict : Verdict
+    """
+
+    levels: tuple[LevelFit, ...]
+    levels_with_law: int
+    bits_per_cell: Quantity | None
+    bits_with_thresholds: Quantity | None
+    verdict: Verdict
+
+    def __getitem__(self, index: int) -> LevelFit:
+        return self.levels[index]
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def to_card(self) -> list[LevelCard]:
+        """Write the levels as a card's `levels`."""
+        return [level.to_card() for level in self.levels]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a level: what was asked for, what came, and its law."""
+        import pandas as pd
+
+        columns = ("mean", "std", "threshold", "overlap")
+        rows = []
+        for v in self.levels:
+            row: dict[str, object] = {
+                "name": v.name,
+                "target": v.target,
+                "n_cells": v.n_cells,
+                "n_observations": v.n_observations,
+                "family": v.family,
+                "p_value": v.law.chosen.p_value if v.law else None,
+            }
+            for column in columns:
+                q: Quantity | None = getattr(v, column)
+                row[column] = q.value if q else None
+                row[f"{column}_stderr"] = q.stderr if q else None
+            rows.append(row)
+        return pd.DataFrame(rows, index=pd.Index([v.index for v in self.levels], name="level"))
+
+    def alternatives_frame(self) -> pd.DataFrame:
+        """One row a family tried at a level."""
+        import pandas as pd
+
+        rows = [
+            {
+                "level": v.index,
+                "family": c.family,
+                "chosen": c is v.law.chosen,
+                "aic": c.aic,
+                "bic": c.bic,
+                "heldout": c.heldout,
+                "heldout_stderr": c.heldout_error,
+                "p_value": c.p_value,
+                "distance": c.distance,
+                "note": c.note,
+            }
+            for v in self.levels
+            if v.law
+            for c in v.law.candidates
+        ]
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """Return the levels as text for people."""
+        head = (
+            f"{'level':<8}{'target':>12}{'mean':>12}{'±':>10}{'std':>12}{'±':>10}"
+            f"{'cells':>8}{'readings':>10}  family"
+        )
+        lines = [f"{len(self)} levels: {self.verdict.word}", head]
+        for v in self.levels:
+            cells = "".join(
+                f"{_text(q.value if q else None):>12}{_text(q.stderr if q else None, 2):>10}"
+                for q in (v.mean, v.std)
+            )
+            lines.append(
+                f"{v.name:<8}{_text(v.target):>12}{cells}{v.n_cells:>8}{v.n_observations:>10}"
+                f"  {v.family or '-'}"
+            )
+        soft, hard = self.bits_per_cell, self.bits_with_thresholds
+        if soft and hard:
+            lines.append(
+                f"bits per cell: {soft.value:.4g} ± {soft.stderr or 0.0:.2g} "
+                f"({hard.value:.4g} with thresholds; {self.levels_with_law} levels hold at most "
+                f"{np.log2(self.levels_with_law):.4g})"
+            )
+        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(
+            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
+        )
+        title = html.escape(f"{len(self)} levels ({self.verdict.word})")
+        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw readings and laws on normal probability paper."""
+        return draw_probability_paper(self.levels, ax)
+
+
+def fit_levels(
+    statistics: ProgramStatistics, healthy: Bools, levels: Levels, *, seed: int
+) -> LevelsFit:
+    """Fit every level's law.
+
+    Parameters
+    ----------
+    statistics : ProgramStatistics
+    healthy : (row, col) bool array
+        Cells that respond; the others have no part in a level's law.
+    levels : Levels
+        What was asked for.
+    seed : int
+        Of the folds that cells are dealt into.
+
+    Returns
+    -------
+    LevelsFit
+        A level with too few readings has no law, and the verdict says so.
+    """
+    drafts = [draft_level(statistics, healthy, k, seed) for k in range(len(levels))]
+    with_law = [d for d in drafts if d.law is not None]
+    laws = [d.law for d in with_law if d.law is not None]
+    boundaries = [separate(below, above) for below, above in itertools.pairwise(laws)]
+    bits = stored_bits(laws, [b.threshold for b in boundaries]) if len(laws) > 1 else None
+    for i, draft in enumerate(with_law):
+        if bits is not None:
+            draft.parts["bits"] = bits.parts[i]
+        if i > 0:
+            draft.parts["from below"] = boundaries[i - 1].above
+        if i < len(boundaries):
+            draft.parts["to above"] = boundaries[i].below
+    found = [d.errors() for d in drafts]
+    correlation = np.ones((0, 0))
+    if len(laws) > 1:
+        correlation = offset_correlation(
+            [d.driver for d in with_law], np.array([d.reliability for d in with_law])
+        )
+
+    upper: dict[int, tuple[Quantity, Quantity]] = {}
+    for i, boundary in enumerate(boundaries):
+        below, above = with_law[i].index, with_law[i + 1].index
+        if above == below + 1:
+            upper[below] = boundary.quantities(
+                found[below]["to above"],
+                found[above]["from below"],
+                correlation[i : i + 2, i : i + 2],
+            )
+    fits = tuple(
+        _finish(draft, levels, covariances, upper.get(draft.index))
+        for draft, covariances in zip(drafts, found, strict=True)
+    )
+    soft = hard = None
+    if bits is not None:
+        soft, hard = bits.quantities([found[d.index]["bits"] for d in with_law], correlation)
+    return LevelsFit(
+        levels=fits,
+        levels_with_law=len(laws),
+        bits_per_cell=soft,
+        bits_with_thresholds=hard,
+        verdict=judge(fits),
+    )
+
+
+def _finish(
+    draft: LevelDraft,
+    levels: Levels,
+    found: Mapping[str, PartErrors],
+    upper: tuple[Quantity, Quantity] | None,
+) -> LevelFit:
+    """Give a level's estimates the errors that its cells' influences make."""
+    k, law, result = draft.index, draft.law, None
+    if law is not None:
+        result = parameter_result(law, found["law"].clustered)
+        law = law.judged(found["fit"].clustered.inflation)
+    mean: Quantity | None = None
+    std: Quantity | None = None
+    if draft.moments is not None:
+        mean, std = draft.moments.quantities(found["moments"].clustered)
+    threshold, overlap = upper or (None, None)
+    return LevelFit(
+        index=k,
+        name=levels.names[k],
+        target=float(levels.target[k]),
+        lower=None if levels.lower is None else float(levels.lower[k]),
+        upper=None if levels.upper is None else float(levels.upper[k]),
+        n_cells=draft.n_cells,
+        n_observations=draft.n_observations,
+        n_sample=draft.n_sample,
+        n_clipped=draft.n_clipped,
+        readings=draft.readings,
+        mean=mean,
+        std=std,
+        law=law,
+        result=result,
+        reason=draft.reason,
+        quantiles=draft.quantiles,
+        reach=draft.reach,
+        threshold=threshold,
+        overlap=overlap,
+    )
+
+
+def _text(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else format_quantity(value, "S", digits=digits)

@@ -1,0 +1,119 @@
+"""Mean and standard deviation of a level over the population of cells and cycles.
+
+With n_c accepted readings of cell c, their mean m_c and sum of squares q_c about it, N = Σ n_c,
+
+    μ̂ = Σ n_c·m_c/N,   s² = Σ (q_c + n_c·(m_c − μ̂)²)/N.
+
+Each is a sum over cells to first order; the influence of a cell is
+
+    ψ_μ = n_c·(m_c − μ̂)/N,   ψ_σ² = (q_c + n_c·(m_c − μ̂)² − n_c·s²)/N,
+
+and errors come from these fields (`rramfit.fitting.statistics.influence`), so that readings of one
+cell, and neighbours under one smooth field, are not taken for independent. s² misses how far the
+array's mean lies from the population's: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
+
+Readings clipped at a rail spoil moments; those of the fitted law then stand in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.families import family
+from rramfit.card.quantity import Quantity
+from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.statistics.inference import ClusteredCovariance
+from rramfit.fitting.statistics.influence import Influence
+
+__all__ = ["Moments", "law_moments", "reading_moments"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_LEAST_CELLS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Mean and variance of a level, with the cells' influences on them.
+
+    Attributes
+    ----------
+    mean : float
+        [S]
+    variance : float
+        [S²]
+    influence : Influence
+        On mean and variance.
+    """
+
+    mean: float
+    variance: float
+    influence: Influence
+
+    def quantities(self, found: ClusteredCovariance) -> tuple[Quantity, Quantity]:
+        """Mean and standard deviation [S], corrected for the finite array, with intervals."""
+        error = found.stderr
+        std = math.sqrt(self.variance + float(error[0]) ** 2)
+        spread = float(error[1]) / (2 * std) if std > 0 else 0.0
+        return (
+            Quantity.estimated(self.mean, float(error[0]), "S", df=float(found.df[0])),
+            Quantity.estimated(std, spread, "S", scale="log", df=float(found.df[1])),
+        )
+
+
+def reading_moments(
+    statistics: ProgramStatistics, healthy: Bools, level: int
+) -> tuple[int, int, Moments | None]:
+    """Moments of all accepted readings of healthy cells at a level.
+
+    Parameters
+    ----------
+    statistics : ProgramStatistics
+    healthy : (row, col) bool array
+    level : int
+
+    Returns
+    -------
+    n_cells, n_observations : int
+        Healthy cells with an accepted reading, and those readings.
+    moments : Moments, optional
+        Where there are at least three cells.
+    """
+    seen = healthy & (statistics.count[level] > 0)
+    n = statistics.count[level][seen].astype(np.float64)
+    total = float(n.sum())
+    if n.size < _LEAST_CELLS:
+        return n.size, int(total), None
+    m = statistics.mean[level][seen]
+    mean = float(n @ m) / total
+    square = statistics.m2[level][seen] + n * (m - mean) ** 2
+    variance = float(square.sum()) / total
+    influence = Influence(
+        values=np.stack([n * (m - mean), square - n * variance]) / total,
+        position=np.flatnonzero(seen),
+        shape=(healthy.shape[0], healthy.shape[1]),
+    )
+    return n.size, int(total), Moments(mean=mean, variance=variance, influence=influence)
+
+
+def law_moments(law: LevelLaw) -> Moments | None:
+    """Moments of a fitted law; None where it has none."""
+    m, form = law.maximum, family(law.family)
+
+    def at(theta: Floats) -> Floats:
+        mean, std = form.moments(m.likelihood.natural(theta, m.frame))
+        return np.array([mean, std**2])
+
+    value = at(m.theta)
+    if not np.isfinite(value).all():
+        return None
+    slope = m.differentiate(at)
+    return Moments(
+        mean=float(value[0]), variance=float(value[1]), influence=law.influence.through(slope)
+    )

@@ -1,0 +1,245 @@
+"""Errors of population quantities: clustered by cell, and aware of what cells have in common.
+
+Every population estimator here is asymptotically linear: θ̂ − θ ≈ Σ_c ψ_c, with ψ_c the summed
+influence of all readings of cell c. Readings of one cell move together, so cells and not readings
+are counted; and cells move together where a smooth field runs over the array, so the variance is
+
+    Var(θ̂) = Σ_c ψ_c² + Σ_{c≠c'} cov(ψ_c, ψ_c').
+
+The second sum needs the field. It is seen best in a driver z, the cell's own mean turned into a
+standard normal score; what depends on z through any function has, by Mehler's formula,
+
+    cov(ψ_c, ψ_c') = Σ_m b_m²·r(c, c')^m,    b_m = E[ψ·He_m(z)]/√m!,
+
+r the smooth part of z's covariance (`rramfit.fitting.statistics.smooth_field`): so one fit serves
+the means, variances and shapes of a level alike. Under a trend the first coefficient changes with
+the place: a square about the mean is then 2·trend·z in part; so b_1 is linear in row and column.
+Without a driver each influence field is its own (m = 1).
+
+The variance is known on the grid of field parameters, not as one number. Interval and stderr are
+matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances, as
+it is exactly where their law is inverse χ², and df is such that t_df(0.975)·stderr holds 95 % of
+the mixture. To this is added Satterthwaite's df of Σψ² itself, 2n/(kurtosis − 1): a handful of
+failed cells, or a heavy tail, is few degrees of freedom however many cells there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rramfit.fitting.statistics.smooth_field import SmoothField, fit_smooth_field, plane
+
+__all__ = [
+    "ClusteredCovariance",
+    "Driver",
+    "clustered_covariance",
+    "mixture_error",
+    "normal_scores",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusteredCovariance:
+    """Covariance of p estimators, and how well it is itself known.
+
+    `inflation` is the variance over that of independent cells.
+    """
+
+    covariance: Floats  # (p, p)
+    df: Floats  #         (p,) degrees of freedom for Student's t
+    inflation: Floats  #  (p,)
+
+    def __post_init__(self) -> None:
+        for a in (self.covariance, self.df, self.inflation):
+            a.flags.writeable = False
+
+    @property
+    def stderr(self) -> Floats:
+        """Standard errors, (p,)."""
+        return np.asarray(np.sqrt(np.diagonal(self.covariance)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """The field that a level's smooth variation is seen in.
+
+    `scores` are the cells' means as normal scores, NaN where unknown; `field` is absent where the
+    array is too small to show one.
+    """
+
+    scores: Floats  # (row, col)
+    field: SmoothField | None
+
+    @classmethod
+    def of(cls, values: Floats) -> Self:
+        """Make a driver of the cells' means, (row, col), or of any increasing function of them."""
+        scores = normal_scores(values)
+        return cls(scores=scores, field=fit_smooth_field(scores))
+
+
+def clustered_covariance(
+    influence: Floats, *, driver: Floats | Driver | None = None, spatial: bool = True
+) -> ClusteredCovariance:
+    """Covariance of asymptotically linear estimators over a population of arrays.
+
+    Parameters
+    ----------
+    influence : (p, row, col) array
+        Summed influence of each cell on each estimator, in the estimator's unit; its sum over
+        cells is zero. Cells that gave nothing are zero or NaN.
+    driver : (row, col) array or Driver, optional
+        The cells' own means at the level, NaN where unknown.
+    spatial : bool
+        False takes cells as independent.
+
+    Returns
+    -------
+    ClusteredCovariance
+    """
+    psi = np.where(np.isfinite(influence), influence, 0.0)
+    p = len(psi)
+    flat = psi.reshape(p, -1)
+    counted = flat != 0
+    n = counted.sum(axis=1)
+    base = flat @ flat.T
+    own = np.diagonal(base).copy()
+    df_own = _own_df(flat, n)
+    inflation, df, correlation = np.ones(p), df_own.copy(), _correlation(base)
+    if spatial and p:
+        if driver is None:
+            for i in range(p):
+                x = np.where(counted[i].reshape(psi.shape[1:]), psi[i], np.nan)
+                field = fit_smooth_field(x)
+                if field is not None and own[i] > 0:
+                    smooth = field.variance * field.share * field.pair_sums()
+                    inflation[i], df[i] = mixture_error(field, own[i] + smooth, own[i], df_own[i])
+        else:
+            known = driver if isinstance(driver, Driver) else Driver.of(driver)
+            field = known.field
+            if field is not None:
+                smooth_all = _driven(psi, known.scores, field)
+                for i in range(p):
+                    if own[i] > 0:
+                        v = own[i] + smooth_all[i, i]
+                        inflation[i], df[i] = mixture_error(field, v, own[i], df_own[i])
+                correlation = _correlation(base + smooth_all @ field.weight)
+    s = np.sqrt(own * inflation)
+    return ClusteredCovariance(covariance=correlation * np.outer(s, s), df=df, inflation=inflation)
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Turn a field into standard normal scores of its ranks, linear trend removed first.
+
+    Parameters
+    ----------
+    values : (row, col) array
+        NaN where not observed, and so in the result. Equal values share their mean score.
+    """
+    residual, _, observed = plane(values)
+    x = residual[observed]
+    found, back, counts = np.unique(x, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    edges = np.concatenate([[0], last]) / max(len(x), 1)
+    scores = special.ndtri(np.clip(0.5 * (edges[1:] + edges[:-1]), 1e-12, 1 - 1e-12))
+    out = np.full(values.shape, np.nan)
+    out[observed] = scores[back] if len(found) else 0.0
+    return out
+
+
+def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
+    """Smooth part of the covariance of the sums, (p, p, grid), by Mehler's formula."""
+    seen = np.isfinite(z)
+    x = z[seen]
+    hermite = (
+        x,
+        (x**2 - 1) / np.sqrt(2),
+        (x**3 - 3 * x) / np.sqrt(6),
+        (x**4 - 6 * x**2 + 3) / np.sqrt(24),
+    )
+    values = np.stack([plane(np.where(seen, a, np.nan))[0][seen] for a in psi])
+    out = np.zeros((len(psi), len(psi), len(field.length)))
+    for m, h in enumerate(hermite, start=1):
+        b = values @ h / max(float(h @ h), 1e-300)
+        smooth = (field.variance * field.share) ** m * field.pair_sums(m)
+        out += np.multiply.outer(np.outer(b, b), smooth)
+    noise = np.mean((values - np.outer(values @ x / (x @ x), x)) ** 2, axis=1)
+    for along in np.nonzero(seen):
+        place = along - along.mean()
+        h = place * x
+        size = max(float(h @ h), 1e-300)
+        b = values @ h / size
+        b = np.sign(b) * np.sqrt(np.maximum(b**2 - noise / size, 0.0))
+        if b.any():
+            weights = np.zeros(z.shape)
+            weights[seen] = place
+            smooth = field.variance * field.share * field.pair_sums(weights=weights)
+            out += np.multiply.outer(np.outer(b, b), np.maximum(smooth, 0.0))
+    return out
+
+
+def _own_df(flat: Floats, n: NDArray[np.int64]) -> Floats:
+    """Satterthwaite's degrees of freedom of Σψ², from the kurtosis of ψ over cells."""
+    square = flat * flat
+    squares = np.sum(square, axis=1)
+    fourths = np.sum(square * square, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kurtosis = n * fourths / squares**2
+        df = 2 * n / (kurtosis - 1)
+    limit = np.maximum(n - 1.0, 1.0)
+    found = np.isfinite(df) & (df > 0)
+    return np.asarray(np.where(found, np.clip(df, 1.0, limit), limit), dtype=np.float64)
+
+
+def mixture_error(
+    field: SmoothField, variance: Floats, own: float, df_own: float
+) -> tuple[float, float]:
+    """Error of an estimator whose variance is known on the grid of a smooth field.
+
+    Parameters
+    ----------
+    field : SmoothField
+    variance : (grid,) array
+        Of the estimator, at each point of the grid.
+    own, df_own : float
+        Part that independent cells make, and the degrees of freedom it is known with.
+
+    Returns
+    -------
+    inflation, df : float
+        Variance over `own`, and degrees of freedom for Student's t.
+    """
+    w = field.weight
+    harmonic = 1 / float(np.sum(w / variance))
+    deviation = np.sqrt(variance)
+    low, high = 0.0, 40 * float(deviation.max())
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        outside = 2 * float(np.sum(w * special.ndtr(-middle / deviation)))
+        low, high = (middle, high) if outside > 0.05 else (low, middle)
+    df = 1 / (_inverse_df(low / np.sqrt(harmonic)) + (own / harmonic) ** 2 / df_own)
+    return harmonic / own, max(df, 1.0)
+
+
+def _inverse_df(quantile: float) -> float:
+    """1/df of the Student's t whose 97.5 % quantile this is; 0 for the normal's or less."""
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        reached = float(special.stdtrit(1 / middle, 0.975))
+        low, high = (middle, high) if reached < quantile else (low, middle)
+    return 0.5 * (low + high) if low > 1e-9 else 0.0
+
+
+def _correlation(matrix: Floats) -> Floats:
+    s = np.sqrt(np.diagonal(matrix))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.where(np.outer(s, s) > 0, matrix / np.outer(s, s), 0.0)
+    np.fill_diagonal(r, 1.0)
+    return np.asarray(r, dtype=np.float64)

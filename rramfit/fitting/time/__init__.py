@@ -1,0 +1,21 @@
+"""What time, reads and switching do to a programmed state.
+
+In: the groups `/reads`, `/retention` and `/endurance`. Out: read noise with its spectrum and random
+telegraph noise, drift and loss over time per level, and the switched states against cycles.
+
+Not here: the spread right after programming (`rramfit.fitting.levels`,
+`rramfit.fitting.variation`).
+"""
+
+from rramfit.fitting.time.endurance import EnduranceFit, fit_endurance
+from rramfit.fitting.time.read_noise import ReadNoiseFit, fit_read_noise
+from rramfit.fitting.time.retention import RetentionFit, fit_retention
+
+__all__ = [
+    "EnduranceFit",
+    "ReadNoiseFit",
+    "RetentionFit",
+    "fit_endurance",
+    "fit_read_noise",
+    "fit_retention",
+]

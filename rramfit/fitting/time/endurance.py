@@ -1,0 +1,339 @@
+"""Endurance: the switched states and the window between them, against cycles done.
+
+With x = log10(max(cycle, 1)), mean and standard deviation over cells of every state are
+
+    mean(x) = mean(x₁) + drift·(x − x₁),      std(x) = std(x₁) + growth·(x − x₁)
+
+x₁ the first point. The mean's slope is the pooled within-cell regression, so that cells which lack
+points do not tilt it; the spread's is a line through the points' standard deviations, weighted by
+cells. A cell has failed where the window between its own highest and lowest state is under half of
+what it was at the first point. Every estimate keeps the cells' influences: the same cells are read
+at all points, and standard errors are clustered by cell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from rramfit.card.quantity import Quantity, Scale
+from rramfit.card.schema import EnduranceCard, EnduranceState
+from rramfit.errors import FitError
+from rramfit.fitting.axes import own_axes
+from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.measurement.file.record import Endurance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["EnduranceFit", "fit_endurance"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FEWEST_CELLS = 5
+LEFT = 0.5  # a cell has failed with less than this share of its first window
+WORN = 0.5  # share of failed cells from which on the states are no population any more
+TAIL = 0.01  # the window that a read sees: between these tails of the states
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnduranceFit(ShowsResult):
+    """States, window and failed cells over cycling.
+
+    Attributes
+    ----------
+    result : FitResult
+        `S0 mean`, `S0 std`, `S0 drift`, `S0 growth`, …, `window`, `window_loss`.
+    order : (state,) array
+        States of the file in rising order of mean; `S0` is the lowest.
+    cycle : (point,) array
+    mean, std : (point, state) array
+        Over cells, states in rising order [S].
+    tail_window : (point,) array
+        Highest state's 1 % quantile less lowest state's 99 % quantile [S].
+    failed : (point,) array
+        Share of cells failed by each point.
+    failed_share : Quantity, optional
+        At the last point; None where there is one state or one point.
+    """
+
+    result: FitResult
+    order: Integers
+    cycle: Integers
+    mean: Floats
+    std: Floats
+    tail_window: Floats
+    failed: Floats
+    failed_share: Quantity | None
+
+    def __post_init__(self) -> None:
+        for a in (self.order, self.cycle, self.mean, self.std, self.tail_window, self.failed):
+            a.flags.writeable = False
+
+    def to_card(self) -> EnduranceCard:
+        """Write the card's part."""
+        e = self.result.estimates
+        return EnduranceCard(
+            first_cycle=int(self.cycle[0]),
+            longest_cycle=int(self.cycle[-1]),
+            states=[
+                EnduranceState(
+                    state=int(state),
+                    mean=e[f"S{s} mean"],
+                    std=e[f"S{s} std"],
+                    drift=e.get(f"S{s} drift"),
+                    growth=e.get(f"S{s} growth"),
+                )
+                for s, state in enumerate(self.order)
+            ],
+            window=e.get("window"),
+            window_loss=e.get("window_loss"),
+            failed=self.failed_share,
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every state's mean against cycles, with a band of one standard deviation."""
+        ax = own_axes(ax)
+        x = np.maximum(self.cycle, 1)
+        for s in range(self.mean.shape[1]):
+            m, d = self.mean[:, s] * 1e6, self.std[:, s] * 1e6
+            ax.plot(x, m, "o-", ms=3, lw=1, color=f"C{s}")
+            ax.fill_between(x, m - d, m + d, color=f"C{s}", alpha=0.2, lw=0)
+        ax.set_xscale("log")
+        ax.set_xlabel("SET/RESET cycles")
+        ax.set_ylabel("conductance [uS]")
+        return ax
+
+
+def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> EnduranceFit:
+    """Fit drift and spread of the switched states over cycling.
+
+    Parameters
+    ----------
+    endurance : Endurance
+        Conductance [S], (point, state, row, col), after `cycle` SET/RESET cycles.
+    healthy : (row, col) bool array, optional
+        Cells that may speak; all by default.
+
+    Raises
+    ------
+    FitError
+        If there is no point, a negative cycle number, or a state with fewer than 5 cells at the
+        first point.
+    """
+    points, states, rows, cols = endurance.conductance.shape
+    if points == 0 or states == 0:
+        msg = f"/endurance has {points} points of {states} states; expected at least one of each"
+        raise FitError(msg)
+    if (endurance.cycle < 0).any():
+        msg = (
+            f"/endurance/cycle: found {int(endurance.cycle.min())}; expected cycles done, 0 or more"
+        )
+        raise FitError(msg)
+    use = np.ones((rows, cols), dtype=np.bool_) if healthy is None else healthy
+    rank = np.argsort(endurance.cycle, kind="stable")
+    cycle = endurance.cycle[rank]
+    y = np.asarray(endurance.conductance[rank][:, :, use], dtype=np.float64)
+    count = np.isfinite(y).sum(axis=2)
+    if count[0].min() < FEWEST_CELLS:
+        msg = (
+            f"/endurance: state {int(count[0].argmin())} has {int(count[0].min())} cells at the "
+            f"first point; expected at least {FEWEST_CELLS}"
+        )
+        raise FitError(msg)
+    mean, std = _moments(y)
+    order = np.argsort(mean[0], kind="stable")
+    y, mean, std = y[:, order], mean[:, order], std[:, order]
+    x = np.log10(np.maximum(cycle, 1).astype(float))
+    parts = _states(x, y, mean, std)
+    if states > 1:
+        parts += _window(parts, mean, drifts=bool(np.ptp(x) > 0))
+    estimates, covariance = _assemble(parts, use)
+    tail = _tail_window(y) if states > 1 else np.full(points, np.nan)
+    failed, share = _failed(y)
+    return EnduranceFit(
+        result=FitResult(
+            title="endurance",
+            estimates=estimates,
+            covariance=covariance,
+            n_observations=int(np.isfinite(y).sum()),
+            verdict=Verdict(tuple(_findings(cycle, tail, failed, share, estimates))),
+        ),
+        order=order.astype(np.int64),
+        cycle=np.array(cycle),
+        mean=mean,
+        std=std,
+        tail_window=tail,
+        failed=failed,
+        failed_share=share,
+    )
+
+
+def _moments(y: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation over cells, (point, state); NaN where fewer than two."""
+    seen = np.isfinite(y)
+    n = seen.sum(axis=2)
+    mean = np.where(seen, y, 0.0).sum(axis=2) / np.maximum(n, 1)
+    r2 = np.where(seen, (y - mean[:, :, None]) ** 2, 0.0).sum(axis=2)
+    std = np.sqrt(r2 / np.maximum(n - 1, 1))
+    return np.where(n > 1, mean, np.nan), np.where(n > 1, std, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One estimate and every cell's influence on it."""
+
+    name: str
+    unit: str
+    scale: Scale
+    value: float
+    influence: Floats  # (cell,)
+
+
+def _states(x: Floats, y: Floats, mean: Floats, std: Floats) -> list[_Part]:
+    """First mean and spread of every state, and their slopes per decade."""
+    out: list[_Part] = []
+    drifts = bool(np.ptp(x) > 0)
+    for s in range(y.shape[1]):
+        seen = np.isfinite(y[:, s])
+        n = seen.sum(axis=1)
+        r = np.where(seen, y[:, s] - mean[:, s, None], 0.0)
+        bessel = np.sqrt(n / np.maximum(n - 1, 1))[:, None]
+        psi_mean = r * bessel / np.maximum(n, 1)[:, None]
+        twice = 2 * np.where(std[:, s] > 0, std[:, s], np.inf) * np.maximum(n, 1)
+        psi_std = seen * (r**2 - np.nan_to_num(std[:, s, None]) ** 2) / twice[:, None]
+        out.append(_Part(f"S{s} mean", "S", "linear", float(mean[0, s]), psi_mean[0]))
+        out.append(_Part(f"S{s} std", "S", "log", float(std[0, s]), psi_std[0]))
+        if not drifts:
+            continue
+        out.append(_drift(f"S{s} drift", x, y[:, s], seen))
+        told = np.isfinite(std[:, s])
+        w = np.where(told, n, 0).astype(float)
+        centred = x - (w @ x) / w.sum()
+        if (w * centred**2).sum() > 0:
+            weight = w * centred / (w * centred**2).sum()
+            value = float(weight[told] @ std[told, s])
+            out.append(_Part(f"S{s} growth", "S", "linear", value, weight @ psi_std))
+    return out
+
+
+def _drift(name: str, x: Floats, y: Floats, seen: Bools) -> _Part:
+    """Pooled slope of cells on x, each about its own mean."""
+    n = np.maximum(seen.sum(axis=0), 1)
+    xc = np.where(seen, x[:, None] - np.where(seen, x[:, None], 0).sum(axis=0) / n, 0.0)
+    yc = np.where(seen, y, 0.0)
+    sxx, sxy = (xc**2).sum(axis=0), (xc * yc).sum(axis=0)
+    slope = float(sxy.sum() / sxx.sum())
+    m = max(int((sxx > 0).sum()), 2)
+    influence = (sxy - slope * sxx) / sxx.sum() * math.sqrt(m / (m - 1))
+    return _Part(name, "S", "linear", slope, influence)
+
+
+def _window(parts: list[_Part], mean: Floats, *, drifts: bool) -> list[_Part]:
+    """Window between highest and lowest state, and the share of it lost per decade."""
+    by_name = {p.name: p for p in parts}
+    top, low = by_name[f"S{mean.shape[1] - 1} mean"], by_name["S0 mean"]
+    window = top.value - low.value
+    psi = top.influence - low.influence
+    out = [_Part("window", "S", "linear", window, psi)]
+    if drifts and window > 0:
+        up, down = by_name[f"S{mean.shape[1] - 1} drift"], by_name["S0 drift"]
+        loss = -(up.value - down.value) / window
+        slope = -(up.influence - down.influence) / window - loss * psi / window
+        out.append(_Part("window_loss", "1", "linear", loss, slope))
+    return out
+
+
+def _assemble(parts: list[_Part], use: Bools) -> tuple[dict[str, Quantity], Floats]:
+    influence = np.zeros((len(parts), *use.shape))
+    influence[:, use] = np.stack([p.influence for p in parts])
+    clustered = clustered_covariance(influence)
+    estimates = {
+        p.name: Quantity.estimated(
+            p.value, float(clustered.stderr[i]), p.unit, scale=p.scale, df=float(clustered.df[i])
+        )
+        for i, p in enumerate(parts)
+    }
+    return estimates, np.array(clustered.covariance)
+
+
+def _tail_window(y: Floats) -> Floats:
+    """Window between the states' tails at every point [S]; NaN where a state was not read."""
+    out = np.full(len(y), np.nan)
+    for i, at in enumerate(y):
+        low, high = at[0][np.isfinite(at[0])], at[-1][np.isfinite(at[-1])]
+        if low.size and high.size:
+            out[i] = np.quantile(high, TAIL) - np.quantile(low, 1 - TAIL)
+    return out
+
+
+def _failed(y: Floats) -> tuple[Floats, Quantity | None]:
+    """Share of cells with under half of their first window, by point, and at the last."""
+    window = y[:, -1] - y[:, 0]
+    start = window[0]
+    whole = np.isfinite(start) & (start > 0)
+    if y.shape[1] < 2 or len(y) < 2 or not whole.any():
+        return np.full(len(y), np.nan), None
+    seen = np.isfinite(window) & whole
+    lost = seen & (np.where(seen, window, 0.0) < LEFT * np.where(whole, start, 0.0))
+    n, k = int(seen[-1].sum()), int(lost[-1].sum())
+    share = lost.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    if n == 0:
+        return share, None
+    low = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.025)) if k else 0.0
+    high = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.975)) if k < n else 1.0
+    stderr = math.sqrt((k + 0.5) * (n - k + 0.5) / (n + 1) ** 2 / (n + 2))
+    return share, Quantity.within(k / n, stderr, "1", (low, high))
+
+
+def _findings(
+    cycle: Integers,
+    tail: Floats,
+    failed: Floats,
+    share: Quantity | None,
+    estimates: dict[str, Quantity],
+) -> list[Finding]:
+    out: list[Finding] = []
+    if np.unique(np.maximum(cycle, 1)).size < 2:
+        out.append(
+            Finding(
+                "one point in cycles: states, but no drift",
+                "read the states at three or more points, evenly spaced in the logarithm of cycles",
+            )
+        )
+    closed = np.flatnonzero(np.nan_to_num(tail, nan=math.inf) <= 0)
+    if closed.size:
+        out.append(
+            Finding(
+                f"the window between the states' 1 % tails is closed at {int(cycle[closed[0]])} "
+                "cycles",
+                "use the array for fewer cycles, or program and verify",
+            )
+        )
+    if share is not None and share.value > 0.01:
+        first = int(cycle[np.flatnonzero(failed > 0.01)[0]])
+        out.append(
+            Finding(
+                f"{share.value:.1%} of cells have under half of their first window at "
+                f"{int(cycle[-1])} cycles; more than 1 % since {first}",
+                "treat failed cells as stuck from then on; states are means over failed cells too",
+                severe=share.value > WORN,
+            )
+        )
+    loss = estimates.get("window_loss")
+    if loss is not None and loss.ci95 is not None and loss.ci95[0] > 0.05:
+        out.append(
+            Finding(
+                f"the window loses {loss.value:.0%} of its first width per decade of cycles",
+                "plan for the width at the last cycle needed, not for the first",
+            )
+        )
+    return out

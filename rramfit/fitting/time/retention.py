@@ -1,0 +1,367 @@
+"""Retention: what time does to a programmed state, level by level.
+
+Time counts from programming. A reading at time 0 is the one taken at programming; the reference
+time t0 is the first reading later than that. Over x = ln(t/t0), ln 0 never enters:
+
+    G(t0) = G(0) + first_step ± first_spread
+    G(t)  = G(t0) + drift·x ± growth·√x
+
+so a file with readings at 0 and once more tells the first step and no drift. All readings belong to
+cells that are the same at all times, and standard errors are clustered by cell. What cannot be told
+from one array is the dependence on temperature; the card carries the one that it was measured at.
+
+Where levels were told from the reading at time 0, cells entered a level partly by that reading's
+error: the next reading returns towards their mean, and the first step is not loss alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import DriftCard, RetentionCard
+from rramfit.errors import FitError
+from rramfit.fitting.axes import own_axes
+from rramfit.fitting.result import FitResult, ShowsResult, Verdict
+from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.fitting.time.drift import Drift, fit_drift
+from rramfit.fitting.time.retention_findings import CollapsedShare, collapsed_share, findings
+from rramfit.measurement.file.record import Levels, Reads
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["CollapsedShare", "RetentionFit", "collapsed_share", "fit_retention"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FEWEST_CELLS = 5  # cells with both readings that a level's estimates need
+MOST_TIMES = 64  # readings used; of more, those nearest to even steps in ln t
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionFit(ShowsResult):
+    """Drift and growth of spread, level by level.
+
+    Attributes
+    ----------
+    result : FitResult
+        `L3 first_step`, `L3 first_spread`, `L3 drift`, `L3 growth`, `L3 read` and so on, as far as
+        the times allow.
+    temperature : float, optional
+        [K]
+    reference_time, longest_time : float
+        [s]
+    time : (time,) array
+        Readings used [s].
+    change_mean, change_std : (level, time) array
+        Of the change since the first reading, over cells [S]; NaN where fewer than two.
+    n_cells : (level,) array
+        Cells with at least two readings.
+    collapsed : CollapsedShare, optional
+    """
+
+    result: FitResult
+    temperature: float | None
+    reference_time: float
+    longest_time: float
+    time: Floats
+    change_mean: Floats
+    change_std: Floats
+    n_cells: Integers
+    target: Floats | None
+    collapsed: CollapsedShare | None
+
+    def __post_init__(self) -> None:
+        for a in (self.time, self.change_mean, self.change_std, self.n_cells):
+            a.flags.writeable = False
+
+    def to_card(self) -> RetentionCard:
+        """Write the card's part."""
+        e = self.result.estimates
+        names = ("first_step", "first_spread", "drift", "growth")
+        rows = [
+            DriftCard(
+                level=k,
+                n_cells=int(n),
+                **{name: e[f"L{k} {name}"] for name in names if f"L{k} {name}" in e},
+            )
+            for k, n in enumerate(self.n_cells)
+            if any(f"L{k} {name}" in e for name in names)
+        ]
+        return RetentionCard(
+            temperature=_given(self.temperature, "K"),
+            reference_time=Quantity.given(self.reference_time, "s"),
+            longest_time=Quantity.given(self.longest_time, "s"),
+            collapsed=self.collapsed.share if self.collapsed else None,
+            levels=rows,
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw each level's mean change against time; time 0 stands at the left edge."""
+        ax = own_axes(ax)
+        positive = self.time[self.time > 0]
+        at = np.where(self.time > 0, self.time, positive.min() / 10)
+        levels = [k for k, n in enumerate(self.n_cells) if n >= FEWEST_CELLS]
+        for i, k in enumerate(levels):
+            shade = 0.15 + 0.75 * i / max(len(levels) - 1, 1)
+            ax.plot(
+                at, self.change_mean[k] * 1e6, "o-", ms=3, lw=1, color=(0.1, shade, 0.9 - shade / 2)
+            )
+        ax.set_xscale("log")
+        ax.axhline(0, color="grey", lw=0.8)
+        ax.set_xlabel("time since programming [s]")
+        ax.set_ylabel("mean change since first reading [uS]")
+        return ax
+
+
+def fit_retention(
+    retention: Reads, levels: Levels | None = None, *, healthy: Bools | None = None
+) -> RetentionFit:
+    """Fit drift and growth of spread to readings over time.
+
+    Parameters
+    ----------
+    retention : Reads
+        Readings [S], (time, row, col), with the level that each cell was programmed to.
+    levels : Levels, optional
+        Targets and windows, to tell how levels were assigned.
+    healthy : (row, col) bool array, optional
+        Cells that may speak; all by default.
+
+    Returns
+    -------
+    RetentionFit
+
+    Raises
+    ------
+    FitError
+        If there are fewer than two times, a negative time, no reading after programming, or no
+        level with enough cells.
+    """
+    time, y = _readings(retention)
+    use = (retention.level >= 0) & (np.isfinite(y).sum(axis=0) >= 2)
+    if healthy is not None:
+        use &= healthy
+    n_levels = max(int(retention.level.max()) + 1, len(levels) if levels else 0, 1)
+    level = retention.level[use]
+    cells = np.asarray(y[:, use].T, dtype=np.float64)
+    n_cells = np.bincount(level, minlength=n_levels)
+    if n_cells.max(initial=0) < FEWEST_CELLS:
+        msg = (
+            f"/retention: the fullest level has {n_cells.max(initial=0)} cells with two readings; "
+            f"expected at least {FEWEST_CELLS}"
+        )
+        raise FitError(msg)
+    later = time > 0
+    t0 = float(time[later][0])
+    parts: list[_Part] = []
+    if not later[0]:
+        parts += _first_step(cells[:, 0], cells[:, later][:, 0], level, n_levels)
+    drift = None
+    if later.sum() > 1:
+        drift = fit_drift(np.log(time[later] / t0), cells[:, later], level, n_levels)
+        parts += _drift_parts(drift, level)
+    result = _assemble(parts, use, level, n_levels)
+    mean, std = _changes(cells, level, n_levels)
+    first, last = cells[:, 0], _last(cells)
+    collapse = collapsed_share(first, last)
+    told = findings(
+        time=time,
+        cells=cells,
+        level=level,
+        n_levels=n_levels,
+        levels=levels,
+        drift=drift,
+        n_cells=n_cells,
+        temperature=retention.temperature,
+        collapse=collapse,
+        fewest=FEWEST_CELLS,
+    )
+    return RetentionFit(
+        result=FitResult(
+            title="retention",
+            estimates=result.estimates,
+            covariance=result.covariance,
+            n_observations=int(np.isfinite(cells).sum()),
+            verdict=Verdict(tuple(told)),
+        ),
+        temperature=retention.temperature,
+        reference_time=t0,
+        longest_time=float(time[-1]),
+        time=time,
+        change_mean=mean,
+        change_std=std,
+        n_cells=n_cells,
+        target=np.array(levels.target) if levels else None,
+        collapsed=collapse,
+    )
+
+
+def _readings(retention: Reads) -> tuple[Floats, Floats]:
+    """Give times, rising, and readings (time, row, col); thinned evenly in ln t where very many."""
+    time = np.asarray(retention.time, dtype=np.float64)
+    if len(time) < 2:
+        msg = f"/retention has {len(time)} time; a change needs at least 2"
+        raise FitError(msg)
+    if not np.isfinite(time).all() or (time < 0).any():
+        msg = "/retention/time: found negative or missing times; expected seconds since programming"
+        raise FitError(msg)
+    order = np.argsort(time, kind="stable")
+    if not (time > 0).any():
+        msg = "/retention/time: all readings are at time 0; a change needs a later one"
+        raise FitError(msg)
+    keep = order
+    if len(order) > MOST_TIMES:
+        x = np.log(np.maximum(time[order], time[time > 0].min() / math.e))
+        even = np.linspace(x[0], x[-1], MOST_TIMES)
+        keep = order[np.unique(np.searchsorted(x, even).clip(0, len(x) - 1))]
+    wanted = np.zeros(len(time), dtype=bool)
+    wanted[keep] = True
+    taken, first = [], 0
+    for block in retention.blocks():
+        taken.append(block[wanted[first : first + len(block)]])
+        first += len(block)
+    y = np.concatenate(taken)
+    rank = np.argsort(time[wanted], kind="stable")
+    return time[wanted][rank], y[rank]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One parameter of all levels: values and every cell's influence on its own level's."""
+
+    name: str
+    unit: str
+    scale: str
+    values: Floats  # (level,)
+    influence: Floats  # (cell,)
+    cells: Integers  # (level,)
+
+
+def _first_step(before: Floats, after: Floats, level: Integers, n_levels: int) -> list[_Part]:
+    """Mean and standard deviation of the change to the reference time."""
+    change = after - before
+    seen = np.isfinite(change)
+    d, k = np.where(seen, change, 0.0), level
+    n = np.bincount(k, seen, n_levels)
+    safe = np.maximum(n, 1)
+    mean = np.bincount(k, d, n_levels) / safe
+    r = np.where(seen, d - mean[k], 0.0)
+    variance = np.bincount(k, r**2, n_levels) / np.maximum(n - 1, 1)
+    std = np.sqrt(variance)
+    # Bessel's correction, as in the drift's influences, is left to the degrees of freedom.
+    twice = np.where(std > 0, 2 * std, 1.0)[k] * safe[k]
+    count = n.astype(np.int64)
+    return [
+        _Part("first_step", "S", "linear", mean, r / safe[k], count),
+        _Part("first_spread", "S", "log", std, seen * (r**2 - variance[k]) / twice, count),
+    ]
+
+
+def _drift_parts(drift: Drift, level: Integers) -> list[_Part]:
+    out = [_Part("drift", "S", "linear", drift.slope, drift.slope_influence, drift.cells)]
+    for name, variance, influence in (
+        ("growth", drift.growth2, drift.growth2_influence),
+        ("read", drift.read2, drift.read2_influence),
+    ):
+        std = np.sqrt(variance)
+        twice = np.where(std > 0, 2 * std, np.nan)[level]  # no error at the edge: no estimate
+        out.append(_Part(name, "S", "log", std, influence / twice, drift.cells))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembled:
+    estimates: dict[str, Quantity]
+    covariance: Floats
+
+
+def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) -> _Assembled:
+    """Quantities with errors clustered by cell; a field over the array inflates them.
+
+    The cells of one level are a scattered choice of all, so that the inflation found over all
+    cells counts for a level by its share of them.
+    """
+    inflation = {p.name: _inflation(p, use, level, n_levels) for p in parts}
+    n_all = len(level)
+    estimates: dict[str, Quantity] = {}
+    blocks: list[Floats] = []
+    for k in range(n_levels):
+        of = level == k
+        told = [
+            p
+            for p in parts
+            if p.cells[k] >= FEWEST_CELLS
+            and np.isfinite(p.values[k])
+            and np.isfinite(p.influence[of]).all()
+        ]
+        if not told:
+            continue
+        psi = np.stack([p.influence[of] for p in told])
+        for row, p in zip(psi, told, strict=True):
+            n = int(p.cells[k])
+            extra = 1 + (inflation[p.name] - 1) * n / n_all
+            row *= math.sqrt(extra * n / (n - 1))
+        clustered = clustered_covariance(psi[:, None, :], spatial=False)
+        blocks.append(clustered.covariance)
+        for p, stderr, df in zip(told, clustered.stderr, clustered.df, strict=True):
+            estimates[f"L{k} {p.name}"] = Quantity.estimated(
+                float(p.values[k]),
+                float(stderr),
+                p.unit,
+                scale="log" if p.scale == "log" else "linear",
+                df=float(df),
+            )
+    covariance = np.zeros((len(estimates), len(estimates)))
+    at = 0
+    for b in blocks:
+        covariance[at : at + len(b), at : at + len(b)] = b
+        at += len(b)
+    return _Assembled(estimates, covariance)
+
+
+def _inflation(part: _Part, use: Bools, level: Integers, n_levels: int) -> float:
+    """Variance of a mean over all cells, over what it were without a field over the array."""
+    power = np.bincount(level, np.nan_to_num(part.influence) ** 2, n_levels)
+    scale = np.sqrt(power / np.maximum(np.bincount(level, minlength=n_levels), 1))[level]
+    field = np.zeros((1, *use.shape))
+    field[0, use] = np.divide(
+        np.nan_to_num(part.influence), scale, out=np.zeros(len(level)), where=scale > 0
+    )
+    if not field.any():
+        return 1.0
+    return float(clustered_covariance(field).inflation[0])
+
+
+def _changes(cells: Floats, level: Integers, n_levels: int) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the change since the first reading, (level, time)."""
+    change = cells - cells[:, :1]
+    seen = np.isfinite(change)
+    d = np.where(seen, change, 0.0)
+    mean, std = (np.full((n_levels, cells.shape[1]), np.nan) for _ in range(2))
+    for j in range(cells.shape[1]):
+        n = np.bincount(level, seen[:, j], n_levels)
+        m = np.bincount(level, d[:, j], n_levels) / np.maximum(n, 1)
+        r2 = np.bincount(level, seen[:, j] * (d[:, j] - m[level]) ** 2, n_levels)
+        mean[:, j] = np.where(n > 1, m, np.nan)
+        std[:, j] = np.where(n > 1, np.sqrt(r2 / np.maximum(n - 1, 1)), np.nan)
+    return mean, std
+
+
+def _last(cells: Floats) -> Floats:
+    """Each cell's last reading."""
+    seen = np.isfinite(cells)
+    at = cells.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
+    return np.asarray(cells[np.arange(len(cells)), at], dtype=np.float64)
+
+
+def _given(value: float | None, unit: str) -> Quantity | None:
+    return None if value is None else Quantity.given(value, unit)

@@ -1,0 +1,221 @@
+"""How a cell's offsets go together between levels, and what each cell's own offset is.
+
+Cycles are drawn afresh at every level, so over cells read at both levels the covariance of the cell
+means is that of the offsets; divided by the variances between cells, β, it is their correlation,
+with no scatter of cycles to dilute it:
+
+    R_kl = cov(m_k, m_l)/√(β_k·β_l).
+
+For lognormal levels that is the correlation of ln G; with C the covariance it is, in siemens,
+
+    both log:  (e^C − 1)/√((e^β_k − 1)(e^β_l − 1)),   one:  C/√(β_l·(e^β_k − 1)).
+
+Estimates are moved to the nearest true correlation matrix by cutting off negative eigenvalues.
+
+A cell's offsets are given as posterior means: with b its offsets from the trend, Var b = B, and
+each cell mean its b plus noise of variance ω_k/n_k,
+
+    E[b | data] = (1 + BΛ)⁻¹·BΛ·(m − μ − trend),   Λ = diag(n_k/ω_k).
+
+A level that the cell was never programmed to is foretold from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.fitting.variation.one_level import LevelVariation
+
+__all__ = ["LevelCorrelation", "cell_offsets", "fit_level_correlation"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_FEWEST_COMMON = 20  # cells read at both levels
+_JOINT_LEVELS = 8  # up to which offsets are estimated together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelCorrelation:
+    """Correlation of a cell's offset between levels; NaN where two levels share too few cells."""
+
+    matrix: Floats  #  (level, level) in siemens, a true correlation matrix
+    stderr: Floats  #  (level, level) 0 on the diagonal
+    df: Floats  #      (level, level)
+    latent: Floats  #  (level, level) in the levels' own domains, a true correlation matrix
+
+    def __post_init__(self) -> None:
+        for a in (self.matrix, self.stderr, self.df, self.latent):
+            a.flags.writeable = False
+
+
+def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorrelation | None:
+    """Estimate the correlation; None where no two levels have cells and components in common."""
+    count = len(levels)
+    usable = [
+        k
+        for k, v in enumerate(levels)
+        if v is not None and v.components.separable and v.components.between > 0
+    ]
+    latent, matrix = np.eye(count), np.eye(count)
+    error, df = np.zeros((count, count)), np.full((count, count), np.inf)
+    known = np.eye(count, dtype=bool)
+    second_order = {k: _second_order(levels[k]) for k in usable}
+    for i, k in enumerate(usable):
+        for j in usable[:i]:
+            a, b = levels[k], levels[j]
+            if a is None or b is None:
+                continue
+            pair = _pair(a, b)
+            if pair is None:
+                continue
+            r, psi, c = pair
+            value, slope = _in_siemens(r, a, b)
+            own = float(np.sum(psi**2))
+            smooth = float(np.sqrt(second_order[k] * second_order[j])) * (1 - min(r**2, 1)) ** 2 / c
+            inflation = 1 + smooth / own if own > 0 else 1.0
+            latent[k, j] = latent[j, k] = r
+            matrix[k, j] = matrix[j, k] = value
+            error[k, j] = error[j, k] = abs(slope) * float(np.sqrt(own * inflation))
+            df[k, j] = df[j, k] = max(c / inflation - 1, 1.0)
+            known[k, j] = known[j, k] = True
+    if known.sum() == count:
+        return None
+    matrix, latent = nearest_correlation(matrix), nearest_correlation(latent)
+    return LevelCorrelation(
+        matrix=np.where(known, matrix, np.nan),
+        stderr=np.where(known, error, np.nan),
+        df=df,
+        latent=latent,
+    )
+
+
+def nearest_correlation(matrix: Floats) -> Floats:
+    """Cut off negative eigenvalues, and put the diagonal back to 1."""
+    clipped = np.clip(matrix, -1.0, 1.0)
+    values, vectors = np.linalg.eigh(clipped)
+    if values.min() >= 0:
+        return np.asarray(clipped, dtype=np.float64)
+    positive = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    s = np.sqrt(np.diagonal(positive))
+    out = np.clip(positive / np.outer(s, s), -1.0, 1.0)
+    np.fill_diagonal(out, 1.0)
+    return np.asarray(out, dtype=np.float64)
+
+
+def _pair(a: LevelVariation, b: LevelVariation) -> tuple[float, Floats, int] | None:
+    """Correlation in the levels' domains, its influence by cell, and how many cells it rests on."""
+    both = (a.readings > 0) & (b.readings > 0)
+    n = int(both.sum())
+    if n < _FEWEST_COMMON:
+        return None
+    x = np.where(both, a.centre - a.components.mean, 0.0)
+    y = np.where(both, b.centre - b.components.mean, 0.0)
+    covariance = float(np.sum(x * y)) / n
+    scale = float(np.sqrt(a.components.between * b.components.between))
+    r = covariance / scale
+    psi = np.where(both, x * y - covariance, 0.0) / n / scale
+    for v in (a, b):
+        seen = v.readings > 0
+        psi[seen] -= 0.5 * r * v.components.influence_between / v.components.between
+    return r, psi, n
+
+
+def _in_siemens(r: float, a: LevelVariation, b: LevelVariation) -> tuple[float, float]:
+    """Correlation in siemens of one in the domains, and its slope."""
+    bound = min(max(r, -1.0), 1.0)
+    c = bound * float(np.sqrt(a.components.between * b.components.between))
+    spreads = [
+        np.expm1(v.components.between) if v.domain == "log" else v.components.between
+        for v in (a, b)
+    ]
+    both = a.domain == b.domain == "log"
+    scale = float(np.sqrt(spreads[0] * spreads[1]))
+    steep = float(np.exp(c)) if both else 1.0
+    slope = steep * float(np.sqrt(a.components.between * b.components.between)) / scale
+    return float(np.expm1(c) if both else c) / scale, slope
+
+
+def _second_order(v: LevelVariation | None) -> float:
+    """How much a smooth field adds to the variance of a correlation, over (1 − R²)²/cells.
+
+    The correlation of two fields of offsets has variance (1 − R²)²/n²·Σ ρ_cc'², ρ the correlation
+    of offsets between cells.
+    """
+    field = v.driver.field if v is not None else None
+    if v is None or field is None:
+        return 0.0
+    seen = v.readings > 0
+    residual = (v.centre - v.trend)[seen]
+    of_offsets = float(residual.var()) / v.components.between  # z² to the offsets' own scale
+    smooth = np.minimum(field.variance * field.share * of_offsets, 1.0) ** 2 * field.pair_sums(2)
+    return max(field.mean(smooth) / float(field.observed.sum()), 0.0)
+
+
+def cell_offsets(
+    levels: Sequence[LevelVariation | None],
+    correlation: LevelCorrelation | None,
+    healthy: Bools,
+) -> Floats:
+    """Each cell's own mean less the level's mean, (level, row, col) [S].
+
+    Posterior means where components could be told apart, else the readings as they are. NaN for
+    cells that are not healthy or were never read, and for levels without a fit.
+    """
+    out = np.full((len(levels), *healthy.shape), np.nan)
+    apart = [k for k, v in enumerate(levels) if v is not None and v.components.separable]
+    groups = [apart] if len(apart) <= _JOINT_LEVELS else [[k] for k in apart]
+    for group in groups:
+        if group:
+            out[group] = _posterior([_known(levels[k]) for k in group], group, correlation)
+    for k, v in enumerate(levels):
+        if v is not None and not v.components.separable:
+            b = v.centre - v.components.mean
+            level_mean = np.exp(v.components.mean + v.components.total / 2)
+            out[k] = np.exp(v.centre) - level_mean if v.domain == "log" else b
+    read = np.zeros(healthy.shape, bool)
+    for v in levels:
+        read |= v.readings > 0 if v is not None else False
+    return np.where(healthy & read, out, np.nan)
+
+
+def _known(v: LevelVariation | None) -> LevelVariation:
+    if v is None:
+        msg = "a level without a fit has no offsets"
+        raise ValueError(msg)
+    return v
+
+
+def _posterior(
+    levels: Sequence[LevelVariation], index: list[int], correlation: LevelCorrelation | None
+) -> Floats:
+    """Posterior mean offsets of levels estimated together, (level, row, col) [S]."""
+    count, shape = len(levels), levels[0].readings.shape
+    prior = np.empty(count)
+    rate, data = np.empty((2, *shape, count))
+    for i, v in enumerate(levels):
+        seen = v.readings > 0
+        prior[i] = max(v.components.between - float(v.trend[seen].var()), 0.0)
+        noise = max(v.components.within, 1e-9 * v.components.total, 1e-300)
+        rate[..., i] = v.readings / noise
+        data[..., i] = np.where(seen, v.centre - v.components.mean - v.trend, 0.0)
+    r = np.eye(count) if correlation is None else correlation.latent[np.ix_(index, index)]
+    b = r * np.sqrt(np.outer(prior, prior))
+    system = np.eye(count) + b * rate[..., None, :]
+    means = np.linalg.solve(system, ((rate * data) @ b)[..., None])[..., 0]
+    variances = np.diagonal(np.linalg.solve(system, np.broadcast_to(b, system.shape)), 0, -2, -1)
+    out = np.empty((count, *shape))
+    for i, v in enumerate(levels):
+        own = means[..., i] + v.trend
+        c = v.components
+        if v.domain == "log":
+            level_mean = np.exp(c.mean + (c.between + c.within) / 2)
+            spread = (variances[..., i] + c.within) / 2
+            out[i] = np.exp(c.mean + own + spread) - level_mean
+        else:
+            out[i] = own
+    return out

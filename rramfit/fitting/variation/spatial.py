@@ -1,0 +1,143 @@
+"""How a level varies over the array: trends along rows and columns, and a smooth random field.
+
+The trend is the least-squares plane through the cells' mean conductances. Its errors allow for the
+smooth field, which over one array passes for a trend in part:
+
+    Var(slope) = Σ_c a_c²·e_c² + Σ_{c≠c'} a_c·a_c'·cov(e_c, e_c'),
+
+a the cells' coefficients in the slope, e what the plane leaves.
+
+Length and share of the field come from its likelihood (`rramfit.fitting.statistics.smooth_field`),
+as medians and 95 % intervals over what the data allow. Of the field's share in d2d², the scatter of
+the cell means that cycles make is taken out; with one reading a cell it cannot be, and no share is
+stated. A length is stated where the field is proven, by its likelihood against that of white noise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import SpatialCard
+from rramfit.fitting.statistics.inference import Driver, mixture_error
+from rramfit.fitting.statistics.smooth_field import SmoothField, plane
+
+__all__ = ["PROVEN", "SpatialFit", "fit_spatial"]
+
+Floats = NDArray[np.float64]
+
+PROVEN = 0.05
+"""p-value below which a smooth field counts as proven."""
+
+_ENDS = (0.025, 0.5, 0.975)
+_CAUTION = 0.8  # simulated shares of strong fields scatter so much more than their likelihood says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpatialFit:
+    """Trend and smooth field of one level."""
+
+    row_trend: Quantity  # [S per pitch]
+    col_trend: Quantity
+    correlation_length: Quantity | None = None  # [pitches]
+    share: Quantity | None = None  # of d2d²
+    p_value: float | None = None
+
+    def to_card(self) -> SpatialCard:
+        """Return the level's part of a card."""
+        return SpatialCard(
+            row_trend=self.row_trend,
+            col_trend=self.col_trend,
+            correlation_length=self.correlation_length,
+            share=self.share,
+            p_value=self.p_value,
+        )
+
+
+def fit_spatial(
+    mean: Floats, driver: Driver, *, noise: tuple[float, float] | None, seed: int = 0
+) -> SpatialFit:
+    """Fit trend and smooth field of one level.
+
+    Parameters
+    ----------
+    mean : (row, col) array
+        The cells' mean conductances [S], NaN where unknown.
+    driver : Driver
+        Of the same cells.
+    noise : (float, float), optional
+        Share of the variance of the cell means about the plane that cycles make, and its standard
+        error; None where it is not known.
+    seed : int
+        Of the test against no field.
+    """
+    residual, coefficients, observed = plane(mean)
+    field = driver.field
+    variance = float(residual[observed].var())
+    slopes = []
+    for a, slope in zip(_slope_weights(observed), coefficients[1:], strict=True):
+        own = float(np.sum((a * residual) ** 2))
+        inflation, df = 1.0, max(float(observed.sum() - 3), 1.0)
+        if field is not None and own > 0:
+            smooth = field.variance * field.share * field.pair_sums(weights=a)
+            inflation, df = mixture_error(field, own + variance * np.maximum(smooth, 0), own, df)
+        error = math.sqrt(own * inflation)
+        slopes.append(Quantity.estimated(float(slope), error, "S", df=df))
+    row, col = slopes
+    if field is None:
+        return SpatialFit(row_trend=row, col_trend=col)
+    p_value = field.p_value(seed)
+    trend = _trend_variance(row, mean.shape[0]) + _trend_variance(col, mean.shape[1])
+    share = None
+    if noise is not None and variance > 0:
+        share = _share(field, noise, trend=trend / variance)
+    length = _length(field) if p_value < PROVEN else None
+    return SpatialFit(
+        row_trend=row, col_trend=col, correlation_length=length, share=share, p_value=p_value
+    )
+
+
+def _slope_weights(observed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Each cell's coefficient in the least-squares slopes along rows and columns."""
+    r, c = np.nonzero(observed)
+    design = np.stack([np.ones(len(r)), r - r.mean(), c - c.mean()])
+    solved = np.linalg.pinv(design @ design.T) @ design
+    rows, cols = np.zeros(observed.shape), np.zeros(observed.shape)
+    rows[observed], cols[observed] = solved[1], solved[2]
+    return rows, cols
+
+
+def _trend_variance(slope: Quantity, cells: int) -> float:
+    """Variance over a line of cells that a slope makes [S²], its own error taken out."""
+    return max(slope.value**2 - (slope.stderr or 0.0) ** 2, 0.0) * (cells**2 - 1) / 12
+
+
+def _share(field: SmoothField, noise: tuple[float, float], *, trend: float) -> Quantity:
+    """Share of d2d² that the field makes; all variances relative to that about the plane."""
+    smooth = field.variance * field.share
+    white = field.variance - smooth  # of cells alone, and of cycles
+    whole = np.maximum(smooth + white - noise[0], 1e-9) + trend
+    share = np.clip(smooth / whole, 0.0, 1.0)
+    low, middle, high = field.quantiles(share, _ENDS, caution=_CAUTION)
+    n = int(field.observed.sum())
+    other = middle * math.hypot(noise[1], math.sqrt(2 / n)) / max(1 - noise[0] + trend, 1e-9)
+    down, up = (math.hypot(side, 1.96 * other) for side in (middle - low, high - middle))
+    error = math.hypot(math.sqrt(max(field.mean(share**2) - field.mean(share) ** 2, 0.0)), other)
+    ends = 0.0 if low <= 0 else max(middle - down, 0.0), min(middle + up, 1.0)
+    return Quantity.within(middle, error, "1", ends)
+
+
+def _length(field: SmoothField) -> Quantity:
+    """Correlation length, given that there is a field."""
+    weight = field.weight[:-1] / max(float(field.weight[:-1].sum()), 1e-300)
+    length = field.length[:-1]
+    order = np.argsort(length, kind="stable")
+    lengths, first = np.unique(length[order], return_index=True)
+    mass = np.add.reduceat(weight[order], first)
+    low, middle, high = np.interp(_ENDS, np.cumsum(mass) - 0.5 * mass, lengths)
+    error = math.sqrt(float(weight @ (length - weight @ length) ** 2))
+    return Quantity.within(float(middle), error, "1", (float(low), float(high)))

@@ -1,0 +1,192 @@
+"""Multi-head attention with its four projections on tiles.
+
+`torch.nn.MultiheadAttention` hands its weights to one fused function, so its parts cannot be
+exchanged one by one. Here the projections of query, key, value and output are matrices of their
+own; scores, softmax and the weighted sum stay digital. Added bias rows and zero attention are
+refused, nested tensors are not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.errors import MappingError
+from rramfit.mapping.layers.analog_layers import AnalogWeight
+from rramfit.mapping.layout.plan import plan_matrix
+from rramfit.mapping.tiles.setup import AnalogSetup
+
+__all__ = ["AnalogMultiheadAttention"]
+
+_PARTS = ("query", "key", "value", "output")
+
+
+class AnalogMultiheadAttention(nn.MultiheadAttention):
+    """Multi-head attention whose projections live on cells of one card."""
+
+    projections: dict[str, AnalogWeight]
+    calibrating: bool
+
+    @classmethod
+    def from_digital(
+        cls,
+        layer: nn.MultiheadAttention,
+        setup: AnalogSetup,
+        *,
+        name: str = "attention",
+        vectors: int = 1,
+        seed: int = 0,
+    ) -> Self:
+        """Take over a digital layer's parameters; `vectors` counts tokens of one sample.
+
+        Raises
+        ------
+        MappingError
+            If it adds bias rows or zero attention.
+        """
+        if layer.bias_k is not None or layer.add_zero_attn:
+            msg = f"{name}: add_bias_kv and add_zero_attn have no place on tiles; leave them out"
+            raise MappingError(msg)
+        new = cls.__new__(cls)
+        nn.Module.__init__(new)
+        new.__dict__.update({k: v for k, v in layer.__dict__.items() if not k.startswith("_")})
+        for kind in ("_parameters", "_buffers", "_modules"):
+            new.__dict__[kind] = dict(layer.__dict__[kind])
+        new._qkv_same_embed_dim = layer._qkv_same_embed_dim  # noqa: SLF001
+        new.calibrating = False
+        new.projections = {}
+        for part in _PARTS:
+            weight = new.projection_weight(part)
+            plan = plan_matrix(
+                f"{name}.{part}",
+                weight.shape[0],
+                weight.shape[1],
+                tile=setup.tile,
+                scheme=setup.book.scheme,
+                slices=setup.book.slices,
+                vectors=vectors,
+                kind="attention",
+            )
+            new.projections[part] = AnalogWeight(plan, setup, weight, seed=seed)
+        return new
+
+    def to_digital(self) -> nn.MultiheadAttention:
+        """Give back the digital layer, with these parameters."""
+        new = nn.MultiheadAttention(
+            self.embed_dim,
+            self.num_heads,
+            dropout=self.dropout,
+            bias=self.in_proj_bias is not None,
+            kdim=self.kdim,
+            vdim=self.vdim,
+            batch_first=self.batch_first,
+        )
+        for kind in ("_parameters", "_modules"):
+            new.__dict__[kind] = dict(self.__dict__[kind])
+        return new.train(self.training)
+
+    def projection_weight(self, part: str) -> Tensor:
+        """Weight (output, input) of one projection."""
+        if part == "output":
+            return self.out_proj.weight
+        if self._qkv_same_embed_dim:
+            return self.in_proj_weight.chunk(3)[_PARTS.index(part)]
+        names = {"query": "q_proj_weight", "key": "k_proj_weight", "value": "v_proj_weight"}
+        weight: Tensor = getattr(self, names[part])
+        return weight
+
+    def _stored(self, part: str) -> Tensor:
+        if part != "output" and self._qkv_same_embed_dim:
+            return self.in_proj_weight
+        return self.projection_weight(part)
+
+    def prepare(self) -> None:
+        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        for part, analog in self.projections.items():
+            analog.matrix.prepare(self.projection_weight(part))
+
+    def program(self, *, seed: int, index: int = 0) -> None:
+        """Draw one chip and keep it."""
+        for part, analog in self.projections.items():
+            weight, stored = self.projection_weight(part), self._stored(part)
+            analog.program(weight, stored, seed=seed, index=index)
+
+    def calibrate(self, *args: Any, **kwargs: Any) -> None:
+        """Set converters' ranges by inputs as `forward` gets them, the projections digital."""
+        self.calibrating = True
+        try:
+            with torch.no_grad():
+                self.forward(*args, **kwargs)
+        finally:
+            self.calibrating = False
+
+    def _project(self, part: str, x: Tensor, bias: Tensor | None) -> Tensor:
+        analog, weight = self.projections[part], self.projection_weight(part)
+        vectors = x.reshape(-1, x.shape[-1])
+        if self.calibrating:
+            analog.matrix.calibrate(vectors)
+            return F.linear(x, weight, bias)
+        if analog.matrix.calibration is None:
+            analog.matrix.calibrate(vectors)
+        chip = analog.current(weight, self._stored(part), training=self.training)
+        out = analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
+        return out if bias is None else out + bias
+
+    def _heads(self, x: Tensor) -> Tensor:  # (batch, token, embed) -> (batch, head, token, .)
+        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,  # as in torch, a hint that goes with a mask
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend; arguments and results are those of `torch.nn.MultiheadAttention`."""
+        if is_causal and attn_mask is None:
+            msg = "is_causal needs its attn_mask, as in torch.nn.MultiheadAttention"
+            raise MappingError(msg)
+        batched = query.dim() == 3
+        first = self.batch_first or not batched
+        q, k, v = (x if batched else x[None] for x in (query, key, value))
+        if not first:
+            q, k, v = (x.transpose(0, 1) for x in (q, k, v))
+        bias: Tensor | None = self.in_proj_bias
+        biases = (None,) * 3 if bias is None else bias.chunk(3)
+        q, k, v = (
+            self._heads(self._project(part, x, b))
+            for part, x, b in zip(_PARTS, (q, k, v), biases, strict=False)
+        )
+        scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        if attn_mask is not None:
+            mask = attn_mask
+            if mask.dim() == 3:
+                mask = mask.reshape(-1, self.num_heads, *mask.shape[1:])
+            scores = scores + _additive(mask, scores)
+        if key_padding_mask is not None:
+            padding = key_padding_mask if batched else key_padding_mask[None]
+            scores = scores + _additive(padding[:, None, None], scores)
+        weights = scores.softmax(-1)
+        mixed = F.dropout(weights, self.dropout, training=self.training) @ v
+        out = self._project("output", mixed.transpose(1, 2).flatten(2), self.out_proj.bias)
+        if not first:
+            out = out.transpose(0, 1)
+        shown = None
+        if need_weights:
+            shown = weights.mean(1) if average_attn_weights else weights
+            shown = shown if batched else shown[0]
+        return (out if batched else out[0]), shown
+
+
+def _additive(mask: Tensor, like: Tensor) -> Tensor:
+    """Mask to be added to scores: −∞ where a boolean one is true."""
+    if mask.dtype != torch.bool:
+        return mask.to(like.dtype)
+    return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -torch.inf)

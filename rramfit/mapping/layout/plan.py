@@ -1,0 +1,323 @@
+"""Where a matrix lies: row and column blocks of tiles, and which cell holds which weight.
+
+A layer is a matrix W (output, input), y = W x: inputs on rows, outputs on columns. It is cut into
+row blocks of a tile's rows, whose partial sums are added digitally, and column blocks of as many
+outputs as fit into a tile's columns. In a tile, output o, slice s and cell p lie in column
+
+    columns   (o·slices + s)·2 + p        G+ and G− beside each other
+    arrays    o·slices + s                in the plus tile (p = 0) or in the minus tile (p = 1)
+    offset    o·slices + s                and the reference column is the tile's last one
+
+Groups of a convolution make a block-diagonal matrix; tiles that hold no weight are left out, and in
+those that are kept, places between blocks hold the weight zero. Cells that hold nothing are level
+−1: as they were made, at the lowest level.
+
+All here is logical: rows and columns as the matrix has them. A placement around faults
+(`rramfit.mapping.layout.placement`) permutes rows and columns of each tile besides; addresses take
+it into account where one is given.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rramfit.errors import MappingError
+from rramfit.mapping.layout.codes import Codebook, Scheme
+
+__all__ = ["CellAddress", "MatrixPlan", "Permutation", "WeightAddress", "group_mask", "plan_matrix"]
+
+
+class CellAddress(NamedTuple):
+    """A physical cell."""
+
+    tile: int
+    row: int
+    col: int
+
+
+class WeightAddress(NamedTuple):
+    """A part of a weight; `cell` 0 is G+, 1 is G−."""
+
+    output: int
+    input: int
+    slice: int
+    cell: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Permutation:
+    """Which physical row and column of each tile a logical one lies in."""
+
+    rows: Tensor  # (tile, row) int64
+    cols: Tensor  # (tile, col) int64
+
+    @classmethod
+    def identity(cls, tiles: int, shape: tuple[int, int]) -> Permutation:
+        """Leave rows and columns as they are."""
+        rows, cols = (torch.arange(n).expand(tiles, n) for n in shape)
+        return cls(rows=rows, cols=cols)
+
+    def to_physical(self, x: Tensor) -> Tensor:
+        """Move logical cells (tile, row, col) to where they lie."""
+        rows, cols = self.rows.argsort(1).to(x.device), self.cols.argsort(1).to(x.device)
+        return _take(x, rows, cols)
+
+    def to_logical(self, x: Tensor) -> Tensor:
+        """Move physical cells (tile, row, col) to what they stand for."""
+        return _take(x, self.rows.to(x.device), self.cols.to(x.device))
+
+
+def _take(x: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    x = x.gather(1, rows[:, :, None].expand(x.shape))
+    return x.gather(2, cols[:, None, :].expand(x.shape))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MatrixPlan:
+    """One matrix on tiles.
+
+    Attributes
+    ----------
+    vectors : int
+        Input vectors for one sample: 1 for a linear layer, output pixels for a convolution.
+    groups : int
+        Blocks on the diagonal.
+    present : (row block, tile column) bool tensor
+        Tiles that there are; they are numbered in this order, row blocks first.
+    columns : (output, slice, cell) int64 tensor
+        Place of each part of an output among all columns of a row block, tile columns beside each
+        other.
+    """
+
+    name: str
+    kind: str
+    outputs: int
+    inputs: int
+    vectors: int
+    groups: int
+    tile: tuple[int, int]
+    scheme: Scheme
+    slices: int
+    row_blocks: int
+    column_blocks: int
+    outputs_per_tile: int
+    present: Tensor
+    columns: Tensor
+
+    @property
+    def tiles(self) -> int:
+        """Number of tiles."""
+        return int(self.present.sum())
+
+    @property
+    def width(self) -> int:
+        """Columns of a row block, absent tiles included."""
+        return self.present.shape[1] * self.tile[1]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, those between groups left out."""
+        return self.outputs * self.inputs // self.groups
+
+    @property
+    def cells_used(self) -> int:
+        """Cells that hold a part of a weight, or its reference."""
+        parts = self.weights * self.slices * self.columns.shape[2]
+        if self.scheme != "offset":
+            return parts
+        tall = [min(self.tile[0], self.inputs - b * self.tile[0]) for b in range(self.row_blocks)]
+        return parts + int(sum(n * int(p.sum()) for n, p in zip(tall, self.present, strict=True)))
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the tiles' cells that hold a part of a weight."""
+        return self.cells_used / (self.tiles * math.prod(self.tile))
+
+    @property
+    def reference_columns(self) -> Tensor:
+        """Reference column of each output's tile, (output,); -1 where there is none."""
+        if self.scheme != "offset":
+            return torch.full((self.outputs,), -1)
+        block = torch.arange(self.outputs) // self.outputs_per_tile
+        return (block + 1) * self.tile[1] - 1
+
+    def levels(self, book: Codebook, code: Tensor) -> Tensor:
+        """Level asked of each logical cell, (tile, row, col); -1 where a cell holds nothing.
+
+        Parameters
+        ----------
+        book : Codebook
+        code : (output, input) int64 tensor
+        """
+        return self.scatter(book.levels.to(code.device)[code], -1, reference=book.offset_level)
+
+    def scatter(self, parts: Tensor, nothing: float, *, reference: float | None = None) -> Tensor:
+        """Bring parts of weights to their logical cells.
+
+        Parameters
+        ----------
+        parts : (output, input, slice, cell) tensor
+        nothing : float
+            In cells that hold no part.
+        reference : float, optional
+            In cells of the reference column.
+
+        Returns
+        -------
+        (tile, row, col) tensor
+            Differentiable.
+        """
+        rows = self.tile[0]
+        wide = parts.new_full((self.row_blocks * rows, self.width), nothing)
+        flat = parts.permute(1, 0, 2, 3).reshape(self.inputs, -1)
+        columns = self.columns.reshape(-1).to(parts.device)
+        if self.scheme == "offset" and reference is not None:
+            wide[: self.inputs, self.reference_columns.to(parts.device)] = reference
+        body = wide[: self.inputs].index_copy(1, columns, flat)
+        return self.cut(torch.cat((body, wide[self.inputs :])))
+
+    def cut(self, wide: Tensor) -> Tensor:
+        """Cut a matrix (row, column) of whole row blocks into tiles, (tile, row, col)."""
+        rows, cols = self.tile
+        grid = wide.reshape(self.row_blocks, rows, -1, cols).transpose(1, 2)
+        return grid[self.present.to(wide.device)]
+
+    def join(self, tiles: Tensor) -> Tensor:
+        """Put tiles (…, tile, row, col) side by side, (…, row block, row, column).
+
+        Absent tiles are zero.
+        """
+        *lead, _, rows, cols = tiles.shape
+        grid = tiles.new_zeros(*lead, *self.present.shape, rows, cols)
+        blocks, columns = self.present.nonzero(as_tuple=True)
+        grid[..., blocks.to(tiles.device), columns.to(tiles.device), :, :] = tiles
+        return grid.transpose(-3, -2).reshape(*lead, self.row_blocks, rows, -1)
+
+    def cell(self, weight: WeightAddress, placed: Permutation | None = None) -> CellAddress:
+        """Find the physical cell of a part of a weight.
+
+        Raises
+        ------
+        MappingError
+            If there is no such weight.
+        """
+        o, i, s, p = weight
+        if not (0 <= o < self.outputs and 0 <= i < self.inputs and 0 <= s < self.slices):
+            msg = f"{self.name} has no weight {tuple(weight)}: {self.outputs} × {self.inputs}"
+            raise MappingError(msg)
+        block, row = divmod(i, self.tile[0])
+        tile_column, col = divmod(int(self.columns[o, s, p]), self.tile[1])
+        if not bool(self.present[block, tile_column]):
+            msg = f"{self.name}: weight {tuple(weight)} lies between groups and has no cell"
+            raise MappingError(msg)
+        tile = int(self.present.flatten()[: block * self.present.shape[1] + tile_column].sum())
+        if placed is None:
+            return CellAddress(tile, row, col)
+        return CellAddress(tile, int(placed.rows[tile, row]), int(placed.cols[tile, col]))
+
+    def weight(self, cell: CellAddress, placed: Permutation | None = None) -> WeightAddress | None:
+        """Find what a physical cell holds; nothing where it holds no part of a weight."""
+        t, row, col = cell
+        if placed is not None:
+            row = int((placed.rows[t] == row).nonzero())
+            col = int((placed.cols[t] == col).nonzero())
+        block, tile_column = (int(x) for x in self.present.nonzero()[t])
+        i, column = block * self.tile[0] + row, tile_column * self.tile[1] + col
+        at = (self.columns == column).nonzero()
+        if not len(at) or i >= self.inputs:
+            return None
+        o, s, p = (int(x) for x in at[0])
+        return WeightAddress(o, i, s, p)
+
+
+def plan_matrix(
+    name: str,
+    outputs: int,
+    inputs: int,
+    *,
+    tile: tuple[int, int] = (128, 128),
+    scheme: Scheme = "columns",
+    slices: int = 1,
+    vectors: int = 1,
+    groups: int = 1,
+    kind: str = "linear",
+) -> MatrixPlan:
+    """Cut one matrix into tiles.
+
+    Raises
+    ------
+    MappingError
+        If a tile has no room for one weight.
+
+    Examples
+    --------
+    >>> plan = plan_matrix("fc", 100, 300, tile=(128, 128))
+    >>> plan.tiles, f"{plan.utilisation:.3f}"
+    (6, '0.610')
+    >>> plan.cell(WeightAddress(70, 200, 0, 1))
+    CellAddress(tile=3, row=72, col=13)
+    """
+    rows, cols = tile
+    per_output = slices * (2 if scheme == "columns" else 1)
+    room = (cols - (scheme == "offset")) // per_output
+    if rows < 1 or room < 1:
+        msg = (
+            f"{name}: a tile of {rows} × {cols} has no room for a weight of {per_output} columns; "
+            "use larger tiles or fewer slices"
+        )
+        raise MappingError(msg)
+    row_blocks, column_blocks = -(-inputs // rows), -(-outputs // room)
+    arrays = 2 if scheme == "arrays" else 1
+    out = torch.arange(outputs)
+    block, local = out // room, out % room
+    part = torch.arange(slices)
+    cell = torch.arange(1 if scheme == "offset" else 2)
+    start = (local[:, None] * slices + part)[:, :, None]
+    if scheme == "columns":
+        columns = block[:, None, None] * cols + start * 2 + cell
+    elif scheme == "arrays":
+        columns = (block[:, None, None] * 2 + cell) * cols + start
+    else:
+        columns = block[:, None, None] * cols + start
+    return MatrixPlan(
+        name=name,
+        kind=kind,
+        outputs=outputs,
+        inputs=inputs,
+        vectors=vectors,
+        groups=groups,
+        tile=tile,
+        scheme=scheme,
+        slices=slices,
+        row_blocks=row_blocks,
+        column_blocks=column_blocks,
+        outputs_per_tile=room,
+        present=_present(outputs, inputs, groups, rows=rows, room=room).repeat_interleave(
+            arrays, 1
+        ),
+        columns=columns,
+    )
+
+
+def _present(outputs: int, inputs: int, groups: int, *, rows: int, room: int) -> Tensor:
+    """Which (row block, column block) a block-diagonal matrix touches."""
+    present = torch.zeros(-(-inputs // rows), -(-outputs // room), dtype=torch.bool)
+    tall, wide = inputs // groups, outputs // groups
+    for g in range(groups):
+        top, left = g * tall, g * wide
+        present[
+            top // rows : -(-(top + tall) // rows), left // room : -(-(left + wide) // room)
+        ] = True
+    return present
+
+
+def group_mask(outputs: int, inputs: int, groups: int) -> Tensor:
+    """Whether a place of a block-diagonal matrix holds a weight, (output, input)."""
+    o = torch.arange(outputs) // (outputs // groups)
+    i = torch.arange(inputs) // (inputs // groups)
+    return o[:, None] == i

@@ -1,0 +1,160 @@
+"""What a network's tiles take: tiles, conversions, and a first estimate of energy and time.
+
+For one inference, with `vectors` input vectors a matrix and `passes` voltages on the rows for each
+(two for signed amplitudes, one for each bit of serial inputs):
+
+    MVMs         vectors·passes·tiles
+    conversions  vectors·passes·columns that are used
+    energy       MVMs·cells·G·(V/2)²·t_read + conversions·E_adc + driven rows·E_dac, with G the
+                 mean over levels and rows at half the read voltage
+    latency      Σ over matrices of vectors·passes·(t_read + t_adc·columns that share a converter)
+
+Matrices follow one another, tiles of a matrix work at once. Buffers, digital sums, activations and
+wires between tiles are left out: this tells mappings apart, it does not foretell a chip's power.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rramfit.mapping.layout.plan import MatrixPlan
+from rramfit.mapping.tiles.matrix import AnalogMatrix
+
+__all__ = ["Constants", "MappingPlan", "MatrixCost", "mapping_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """Round numbers of converters and pulses; state your own where you know them."""
+
+    read_time: float = 10e-9  # [s] one pulse on the rows
+    adc_time: float = 1e-9  # [s] one conversion
+    adc_sharing: int = 8  # columns that share a converter
+    adc_energy: float = 2e-12  # [J] one conversion of 8 bits; doubles with each bit more
+    dac_energy: float = 0.1e-12  # [J] one row driven once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixCost:
+    """One matrix, for one inference."""
+
+    name: str
+    kind: str
+    outputs: int
+    inputs: int
+    groups: int
+    row_blocks: int
+    column_blocks: int
+    tiles: int
+    utilisation: float
+    vectors: int
+    passes: int
+    mvms: int
+    conversions: int
+    energy: float  # [J]
+    latency: float  # [s]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingPlan:
+    """A network on tiles, matrix by matrix; `plans` say where each weight lies."""
+
+    card: str
+    tile: tuple[int, int]
+    scheme: str
+    slices: int
+    weight_values: int
+    matrices: tuple[MatrixCost, ...]
+    plans: tuple[MatrixPlan, ...]
+    constants: Constants
+
+    def total(self, name: str) -> float:
+        """Sum of one of the matrices' numbers: tiles, mvms, conversions, energy, latency."""
+        return sum(float(getattr(m, name)) for m in self.matrices)
+
+    @property
+    def utilisation(self) -> float:
+        """Share of all tiles' cells that hold a part of a weight."""
+        used = sum(p.cells_used for p in self.plans)
+        return used / (self.total("tiles") * self.tile[0] * self.tile[1])
+
+    def to_json(self) -> dict[str, object]:
+        """Give it as JSON types, energies in J and times in s."""
+        fields = MatrixCost.__dataclass_fields__
+        return {
+            "card": self.card,
+            "tile": list(self.tile),
+            "scheme": self.scheme,
+            "slices": self.slices,
+            "weight_values": self.weight_values,
+            "tiles": int(self.total("tiles")),
+            "utilisation": self.utilisation,
+            "mvms": int(self.total("mvms")),
+            "conversions": int(self.total("conversions")),
+            "energy_J": self.total("energy"),
+            "latency_s": self.total("latency"),
+            "constants": {n: getattr(self.constants, n) for n in Constants.__dataclass_fields__},
+            "matrices": [{n: getattr(m, n) for n in fields} for m in self.matrices],
+        }
+
+
+def mapping_plan(
+    matrices: list[AnalogMatrix], *, constants: Constants | None = None
+) -> MappingPlan:
+    """Count what the matrices of an analog network take.
+
+    Parameters
+    ----------
+    matrices : list of AnalogMatrix
+        From `rramfit.mapping.analog_matrices`; calibrated ones know whether inputs have signs.
+    constants : Constants, optional
+    """
+    constants = constants or Constants()
+    setup = matrices[0].setup
+    return MappingPlan(
+        card=setup.card_name,
+        tile=setup.tile,
+        scheme=setup.book.scheme,
+        slices=setup.book.slices,
+        weight_values=len(setup.book.values),
+        matrices=tuple(_cost(m, constants) for m in matrices),
+        plans=tuple(m.plan for m in matrices),
+        constants=constants,
+    )
+
+
+def _cost(matrix: AnalogMatrix, constants: Constants) -> MatrixCost:
+    plan, setup = matrix.plan, matrix.setup
+    signed = matrix.calibration is not None and matrix.calibration.signed
+    serial = setup.peripherals.input_coding == "bit_serial"
+    passes = setup.peripherals.dac_bits if serial else (2 if signed else 1)
+    pulses = plan.vectors * passes
+    rows, cols = plan.tile
+    references = plan.column_blocks if plan.scheme == "offset" else 0
+    columns = plan.columns.numel() + references  # of a row block without gaps
+    full = plan.row_blocks * plan.present.shape[1]
+    conversions = pulses * round(columns * plan.row_blocks * plan.tiles / full)
+    bits = setup.peripherals.adc_bits or (setup.readout.bits if setup.readout else 8)
+    mean = float(setup.book.means.mean())
+    cells = plan.tiles * rows * cols * mean  # [S]
+    energy = pulses * (cells * (setup.read_voltage / 2) ** 2 * constants.read_time)
+    energy += conversions * constants.adc_energy * 2.0 ** (bits - 8)
+    energy += pulses * plan.tiles * rows * constants.dac_energy
+    shared = min(constants.adc_sharing, cols)
+    return MatrixCost(
+        name=plan.name,
+        kind=plan.kind,
+        outputs=plan.outputs,
+        inputs=plan.inputs,
+        groups=plan.groups,
+        row_blocks=plan.row_blocks,
+        column_blocks=plan.column_blocks,
+        tiles=plan.tiles,
+        utilisation=plan.utilisation,
+        vectors=plan.vectors,
+        passes=passes,
+        mvms=pulses * plan.tiles,
+        conversions=conversions,
+        energy=energy,
+        latency=pulses * (constants.read_time + shared * constants.adc_time),
+    )

@@ -1,0 +1,78 @@
+"""Ranges of a matrix's converters, from input vectors and the nominal tiles.
+
+The largest input is the quantile `CALIBRATED_SHARE` of the inputs that are not zero. A tile's range
+is the same quantile, over vectors, of its largest column current, and some headroom.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rramfit.mapping.layout.plan import MatrixPlan
+from rramfit.mapping.tiles.peripherals import drive
+from rramfit.mapping.tiles.programmed import rows_of
+from rramfit.mapping.tiles.setup import AnalogSetup
+
+__all__ = ["Calibration", "calibrated"]
+
+HEADROOM = 1.1
+"""Converter's range over the calibrated currents: drawn tiles carry more than nominal ones."""
+
+CALIBRATED_SHARE = 0.999
+"""Share of inputs, and of vectors' largest currents, that a calibrated range takes in."""
+
+SAMPLED_VECTORS = 16
+"""Vectors of each pass whose voltages are kept, to certify estimates by."""
+
+MOST_VECTORS = 2048
+"""Vectors used in a calibration, evenly taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """Ranges of one matrix's converters."""
+
+    largest: float  # input that takes the whole read voltage
+    signed: bool
+    full_scale: Tensor  # [A] (row block, tile column)
+    sample: Tensor | None = None  # [V] (row block, vector, row) some of the voltages seen
+
+
+def calibrated(
+    plan: MatrixPlan, setup: AnalogSetup, matrix: Tensor, vectors: Tensor
+) -> Calibration:
+    """Work out ranges.
+
+    Parameters
+    ----------
+    plan : MatrixPlan
+    setup : AnalogSetup
+    matrix : (row block, row, column) tensor
+        Effective matrix of the nominal tiles [S].
+    vectors : (vector, input) tensor
+    """
+    with torch.no_grad():
+        x = vectors[:: -(-len(vectors) // MOST_VECTORS) or 1]
+        size = x.abs().flatten()
+        size = size[size > 0]
+        rank = max(1, math.ceil(CALIBRATED_SHARE * len(size)))
+        largest = float(size.kthvalue(rank).values) if len(size) else 1.0
+        signed = bool((x < 0).any())
+        quantised = "dac" in setup.factors
+        top = torch.zeros(plan.present.shape).to(x)
+        samples = []
+        for one in drive(x, largest, setup.peripherals, signed=signed, quantised=quantised):
+            voltage = rows_of(plan, one.fraction) * setup.read_voltage
+            samples.append(voltage[:, :: -(-voltage.shape[1] // SAMPLED_VECTORS) or 1])
+            current = voltage @ matrix
+            worst = current.reshape(*current.shape[:2], -1, plan.tile[1]).amax(-1)
+            rank = max(1, math.ceil(CALIBRATED_SHARE * worst.shape[1]))
+            top = torch.maximum(top, worst.kthvalue(rank, 1).values)
+        full_scale = torch.where(top > 0, top * HEADROOM, torch.ones_like(top))
+    return Calibration(
+        largest=largest, signed=signed, full_scale=full_scale, sample=torch.cat(samples, 1)
+    )

@@ -1,0 +1,399 @@
+"""One matrix of a network on tiles: from weights to cells, from cells to a product.
+
+    codes      nearest entries of the codebook, weight ≈ scale·(G+ − G−), straight-through
+    placement  logical to physical rows and columns (identity, or around faults)
+    cells      programmed on a die, aged (`rramfit.mapping.tiles.chip_source`)
+    wires      T by the exact solver for each drawn tile, or by an estimate anchored at the tile as
+               it was meant to be; with its loss made up for by each column's nominal gain
+    channels   a converter a column, its range that of the tile's nominal currents
+
+Inputs' range and converters' ranges are calibrated on vectors that are given, or on the first ones
+that come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rramfit.array.devices.readout import ReadoutChannels, draw_channels
+from rramfit.array.wires.certificate import Certificate, certify
+from rramfit.array.wires.effective import effective_matrix
+from rramfit.card.cells import CellMaps
+from rramfit.errors import MappingError
+from rramfit.mapping.layout.codes import fit_scales, full_scales
+from rramfit.mapping.layout.placement import Placement, place_around_faults
+from rramfit.mapping.layout.plan import MatrixPlan, Permutation
+from rramfit.mapping.tiles.calibration import Calibration, calibrated
+from rramfit.mapping.tiles.chip_source import Die, TileCells, draw_die, expected_conductance
+from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
+from rramfit.mapping.tiles.pattern_wires import pattern_wires
+from rramfit.mapping.tiles.peripherals import (
+    Pass,
+    drive,
+    readout_at,
+    spread_over,
+    stretched,
+    taken_for,
+    without_errors,
+)
+from rramfit.mapping.tiles.programmed import (
+    Converter,
+    ProgrammedMatrix,
+    samples_together,
+)
+from rramfit.mapping.tiles.setup import AnalogSetup
+from rramfit.mapping.tiles.targets import Targets, targets_of
+from rramfit.streams import torch_stream
+
+__all__ = ["NEGLIGIBLE", "AnalogMatrix"]
+
+NEGLIGIBLE = 1e-4
+"""Share of every column's current below which a term of cells' nonlinearity is left out."""
+
+
+class AnalogMatrix:
+    """Weights (output, input) on tiles of one setup.
+
+    Attributes
+    ----------
+    scale : (output,) tensor
+        [weight per siemens]; fitted to the weights by `prepare`, and then left alone.
+    placed : Placement
+    programmed : ProgrammedMatrix or None
+        The chip that was drawn last by `program`.
+    """
+
+    def __init__(self, plan: MatrixPlan, setup: AnalogSetup) -> None:
+        self.plan = plan
+        self.setup = setup
+        self.scale: Tensor | None = None
+        self.placed: Placement | None = None
+        self.nominal: Nominal | None = None
+        self.calibration: Calibration | None = None
+        self.programmed: ProgrammedMatrix | None = None
+        self.chip = (0, 0)  # seed and index
+        self._products = 0
+
+    def prepare(
+        self,
+        weight: Tensor,
+        *,
+        scale: Tensor | None = None,
+        permutation: Permutation | None = None,
+    ) -> None:
+        """Fit scales, place, and solve the nominal tiles; forget the chip and the calibration.
+
+        A scale or a permutation that is given is taken instead of being found.
+        """
+        with torch.no_grad():
+            if not bool(torch.isfinite(weight).all()):
+                msg = f"{self.plan.name}: weights are not finite; train the network again"
+                raise MappingError(msg)
+            if scale is None:
+                quantised = "quantisation" in self.setup.factors
+                scale = (fit_scales if quantised else full_scales)(weight, self.setup.book)
+            self.scale = scale
+            targets = self.targets(weight)
+            self.placed = (
+                self._place(targets)
+                if permutation is None
+                else Placement(permutation=permutation, before=0.0, after=0.0, flipped=0)
+            )
+            self.renew_anchor(weight)
+        self.calibration = self.programmed = None
+
+    def targets(self, weight: Tensor) -> Targets:
+        """Conductances that stand for weights, and the nearest levels."""
+        return targets_of(self.plan, self.setup, weight, self._scale())
+
+    def _scale(self) -> Tensor:
+        if self.scale is None:
+            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        return self.scale
+
+    def _place(self, targets: Targets) -> Placement:
+        s, plan = self.setup, self.plan
+        if not s.place_around_faults or not isinstance(s.origin, CellMaps):
+            return Placement.identity(plan.tiles, plan.tile)
+        found = expected_conductance(s.model, s.origin, plan.tiles, plan.tile)
+        return place_around_faults(
+            targets.level,
+            found,
+            targets.conductance,
+            importance=self._importance(),
+            attenuation=self._attenuation(),
+            pairs=plan.scheme == "columns",
+            reference=plan.scheme == "offset",
+        )
+
+    def _importance(self) -> Tensor:
+        """Square of what a siemens of each column counts, (tile, col), at most 1."""
+        plan = self.plan
+        scale = self._scale()[:, None]
+        counts = scale * torch.tensor(self.setup.book.significance).to(scale)
+        wide = torch.zeros(plan.width).to(counts)
+        per_part = (counts / counts.max()).square()[:, :, None].expand(plan.columns.shape)
+        wide[plan.columns.flatten().to(wide.device)] = per_part.flatten()
+        reference = plan.reference_columns
+        wide[reference[reference >= 0].to(wide.device)] = 1.0
+        return plan.cut(wide.expand(plan.row_blocks * plan.tile[0], -1))[:, 0]
+
+    def _attenuation(self) -> Tensor | None:
+        """Share of a cell's current that reaches the converter at each place, (row, col).
+
+        In a tile of cells alike, relative to the mean of the column, which its gain makes up for.
+        """
+        s = self.setup
+        if not s.has_wires or s.line is None:
+            return None
+        alike = torch.full(s.tile, float(s.book.means.mean())).to(s.model.mean)
+        share = effective_matrix(alike, s.line)
+        return share / share.mean(0)
+
+    @property
+    def permutation(self) -> Permutation:
+        """Where logical rows and columns lie."""
+        if self.placed is None:
+            return Permutation.identity(self.plan.tiles, self.plan.tile)
+        return self.placed.permutation
+
+    def renew_anchor(self, weight: Tensor) -> None:
+        """Solve the nominal tiles of these weights: anchor of the estimate, and columns' gains."""
+        with torch.no_grad():
+            target = self.targets(weight).conductance
+            self.nominal = nominal_tiles(self.plan, self.setup, target, self.permutation)
+
+    def calibrate(self, vectors: Tensor) -> None:
+        """Set ranges by input vectors (vector, input) and the nominal tiles."""
+        if self.nominal is None:
+            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        self.calibration = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
+        if self.programmed is not None and self.programmed.converter is not None:
+            self.programmed = None  # its converters had another range
+
+    def program(self, weight: Tensor, *, seed: int, index: int = 0) -> ProgrammedMatrix:
+        """Draw one chip's tiles, program them, and keep them."""
+        with torch.no_grad():
+            self.chip, self._products = (seed, index), 0
+            self.programmed = self.draw(weight, seed=seed, index=index).fold()
+        return self.programmed
+
+    def draw(self, weight: Tensor, *, seed: int, index: int) -> ProgrammedMatrix:
+        """Draw one chip's tiles; differentiable in weights and scales."""
+        s, name = self.setup, self.plan.name
+        die = draw_die(
+            s.device_model,
+            self.plan.tiles,
+            self.plan.tile,
+            origin=s.origin,
+            index=index,
+            seed=seed,
+            name=name,
+        )
+        return self.wire(self._cells(weight, die, seed, index), self._channels(seed, index))
+
+    def _cells(self, weight: Tensor, die: Die, seed: int, index: int) -> TileCells:
+        targets, placed = self.targets(weight), self.permutation
+        generator = torch_stream(
+            seed, f"program/{index}/{self.plan.name}", device=self.setup.model.device
+        )
+        return die.program(
+            placed.to_physical(targets.conductance),
+            placed.to_physical(targets.level),
+            time=self.setup.time,
+            generator=generator,
+        )
+
+    def _channels(self, seed: int, index: int) -> ReadoutChannels | None:
+        """Draw converters in physical places, (tile, column)."""
+        s = self.setup
+        if not s.converts:
+            return None
+        card = readout_at(s.readout, s.peripherals.adc_bits, 1.0)
+        if "readout" not in s.factors:
+            card = without_errors(card)
+        device = s.model.device
+        return draw_channels(
+            card,
+            self.plan.tiles,
+            self.plan.tile[1],
+            generator=torch_stream(seed, f"channels/{index}/{self.plan.name}", device=device),
+            dtype=s.model.dtype,
+        )
+
+    def restore(
+        self,
+        cells: TileCells,
+        *,
+        scale: Tensor,
+        calibration: Calibration,
+        chip: tuple[int, int],
+    ) -> None:
+        """Take cells that were drawn before; their converters are drawn as they were then."""
+        with torch.no_grad():
+            self.scale, self.calibration, self.chip = scale, calibration, chip
+            self._products = 0
+            self.programmed = self.wire(cells, self._channels(*chip)).fold()
+
+    def wire(self, cells: TileCells, channels: ReadoutChannels | None) -> ProgrammedMatrix:
+        """Put cells behind wires and converters."""
+        s, plan, placed = self.setup, self.plan, self.permutation
+        nominal = self.nominal
+        if nominal is None:
+            msg = f"{plan.name} is not prepared: call prepare(weight) first"
+            raise MappingError(msg)
+        g, by_density = cells.slope, None
+        if not s.has_wires or s.line is None:
+            t = g
+        elif nominal.estimate is not None:
+            by_density = nominal.estimate.matrices(g)
+            t = by_density[-1]
+        else:
+            t = effective_matrix(g, s.line)
+        matrix = plan.join(placed.to_logical(t))
+        share = t / torch.where(g > 0, g, torch.ones_like(g))
+        x = (cells.nonlinearity * share) ** 2
+        terms = [t * x**n / c for n, c in ((1, 6), (2, 120))]
+        terms = [y for n, y in enumerate(terms, 1) if _felt(y, t, s.read_voltage ** (2 * n))]
+        odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
+        variance = None
+        if bool((cells.read_std > 0).any()):
+            variance = plan.join(placed.to_logical((cells.read_std * share) ** 2))
+        return ProgrammedMatrix(
+            plan=plan,
+            placed=placed,
+            cells=cells,
+            matrix=matrix,
+            odd=odd,
+            read_variance=variance,
+            wires=pattern_wires(
+                plan, s, placed, g, estimate=nominal.estimate, by_density=by_density
+            ),
+            converter=None if channels is None else self._converter(channels),
+            gain=nominal.gain,
+            scale=self._scale(),
+            significance=torch.tensor(s.book.significance).to(matrix),
+            read_voltage=s.read_voltage,
+        )
+
+    def _converter(self, channels: ReadoutChannels) -> Converter:
+        s, plan = self.setup, self.plan
+        if self.calibration is None:
+            msg = f"{plan.name}: converters have no range yet; call calibrate(vectors) first"
+            raise MappingError(msg)
+        tiles, cols = channels.gain.shape
+        place = torch.arange(tiles)[:, None] * cols + self.permutation.cols
+        index = plan.join(place[:, None])[:, 0].to(channels.gain.device)
+        full_scale = self.calibration.full_scale.repeat_interleave(cols, 1)
+        if s.peripherals.adc_range == "card" and s.readout is not None:
+            full_scale = torch.full_like(full_scale, s.readout.full_scale.value)
+        stretch = channels.full_scale / full_scale
+        offset, gain = taken_for(channels, s.peripherals.correction)
+        return Converter(
+            channels=tuple(
+                stretched(spread_over(channels, index[b : b + 1]), stretch[b : b + 1])
+                for b in range(plan.row_blocks)
+            ),
+            offset=offset.flatten()[index],
+            gain=gain.flatten()[index] * stretch,
+            correction=s.peripherals.correction,
+            quantised="adc" in s.factors,
+        )
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Give inputs of any shape as the rows get them, in the inputs' own unit."""
+        if "dac" not in self.setup.factors:
+            return x
+        passes = self._passes(x)
+        out = passes[0].coefficient * passes[0].fraction
+        for one in passes[1:]:
+            out = out + one.coefficient * one.fraction
+        return out
+
+    def _passes(self, x: Tensor) -> list[Pass]:
+        if self.calibration is None:
+            msg = f"{self.plan.name}: inputs have no range yet; call calibrate(vectors) first"
+            raise MappingError(msg)
+        c, quantised = self.calibration, "dac" in self.setup.factors
+        signed = c.signed or (not quantised and bool((x < 0).any()))
+        return drive(x, c.largest, self.setup.peripherals, signed=signed, quantised=quantised)
+
+    def multiply(self, programmed: ProgrammedMatrix, x: Tensor) -> Tensor:
+        """Multiply vectors (vector, input) by a programmed matrix, (vector, output)."""
+        if programmed.folded is not None:
+            return self.seen(x) @ programmed.folded.T
+        parts = []
+        generator = self._noise(x.device)
+        for some in torch.split(x, samples_together(self.plan, 1)):
+            voltages = [(c, v.T) for c, v in self._voltages(programmed, some)]
+            parts.append(programmed.product(voltages, generator).T)
+        return torch.cat(parts)
+
+    def multiply_places(
+        self,
+        programmed: ProgrammedMatrix,
+        images: Tensor,
+        unfold: Callable[[Tensor], Tensor],
+        places: int,
+    ) -> Tensor:
+        """Multiply the vectors of images by a programmed matrix, (sample, output, place).
+
+        Parameters
+        ----------
+        programmed : ProgrammedMatrix
+        images : (sample, ...) tensor
+        unfold : callable
+            From some samples to their vectors (input, sample · place).
+        places : int
+            Vectors a sample.
+        """
+        parts = []
+        generator = self._noise(images.device)
+        for some in torch.split(images, samples_together(self.plan, places)):
+            voltages = [(c, unfold(v)) for c, v in self._voltages(programmed, some)]
+            found = programmed.product(voltages, generator)
+            parts.append(found.reshape(len(found), len(some), -1).transpose(0, 1))
+        return torch.cat(parts)
+
+    def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:
+        """Coefficient [input/V] and voltages [V] of each pass, or which of them are on."""
+        unit = self.setup.read_voltage
+        if programmed.takes_bits and not x.requires_grad:
+            return [(p.coefficient / unit, p.fraction != 0) for p in self._passes(x)]
+        return [(p.coefficient / unit, p.fraction * unit) for p in self._passes(x)]
+
+    def _noise(self, device: torch.device) -> torch.Generator:
+        """Make the generator of one product's noise: the next one of this chip."""
+        seed, index = self.chip
+        self._products += 1
+        name = f"read/{index}/{self.plan.name}/{self._products}"
+        return torch_stream(seed, name, device=device)
+
+    def certificate(self) -> Certificate:
+        """Say what the estimate is worth on the programmed tiles, at voltages of the calibration.
+
+        Raises
+        ------
+        MappingError
+            If nothing is programmed or calibrated, or wires are not estimated.
+        """
+        estimate = None if self.nominal is None else self.nominal.estimate
+        sample = None if self.calibration is None else self.calibration.sample
+        if self.programmed is None or estimate is None or sample is None:
+            msg = f"{self.plan.name}: no estimate in use; set wires_by='estimate' and program"
+            raise MappingError(msg)
+        voltage = sample[self.plan.present.nonzero()[:, 0].to(sample.device)]
+        order = self.permutation.rows.argsort(1).to(sample.device)
+        voltage = voltage.gather(2, order[:, None].expand(voltage.shape))
+        return certify(estimate, self.programmed.cells.slope, voltage)
+
+
+def _felt(term: Tensor, matrix: Tensor, power: float) -> bool:
+    """Whether a term counts in any column, all rows driven, at this power of the voltage."""
+    whole, part = matrix.detach().sum(-2), power * term.detach().sum(-2)
+    return bool((part > NEGLIGIBLE * whole).any())

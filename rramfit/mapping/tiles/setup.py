@@ -1,0 +1,206 @@
+"""How a network is put onto chips: card, tiles, codes, converters, wires, and what is switched on.
+
+One `AnalogSetup` is shared by all layers of a network. Every non-ideality has a name and can be
+switched off; all are on by default:
+
+    quantisation     weights go to the nearest code           off: cells take any conductance
+    wires            currents through the card's wires        off: wires without resistance
+    dac              inputs in steps, cut at their range      off: voltages of any value
+    adc              codes in steps, cut at their range       off: currents as they are
+    readout          gain, offset, bow and noise of channels  off: channels alike and linear
+
+and those of the cells themselves: d2d, field, trend, c2c, failure, stuck, dead_lines, read,
+retention, nonlinearity (`rramfit.array.devices.device_model`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from rramfit.array.devices.device_model import FACTORS as DEVICE_FACTORS
+from rramfit.array.devices.device_model import DeviceModel
+from rramfit.array.wires.line import InactiveRows, LineResistance
+from rramfit.card.cells import CellMaps
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import LineCard, ModelCard, ReadoutCard
+from rramfit.errors import MappingError
+from rramfit.mapping.layout.codes import Codebook, Scheme, codebook
+from rramfit.mapping.tiles.chip_source import Origin
+from rramfit.mapping.tiles.peripherals import Peripherals
+
+__all__ = ["FACTORS", "AnalogSetup", "WiresBy", "analog_setup", "factors_of"]
+
+FACTORS = ("quantisation", *DEVICE_FACTORS, "wires", "dac", "adc", "readout")
+"""Non-idealities that can be switched."""
+
+WiresBy = Literal["exact", "estimate"]
+
+READ_VOLTAGE = 0.2
+"""[V] where neither card nor caller says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnalogSetup:
+    """What every layer of a network needs to know."""
+
+    card_name: str
+    model: DeviceModel
+    book: Codebook
+    line: LineResistance | None  # None where the card says nothing of wires
+    readout: ReadoutCard | None
+    peripherals: Peripherals
+    read_voltage: float  # [V]
+    tile: tuple[int, int]
+    wires_by: WiresBy
+    factors: frozenset[str]
+    time: float  # [s] since programming
+    origin: Origin | None
+    place_around_faults: bool
+
+    def __deepcopy__(self, memo: dict[int, object]) -> AnalogSetup:
+        """Share it: nothing in it changes."""
+        return self
+
+    @property
+    def device_model(self) -> DeviceModel:
+        """The cells, with only the factors that are on."""
+        return self.model.only(*(f for f in DEVICE_FACTORS if f in self.factors))
+
+    @property
+    def has_wires(self) -> bool:
+        """Whether currents go through wires that take anything."""
+        return (
+            "wires" in self.factors
+            and self.line is not None
+            and any(float(torch.as_tensor(r)) > 0 for r in self.line.values)
+        )
+
+    @property
+    def pattern_matters(self) -> bool:
+        """Whether the effective matrix depends on which rows are on."""
+        return self.has_wires and self.line is not None and self.line.inactive_rows != "grounded"
+
+    @property
+    def sends_bits(self) -> bool:
+        """Whether a row is either at 0 V or at the read voltage."""
+        return "dac" in self.factors and self.peripherals.input_coding == "bit_serial"
+
+    @property
+    def converts(self) -> bool:
+        """Whether column currents go through a converter that changes them."""
+        return "adc" in self.factors or ("readout" in self.factors and self.readout is not None)
+
+    def with_factors(self, factors: Collection[str]) -> AnalogSetup:
+        """Switch on these factors and no others."""
+        return dataclasses.replace(self, factors=factors_of(factors))
+
+
+def factors_of(names: Collection[str]) -> frozenset[str]:
+    """Check names of factors.
+
+    Raises
+    ------
+    MappingError
+        If there is no such factor; the message lists those there are.
+    """
+    unknown = sorted(set(names) - set(FACTORS))
+    if unknown:
+        msg = f"no factor {unknown[0]!r}; there are {', '.join(FACTORS)}"
+        raise MappingError(msg)
+    return frozenset(names)
+
+
+def analog_setup(
+    card: ModelCard,
+    *,
+    tile: tuple[int, int] | None = None,
+    scheme: Scheme = "columns",
+    slices: int = 1,
+    weight_values: int | None = None,
+    peripherals: Peripherals | None = None,
+    wires_by: WiresBy = "exact",
+    inactive_rows: InactiveRows | None = None,
+    factors: Collection[str] = FACTORS,
+    time: float = 0.0,
+    origin: Origin | None = None,
+    place_around_faults: bool = False,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> AnalogSetup:
+    """Set up chips of one card.
+
+    Parameters
+    ----------
+    card : ModelCard
+    tile : (rows, cols), optional
+        128 × 128, or the measured array where that is smaller and `origin` is given.
+    scheme, slices, weight_values
+        As for `rramfit.mapping.layout.codes.codebook`.
+    peripherals : Peripherals, optional
+    wires_by : {"exact", "estimate"}
+        Solve each drawn tile, or estimate from one solve of the tile as it was meant to be.
+    inactive_rows : {"grounded", "floating", "gated"}, optional
+        The card's where not given.
+    factors : collection of str
+        What is switched on.
+    time : float
+        [s] since programming.
+    origin : CellMaps, ReplayedChips or Chips, optional
+        One measured chip, or given ones, instead of drawn ones.
+    place_around_faults : bool
+        Assign rows and columns around the faults of a fitted chip; needs its `CellMaps`.
+    device, dtype : optional
+
+    Raises
+    ------
+    MappingError
+        If the levels make no weights, or a factor is unknown.
+    """
+    model = DeviceModel.from_card(card, device=device, dtype=dtype)
+    if tile is None:
+        rows, cols = model.shape if origin is not None else (128, 128)
+        tile = (min(rows, 128), min(cols, 128))
+    if place_around_faults and not isinstance(origin, CellMaps):
+        msg = "faults to place around are known only of a fitted chip; give its sidecar"
+        raise MappingError(msg)
+    peripherals = peripherals or Peripherals()
+    voltage = peripherals.read_voltage
+    if voltage is None:
+        given = card.domain.read_voltage
+        voltage = READ_VOLTAGE if given is None else given.value
+    return AnalogSetup(
+        card_name=card.name,
+        model=model,
+        book=codebook(model.mean, scheme=scheme, slices=slices, weight_values=weight_values),
+        line=_line(card.line, inactive_rows),
+        readout=card.readout,
+        peripherals=peripherals,
+        read_voltage=voltage,
+        tile=tile,
+        wires_by=wires_by,
+        factors=factors_of(factors),
+        time=time,
+        origin=origin,
+        place_around_faults=place_around_faults,
+    )
+
+
+def _line(card: LineCard | None, inactive_rows: InactiveRows | None) -> LineResistance | None:
+    if card is None:
+        return None
+
+    def ohm(q: Quantity | None) -> float:
+        return 0.0 if q is None else max(q.value, 0.0)
+
+    return LineResistance(
+        r_wl=ohm(card.wordline_resistance),
+        r_bl=ohm(card.bitline_resistance),
+        r_driver=ohm(card.driver_resistance),
+        r_sense=ohm(card.sense_resistance),
+        inactive_rows=inactive_rows or card.inactive_rows,
+    )

@@ -1,0 +1,51 @@
+"""The measurement file, layout 1.0: its records, and reading, checking and writing it.
+
+In: an HDF5 file. Out: a `Measurement` in SI units, large groups read block by block; or every
+violation of the layout at once. Which groups, datasets, shapes and units a file may hold is one
+table, `groups`.
+
+Not here: files in a lab's own format (`rramfit.measurement.lab`).
+"""
+
+from rramfit.measurement.file.in_memory import program_in_memory, reads_in_memory
+from rramfit.measurement.file.inspection import Inspection, inspect_measurement
+from rramfit.measurement.file.origin import BadRows, Origin
+from rramfit.measurement.file.problem import Problem
+from rramfit.measurement.file.read import read_measurement
+from rramfit.measurement.file.record import (
+    MVM,
+    ArrayIdentity,
+    Endurance,
+    IVSweeps,
+    Levels,
+    Measurement,
+    Program,
+    Readout,
+    Reads,
+    SweepBlock,
+)
+from rramfit.measurement.file.validate import validate_layout
+from rramfit.measurement.file.write import write_measurement
+
+__all__ = [
+    "MVM",
+    "ArrayIdentity",
+    "BadRows",
+    "Endurance",
+    "IVSweeps",
+    "Inspection",
+    "Levels",
+    "Measurement",
+    "Origin",
+    "Problem",
+    "Program",
+    "Readout",
+    "Reads",
+    "SweepBlock",
+    "inspect_measurement",
+    "program_in_memory",
+    "read_measurement",
+    "reads_in_memory",
+    "validate_layout",
+    "write_measurement",
+]

@@ -1,0 +1,271 @@
+"""What is in a measurement file, and which fits it allows.
+
+Only form is looked at: groups, shapes, units, attributes. What a fit needs is listed in `FITS`;
+where a part is missing, the answer names it and what is lost without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rramfit.measurement.file.groups import GROUPS
+from rramfit.measurement.file.opening import open_measured, plain
+from rramfit.measurement.file.read import read_measurement
+from rramfit.measurement.file.record import ArrayIdentity, Measurement
+
+__all__ = [
+    "FITS",
+    "DatasetContent",
+    "FitAllowed",
+    "GroupContent",
+    "Inspection",
+    "inspect_measurement",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetContent:
+    """One dataset, as it stands in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    units: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupContent:
+    """One group: what it holds, in words and dataset by dataset."""
+
+    name: str
+    words: str
+    attributes: Mapping[str, Any]
+    datasets: tuple[DatasetContent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitAllowed:
+    """Whether a file allows a fit; what is missing, or what is given up."""
+
+    fit: str
+    allowed: bool
+    missing: tuple[str, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a measurement file holds."""
+
+    path: Path
+    identity: ArrayIdentity
+    rows: int
+    cols: int
+    groups: tuple[GroupContent, ...]
+    fits: tuple[FitAllowed, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give everything as plain values."""
+        return {
+            "path": str(self.path),
+            "identity": {k: v for k, v in asdict(self.identity).items() if v is not None},
+            "rows": self.rows,
+            "cols": self.cols,
+            "groups": [
+                {**asdict(g), "attributes": dict(g.attributes), "datasets": _rows(g.datasets)}
+                for g in self.groups
+            ],
+            "fits": [{**asdict(f), "missing": list(f.missing)} for f in self.fits],
+        }
+
+
+def _rows(datasets: tuple[DatasetContent, ...]) -> list[dict[str, Any]]:
+    return [{**asdict(d), "shape": list(d.shape)} for d in datasets]
+
+
+def inspect_measurement(path: Path | str) -> Inspection:
+    """Say what is in a measurement file, and which fits it allows.
+
+    Raises
+    ------
+    MeasurementError
+        If the file does not keep to the layout.
+    """
+    path = Path(path)
+    measurement = read_measurement(path)
+    with open_measured(path) as f:
+        groups = tuple(
+            GroupContent(
+                name=name,
+                words=_WORDS[name](measurement),
+                attributes={
+                    key: plain(f[name].attrs[key])
+                    for key in rule.attributes
+                    if key in f[name].attrs
+                },
+                datasets=tuple(
+                    DatasetContent(
+                        name=key,
+                        shape=f[name][key].shape,
+                        type=_type_name(str(f[name][key].dtype)),
+                        units=str(plain(f[name][key].attrs.get("units", ""))),
+                    )
+                    for key in rule.datasets
+                    if key in f[name]
+                ),
+            )
+            for name, rule in GROUPS.items()
+            if name in f
+        )
+    return Inspection(
+        path=path,
+        identity=measurement.identity,
+        rows=measurement.rows,
+        cols=measurement.cols,
+        groups=groups,
+        fits=tuple(rule(name, measurement) for name, rule in FITS.items()),
+    )
+
+
+def _type_name(dtype: str) -> str:
+    return "text" if dtype == "object" else dtype
+
+
+def _counted(n: int, singular: str, plural: str = "") -> str:
+    return f"{n} {singular if n == 1 else plural or singular + 's'}"
+
+
+def _levels_words(m: Measurement) -> str:
+    if m.levels is None:
+        return ""
+    ends = dict.fromkeys(f"{g * 1e6:.4g}" for g in (m.levels.target[0], m.levels.target[-1]))
+    span = f"{' to '.join(ends)} uS"
+    limits = [n for n in ("lower", "upper") if getattr(m.levels, n) is not None]
+    window = {2: "with verify windows", 1: f"{''.join(limits)} limit only"}.get(len(limits))
+    window = window or "no verify windows"
+    return f"{_counted(len(m.levels), 'level')}, {span}, {window}"
+
+
+_ACCEPTANCE = {
+    "verified": "accepted where the tester says so",
+    "window": "accepted where read back inside the window",
+    "unknown": "acceptance unknown",
+}
+
+
+def _program_words(m: Measurement) -> str:
+    if m.program is None:
+        return ""
+    pattern = "pattern known" if m.program.levels_known else "pattern unknown"
+    return (
+        f"{_counted(m.program.shape[0], 'sweep')}, {pattern}, {_ACCEPTANCE[m.program.acceptance]}"
+    )
+
+
+def _reads_words(m: Measurement, name: str) -> str:
+    reads = m.reads if name == "reads" else m.retention
+    if reads is None:
+        return ""
+    span = f"{reads.time[0]:.4g} to {reads.time[-1]:.4g} s"
+    return f"{_counted(reads.shape[0], 'read')} of the array, {span}"
+
+
+def _readout_words(m: Measurement) -> str:
+    if m.readout is None:
+        return ""
+    repeats, points, channels = m.readout.code.shape
+    return (
+        f"{_counted(channels, 'channel')}, {_counted(points, 'input current')}, "
+        f"{_counted(repeats, 'repeat')}, {m.readout.bits} bits"
+    )
+
+
+_WORDS: Mapping[str, Callable[[Measurement], str]] = {
+    "levels": _levels_words,
+    "program": _program_words,
+    "reads": lambda m: _reads_words(m, "reads"),
+    "retention": lambda m: _reads_words(m, "retention"),
+    "endurance": lambda m: (
+        ""
+        if m.endurance is None
+        else f"{_counted(len(m.endurance.cycle), 'point')} to {m.endurance.cycle[-1]} cycles, "
+        f"{_counted(m.endurance.conductance.shape[1], 'state')}"
+    ),
+    "iv": lambda m: (
+        ""
+        if m.iv is None
+        else f"{_counted(len(m.iv.row), 'cell')} at {_counted(len(m.iv.voltage), 'voltage')}, "
+        f"{m.iv.voltage.min():g} to {m.iv.voltage.max():g} V"
+    ),
+    "mvm": lambda m: (
+        ""
+        if m.mvm is None
+        else f"{_counted(len(m.mvm.voltage), 'input pattern')}, inactive rows "
+        f"{m.mvm.inactive_rows}, {m.mvm.cell_reads} cell reads"
+    ),
+    "readout": _readout_words,
+}
+
+
+def _needs(*groups: str, remark: str = "") -> Callable[[str, Measurement], FitAllowed]:
+    def rule(fit: str, m: Measurement) -> FitAllowed:
+        missing = tuple(f"/{g}" for g in groups if getattr(m, g) is None)
+        return FitAllowed(
+            fit=fit, allowed=not missing, missing=missing, remark="" if missing else remark
+        )
+
+    return rule
+
+
+def _level_fit(fit: str, m: Measurement) -> FitAllowed:
+    if m.program is None:
+        return FitAllowed(fit=fit, allowed=False, missing=("/program",))
+    remark = "" if m.program.levels_known else "without /program/level, levels are found blind"
+    return FitAllowed(fit=fit, allowed=True, remark=remark)
+
+
+def _c2c_fit(fit: str, m: Measurement) -> FitAllowed:
+    if m.program is None:
+        return FitAllowed(fit=fit, allowed=False, missing=("/program",))
+    if m.program.shape[0] < 2:
+        return FitAllowed(fit=fit, allowed=False, missing=("a second sweep in /program",))
+    remark = "" if m.reads is not None else "without /reads, read noise is part of it"
+    return FitAllowed(fit=fit, allowed=True, remark=remark)
+
+
+def _failure_fit(fit: str, m: Measurement) -> FitAllowed:
+    missing = []
+    if m.program is None:
+        missing.append("/program")
+    else:
+        if not m.program.levels_known:
+            missing.append("/program/level")
+        if m.program.acceptance == "unknown":
+            missing.append("/program/verified, or /levels/lower and /levels/upper")
+    once = m.program is not None and m.program.shape[0] == 1
+    remark = "with one sweep, hard and soft failures cannot be told apart" if once else ""
+    return FitAllowed(
+        fit=fit,
+        allowed=not missing,
+        missing=tuple(missing),
+        remark="" if missing else remark,
+    )
+
+
+FITS: Mapping[str, Callable[[str, Measurement], FitAllowed]] = {
+    "screening": _needs("program"),
+    "level distributions": _level_fit,
+    "variation between cells (D2D), spatial structure": _needs("program"),
+    "variation between cycles (C2C)": _c2c_fit,
+    "programming failure": _failure_fit,
+    "read noise": _needs("reads"),
+    "retention": _needs("retention", "levels"),
+    "endurance": _needs("endurance"),
+    "nonlinearity of I(V)": _needs("iv"),
+    "line resistance": _needs("mvm"),
+    "column read-out": _needs("readout"),
+}
+"""Every fit, and the rule that tells whether a file allows it."""

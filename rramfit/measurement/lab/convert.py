@@ -1,0 +1,194 @@
+"""A lab's own file, brought to layout 1.0 by a layout file.
+
+`convert_measurement` gives measurements, one for each tile of the array, and an account of what was
+left out: every row of a log that could not be used, with its line and its reason. Nothing is
+dropped in silence: the account goes into the comment of what is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rramfit.errors import MeasurementError
+from rramfit.measurement.file.origin import BadRows, Origin
+from rramfit.measurement.file.record import ArrayIdentity, Measurement
+from rramfit.measurement.file.write import write_measurement
+from rramfit.measurement.lab.from_hdf5 import measurement_from_hdf5
+from rramfit.measurement.lab.from_table import measurement_from_rows
+from rramfit.measurement.lab.layout import Layout, read_layout
+from rramfit.measurement.lab.layout_table import TableLayout
+from rramfit.measurement.lab.tables import read_rows
+from rramfit.measurement.lab.tiles import cut
+
+__all__ = ["Conversion", "convert_measurement", "write_conversion"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What came out of a lab's file.
+
+    Attributes
+    ----------
+    measurements : tuple of Measurement
+        One a tile; a tile without any reading is not among them.
+    tiles : tuple of int
+        Which tile each measurement is; empty where the array was not cut.
+    empty : tuple of int
+        Tiles without any reading.
+    rows : int
+        Rows of the log, good and bad; 0 for HDF5.
+    bad : tuple of BadRows
+        Rows left out, by file and reason.
+    unused : int
+        Good rows that no group of the layout asks for.
+    """
+
+    measurements: tuple[Measurement, ...]
+    tiles: tuple[int, ...] = ()
+    empty: tuple[int, ...] = ()
+    rows: int = 0
+    bad: tuple[BadRows, ...] = ()
+    unused: int = 0
+
+    @property
+    def bad_rows(self) -> int:
+        """How many rows were left out."""
+        return sum(len(b.lines) for b in self.bad)
+
+    def account(self) -> dict[str, Any]:
+        """Give the account of rows as plain values."""
+        return {
+            "rows": self.rows,
+            "bad_rows": self.bad_rows,
+            "unused_rows": self.unused,
+            "bad": [
+                {
+                    "path": str(b.path),
+                    "reason": b.reason,
+                    "rows": len(b.lines),
+                    "lines": list(b.lines),
+                    "first": b.first,
+                }
+                for b in self.bad
+            ],
+            "empty_tiles": list(self.empty),
+        }
+
+
+def convert_measurement(
+    paths: Sequence[Path | str] | Path | str, layout: Layout | Path | str
+) -> Conversion:
+    """Bring a lab's own file to layout 1.0.
+
+    Parameters
+    ----------
+    paths : path or sequence of paths
+        The file, or several logs with the same columns (which of them a row comes from is its
+        `file`, from 0 in the order given).
+    layout : Layout or path
+        The lab's layout, or the TOML file that says it.
+
+    Raises
+    ------
+    MeasurementError
+        If the layout does not fit the file.
+    """
+    several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(p) for p in paths]
+    chosen = read_layout(layout) if isinstance(layout, (str, Path)) else layout
+    array = chosen.array
+    origin = Origin(
+        files=tuple(several), layout=Path(layout) if isinstance(layout, (str, Path)) else None
+    )
+    identity = ArrayIdentity(
+        array_id=array.id, **array.model_dump(exclude={"id", "rows", "cols", "tiles"})
+    )
+    if isinstance(chosen, TableLayout):
+        rows, bad = read_rows(several, chosen.source)
+        content = measurement_from_rows(rows, bad, chosen, several[0])
+        total = len(rows.line) + sum(len(b.lines) for b in bad)
+        measurement = Measurement(
+            path=several[0],
+            identity=_with_account(identity, content.bad, total),
+            rows=array.rows,
+            cols=array.cols,
+            levels=content.levels,
+            program=content.program,
+            reads=content.reads,
+            retention=content.retention,
+            iv=content.iv,
+            origin=replace(origin, rows=total, bad=content.bad),
+        )
+        out = Conversion(
+            measurements=(measurement,), rows=total, bad=content.bad, unused=content.unused
+        )
+    else:
+        if len(several) != 1:
+            raise MeasurementError(
+                several[1],
+                "/",
+                found=f"{len(several)} HDF5 files",
+                expected="one at a time",
+            )
+        measurement = measurement_from_hdf5(several[0], chosen, identity=identity)
+        out = Conversion(measurements=(replace(measurement, origin=origin),))
+    if array.tiles is None:
+        return out
+    parts = cut(out.measurements[0], array.tiles)
+    full = [k for k, m in enumerate(parts) if _holds_readings(m)]
+    if not full:
+        raise MeasurementError(
+            several[0], "/", found="no reading in any tile", expected="readings of cells"
+        )
+    return replace(
+        out,
+        measurements=tuple(parts[k] for k in full),
+        tiles=tuple(full),
+        empty=tuple(k for k in range(len(parts)) if k not in full),
+    )
+
+
+def write_conversion(conversion: Conversion, path: Path | str) -> tuple[Path, ...]:
+    """Write what came out as files of layout 1.0.
+
+    Parameters
+    ----------
+    conversion : Conversion
+    path : Path or str
+        The file; where the array was cut, ``_tile0``, ``_tile1``, … go before its suffix.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    path = Path(path)
+    targets = [path.with_stem(f"{path.stem}_tile{k}") for k in conversion.tiles] or [path]
+    for m, target in zip(conversion.measurements, targets, strict=True):
+        write_measurement(m, target)
+    return tuple(targets)
+
+
+def _with_account(identity: ArrayIdentity, bad: Sequence[BadRows], total: int) -> ArrayIdentity:
+    """Say in the comment what was left out, so that the file tells it."""
+    if not bad:
+        return identity
+    counts: dict[str, int] = {}
+    for b in bad:
+        counts[b.reason] = counts.get(b.reason, 0) + len(b.lines)
+    reasons = "; ".join(f"{n} {reason}" for reason, n in counts.items())
+    said = f"left out {sum(counts.values())} of {total} rows of the log: {reasons}"
+    return replace(identity, comment=f"{identity.comment}; {said}" if identity.comment else said)
+
+
+def _holds_readings(m: Measurement) -> bool:
+    if m.program is not None and any(np.isfinite(b.conductance).any() for b in m.program.blocks()):
+        return True
+    for reads in (m.reads, m.retention):
+        if reads is not None and any(np.isfinite(b).any() for b in reads.blocks()):
+            return True
+    return m.iv is not None or m.endurance is not None

@@ -1,0 +1,389 @@
+"""From a lab's HDF5 or MATLAB v7.3 file to the groups of layout 1.0.
+
+Each dataset is turned to the axes of layout 1.0 and to SI. Axes may come in any order; an axis of
+one place may be left out, others cut by `take`; an axis `cell` is spread over row and column, row
+by row. Sweeps and reads stay in the file and are read block by block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.errors import MeasurementError
+from rramfit.measurement.file.acceptance import acceptance_source, inside_window
+from rramfit.measurement.file.groups import GROUPS, PHYSICAL
+from rramfit.measurement.file.opening import blockwise, open_measured, plain
+from rramfit.measurement.file.record import (
+    MVM,
+    ArrayIdentity,
+    Endurance,
+    Floats,
+    IVSweeps,
+    Levels,
+    Measurement,
+    Program,
+    Readout,
+    Reads,
+    SweepBlock,
+)
+from rramfit.measurement.lab.from_table import stated_levels
+from rramfit.measurement.lab.layout_hdf5 import HDF5Layout, HDF5Value
+from rramfit.units import ACCEPTED_UNITS, to_si
+
+__all__ = ["measurement_from_hdf5"]
+
+
+_ALONE = "·"  # the second axis, of length one, that every MATLAB vector has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dataset:
+    """Where a dataset is, and how it is turned to the axes of layout 1.0."""
+
+    path: Path
+    where: str  # in the layout file
+    value: HDF5Value
+    kind: str
+    axes: tuple[str, ...]  # of layout 1.0
+    matlab: bool
+    rows: int
+    cols: int
+
+    def read(self, f: h5py.File, steps: slice | None = None) -> NDArray[Any]:
+        """Read, turned and in SI; `steps` chooses along the first axis of layout 1.0."""
+        dataset = self._dataset(f)
+        own = self._own_axes(dataset)
+        taken = {**self.value.take, _ALONE: 0}
+        index: list[Any] = [taken.get(a, slice(None)) for a in own]
+        lead = self.axes[0] if steps is not None else None
+        if lead is not None and lead in own:
+            at = own.index(lead)
+            index[at] = steps
+        raw = np.asarray(dataset[tuple(index)])
+        left = [a for a in own if a not in taken]
+        if "cell" in left and "cell" not in self.axes:
+            at = left.index("cell")
+            raw = raw.reshape(*raw.shape[:at], self.rows, self.cols, *raw.shape[at + 1 :])
+            left[at : at + 1] = ["row", "col"]
+        short = GROUPS[self.where.split(".")[0]].datasets[self.where.split(".")[1]].short
+        if short and set(left) == set(short):
+            turned = raw.transpose([left.index(a) for a in short])
+        else:
+            turned = raw.transpose([left.index(a) for a in self.axes if a in left])
+            missing = tuple(i for i, a in enumerate(self.axes) if a not in left)
+            turned = np.expand_dims(turned, missing)
+        return self._si(turned)
+
+    def hold(self, f: h5py.File) -> h5py.Dataset:
+        """Open for a pass along the first axis; held while blocks are read."""
+        dataset = self._dataset(f)
+        own = self._own_axes(dataset)
+        name = dataset.name
+        del dataset
+        return blockwise(f, name, own.index(self.axes[0])) if self.axes[0] in own else f[name]
+
+    def steps(self, f: h5py.File) -> int:
+        """How many places the first axis of layout 1.0 has."""
+        dataset = self._dataset(f)
+        own = self._own_axes(dataset)
+        return dataset.shape[own.index(self.axes[0])] if self.axes[0] in own else 1
+
+    def _dataset(self, f: h5py.File) -> h5py.Dataset:
+        dataset = f.get(self.value.path)
+        if not isinstance(dataset, h5py.Dataset):
+            held = sorted(_datasets(f))
+            more = ", …" if len(held) > 12 else ""
+            raise MeasurementError(
+                self.path,
+                self.value.path,
+                found="no such dataset",
+                expected=f"what {self.where} of the layout names; there are "
+                f"{', '.join(held[:12])}{more}",
+            )
+        return dataset
+
+    def _own_axes(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+        """Axes as h5py sees them; checks their number, names and the size of the array."""
+        own = self.value.axes[::-1] if self.matlab else self.value.axes
+        shape = dataset.shape[::-1] if self.matlab else dataset.shape
+        if self.matlab and len(own) == 1 and len(shape) == 2 and 1 in shape:
+            own = (own[0], _ALONE) if dataset.shape[1] == 1 else (_ALONE, own[0])
+        given = tuple(self.value.take) + (("cell",) if {"row", "col"} <= set(self.axes) else ())
+        unknown = [a for a in self.value.axes if a not in (*self.axes, *given)]
+        if len(own) != len(shape) or unknown or len(set(own)) != len(own):
+            raise MeasurementError(
+                self.path,
+                dataset.name,
+                found=f"shape {shape}, named ({', '.join(self.value.axes)})",
+                expected=f"a name for each axis, of ({', '.join(self.axes)}) or in `take`",
+                remedy=f"correct {self.where}.axes of the layout",
+            )
+        wanted = {"row": self.rows, "col": self.cols, "cell": self.rows * self.cols}
+        for axis, size in zip(own, dataset.shape, strict=True):
+            if axis in wanted and axis not in self.value.take and size != wanted[axis]:
+                if axis == "cell" and "cell" in self.axes:
+                    continue
+                raise MeasurementError(
+                    self.path,
+                    dataset.name,
+                    found=f"{axis} = {size}",
+                    expected=f"{wanted[axis]}, as [array] of the layout says",
+                    remedy=f"is the order of {self.where}.axes right?",
+                )
+        return own
+
+    def _si(self, raw: NDArray[Any]) -> NDArray[Any]:
+        if self.kind == "flag":
+            return raw.astype(np.bool_)
+        if self.kind == "integer":
+            numbers = np.asarray(raw, dtype=np.float64)
+            whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+            if not whole.all() and self.axes[-1] != "col":
+                raise MeasurementError(
+                    self.path,
+                    self.value.path,
+                    found=f"{numbers[~whole].flat[0]!r}",
+                    expected="whole numbers",
+                )
+            return np.where(whole, numbers, self.value.first - 1).astype(np.int64) - (
+                self.value.first
+            )
+        if self.kind not in PHYSICAL:
+            return raw
+        values = raw.astype(np.float64)
+        for mark in self.value.missing:
+            values[values == mark] = np.nan
+        units = str(self.value.units)
+        if self.kind == "conductance" and units in ACCEPTED_UNITS["current"]:
+            return to_si(values, units, "current") / float(self.value.voltage or np.nan)
+        return to_si(values, units, self.kind)
+
+
+def _datasets(f: h5py.File) -> list[str]:
+    found: list[str] = []
+    f.visititems(lambda n, o: found.append(f"/{n}") if isinstance(o, h5py.Dataset) else None)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LabSweeps:
+    """Hands out programming sweeps of a lab's file block by block."""
+
+    path: Path
+    parts: Mapping[str, _Dataset]
+    levels: Levels | None
+    acceptance: str
+    shape: tuple[int, int, int]
+
+    def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
+        with open_measured(self.path) as f:
+            held = [dataset.hold(f) for dataset in self.parts.values()]
+            for first in range(0, self.shape[0], sweeps):
+                part = slice(first, min(first + sweeps, self.shape[0]))
+                yield self._block(f, part)
+            del held
+
+    def _block(self, f: h5py.File, part: slice) -> SweepBlock:
+        def read(name: str) -> NDArray[Any]:
+            values = self.parts[name].read(f, part)
+            values = values[:, None, None] if values.ndim == 1 else values
+            return np.broadcast_to(values, (part.stop - part.start, *self.shape[1:]))
+
+        g = read("conductance")
+        level = read("level") if "level" in self.parts else np.broadcast_to(np.int64(-1), g.shape)
+        if "verified" in self.parts:
+            accepted = read("verified")
+        elif self.acceptance == "window" and self.levels is not None:
+            accepted = inside_window(g, level, self.levels)
+        else:
+            accepted = np.broadcast_to(np.True_, g.shape)
+        return SweepBlock(
+            first=part.start,
+            conductance=g,
+            level=level,
+            accepted=accepted,
+            pulses=read("pulses") if "pulses" in self.parts else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LabReads:
+    """Hands out reads of a lab's file block by block."""
+
+    path: Path
+    conductance: _Dataset
+    shape: tuple[int, int, int]
+
+    def __call__(self, reads: int) -> Iterator[Floats]:
+        with open_measured(self.path) as f:
+            held = self.conductance.hold(f)
+            for first in range(0, self.shape[0], reads):
+                part = slice(first, min(first + reads, self.shape[0]))
+                block: Floats = self.conductance.read(f, part)
+                block.flags.writeable = False
+                yield block
+            del held
+
+
+def measurement_from_hdf5(
+    path: Path, layout: HDF5Layout, *, identity: ArrayIdentity
+) -> Measurement:
+    """Bring a lab's HDF5 file to the groups of layout 1.0.
+
+    Parameters
+    ----------
+    path : Path
+    layout : HDF5Layout
+    identity : ArrayIdentity
+
+    Raises
+    ------
+    MeasurementError
+        If the layout names what is not there, or its axes are not those of the file.
+    """
+    rows, cols = layout.array.rows, layout.array.cols
+    levels = stated_levels(layout.levels)
+    with open_measured(path) as f:
+        groups = {name: _Group(path, f, name, layout) for name in layout.groups}
+        return Measurement(
+            path=path,
+            identity=identity,
+            rows=rows,
+            cols=cols,
+            levels=levels,
+            program=_program(groups["program"], levels) if "program" in groups else None,
+            reads=_reads(groups["reads"]) if "reads" in groups else None,
+            retention=_reads(groups["retention"]) if "retention" in groups else None,
+            endurance=_endurance(groups["endurance"]) if "endurance" in groups else None,
+            iv=_iv(groups["iv"]) if "iv" in groups else None,
+            mvm=_mvm(groups["mvm"]) if "mvm" in groups else None,
+            readout=_readout(groups["readout"]) if "readout" in groups else None,
+        )
+
+
+class _Group:
+    """One group of the layout: its datasets and its attributes."""
+
+    def __init__(self, path: Path, f: h5py.File, name: str, layout: HDF5Layout) -> None:
+        self.path, self.file, self.name = path, f, name
+        self.rows, self.cols = layout.array.rows, layout.array.cols
+        rule, said = GROUPS[name], layout.groups[name]
+        self.datasets = {
+            key: _Dataset(
+                path=path,
+                where=f"{name}.{key}",
+                value=value,
+                kind=dataset_rule.kind,
+                axes=dataset_rule.axes,
+                matlab=layout.source.kind == "matlab",
+                rows=self.rows,
+                cols=self.cols,
+            )
+            for key, dataset_rule in rule.datasets.items()
+            if isinstance(value := said.get(key), HDF5Value)
+        }
+        self.attributes = {
+            key: self._attribute(key, said[key], rule.attributes[key].kind)
+            for key in rule.attributes
+            if key in said
+        }
+
+    def _attribute(self, key: str, value: Any, kind: str) -> Any:
+        if not isinstance(value, HDF5Value):
+            return value
+        held = self.file.get(value.path)
+        found = plain(held[()]) if isinstance(held, h5py.Dataset) else None
+        if isinstance(found, bool) or not isinstance(found, (int, float)):
+            raise MeasurementError(
+                self.path,
+                value.path,
+                found="no single number",
+                expected=f"the {key.replace('_', ' ')} of {self.name}",
+            )
+        return float(to_si(found, value.units, kind)) if value.units else found
+
+    def read(self, key: str) -> NDArray[Any]:
+        return self.datasets[key].read(self.file)
+
+
+def _program(group: _Group, levels: Levels | None) -> Program:
+    steps = group.datasets["conductance"].steps(group.file)
+    shape = (steps, group.rows, group.cols)
+    acceptance = acceptance_source(
+        levels,
+        verified_given="verified" in group.datasets,
+        levels_known="level" in group.datasets,
+    )
+    return Program(
+        shape=shape,
+        levels_known="level" in group.datasets,
+        acceptance=acceptance,
+        read_voltage=group.attributes["read_voltage"],
+        max_pulses=group.attributes.get("max_pulses"),
+        open_blocks=_LabSweeps(
+            path=group.path,
+            parts=group.datasets,
+            levels=levels,
+            acceptance=acceptance,
+            shape=shape,
+        ),
+    )
+
+
+def _reads(group: _Group) -> Reads:
+    steps = group.datasets["conductance"].steps(group.file)
+    shape = (steps, group.rows, group.cols)
+    unknown = np.full(shape[1:], -1, np.int64)
+    return Reads(
+        shape=shape,
+        time=group.read("time"),
+        level=group.read("level") if "level" in group.datasets else unknown,
+        read_voltage=group.attributes.get("read_voltage"),
+        temperature=group.attributes.get("temperature"),
+        open_blocks=_LabReads(
+            path=group.path, conductance=group.datasets["conductance"], shape=shape
+        ),
+    )
+
+
+def _endurance(group: _Group) -> Endurance:
+    return Endurance(conductance=group.read("conductance"), cycle=group.read("cycle"))
+
+
+def _iv(group: _Group) -> IVSweeps:
+    return IVSweeps(
+        voltage=group.read("voltage"),
+        current=group.read("current"),
+        row=group.read("row"),
+        col=group.read("col"),
+    )
+
+
+def _mvm(group: _Group) -> MVM:
+    return MVM(
+        voltage=group.read("voltage"),
+        current=group.read("current"),
+        conductance=group.read("conductance"),
+        inactive_rows=str(group.attributes["inactive_rows"]),
+        cell_reads=str(group.attributes["cell_reads"]),
+    )
+
+
+def _readout(group: _Group) -> Readout:
+    code = group.read("code").astype(np.float64)
+    channels = group.read("channel_col") if "channel_col" in group.datasets else None
+    return Readout(
+        input=group.read("input"),
+        code=code if code.ndim == 3 else code[None],
+        channel_col=channels,
+        bits=int(group.attributes["bits"]),
+        full_scale=float(group.attributes["full_scale"]),
+        zero_code=int(group.attributes["zero_code"]),
+    )

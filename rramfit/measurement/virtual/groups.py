@@ -1,0 +1,207 @@
+"""The optional groups of a virtual measurement, each drawn from the chip with its own streams.
+
+Every group programs the chip afresh, to its own balanced pattern. `/reads` and `/retention` give
+the level that a cell is in; a cell whose programming was not accepted has -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rramfit.card.schema import LineCard, ModelCard
+from rramfit.measurement.file.in_memory import reads_in_memory
+from rramfit.measurement.file.record import MVM, Floats, Integers, IVSweeps, Readout, Reads
+from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
+from rramfit.streams import stream, torch_stream
+
+if TYPE_CHECKING:
+    from rramfit.array.devices.chips import Chips, Programmed
+    from rramfit.array.wires.line import LineResistance
+
+__all__ = ["drawn_groups", "line_of"]
+
+
+def drawn_groups(
+    card: ModelCard,
+    chip: Chips,
+    *,
+    groups: Collection[str],
+    instrument: Instrument,
+    plan: Plan,
+    read_voltage: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Draw the groups asked for, by their names in `Measurement`."""
+    out: dict[str, Any] = {}
+    if "reads" in groups:
+        times = np.arange(plan.reads, dtype=np.float64) * plan.read_interval
+        out["reads"] = _reads(
+            chip, "reads", times, instrument=instrument, read_voltage=read_voltage, seed=seed
+        )
+    if "retention" in groups:
+        retention = card.retention and card.retention.temperature
+        out["retention"] = _reads(
+            chip,
+            "retention",
+            np.asarray(plan.retention_times),
+            instrument=instrument,
+            read_voltage=read_voltage,
+            temperature=retention.value if retention else instrument.temperature,
+            seed=seed,
+        )
+    if "iv" in groups:
+        out["iv"] = _iv(card, chip, plan, seed=seed)
+    if "mvm" in groups:
+        out["mvm"] = _mvm(
+            card, chip, plan, instrument=instrument, read_voltage=read_voltage, seed=seed
+        )
+    if "readout" in groups:
+        out["readout"] = _readout(card, chip, plan, seed=seed)
+    return out
+
+
+def _programmed(chip: Chips, name: str, seed: int) -> tuple[Programmed, Integers]:
+    """Program the chip afresh: its state, and the levels that its cells are in, (row, col)."""
+    import torch
+
+    pattern_seed = int(stream(seed, f"{name}/pattern").integers(2**62))
+    pattern = level_pattern(chip.model.n_levels, 0, chip.shape, seed=pattern_seed)
+    state = chip.program(torch.from_numpy(pattern), generator=torch_stream(seed, name))
+    return state, np.where(state.accepted[0].numpy(), pattern, -1)
+
+
+def _reads(
+    chip: Chips,
+    name: str,
+    times: Floats,
+    *,
+    instrument: Instrument,
+    read_voltage: float,
+    seed: int,
+    temperature: float | None = None,
+) -> Reads:
+    """Read one state again and again; under `/retention` the cells age between reads."""
+    state, level = _programmed(chip, name, seed)
+    noise, ageing = torch_stream(seed, f"{name}/read"), torch_stream(seed, f"{name}/age")
+    readings = []
+    for i, time in enumerate(times):
+        if name == "retention":
+            state = state.age(float(time), ageing)
+        readings.append(instrument.measure(state.read(noise)[0], seed, f"{name}/{i}"))
+    return reads_in_memory(
+        np.stack(readings),
+        time=times.astype(np.float64),
+        level=level,
+        read_voltage=read_voltage,
+        temperature=temperature,
+    )
+
+
+def _iv(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> IVSweeps:
+    """Sweep the voltage over cells chosen at random."""
+    state, _ = _programmed(chip, "iv", seed)
+    g0, b = (x[0].numpy() for x in chip.conduction(state.conductance))
+    rows, cols = chip.shape
+    count = min(plan.iv_cells, rows * cols)
+    chosen = np.sort(stream(seed, "iv/cells").choice(rows * cols, count, replace=False))
+    row, col = np.divmod(chosen, cols)
+    voltage = np.linspace(-plan.iv_range, plan.iv_range, plan.iv_points)
+    curvature = np.maximum(np.abs(b[row, col]), 1e-9)[:, None]
+    current = g0[row, col][:, None] * np.sinh(curvature * voltage) / curvature
+    noise = offset = 0.0
+    if card.iv is not None:
+        noise = card.iv.noise.value if card.iv.noise else 0.0
+        offset = card.iv.offset.value if card.iv.offset else 0.0
+    current += offset + noise * stream(seed, "iv/noise").standard_normal(current.shape)
+    return IVSweeps(voltage=voltage, current=current, row=row, col=col)
+
+
+def line_of(card: LineCard | None) -> LineResistance:
+    """Wires of a card; those that it does not know are taken as perfect."""
+    from rramfit.array.wires.line import LineResistance
+
+    if card is None:
+        return LineResistance()
+
+    def ohm(name: str) -> float:
+        quantity = getattr(card, f"{name}_resistance")
+        return 0.0 if quantity is None else float(quantity.value)
+
+    return LineResistance(
+        r_wl=ohm("wordline"),
+        r_bl=ohm("bitline"),
+        r_driver=ohm("driver"),
+        r_sense=ohm("sense"),
+        inactive_rows=card.inactive_rows,
+    )
+
+
+def _mvm(
+    card: ModelCard,
+    chip: Chips,
+    plan: Plan,
+    *,
+    instrument: Instrument,
+    read_voltage: float,
+    seed: int,
+) -> MVM:
+    """Drive half of the rows, chosen at random pattern by pattern, through the wires."""
+    import torch
+
+    from rramfit.array.wires.effective import column_currents
+
+    state, _ = _programmed(chip, "mvm", seed)
+    rows, _ = chip.shape
+    choice = stream(seed, "mvm/patterns")
+    on = choice.permuted(
+        np.broadcast_to(np.arange(rows) < rows / 2, (plan.mvm_patterns, rows)), axis=1
+    )
+    voltage = np.where(on, read_voltage, 0.0)
+    true = state.conductance[0].clamp_min(0.0)
+    line = line_of(card.line)
+    exact = column_currents(true, torch.from_numpy(voltage), line).numpy()
+    gain = card.line.gain.value if card.line and card.line.gain else 1.0
+    noise = stream(seed, "mvm/noise").standard_normal(exact.shape)
+    cell_noise = stream(seed, "mvm/cells").standard_normal(true.shape)
+    return MVM(
+        voltage=voltage,
+        current=gain * exact * (1 + instrument.current_noise * noise),
+        conductance=true.numpy() * (1 + instrument.cell_read_noise * cell_noise),
+        inactive_rows=line.inactive_rows,
+        cell_reads="intrinsic",
+    )
+
+
+def _readout(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> Readout:
+    """Feed every channel known currents over the range of its codes."""
+    import torch
+
+    from rramfit.array.devices.readout import draw_channels
+
+    part = card.readout
+    if part is None:
+        msg = "a card without readout has no channels"
+        raise ValueError(msg)
+    channels = draw_channels(
+        part, 1, chip.shape[1], generator=torch_stream(seed, "readout"), dtype=torch.float64
+    )
+    top, full_scale = 2**part.bits - 1, part.full_scale.value
+    zero, gain = float(channels.offset.mean()), float(channels.gain.mean())
+    low = max(-zero / gain, -full_scale)
+    high = min((top - zero) / gain, full_scale)
+    current = np.linspace(low, high, plan.readout_points)
+    known = torch.from_numpy(current)[None, None, :, None].expand(
+        1, plan.readout_repeats, -1, chip.shape[1]
+    )
+    code = channels.digitise(known, generator=torch_stream(seed, "readout/noise"))[0]
+    return Readout(
+        input=current,
+        code=code.numpy(),
+        channel_col=np.arange(chip.shape[1]),
+        bits=part.bits,
+        full_scale=full_scale,
+        zero_code=round(max(zero, 0.0)),
+    )

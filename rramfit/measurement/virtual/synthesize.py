@@ -1,0 +1,233 @@
+"""Virtual chips: a measurement file's content drawn from a card, with the truth beside it.
+
+The chip is drawn by the one device sampler (`rramfit.array`); here it meets a tester: a programme
+of levels, a read-out with an offset and rails, readings that get lost. By default a card's families
+are the law of accepted conductance and acceptance is drawn apart from it, so `verified` is always
+written; a verify window only decides whether a stuck cell passes for the level it sits at.
+
+Conductances are rounded to float32, as files store them. Every stream of random numbers has its
+own name, so adding a group or a factor never shifts another. Programmes of more than `HELD` cells
+are drawn block by block as they are read, any number of times alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.schema import ModelCard
+from rramfit.errors import ArrayError
+from rramfit.measurement.file.in_memory import program_in_memory
+from rramfit.measurement.file.record import (
+    ArrayIdentity,
+    Floats,
+    Integers,
+    Levels,
+    Measurement,
+    Program,
+    SweepBlock,
+)
+from rramfit.measurement.virtual.groups import drawn_groups
+from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
+from rramfit.measurement.virtual.truth import truth
+from rramfit.streams import stream, torch_stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rramfit.array.devices.chips import Chips
+
+__all__ = ["GROUPS", "synthesize", "virtual_chip"]
+
+GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
+"""What can be synthesized."""
+
+HELD = 2**22
+"""Cells read back that are kept in memory; above, sweeps are drawn when they are read."""
+
+
+def virtual_chip(card: ModelCard, *, rows: int, cols: int, seed: int) -> Chips:
+    """Draw the chip that `synthesize` measures: its true deviations and faults."""
+    import torch
+
+    from rramfit.array.devices.chips import draw_chips
+    from rramfit.array.devices.device_model import DeviceModel
+
+    model = DeviceModel.from_card(card, dtype=torch.float64)
+    return draw_chips(model, 1, shape=(rows, cols), generator=torch_stream(seed, "chip"))
+
+
+def synthesize(
+    card: ModelCard,
+    *,
+    rows: int | None = None,
+    cols: int | None = None,
+    sweeps: int = 24,
+    seed: int = 0,
+    groups: Collection[str] = ("program",),
+    instrument: Instrument | None = None,
+    plan: Plan | None = None,
+    array_id: str | None = None,
+    measured_at: str | None = None,
+) -> Measurement:
+    """Draw and measure a virtual chip.
+
+    Parameters
+    ----------
+    card : ModelCard
+    rows, cols : int, optional
+        Those of the card's array where not given.
+    sweeps : int
+        All programming sweeps; see the module for the order of levels.
+    seed : int
+    groups : collection of str
+        Of `GROUPS`. What a card says nothing of is measured as it is without: no retention means
+        cells that do not move, no wires means columns that add up.
+    instrument : Instrument, optional
+    plan : Plan, optional
+        Sizes of the optional groups.
+    array_id : str, optional
+    measured_at : str, optional
+        ISO 8601 with zone; recorded only.
+
+    Returns
+    -------
+    Measurement
+        With the truth: population values under the card's key paths, and what this chip drew.
+
+    Raises
+    ------
+    ArrayError
+        If the card has no levels, a group is unknown, or a count is not positive.
+    """
+    rows, cols = rows or card.array.rows, cols or card.array.cols
+    unknown = [g for g in groups if g not in GROUPS]
+    if unknown:
+        msg = f"no group {unknown[0]!r} to synthesize; there are {', '.join(GROUPS)}"
+        raise ArrayError(msg)
+    if min(rows, cols, sweeps) < 1:
+        msg = f"{rows} rows, {cols} columns and {sweeps} sweeps; expected at least 1 of each"
+        raise ArrayError(msg)
+    if "readout" in groups and card.readout is None:
+        msg = f"card {card.name!r} has no readout to synthesize /readout from"
+        raise ArrayError(msg)
+    instrument, plan = instrument or Instrument(), plan or Plan()
+    voltage = card.domain.read_voltage
+    read_voltage = instrument.read_voltage if voltage is None else voltage.value
+    chip = virtual_chip(card, rows=rows, cols=cols, seed=seed)
+    levels = _levels(card, chip)
+    program = None
+    if "program" in groups:
+        drawn = _DrawnSweeps(chip=chip, count=sweeps, instrument=instrument, seed=seed)
+        program = _program(drawn, read_voltage=read_voltage, levels=levels)
+    temperature = card.domain.temperature
+    return Measurement(
+        path=None,
+        identity=ArrayIdentity(
+            array_id=array_id or f"{card.name}-{seed}",
+            cell=card.array.cell,
+            technology=card.array.technology,
+            instrument="virtual",
+            comment=f"drawn from card {card.name} {card.revision}, seed {seed}",
+            measured_at=measured_at,
+            temperature=instrument.temperature if temperature is None else temperature.value,
+            synthetic=True,
+        ),
+        rows=rows,
+        cols=cols,
+        levels=levels,
+        program=program,
+        truth=truth(card, chip, groups=groups, instrument=instrument, seed=seed),
+        **drawn_groups(
+            card,
+            chip,
+            groups=groups,
+            instrument=instrument,
+            plan=plan,
+            read_voltage=read_voltage,
+            seed=seed,
+        ),
+    )
+
+
+def _levels(card: ModelCard, chip: Chips) -> Levels:
+    def window(edge: Tensor) -> Floats | None:
+        values: Floats = edge.numpy().copy()
+        return values if np.isfinite(values).all() else None
+
+    return Levels(
+        target=chip.model.target.numpy().copy(),
+        lower=window(chip.model.lower),
+        upper=window(chip.model.upper),
+        names=tuple(level.name for level in card.levels),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DrawnSweeps:
+    """Draws programming sweeps, block by block, the same ones each time."""
+
+    chip: Chips
+    count: int
+    instrument: Instrument
+    seed: int
+
+    def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
+        for first in range(0, self.count, sweeps):
+            drawn = [self._sweep(t) for t in range(first, min(first + sweeps, self.count))]
+            conductance, level, accepted, pulses = zip(*drawn, strict=True)
+            yield SweepBlock(
+                first=first,
+                conductance=np.stack(conductance),
+                level=np.stack(level),
+                accepted=np.stack(accepted),
+                pulses=None if self.instrument.max_pulses is None else np.stack(pulses),
+            )
+
+    def _sweep(self, t: int) -> tuple[Floats, Integers, NDArray[np.bool_], Integers]:
+        import torch
+
+        name = f"program/{t}"
+        level = level_pattern(self.chip.model.n_levels, t, self.chip.shape, seed=self.seed)
+        generator = torch_stream(self.seed, name)
+        state = self.chip.program(torch.from_numpy(level), generator=generator)
+        reading = state.read(torch_stream(self.seed, f"{name}/read"))[0]
+        accepted: NDArray[np.bool_] = state.accepted[0].numpy()
+        conductance = self.instrument.measure(reading, self.seed, name)
+        return conductance, level, accepted, self._pulses(accepted, name)
+
+    def _pulses(self, accepted: NDArray[np.bool_], name: str) -> Integers:
+        """Pulses used: a geometric number where accepted, else the whole budget."""
+        budget = self.instrument.max_pulses
+        if budget is None:
+            return np.zeros(0, dtype=np.int64)
+        drawn = stream(self.seed, f"{name}/pulses").geometric(min(4 / budget, 1.0), accepted.shape)
+        used: Integers = np.where(accepted, np.minimum(drawn, budget), budget)
+        return used
+
+
+def _program(drawn: _DrawnSweeps, *, read_voltage: float, levels: Levels) -> Program:
+    rows, cols = drawn.chip.shape
+    if drawn.count * rows * cols > HELD:
+        return Program(
+            shape=(drawn.count, rows, cols),
+            levels_known=True,
+            acceptance="verified",
+            read_voltage=read_voltage,
+            max_pulses=drawn.instrument.max_pulses,
+            open_blocks=drawn,
+        )
+    block = next(drawn(drawn.count))
+    return program_in_memory(
+        block.conductance,
+        read_voltage=read_voltage,
+        level=block.level,
+        verified=block.accepted,
+        pulses=block.pulses,
+        max_pulses=drawn.instrument.max_pulses,
+        levels=levels,
+    )

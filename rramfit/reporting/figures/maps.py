@@ -1,0 +1,164 @@
+"""Maps of the array: one pixel a cell, row 0 at the top, as the chip is numbered.
+
+The map itself is an image inside the drawing, so that its size grows with the number of cells and
+not with a hundred bytes for each. Arrays wider than 256 cells are shown in blocks of cells: the
+mean of what was measured, or the fault where a block has one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.card.cells import Fault
+from rramfit.reporting.page.theme import DIFFERENCE_MAP, MUTED, VALUE_MAP
+from rramfit.reporting.page.wording import axis_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "FAULT_COLORS",
+    "draw_conductance_map",
+    "draw_difference_map",
+    "draw_fault_map",
+    "draw_quantity_map",
+    "draw_share_map",
+]
+
+Floats = NDArray[np.float64]
+
+_MOST_PIXELS = 256
+_LEGEND_AT = (-0.5, -0.46)  # [inch] from the lower left corner of the axes
+
+FAULT_COLORS = {
+    Fault.STUCK_LOW: "#2b8fd0",
+    Fault.STUCK_HIGH: "#e0601a",
+    Fault.DEAD_ROW: "#b0568c",
+    Fault.DEAD_COL: "#1fa37c",
+    Fault.NOT_MEASURED: "#8c959f",
+}
+"""Colours that stand off a white page and a dark one alike."""
+
+
+def draw_conductance_map(ax: Axes, values: Floats) -> None:
+    """Conductance of each cell, (row, col) [S]; colours span the middle 99 %."""
+    draw_quantity_map(ax, values, "S")
+
+
+def draw_quantity_map(ax: Axes, values: Floats, unit: str) -> None:
+    """Numbers of one unit, (row, col) [SI]; colours span the middle 99 %."""
+    low, high = _middle(values, 0.005)
+    scale = axis_unit(max(abs(low), abs(high)), unit)
+    limits = (scale.factor * low, scale.factor * high)
+    _map(ax, scale.factor * values, limits, VALUE_MAP, scale.symbol)
+
+
+def draw_difference_map(ax: Axes, values: Floats, label: str, *, largest: float = np.inf) -> None:
+    """Signed numbers, (row, col), on a scale symmetric about zero, cut off at `largest`."""
+    low, high = _middle(values, 0.01)
+    end = min(max(abs(low), abs(high)), largest) or 1.0
+    _map(ax, values, (-end, end), DIFFERENCE_MAP, label)
+
+
+def draw_share_map(ax: Axes, values: Floats) -> None:
+    """Shares in each cell, (row, col), in per cent from zero to the largest."""
+    shares = values[np.isfinite(values)]
+    top = float(shares.max()) if shares.size else 1.0
+    _map(ax, 100 * values, (0.0, 100 * top or 1.0), VALUE_MAP, "%")
+
+
+def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
+    """Faults by kind, (row, col) codes of `Fault`; cells without one are left blank."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+    from matplotlib.transforms import ScaledTranslation
+
+    extent = _extent(fault.shape)
+    reduced = _blocks(fault.astype(float)).max(axis=(1, 3)).astype(int)
+    colors = np.zeros((len(Fault), 4))
+    for kind, color in FAULT_COLORS.items():
+        colors[kind] = to_rgba(color)
+    ax.imshow(colors[reduced], interpolation="none", extent=extent)
+    counts = {kind: int((fault == kind).sum()) for kind in FAULT_COLORS}
+    handles = [
+        Patch(color=FAULT_COLORS[kind], label=f"{kind.label} ({n:,})")
+        for kind, n in counts.items()
+        if n
+    ]
+    figure = ax.figure
+    if handles and isinstance(figure, Figure):
+        below = ScaledTranslation(*_LEGEND_AT, figure.dpi_scale_trans)
+        ax.legend(
+            handles=handles,
+            loc="upper left",
+            bbox_to_anchor=(0.0, 0.0),
+            bbox_transform=ax.transAxes + below,
+            ncols=2,
+            handlelength=0.9,
+            handleheight=0.9,
+            columnspacing=0.8,
+            handletextpad=0.5,
+            fontsize=8,
+            borderaxespad=0,
+        )
+    _cell_axes(ax)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(True)
+
+
+def _map(ax: Axes, values: Floats, limits: tuple[float, float], cmap: str, label: str) -> None:
+    low, high = limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[0] + 0.5)
+    blocks = _blocks(values)
+    seen = np.isfinite(blocks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        reduced = np.where(seen, blocks, 0).sum((1, 3)) / seen.sum((1, 3))
+    style: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "none"}
+    ax.imshow(reduced, extent=_extent(values.shape), **style)
+    bar = ax.inset_axes((1.03, 0.0, 0.045, 1.0))
+    bar.imshow(
+        np.linspace(high, low, 64)[:, None], aspect="auto", extent=(0, 1, low, high), **style
+    )
+    bar.set_xticks([])
+    bar.yaxis.tick_right()
+    bar.tick_params(length=2, pad=2)
+    bar.grid(visible=False)
+    for spine in bar.spines.values():
+        spine.set_visible(False)
+    bar.set_title(label, fontsize=8.5, loc="left", pad=4)
+    _cell_axes(ax)
+
+
+def _cell_axes(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.grid(visible=False)
+    ax.set_xlabel("column", labelpad=2)
+    ax.set_ylabel("row", labelpad=2)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 4, 8, 10]))
+    for spine in ax.spines.values():
+        spine.set_color(MUTED)
+
+
+def _extent(shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    return -0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5
+
+
+def _blocks(values: Floats) -> Floats:
+    """Group into (rows, r, cols, c) blocks so that neither side exceeds the most pixels."""
+    r, c = (-(-n // _MOST_PIXELS) for n in values.shape)
+    pad = (-values.shape[0] % r, -values.shape[1] % c)
+    whole = np.pad(values, ((0, pad[0]), (0, pad[1])), mode="edge")
+    return whole.reshape(whole.shape[0] // r, r, whole.shape[1] // c, c)
+
+
+def _middle(values: Floats, tail: float) -> tuple[float, float]:
+    seen = values[np.isfinite(values)]
+    if not seen.size:
+        return 0.0, 1.0
+    low, high = np.quantile(seen, (tail, 1 - tail))
+    return float(low), float(high)

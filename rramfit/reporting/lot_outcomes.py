@@ -1,0 +1,121 @@
+"""What became of each array of a lot, and tables of its parameters over arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rramfit.card import ModelCard, Quantity, quantities
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Outcome", "Written", "lot_frame", "shared_quantities", "spread_frame"]
+
+_OUTLIER = 3.5  # |robust z| past which a chip is called an outlier (Iglewicz & Hoaglin, 1993)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Files that one characterization left behind."""
+
+    card: Path
+    cells: Path
+    report: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one array: a card and what was written, or why it was refused."""
+
+    path: Path  # the file it was read from, the first of several logs
+    name: str  # the card's
+    card: ModelCard | None
+    written: Written | None
+    error: str | None
+
+
+def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """One row an array: file, name, verdict, error, and every parameter's value by its key path."""
+    import pandas as pd
+
+    rows = []
+    for outcome in outcomes:
+        row: dict[str, object] = {
+            "file": outcome.path.name,
+            "name": outcome.name,
+            "verdict": "refused",
+        }
+        row["problem"] = outcome.error or ""
+        if outcome.card is not None:
+            row["verdict"] = outcome.card.quality.verdict
+            row["digest"] = outcome.card.digest
+            row |= {
+                f"levels[{i}].distribution.family": level.distribution.family
+                for i, level in enumerate(outcome.card.levels)
+                if level.distribution is not None
+            }
+            row |= {path: q.value for path, q in quantities(outcome.card) if q.stderr is not None}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """One row a parameter that at least two chips have: how it varies from chip to chip.
+
+    A law's parameters are compared within its family, named in brackets: the shape of a gamma law
+    is not that of a Weibull law.
+
+    Columns: chips, median, mean, std (between chips, observed), within (root mean square of the
+    chips' own standard errors), between (√(std² − within²), what the chips' own uncertainty does
+    not explain), unit, and outliers: names of cards whose value lies more than 3.5 robust standard
+    deviations (1.4826·MAD, at least the chip's own standard error) from the median.
+    """
+    import pandas as pd
+
+    rows = {}
+    for path, entries in shared_quantities(outcomes).items():
+        value, error = (
+            np.array([getattr(q, name) for _, q in entries], dtype=float)
+            for name in ("value", "stderr")
+        )
+        within = float(np.sqrt(np.mean(error**2)))
+        std = float(value.std(ddof=1))
+        away = np.abs(value - np.median(value))
+        scale = np.maximum(1.4826 * np.median(away), error)
+        far = away > _OUTLIER * np.where(scale > 0, scale, np.inf)
+        rows[path] = {
+            "chips": len(entries),
+            "median": float(np.median(value)),
+            "mean": float(value.mean()),
+            "std": std,
+            "within": within,
+            "between": float(np.sqrt(max(std**2 - within**2, 0.0))),
+            "unit": entries[0][1].unit,
+            "outliers": " ".join(name for (name, _), f in zip(entries, far, strict=True) if f),
+        }
+    columns = ["chips", "median", "mean", "std", "within", "between", "unit", "outliers"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def shared_quantities(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[str, Quantity]]]:
+    """Give estimates that at least two chips have, by parameter: (card's name, estimate)."""
+    found: dict[str, list[tuple[str, Quantity]]] = {}
+    for outcome in outcomes:
+        if outcome.card is None:
+            continue
+        families = {
+            f"levels[{i}].distribution.": level.distribution.family
+            for i, level in enumerate(outcome.card.levels)
+            if level.distribution is not None
+        }
+        for path, q in quantities(outcome.card):
+            if q.stderr is not None:
+                family = next((f for head, f in families.items() if path.startswith(head)), None)
+                key = path if family is None else f"{path} ({family})"
+                found.setdefault(key, []).append((outcome.name, q))
+    return {path: entries for path, entries in found.items() if len(entries) > 1}

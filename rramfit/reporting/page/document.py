@@ -1,0 +1,255 @@
+"""The vocabulary of a report: sections of prose, figures, tables and notes, and one HTML file.
+
+A report is a value: made once, from finished blocks, and written as one self-contained page that
+loads nothing, runs no script and has the same bytes whenever its content is the same. What goes
+into a report of a characterisation is not here; any other report uses the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from rramfit.errors import RramfitError
+from rramfit.provenance import whole_file
+from rramfit.reporting.page.svg import Draw, figure_svg
+
+__all__ = [
+    "Block",
+    "Column",
+    "Facts",
+    "Figure",
+    "KeyFigure",
+    "KeyFigures",
+    "Note",
+    "Prose",
+    "Report",
+    "Section",
+    "Table",
+    "Width",
+    "figure",
+]
+
+Tone = Literal["plain", "ok", "warning", "bad"]
+Width = Literal["third", "half", "full"]
+
+_SIZES: dict[Width, tuple[float, float]] = {
+    "third": (2.85, 2.75),
+    "half": (4.45, 3.1),
+    "full": (9.1, 3.6),
+}
+"""Size of a figure [inch] where none is asked for: three, two or one beside each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prose:
+    """Paragraphs, with a heading of their own where one is given."""
+
+    kind: ClassVar[str] = "prose"
+    paragraphs: tuple[str, ...]
+    heading: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One thing to know, and what to do about it; the tone is also said in words and by shape."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+    remedy: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFigure:
+    """One number that a reader looks for first."""
+
+    label: str
+    value: str
+    detail: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFigures:
+    """A row of key figures."""
+
+    kind: ClassVar[str] = "key_figures"
+    items: tuple[KeyFigure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Names and their values, one a line."""
+
+    kind: ClassVar[str] = "facts"
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table; numbers are set flush right, in figures of one width."""
+
+    name: str
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table whose first column names its rows.
+
+    Attributes
+    ----------
+    caption : str
+    columns : tuple of Column
+    rows : tuple of tuples of str
+        As many cells as columns.
+    folded : bool
+        Shown only when the reader opens it.
+    width : {"third", "half", "full"}
+        Share of the page's width.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    folded: bool = False
+    width: Width = "full"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                msg = (
+                    f"table {self.caption!r}: row {row!r} has {len(row)} cells; "
+                    f"expected {len(self.columns)}"
+                )
+                raise RramfitError(msg)
+
+    @property
+    def long(self) -> bool:
+        """Whether the table scrolls inside a box of its own height."""
+        return len(self.rows) > 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A finished drawing with its caption; make one with `figure`."""
+
+    kind: ClassVar[str] = "figure"
+    key: str
+    title: str
+    caption: str
+    svg: str = field(repr=False)
+    width: Width = "half"
+
+
+Block = Prose | Note | KeyFigures | Facts | Table | Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One titled part of a report; `key` is its anchor in the page."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A titled page of sections.
+
+    Attributes
+    ----------
+    title, subtitle : str
+    facts : tuple of (name, value)
+        What identifies the subject, shown under the title.
+    lead : tuple of Block
+        Shown before the list of contents: what a reader in a hurry should see.
+    sections : tuple of Section
+    footer : str
+    """
+
+    title: str
+    sections: tuple[Section, ...]
+    subtitle: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    lead: tuple[Block, ...] = ()
+    footer: str = ""
+
+    def __post_init__(self) -> None:
+        keys = ["content", "summary", *(s.key for s in self.sections)]
+        keys += [b.key for b in _figures(self.lead, self.sections)]
+        twice = sorted({k for k in keys if keys.count(k) > 1})
+        if twice:
+            msg = f"report {self.title!r}: keys {', '.join(twice)} are used twice; rename one"
+            raise RramfitError(msg)
+
+    def to_html(self) -> str:
+        """Write the report as one HTML document."""
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("rramfit.reporting.page"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template("report.html.j2").render(report=self) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the document, whole or not at all."""
+        text = self.to_html()
+        with whole_file(path) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def figure(
+    draw: Draw,
+    *,
+    key: str,
+    title: str,
+    caption: str,
+    width: Width = "half",
+    size: tuple[float, float] | None = None,
+    margins: tuple[float, float, float, float] = (0.62, 0.5, 0.12, 0.12),
+) -> Figure:
+    """Draw a figure for a report.
+
+    Parameters
+    ----------
+    draw : callable (axes) -> object
+        Draws on the axes it is given.
+    key : str
+        Unique in the report; its anchor is ``fig-`` and the key.
+    title, caption : str
+        What is shown, and how to read it; both also describe it to those who cannot see it.
+    width : {"third", "half", "full"}
+        Share of the page's width.
+    size : (width, height), optional
+        [inch]
+    margins : (left, bottom, right, top)
+        [inch] around the axes.
+    """
+    svg = figure_svg(
+        draw,
+        key=f"fig-{key}",
+        title=title,
+        description=caption,
+        size=size or _SIZES[width],
+        margins=margins,
+    )
+    return Figure(key=f"fig-{key}", title=title, caption=caption, svg=svg, width=width)
+
+
+def _figures(lead: Sequence[Block], sections: Sequence[Section]) -> list[Figure]:
+    blocks = [*lead, *(b for s in sections for b in s.blocks)]
+    return [b for b in blocks if isinstance(b, Figure)]

@@ -1,0 +1,117 @@
+"""From a function of axes to one inline SVG: small, deterministic, and at home in an HTML page.
+
+Matplotlib writes a stand-alone document. In a page several of them share one name space and one
+style sheet, so here: ids that nothing refers to are dropped and the others get the figure's own
+prefix; colours of the theme become CSS variables; fonts are left to the page; the clock, comments
+and metadata go. Text stays text: it can be searched, selected and resized.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rramfit.reporting.page.theme import CSS_NAMES, STYLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Draw", "figure_svg"]
+
+Draw = Callable[["Axes"], object]
+
+_PIXELS_PER_INCH = 96
+_REFERENCE = re.compile(r'(?:href="#|url\(#)([\w.:-]+)')
+_ID = re.compile(r'\s+id="([^"]*)"')
+_COLOR = re.compile(r": (#[0-9a-f]{6})")
+_DRAWN = re.compile(r'( (?:d|x|y|width|height)=")([^"]*)"')
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_DROPPED = re.compile(
+    r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", re.DOTALL
+)
+
+
+def figure_svg(
+    draw: Draw,
+    *,
+    key: str,
+    title: str,
+    description: str,
+    size: tuple[float, float],
+    margins: tuple[float, float, float, float] = (0.62, 0.5, 0.12, 0.12),
+) -> str:
+    """Draw one pair of axes as an inline SVG.
+
+    Parameters
+    ----------
+    draw : callable (axes) -> object
+        Draws on the axes it is given.
+    key : str
+        Prefix of every id in the figure; unique in its page.
+    title, description : str
+        What a reader who cannot see the figure is told.
+    size : (width, height)
+        [inch]; one inch is 96 CSS pixels.
+    margins : (left, bottom, right, top)
+        [inch] left around the axes for their labels.
+
+    Returns
+    -------
+    str
+        An ``<svg>`` element that refers to nothing outside itself and the page's style.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    width, height = size
+    left, bottom, right, top = margins
+    box = (
+        left / width,
+        bottom / height,
+        1 - (left + right) / width,
+        1 - (bottom + top) / height,
+    )
+    style: Any = dict(STYLE)
+    with mpl.rc_context():
+        mpl.rcdefaults()  # the reader's own settings must not change a report
+        mpl.rcParams.update(style)
+        figure = Figure(figsize=size)
+        draw(figure.add_axes(box))
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    return _inline(
+        text[text.index("<svg") :], key=key, title=title, description=description, size=size
+    )
+
+
+def _inline(text: str, *, key: str, title: str, description: str, size: tuple[float, float]) -> str:
+    body = _DROPPED.sub("", text[text.index(">") + 1 :])
+    names: dict[str, str] = {}
+    for name in _REFERENCE.findall(body):
+        names.setdefault(name, f"{key}-{len(names) + 1}")
+    body = _ID.sub(lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", body)
+    body = _REFERENCE.sub(lambda m: m[0].replace(m[1], names[m[1]]), body)
+    body = body.replace("xlink:href", "href")
+    body = re.sub(r" font-family: [^;\"]*;?", "", body)
+    body = re.sub(r'transform="rotate\(-?0 [^)]*\)"', "", body)
+    body = _COLOR.sub(lambda m: f": var({CSS_NAMES[m[1]]})" if m[1] in CSS_NAMES else m[0], body)
+    body = _DRAWN.sub(_shortened, body)
+    body = re.sub(r">\s+<", "><", body)
+    view = " ".join(f"{72 * x:g}" for x in size)
+    width, height = (round(_PIXELS_PER_INCH * x) for x in size)
+    head = (
+        f'<svg viewBox="0 0 {view}" width="{width}" height="{height}" role="img" '
+        f'aria-labelledby="{key}-title {key}-desc"><title id="{key}-title">'
+        f'{html.escape(title)}</title><desc id="{key}-desc">{html.escape(description)}</desc>'
+    )
+    return head + body.strip()
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """Coordinates to a hundredth of a point, paths on one line."""
+    numbers = _LONG_NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), match[2])
+    return f'{match[1]}{" ".join(numbers.split())}"'

@@ -1,0 +1,249 @@
+"""Sections on the other groups of a file: time, switching, read-out.
+
+The wires have a module of their own, `rramfit.reporting.sections.wires`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from rramfit.card.schema import DriftCard, EnduranceState, ReadoutCard
+from rramfit.reporting.figures.electrical import (
+    draw_iv,
+    draw_read_noise,
+    draw_readout,
+)
+from rramfit.reporting.figures.maps import draw_difference_map
+from rramfit.reporting.figures.time import (
+    draw_endurance,
+    draw_retention,
+    draw_retention_change,
+    evenly,
+)
+from rramfit.reporting.page.document import Block, Column, Section, Table, figure
+from rramfit.reporting.page.map_layout import array_map
+from rramfit.reporting.page.tables import part_rows, quantity_table
+from rramfit.reporting.page.wording import duration, number, say, with_interval
+from rramfit.reporting.report_data.report_data import (
+    Evidence,
+    first_and_last,
+    level_tracks,
+    read_spread,
+)
+
+__all__ = [
+    "endurance_section",
+    "iv_section",
+    "read_noise_section",
+    "readout_section",
+    "retention_section",
+]
+
+_MOST_TRACKS = 12
+_FEWEST_CELLS = 20  # for a picture of cells to show more than chance
+_THIRD = (2.85, 2.6)  # [inch]
+_LEAST = 5e-6  # [S] below it a relative change is mostly noise
+_ABSENT = "\N{EN DASH}"
+
+
+def retention_section(e: Evidence) -> Section | None:
+    """Retention: what time does to a programmed state."""
+    reads, card = e.measurement.retention, e.card.retention
+    blocks: list[Block] = []
+    if reads is not None:
+        tracks = level_tracks(reads, e.healthy)
+        shown = evenly(tracks, _MOST_TRACKS if len(tracks) > 6 else 6)
+        if shown:
+            some = f" {len(shown)} of {len(tracks)} levels are shown." if shown != tracks else ""
+            spans = " Bands hold the middle 80 % of the cells." if len(shown) <= 6 else ""
+            blocks.append(
+                figure(
+                    partial(
+                        draw_retention,
+                        time=reads.time,
+                        tracks=shown,
+                        names=[e.level_name(t.level) for t in shown],
+                    ),
+                    key="retention",
+                    width="third",
+                    size=_THIRD,
+                    title="Levels over time",
+                    caption=f"Mean over the healthy cells of each level.{spans}{some}",
+                )
+            )
+        if len(tracks) > 2 and len(reads.time) > 1:
+            blocks.append(
+                figure(
+                    partial(draw_retention_change, tracks=tracks),
+                    key="retention-change",
+                    width="third",
+                    size=_THIRD,
+                    title="From the first read to the last",
+                    caption=f"Change of each level's mean, and of the span that holds the middle "
+                    f"80 % of its cells, from {duration(float(reads.time[0]))} to "
+                    f"{duration(float(reads.time[-1]))} after programming.",
+                )
+            )
+        first, last = first_and_last(reads)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            change = np.where(e.healthy & (first > _LEAST), 100 * (last / first - 1), np.nan)
+        if reads.shape[0] > 1 and np.isfinite(change).sum() >= _FEWEST_CELLS:
+            blocks.append(
+                array_map(
+                    partial(draw_difference_map, values=change, label="%", largest=100.0),
+                    e.healthy.shape,
+                    key="map-retention",
+                    title="Where the states moved",
+                    caption="Change of each healthy cell's conductance from the first read to the "
+                    f"last, of cells above {say(_LEAST, 'S')}.",
+                )
+            )
+    if card is not None:
+        blocks.append(quantity_table("Retention", part_rows(card)))
+        if card.levels:
+            blocks.append(_drift_table(e, card.levels))
+    return Section(key="retention", title="Retention", blocks=tuple(blocks)) if blocks else None
+
+
+def endurance_section(e: Evidence) -> Section | None:
+    """Endurance: what switching does to the states."""
+    data, card = e.measurement.endurance, e.card.endurance
+    blocks: list[Block] = []
+    if data is not None and np.isfinite(data.conductance[:, :, e.healthy]).any():
+        blocks.append(
+            figure(
+                partial(draw_endurance, endurance=data, healthy=e.healthy),
+                key="endurance",
+                title="States over cycles",
+                caption="Median of the healthy cells in each switched state; bands hold the middle "
+                "80 % of them.",
+            )
+        )
+    if card is not None:
+        caption = f"Endurance, from {card.first_cycle:,} to {card.longest_cycle:,} cycles"
+        blocks.append(quantity_table(caption, part_rows(card), width="half"))
+        if card.states:
+            blocks.append(_states_table(card.states))
+    return Section(key="endurance", title="Endurance", blocks=tuple(blocks)) if blocks else None
+
+
+def iv_section(e: Evidence) -> Section | None:
+    """How far a cell is from ohmic."""
+    data, card = e.measurement.iv, e.card.iv
+    blocks: list[Block] = []
+    if data is not None and card is not None:
+        blocks.append(
+            figure(
+                partial(draw_iv, iv=data, card=card),
+                key="iv",
+                title="Conductance against voltage",
+                caption="Median over cells of I/V over the cell's own median, the instrument's "
+                "offset taken out (points), and the card's law sinh(bV)/(bV) (lines). An ohmic "
+                "cell is level.",
+            )
+        )
+    if card is not None:
+        blocks.append(quantity_table("Current against voltage", part_rows(card), width="half"))
+    title = "Current against voltage"
+    return Section(key="iv", title=title, blocks=tuple(blocks)) if blocks else None
+
+
+def read_noise_section(e: Evidence) -> Section | None:
+    """How much one state differs from read to read."""
+    reads, card = e.measurement.reads, e.card.read_noise
+    blocks: list[Block] = []
+    if reads is not None:
+        mean, std = read_spread(reads, e.healthy)
+        if ((mean > 0) & (std > 0)).sum() >= _FEWEST_CELLS:
+            blocks.append(
+                figure(
+                    partial(draw_read_noise, mean=mean, std=std, card=card),
+                    key="read-noise",
+                    title="Read noise against conductance",
+                    caption="Relative standard deviation of each healthy cell's repeated reads; "
+                    "the line is the card's power law.",
+                )
+            )
+    if card is not None:
+        blocks.append(quantity_table("Read noise", part_rows(card), width="half"))
+    return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
+
+
+def readout_section(e: Evidence) -> Section | None:
+    """Read-out: what the chain makes of a current."""
+    data, card = e.measurement.readout, e.card.readout
+    blocks: list[Block] = []
+    if data is not None and card is not None:
+        blocks.append(
+            figure(
+                partial(draw_readout, readout=data),
+                key="readout",
+                title="Nonlinearity of the read-out chain",
+                caption="Codes less each channel's own straight line: median and middle 80 % of "
+                "the channels.",
+            )
+        )
+    if card is not None:
+        blocks.append(
+            quantity_table(f"Read-out chain, {card.bits} bits", part_rows(card), width="half")
+        )
+        if card.channel_gain:
+            blocks.append(_channel_table(card))
+    return Section(key="readout", title="Read-out", blocks=tuple(blocks)) if blocks else None
+
+
+def _drift_table(e: Evidence, levels: list[DriftCard]) -> Table:
+    fields = ("first_step", "first_spread", "drift", "growth")
+    columns = (
+        Column("level", numeric=False),
+        Column("first step"),
+        Column("its spread"),
+        Column("drift per unit of ln t"),
+        Column("growth of spread per √ln t"),
+        Column("cells"),
+    )
+    rows = tuple(
+        (
+            e.level_name(x.level),
+            *(_ABSENT if (q := getattr(x, f)) is None else with_interval(q) for f in fields),
+            f"{x.n_cells:,}",
+        )
+        for x in levels
+    )
+    caption = "Drift of each level, with 95 % intervals; t over the reference time"
+    return Table(caption=caption, columns=columns, rows=rows)
+
+
+def _states_table(states: list[EnduranceState]) -> Table:
+    columns = (
+        Column("state", numeric=False),
+        Column("mean at first"),
+        Column("standard deviation at first"),
+        Column("drift of the mean per decade"),
+        Column("growth of the spread per decade"),
+    )
+    rows = tuple(
+        (
+            str(x.state),
+            *(
+                _ABSENT if q is None else with_interval(q)
+                for q in (x.mean, x.std, x.drift, x.growth)
+            ),
+        )
+        for x in states
+    )
+    return Table(caption="Switched states, with 95 % intervals", columns=columns, rows=rows)
+
+
+def _channel_table(card: ReadoutCard) -> Table:
+    names = ("channel", "gain [LSB/A]", "offset [LSB]", "INL [LSB]")
+    lists = (card.channel_gain, card.channel_offset, card.channel_inl)
+    channels = card.channels or range(len(card.channel_gain))
+    rows = tuple(
+        (str(channel), *(number(x[i], 5) if i < len(x) else _ABSENT for x in lists))
+        for i, channel in enumerate(channels)
+    )
+    columns = tuple(Column(name) for name in names)
+    return Table(caption="Channels", columns=columns, rows=rows, folded=True)

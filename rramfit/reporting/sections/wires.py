@@ -1,0 +1,206 @@
+"""The section on wires: whether the model meets the currents, what is lost, what is not known."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rramfit.card.schema import LineCard
+from rramfit.errors import ArrayError
+from rramfit.measurement.file.record import MVM
+from rramfit.reporting.figures.maps import draw_quantity_map
+from rramfit.reporting.figures.wires import (
+    draw_current_residuals,
+    draw_currents_against_predicted,
+    draw_lost_by_column,
+)
+from rramfit.reporting.page.document import Block, Column, Figure, Note, Section, Table, figure
+from rramfit.reporting.page.map_layout import array_map
+from rramfit.reporting.page.tables import LABELS, part_rows
+from rramfit.reporting.page.wording import listed, number, say, share, write
+from rramfit.reporting.report_data.line_data import RESISTANCE_NAMES, LineEvidence, line_evidence
+from rramfit.reporting.report_data.report_data import Evidence
+
+if TYPE_CHECKING:
+    from rramfit.array.wires.certificate import Certificate
+
+__all__ = ["certificate_blocks", "line_section"]
+
+_THIRD = (2.85, 2.6)  # [inch]
+_ABSENT = "\N{EN DASH}"
+
+
+def line_section(e: Evidence) -> Section | None:
+    """Wires: what they take of the currents."""
+    data, card = e.measurement.mvm, e.card.line
+    pictures, certificate = _measured_blocks(data, card) if data is not None else ([], [])
+    blocks = list(pictures)
+    if card is not None:
+        blocks += [_resistances(card), *certificate, *_unknown(card)]
+    return Section(key="wires", title="Wires", blocks=tuple(blocks)) if blocks else None
+
+
+def _measured_blocks(data: MVM, card: LineCard | None) -> tuple[list[Block], list[Block]]:
+    """Draw currents beside what the card's wires make of them, and judge the fast estimates."""
+    ideal = data.voltage @ np.nan_to_num(data.conductance)
+    if card is None:
+        return [_lost_figure(data.current, ideal, None)], []
+    try:
+        evidence = line_evidence(card, data)
+    except ArrayError as error:
+        text = f"The array cannot be solved with these wires: {error}."
+        note = Note(text=text, remedy="Look at the fit of the wires.", tone="warning")
+        return [note, _lost_figure(data.current, ideal, None)], []
+    return [*_current_figures(evidence)], certificate_blocks(evidence.certificates)
+
+
+def _current_figures(e: LineEvidence) -> list[Figure]:
+    over = f", over the common gain of {number(e.gain, 4)}" if e.gain != 1 else ""
+    lost = 1 - float(np.abs(e.predicted).sum() / max(np.abs(e.ideal).sum(), 1e-300))
+    seen = np.isfinite(e.measured) & (np.abs(e.predicted) > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = (e.measured / e.predicted)[seen] - 1
+    typical = 1.4826 * float(np.median(np.abs(off - np.median(off)))) if off.size else 0.0
+    figures = [
+        figure(
+            partial(draw_currents_against_predicted, measured=e.measured, predicted=e.predicted),
+            key="currents-predicted",
+            width="third",
+            size=_THIRD,
+            title="Measured against predicted",
+            caption=f"Every column current of every pattern{over}, against the exact solution of "
+            "the array with the resistances of the card and its own cells.",
+        ),
+        figure(
+            partial(draw_current_residuals, measured=e.measured, predicted=e.predicted),
+            key="current-residuals",
+            width="third",
+            size=_THIRD,
+            title="What the wires do not explain",
+            caption=f"Measured less predicted; typically {share(typical)} (robust standard "
+            "deviation). A trend over the current would speak against the model.",
+        ),
+    ]
+    if e.effect is not None:
+        figures.append(
+            array_map(
+                partial(draw_quantity_map, values=100 * e.effect, unit="%"),
+                (e.effect.shape[0], e.effect.shape[1]),
+                key="map-effective",
+                title="What is left of each cell",
+                caption="Effective conductance, column current per row voltage with all rows tied "
+                "to their drivers, over the cell's own. Cells that are all but open are left out.",
+            )
+        )
+    figures.append(_lost_figure(e.measured, e.ideal, e.predicted, lost))
+    return figures
+
+
+def _lost_figure(
+    measured: np.ndarray, ideal: np.ndarray, predicted: np.ndarray | None, lost: float | None = None
+) -> Figure:
+    overall = f" Predicted over all columns: {share(lost)}." if lost is not None else ""
+    return figure(
+        partial(draw_lost_by_column, measured=measured, ideal=ideal, predicted=predicted),
+        key="column-currents",
+        title="What the wires take",
+        caption="Share of the current that the same cells would give through wires without "
+        f"resistance, lost on the way, over all patterns.{overall}",
+    )
+
+
+def certificate_blocks(certificates: dict[str, Certificate]) -> list[Block]:
+    """Tell what the fast estimates are worth: a table, and a warning where one is past its limit.
+
+    Parameters
+    ----------
+    certificates : dict of str to Certificate
+        From `rramfit.array.wires.solver_comparison.estimate_certificates`.
+    """
+    if not certificates:
+        return []
+    from rramfit.array.wires.certificate import LIMIT_PERCENT
+    from rramfit.array.wires.solver_comparison import MOVED
+
+    names = {
+        "anchored": f"anchored, every cell {100 * MOVED:g} % off",
+        "smooth": "smooth, learned from arrays of such cells",
+    }
+    some = next(iter(certificates.values()))
+    columns = (
+        Column("estimate", numeric=False),
+        Column("rms"),
+        Column("99th percentile"),
+        Column("rms over the mean current"),
+    )
+    rows = tuple(
+        (names.get(name, name), *(_percent(x) for x in (c.rms, c.p99, c.rms_of_mean)))
+        for name, c in certificates.items()
+    )
+    caption = (
+        "Fast estimates against the exact solver, in % of the full scale of "
+        f"{say(some.full_scale, 'A')}"
+    )
+    blocks: list[Block] = [Table(caption=caption, columns=columns, rows=rows, width="half")]
+    poor = [name for name, c in certificates.items() if not c.ok]
+    if poor:
+        text = (
+            f"The {listed(poor)} estimate of this array is off by more than {LIMIT_PERCENT:g} % of "
+            "full scale at the 99th percentile."
+        )
+        remedy = "Solve exactly, or renew the anchor more often."
+        blocks.append(Note(text=text, remedy=remedy, tone="warning"))
+    return blocks
+
+
+def _percent(x: float) -> str:
+    return f"{number(x, 2)}\N{NO-BREAK SPACE}%"
+
+
+def _resistances(card: LineCard) -> Table:
+    """Tell the four resistances, also those that are not known, sums and gain."""
+    fields = [f"{name}_resistance" for name in RESISTANCE_NAMES]
+    rows = [_row(LABELS[name], getattr(card, name)) for name in fields]
+    rows += [_row(_sum_name(name), q) for name, q in card.combinations.items()]
+    rows += [_row(name, q) for name, q, _ in part_rows(card) if q is card.gain]
+    return Table(
+        caption=f"Resistances; rows without input are {card.inactive_rows}",
+        columns=(
+            Column("parameter", numeric=False),
+            Column("value"),
+            Column("95 % interval"),
+            Column("standard error"),
+        ),
+        rows=tuple(rows),
+        width="half",
+    )
+
+
+def _row(name: str, q: object) -> tuple[str, str, str, str]:
+    from rramfit.card.quantity import Quantity
+
+    if not isinstance(q, Quantity):
+        return name, "not identified", _ABSENT, _ABSENT
+    w = write(q)
+    return name, w.value_with_unit, w.interval or "given", w.stderr or _ABSENT
+
+
+def _sum_name(terms: str) -> str:
+    return " + ".join(LABELS.get(term.strip(), term.strip()) for term in terms.split("+"))
+
+
+def _unknown(card: LineCard) -> list[Block]:
+    fields = [f"{name}_resistance" for name in RESISTANCE_NAMES]
+    unknown = [LABELS[name] for name in fields if getattr(card, name) is None]
+    if not unknown:
+        return []
+    text = f"The currents do not tell: {listed(unknown)}."
+    text += (
+        " Of a sum that they tell, half is taken for either part in the pictures; else 0."
+        if card.combinations
+        else " In the pictures it counts as 0."
+    )
+    remedy = "Measure patterns that do: `rramfit measurement plan-lines` proposes them."
+    return [Note(text=text, remedy=remedy)]

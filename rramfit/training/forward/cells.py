@@ -1,0 +1,171 @@
+"""From weights to the effective conductances of freshly drawn cells, fast enough for every step.
+
+What `rramfit.mapping` does for one chip is done here in one piece, and differentiable:
+
+    levels    the nearest codes, in the places of cells
+    cells     drawn (`rramfit.training.forward.cell_tables`), or programmed on the one chip that is
+    trained for wires     the estimate anchored at the last anchor, T = C·α(G)·G·β(G) + rest weight
+    W = scale·Σ_part ± radix^−slice·gain·T, one matrix of the layer's own shape
+
+The gradient goes straight through levels and cells, d(G+ − G−)/dw = 1/scale within the range of
+codes and 0 through a cell that did not follow, and as it is through wires, gain and scale; so a
+scale's gradient is that of learned step sizes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rramfit.mapping.layout.codes import nearest_code
+from rramfit.mapping.layout.plan import MatrixPlan, Permutation, group_mask
+from rramfit.mapping.tiles.setup import AnalogSetup
+from rramfit.mapping.tiles.targets import targets_of
+
+__all__ = ["asked_levels", "fold_columns", "follow", "wanted_conductance"]
+
+
+def wanted_conductance(
+    plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor
+) -> Tensor:
+    """Differences that weights ask for, within the range of codes, (output, input) [S]."""
+    wanted = weight / scale[:, None]
+    if plan.groups > 1:
+        wanted = wanted * group_mask(plan.outputs, plan.inputs, plan.groups).to(wanted)
+    book = setup.book
+    return wanted.clamp(float(book.values[0]), float(book.values[-1]))
+
+
+def asked_levels(plan: MatrixPlan, setup: AnalogSetup, wanted: Tensor) -> Tensor:
+    """Level asked of each logical cell, (tile, row, col) int32; −1 where a cell holds nothing."""
+    book = setup.book
+    code = nearest_code(book, wanted.detach().t().contiguous()).flatten()
+    shape = (plan.row_blocks * plan.tile[0], plan.width)
+    wide = torch.full(shape, -1, dtype=torch.int32, device=wanted.device)
+    if book.offset_level is not None:
+        wide[: plan.inputs, plan.reference_columns.to(wanted.device)] = book.offset_level
+    levels = book.levels.int()
+    for s in range(book.slices):
+        for p in range(book.cells):
+            part = levels[:, s, p].index_select(0, code).view(plan.inputs, plan.outputs)
+            wide[: plan.inputs].index_copy_(1, plan.columns[:, s, p].to(wanted.device), part)
+    return plan.cut(wide)
+
+
+class _Follow(torch.autograd.Function):
+    """Cells as they were found, with the gradient of those that were asked for."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        wanted: Tensor,  # noqa: ARG004  # gets the gradient
+        found: Tensor,
+        follows: Tensor | None,
+        plan: MatrixPlan,
+        permutation: Permutation | None,
+        cells: int,
+    ) -> Tensor:
+        ctx.save_for_backward(*(() if follows is None else (follows,)))
+        ctx.plan, ctx.permutation, ctx.cells = plan, permutation, cells
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        gradient, plan = gradients[0], ctx.plan
+        if ctx.saved_tensors:
+            gradient = gradient * ctx.saved_tensors[0]
+        if ctx.permutation is not None:
+            gradient = ctx.permutation.to_logical(gradient)
+        wide = plan.join(gradient).flatten(0, 1)[: plan.inputs]
+        columns = plan.columns[:, 0].to(wide.device)
+        total = wide.index_select(1, columns[:, 0])
+        if ctx.cells == 2:
+            total = (total - wide.index_select(1, columns[:, 1])) / 2
+        return total.t(), None, None, None, None, None
+
+
+def follow(
+    wanted: Tensor,
+    found: Tensor,
+    follows: Tensor | None,
+    *,
+    plan: MatrixPlan,
+    setup: AnalogSetup,
+    permutation: Permutation | None,
+) -> Tensor:
+    """Give found cells (tile, row, col) the gradient of the differences wanted.
+
+    Parameters
+    ----------
+    wanted : (output, input) tensor
+        [S]
+    found : (tile, row, col) tensor
+        [S] in physical places.
+    follows : bool tensor like `found`, or None
+        Where the gradient goes through; None: everywhere.
+    plan, setup, permutation
+        None for `permutation` where nothing was moved.
+    """
+    out: Tensor = _Follow.apply(  # type: ignore[no-untyped-call]
+        wanted, found, follows, plan, permutation, setup.book.cells
+    )
+    return out
+
+
+def continuous_targets(
+    plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Targets of weights that are not quantised, and the nearest levels, logical."""
+    targets = targets_of(plan, setup, weight, scale)
+    return targets.conductance, targets.level
+
+
+class _Columns(torch.autograd.Function):
+    """Some columns of a matrix, each at most once."""
+
+    @staticmethod
+    def forward(ctx: Any, wide: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.width = wide.shape[1]
+        return wide.index_select(1, index)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (index,) = ctx.saved_tensors
+        wide = gradients[0].new_zeros(len(gradients[0]), ctx.width)
+        return wide.index_copy_(1, index, gradients[0]), None
+
+
+def fold_columns(
+    plan: MatrixPlan, setup: AnalogSetup, matrix: Tensor, gain: Tensor | None
+) -> Tensor:
+    """Fold effective matrices into differences, (output, input) [S].
+
+    Parameters
+    ----------
+    plan : MatrixPlan
+    setup : AnalogSetup
+    matrix : (row block, row, column) tensor
+        [S], logical.
+    gain : (row block, column) tensor or None
+    """
+    if gain is not None:
+        matrix = matrix * gain[:, None]
+    wide = matrix.flatten(0, 1)[: plan.inputs]
+    columns, book = plan.columns.to(wide.device), setup.book
+    out: Tensor | None = None
+    for s, counts in enumerate(book.significance):
+        for p in range(book.cells):
+            part: Tensor = _Columns.apply(wide, columns[:, s, p])  # type: ignore[no-untyped-call]
+            if counts != 1:
+                part = part * counts
+            out = part if out is None else (out + part if p == 0 else out - part)
+    if out is None:
+        msg = "a codebook without slices"
+        raise ValueError(msg)
+    if plan.scheme == "offset":
+        reference = plan.reference_columns.to(wide.device)
+        out = out - sum(book.significance) * wide[:, reference]
+    return out.t()

@@ -1,0 +1,399 @@
+"""An analog layer's forward while it is trained: one effective weight, drawn anew, and noise.
+
+The full forward of `rramfit.mapping` converts the currents of every tile for every input vector; it
+costs some twenty times the digital layer. Training takes the digital layer's own kernel,
+
+    y = k·(W x̂) + shift + σ·ε + bias
+
+with x̂ the inputs as converters give them and W the effective weight of freshly drawn cells behind
+wires (`rramfit.training.forward.cells`), whose arithmetic is done in float32. What cannot be folded
+into W is folded into three numbers an output: k, shift and σ are those of the straight line, and of
+what is left about it, by which the full forward of one drawn chip depends on W x̂, on inputs of the
+layer as it is. They are renewed with the anchors. So training approximates
+
+    converters         their bow, steps and rails by their mean effect and a noise
+    read noise         by its mean square over inputs
+    non-ohmic cells    by a gain and a noise
+    gated, floating    wires at the mean share of active rows, the rest of it a gain and a noise
+    rows
+
+and leaves nothing out. `fidelity` says how close it comes: the correlation of either forward's
+outputs on the same cells.
+
+Evaluation never uses it: `rramfit.training.forward.preparation.trained_network` gives the digital
+network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rramfit.array.wires.effective import effective_matrix
+from rramfit.errors import TrainingError
+from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
+from rramfit.mapping.layout.codes import nearest_code
+from rramfit.mapping.tiles.calibration import calibrated
+from rramfit.mapping.tiles.chip_source import Die, TileCells, draw_die
+from rramfit.mapping.tiles.matrix import AnalogMatrix
+from rramfit.mapping.tiles.nominal import nominal_tiles
+from rramfit.streams import torch_stream
+from rramfit.training.forward.anchor import Anchor, at_mean_share, fitted_line
+from rramfit.training.forward.cell_tables import CellLaws, cell_laws
+from rramfit.training.forward.cells import (
+    asked_levels,
+    continuous_targets,
+    fold_columns,
+    follow,
+    wanted_conductance,
+)
+
+__all__ = ["Hardware", "TrainedForward", "fidelity"]
+
+VECTORS = 256
+"""Input vectors that an anchor's three numbers are found on."""
+
+NOISE_NUMBERS = 2**18
+"""Random numbers a layer draws for its outputs' noise at a step; images share them in turn."""
+
+STEPS_A_DIE = 20
+"""Steps for which the unknown part of a fitted chip stays as it was drawn."""
+
+
+class _Seen(torch.autograd.Function):
+    """Inputs in steps and cut at their range; straight-through within it."""
+
+    @staticmethod
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, x: Tensor, low: float, high: float, step: float
+    ) -> Tensor:
+        ctx.save_for_backward((x >= low) & (x <= high))
+        return (x * (1 / step)).round_().clamp_(round(low / step), round(high / step)).mul_(step)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor):  # type: ignore[no-untyped-def]
+        return gradients[0] * ctx.saved_tensors[0], None, None, None
+
+
+_SHARED = (
+    "seed",
+    "rank",
+    "step",
+    "strength",
+    "anchor",
+    "laws",
+    "hardware",
+    "name",
+    "_die",
+    "_moved",
+)
+
+Hardware = Callable[[str, Tensor, Tensor], Tensor]
+"""Measured products: from a layer's name, the weight on codes (output, input) and input vectors
+(vector, input) as converters give them to numbers (vector, output), digital corrections made."""
+
+
+class TrainedForward(nn.Module):
+    """Stands in an analog layer while it is trained.
+
+    Attributes
+    ----------
+    log_scale : (output,) parameter
+        ln of the weight per siemens.
+    step : int
+        Steps so far; each draws its own cells. In evaluation a step's cells stay.
+    strength : float
+        Share of every non-ideality, for a ramp; quantisation is there from the start.
+    """
+
+    def __init__(self, matrix: AnalogMatrix, *, seed: int, rank: int = 0) -> None:
+        super().__init__()
+        if matrix.scale is None:
+            msg = "the matrix is not prepared"
+            raise ValueError(msg)
+        self.log_scale = nn.Parameter(matrix.scale.detach().log())
+        self.seed, self.rank = seed, rank
+        self.step = 0
+        self.strength = 1.0
+        self.anchor: Anchor | None = None
+        self.laws: CellLaws = cell_laws(matrix.setup.device_model, time=matrix.setup.time)
+        self.hardware: Hardware | None = None
+        self.name = matrix.plan.name
+        self._die: tuple[int, Die] | None = None
+        self._moved = bool(
+            (matrix.permutation.rows.diff(dim=1) != 1).any()
+            or (matrix.permutation.cols.diff(dim=1) != 1).any()
+        )
+
+    @property
+    def scale(self) -> Tensor:
+        """Weight per siemens, (output,)."""
+        return self.log_scale.exp()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> TrainedForward:
+        """Copy the parameter; the rest is shared until it is replaced."""
+        new = TrainedForward.__new__(TrainedForward)
+        nn.Module.__init__(new)
+        new.log_scale = nn.Parameter(self.log_scale.detach().clone())
+        for name in _SHARED:
+            setattr(new, name, getattr(self, name))
+        return new
+
+    def _stream(self, name: str, device: torch.device) -> torch.Generator:
+        return torch_stream(self.seed, f"train/{self.step}/{self.rank}/{name}", device=device)
+
+    def effective(self, matrix: AnalogMatrix, weight: Tensor) -> Tensor:
+        """Effective weight of freshly drawn cells, (output, input)."""
+        plan, setup, scale = matrix.plan, matrix.setup, self.scale
+        permutation = matrix.permutation if self._moved else None
+        quantised = "quantisation" in setup.factors
+        if quantised:
+            wanted = wanted_conductance(plan, setup, weight, scale)
+            level, target = asked_levels(plan, setup, wanted), None
+        else:
+            wanted = weight
+            target, level = continuous_targets(plan, setup, weight, scale)
+        if permutation is not None:
+            level = permutation.to_physical(level)
+            target = None if target is None else permutation.to_physical(target)
+        with torch.no_grad():
+            found, follows = self._found(matrix, level)
+        if target is None:
+            g = follow(wanted, found, follows, plan=plan, setup=setup, permutation=permutation)
+        else:
+            mean = setup.model.mean[level.long().clamp_min(0)]
+            g = target + found - mean
+            g = g if follows is None else torch.where(follows, g, found)
+            g = g.clamp_min(0)
+        return self.folded(matrix, g) * scale[:, None]
+
+    def _found(self, matrix: AnalogMatrix, level: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Draw cells that were sent to levels, in physical places."""
+        setup, plan = matrix.setup, matrix.plan
+        if setup.origin is None:
+            generator = self._stream(f"cells/{plan.name}", level.device)
+            return self.laws.draw(level, generator, strength=self.strength)
+        die = self._die_of(matrix)
+        level = level.long()
+        mean = setup.model.mean[level.clamp_min(0)]
+        cells = die.program(
+            mean, level, time=setup.time, generator=self._stream(f"cells/{plan.name}", mean.device)
+        )
+        found = torch.lerp(mean, cells.conductance, self.strength)
+        return found, cells.accepted & (level >= 0)
+
+    def _die_of(self, matrix: AnalogMatrix) -> Die:
+        """Draw the fitted chip's unknown part, or take it as it was drawn some steps before."""
+        index = -1 - self.step // STEPS_A_DIE
+        if self._die is None or self._die[0] != index:
+            setup, plan = matrix.setup, matrix.plan
+            die = draw_die(
+                setup.device_model,
+                plan.tiles,
+                plan.tile,
+                origin=setup.origin,
+                index=index,
+                seed=self.seed,
+                name=f"{plan.name}/{self.rank}",
+            )
+            self._die = (index, die)
+        return self._die[1]
+
+    def folded(self, matrix: AnalogMatrix, g: Tensor) -> Tensor:
+        """Differences behind wires and gains, (output, input) [S], of cells (tile, row, col)."""
+        plan, setup = matrix.plan, matrix.setup
+        anchor, gain, t = self.anchor, None, g
+        if setup.has_wires and anchor is not None and self.strength > 0:
+            gain = anchor.gain
+            if anchor.estimate is not None:
+                t = anchor.estimate.matrices(g)[-1]
+            elif setup.line is not None:
+                t = effective_matrix(g, setup.line)
+            if self.strength < 1:
+                t = torch.lerp(g, t, self.strength)
+                gain = 1 + self.strength * (gain - 1)
+        if self._moved:
+            t = matrix.permutation.to_logical(t)
+        return fold_columns(plan, setup, plan.join(t), gain)
+
+    def seen(self, matrix: AnalogMatrix, x: Tensor) -> Tensor:
+        """Give inputs as converters do."""
+        if self.anchor is None or "dac" not in matrix.setup.factors:
+            return x
+        c, p = self.anchor.calibration, matrix.setup.peripherals
+        steps = 2**p.dac_bits - 1
+        if p.input_coding == "bit_serial" and c.signed:
+            steps = 2 ** (p.dac_bits - 1) - 1
+        low = -c.largest if c.signed else 0.0
+        out: Tensor = _Seen.apply(  # type: ignore[no-untyped-call]
+            x, low, c.largest, c.largest / steps
+        )
+        return out
+
+    def forward(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
+        """Multiply as the layer does, (..., output) or (sample, output, height, width)."""
+        if self.training:
+            self.step += 1
+        matrix = layer.analog.matrix
+        kind = x.device.type
+        if self.hardware is not None:
+            return self._measured(layer, x)
+        with torch.autocast(kind, enabled=False):
+            weight = self.effective(matrix, layer.matrix_weight())
+            bias, anchor = layer.bias, self.anchor
+            if anchor is not None:
+                weight = (
+                    weight
+                    * torch.lerp(torch.ones_like(anchor.slope), anchor.slope, self.strength)[
+                        :, None
+                    ]
+                )
+                shift = self.strength * anchor.shift
+                bias = shift if bias is None else bias + shift
+        out = layer.product(self.seen(matrix, x), weight, bias)
+        if anchor is not None and bool((anchor.noise > 0).any()):
+            out = self._noisy(out, matrix.plan.name, anchor.noise, conv=out.ndim == 4)
+        return out
+
+    def _measured(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
+        """Take outputs that hardware gave, with the gradient of the digital layer."""
+        matrix, scale = layer.analog.matrix, self.scale
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.seen(matrix, x.to(layer.weight))
+            weight = layer.matrix_weight()
+            wanted = wanted_conductance(matrix.plan, matrix.setup, weight, scale)
+            if "quantisation" in matrix.setup.factors:
+                book = matrix.setup.book
+                codes = book.values[nearest_code(book, wanted)]
+                wanted = wanted + (codes - wanted).detach()
+            asked = wanted * scale[:, None]
+            out = layer.product(x, asked, layer.bias)
+            hardware = self.hardware
+            if hardware is None:
+                return out
+            name, codes = self.name, asked.detach()
+            with torch.no_grad():
+                found = layer.multiplied(
+                    x, lambda vectors: measured(hardware, name, codes, vectors)
+                )
+                if layer.bias is not None:
+                    found = found + (layer.bias[:, None, None] if found.ndim == 4 else layer.bias)
+            return out + (found - out).detach()
+
+    def _noisy(self, out: Tensor, name: str, std: Tensor, *, conv: bool) -> Tensor:
+        """Add the noise of converters and reads; images of one batch share it in turn."""
+        flat = out if conv else out.reshape(-1, out.shape[-1])
+        most = max(1, NOISE_NUMBERS // max(1, flat[0].numel()))
+        turns = next(n for n in range(-(-len(flat) // most), len(flat) + 1) if len(flat) % n == 0)
+        shape = (len(flat) // turns, *flat.shape[1:])
+        noise = torch.randn(
+            shape, generator=self._stream(f"noise/{name}", out.device), device=out.device
+        )
+        noise = (noise * (self.strength * std.reshape(-1, *([1, 1] if conv else [])))).to(out.dtype)
+        if conv and flat.is_contiguous(memory_format=torch.channels_last):
+            noise = noise.contiguous(memory_format=torch.channels_last)
+        return (flat.view(turns, *shape) + noise).flatten(0, 1).reshape(out.shape)
+
+    def renew(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> None:
+        """Solve wires, calibrate and compare with the full forward anew, at inputs as they are.
+
+        Parameters
+        ----------
+        layer : AnalogLinear or AnalogConv2d
+            In evaluation its forward is left as it was.
+        x : tensor
+            Inputs of the layer.
+        """
+        matrix = layer.analog.matrix
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            weight, scale = layer.matrix_weight().detach(), self.scale.detach()
+            matrix.scale = scale
+            setup = dataclasses.replace(matrix.setup, wires_by="estimate")
+            nominal = nominal_tiles(
+                matrix.plan, setup, matrix.targets(weight).conductance, matrix.permutation
+            )
+            vectors = layer.vectors(x.to(weight))
+            calibration = calibrated(matrix.plan, setup, nominal.matrix, vectors)
+            some = vectors[:: -(-len(vectors) // VECTORS) or 1]
+            estimate = at_mean_share(matrix, nominal.estimate, calibration, some)
+            ones = torch.ones(matrix.plan.outputs).to(weight)
+            self.anchor = Anchor(
+                gain=nominal.gain,
+                estimate=estimate,
+                calibration=calibration,
+                slope=ones,
+                shift=torch.zeros_like(ones),
+                noise=torch.zeros_like(ones),
+            )
+            matrix.nominal, matrix.calibration = nominal, calibration
+            slope, shift, noise = fitted_line(*self.compare(matrix, weight, some))
+            self.anchor = dataclasses.replace(self.anchor, slope=slope, shift=shift, noise=noise)
+
+    def compare(
+        self, matrix: AnalogMatrix, weight: Tensor, vectors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Multiply vectors by the folded weight, and by the full forward, on the same cells.
+
+        Both (vector, output); without slope, shift and noise.
+        """
+        index = -1 - self.step
+        matrix.chip = (self.seed, index)
+        full = matrix.draw(weight, seed=self.seed, index=index).fold()
+        folded = self._at_strength_one(matrix, full.cells) * self.scale.detach()[:, None]
+        mine = self.seen(matrix, vectors) @ folded.t()
+        return mine, matrix.multiply(full, vectors)
+
+    def _at_strength_one(self, matrix: AnalogMatrix, cells: TileCells) -> Tensor:
+        strength, self.strength = self.strength, 1.0
+        try:
+            return self.folded(matrix, cells.conductance)
+        finally:
+            self.strength = strength
+
+
+def measured(hardware: Hardware, name: str, codes: Tensor, vectors: Tensor) -> Tensor:
+    """Ask hardware for a layer's products.
+
+    Raises
+    ------
+    TrainingError
+        If what it gives are not as many finite numbers as asked for.
+    """
+    found: object = hardware(name, codes, vectors)
+    wanted = (len(vectors), len(codes))
+    if not isinstance(found, Tensor):
+        wrong = f"a {type(found).__name__}"
+    elif tuple(found.shape) != wanted:
+        wrong = f"shape {tuple(found.shape)}"
+    elif not bool(found.isfinite().all()):
+        wrong = f"{int((~found.isfinite()).sum())} values that are not finite"
+    else:
+        return found.to(vectors)
+    msg = f"hardware, layer {name}: found {wrong}; expected a tensor {wanted} of finite numbers"
+    raise TrainingError(msg)
+
+
+def fidelity(
+    forward: TrainedForward, layer: AnalogLinear | AnalogConv2d, x: Tensor
+) -> tuple[float, float]:
+    """How close training's forward comes to the full one, on one drawn chip.
+
+    Returns
+    -------
+    share : float
+        Of the variance of the full forward's outputs that slope and shift explain.
+    predicted : float
+        What the anchor's noise says that share is.
+    """
+    if forward.anchor is None:
+        msg = "no anchor yet; call renew first"
+        raise ValueError(msg)
+    a = forward.anchor
+    with torch.no_grad():
+        mine, full = forward.compare(layer.analog.matrix, layer.matrix_weight(), layer.vectors(x))
+        left = (full - mine * a.slope - a.shift).square().mean(0).sum()
+        total = full.var(0, correction=0).sum()
+    return float(1 - left / total), float(1 - a.noise.square().sum() / total)

@@ -1,0 +1,128 @@
+"""Truth: codes made from a known transfer and rounded; numpy.polyfit as second opinion."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from rramfit.errors import FitError
+from rramfit.fitting.electrical.readout import fit_readout
+from rramfit.measurement.file.record import Readout
+
+BITS, FULL_SCALE, ZERO = 10, 100e-6, 40
+GAIN, GAIN_SPREAD, OFFSET_SPREAD, CUBIC, NOISE = 900.0, 0.01, 3.0, 8.0, 0.7
+
+
+def readout(seed, *, channels=64, repeats=8, points=41, top=1.0, steps=0.0, cubic=CUBIC):
+    rng = np.random.default_rng(seed)
+    x = np.linspace(0, top, points)
+    gain = GAIN * (1 + GAIN_SPREAD * rng.standard_normal(channels))
+    offset = ZERO + OFFSET_SPREAD * rng.standard_normal(channels)
+    code = offset + gain * x[:, None] + cubic * x[:, None] ** 3 + steps * (x[:, None] > top / 2)
+    code = code + NOISE * rng.standard_normal((repeats, points, channels))
+    return Readout(
+        input=x * FULL_SCALE,
+        code=np.clip(np.rint(code), 0, 2**BITS - 1),
+        channel_col=None,
+        bits=BITS,
+        full_scale=FULL_SCALE,
+        zero_code=ZERO,
+    )
+
+
+def distances(cubic):
+    """Largest distances of a cubic from its best-fit line and from the line through its ends."""
+    x = np.linspace(0, 1, 41)
+    y = cubic * x**3
+    slope, intercept = np.polyfit(x, y, 1)
+    return np.abs(y - slope * x - intercept).max(), np.abs(y - cubic * x).max()
+
+
+def test_recovers_the_transfer_and_its_errors():
+    """Mean z within 4/√n of 0 and its root mean square near 1 (χ² of 40 at 1e-4: 0.6 to 1.45)."""
+    inl, end = distances(CUBIC)
+    truth = {
+        "gain": GAIN / FULL_SCALE,
+        "offset": ZERO,
+        "inl": inl,
+        "inl_endpoint": end,
+        "third_order": CUBIC,
+        "gain_spread": GAIN_SPREAD,
+        "offset_spread": OFFSET_SPREAD,
+        "noise": math.sqrt(NOISE**2 + 1 / 12),  # rounding is noise between repeats
+    }
+    z = {name: [] for name in truth}
+    for seed in range(40):
+        fit = fit_readout(readout(seed))
+        assert fit.verdict.ok
+        for name, true in truth.items():
+            q = fit.result.estimates[name]
+            z[name].append((q.value - true) / q.stderr)
+    for name, values in z.items():
+        # The largest of noisy distances is a little too large: half a stderr is allowed it.
+        bias = 0.5 if name.startswith("inl") else 0.2
+        assert abs(np.mean(values)) < 4 / math.sqrt(40) + bias, name
+        assert 0.6 < np.std(values) < 1.45, name
+
+
+def test_clipped_codes_are_left_out():
+    """With 4 % of noise-free range beyond the rail, gain is as without it."""
+    fit = fit_readout(readout(1, top=1.3, cubic=0.0))
+    assert fit.clipped > 0.1
+    assert fit.result["gain"] * FULL_SCALE == pytest.approx(
+        GAIN, abs=4 * fit.result.estimates["gain"].stderr * FULL_SCALE
+    )
+    assert "at a rail" in fit.verdict.findings[0].what
+
+
+def test_a_step_no_smooth_curve_follows_is_told_raw():
+    fit = fit_readout(readout(2, steps=6.0, cubic=0.0, channels=16))
+    assert not fit.smooth
+    assert any("leave every smooth curve" in f.what for f in fit.verdict.findings)
+    assert fit.result["inl"] > 2.0
+
+
+def test_one_channel_and_one_repeat_still_answer():
+    record = readout(3, channels=1, repeats=1)
+    fit = fit_readout(record)
+    x, y = record.input / FULL_SCALE, record.code[0, :, 0]
+    expected = np.linalg.lstsq(np.stack([np.ones_like(x), x, x**3], axis=1), y)[0]
+    assert fit.result["offset"] == pytest.approx(expected[0], rel=1e-9)
+    assert fit.result["gain"] * FULL_SCALE == pytest.approx(expected[1], rel=1e-9)
+    assert fit.result["third_order"] == pytest.approx(expected[2], rel=1e-9)
+    q = fit.result.estimates["noise"]
+    assert q.value == pytest.approx(math.sqrt(NOISE**2 + 1 / 12), abs=4 * q.stderr)
+    assert "gain_spread" not in fit.result.estimates
+
+
+def test_broken_and_dark_channels_are_named():
+    record = readout(4, channels=20)
+    code = record.code.copy()
+    code[:, :, 3] = 41.0
+    code[:, :, 5] = 2**BITS - 1
+    fit = fit_readout(
+        Readout(
+            input=record.input,
+            code=code,
+            channel_col=None,
+            bits=BITS,
+            full_scale=FULL_SCALE,
+            zero_code=ZERO,
+        )
+    )
+    told = " ".join(f.what for f in fit.verdict.findings)
+    assert "1 of 20 channels have a gain off the median" in told
+    assert "1 of 20 channels have unclipped codes at fewer than 4" in told
+    assert fit.channels.tolist() == [c for c in range(20) if c not in (3, 5)]
+    assert fit.to_card().channels == fit.channels.tolist()
+    assert "LSB" in fit.plot().get_ylabel()
+
+
+def test_too_little_is_refused_with_numbers():
+    with pytest.raises(FitError, match="at 3 different inputs"):
+        fit_readout(readout(1, points=3))
+    still = readout(1, channels=2)
+    still = dataclasses.replace(still, code=np.full(still.code.shape, 128.0))
+    with pytest.raises(FitError, match="LSB over all inputs, less than a step"):
+        fit_readout(still)

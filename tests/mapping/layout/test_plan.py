@@ -1,0 +1,88 @@
+"""Every weight has its cell and every cell its weight, in every scheme."""
+
+import itertools
+
+import pytest
+import torch
+
+from rramfit.errors import MappingError
+from rramfit.mapping.layout.plan import CellAddress, Permutation, WeightAddress, plan_matrix
+
+SHAPES = [(5, 11, 1), (4, 8, 1), (12, 18, 3), (1, 1, 1)]
+
+
+@pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
+@pytest.mark.parametrize("slices", [1, 2])
+@pytest.mark.parametrize(("outputs", "inputs", "groups"), SHAPES)
+def test_there_and_back(scheme, slices, outputs, inputs, groups):
+    plan = plan_matrix(
+        "m", outputs, inputs, tile=(8, 9), scheme=scheme, slices=slices, groups=groups
+    )
+    torch.manual_seed(0)
+    placed = Permutation(
+        rows=torch.stack([torch.randperm(8) for _ in range(plan.tiles)]),
+        cols=torch.stack([torch.randperm(9) for _ in range(plan.tiles)]),
+    )
+    seen = set()
+    cells = 1 if scheme == "offset" else 2
+    for o, i, s, p in itertools.product(range(outputs), range(inputs), range(slices), range(cells)):
+        if o // (outputs // groups) != i // (inputs // groups):
+            continue
+        weight = WeightAddress(o, i, s, p)
+        for place in (None, placed):
+            cell = plan.cell(weight, place)
+            assert 0 <= cell.tile < plan.tiles
+            assert 0 <= cell.row < 8
+            assert 0 <= cell.col < 9
+            assert plan.weight(cell, place) == weight
+        seen.add(plan.cell(weight))
+    parts = outputs * inputs // groups * slices * cells
+    assert len(seen) == parts
+    assert plan.cells_used >= parts
+    assert plan.utilisation <= 1
+
+
+@pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
+def test_scattered_parts_lie_where_the_plan_says(scheme):
+    plan = plan_matrix("m", 6, 10, tile=(4, 8), scheme=scheme)
+    cells = plan.columns.shape[2]
+    parts = torch.arange(1, 6 * 10 * cells + 1).reshape(6, 10, 1, cells)
+    tiles = plan.scatter(parts, 0, reference=-5)
+    for o, i, p in itertools.product(range(6), range(10), range(cells)):
+        tile, row, col = plan.cell(WeightAddress(o, i, 0, p))
+        assert int(tiles[tile, row, col]) == int(parts[o, i, 0, p])
+    if scheme == "offset":
+        assert int((tiles == -5).sum()) == 10 * plan.column_blocks
+    joined = plan.join(tiles)
+    assert torch.equal(plan.cut(joined.reshape(-1, plan.width)), tiles)
+
+
+def test_a_placement_moves_cells_and_back():
+    torch.manual_seed(2)
+    placed = Permutation(
+        rows=torch.stack([torch.randperm(5) for _ in range(3)]),
+        cols=torch.stack([torch.randperm(7) for _ in range(3)]),
+    )
+    logical = torch.rand(3, 5, 7)
+    physical = placed.to_physical(logical)
+    for t, r, c in itertools.product(range(3), range(5), range(7)):
+        assert physical[t, placed.rows[t, r], placed.cols[t, c]] == logical[t, r, c]
+    assert torch.equal(placed.to_logical(physical), logical)
+
+
+def test_tiles_between_groups_are_left_out():
+    whole = plan_matrix("m", 64, 64, tile=(16, 32))
+    grouped = plan_matrix("m", 64, 64, tile=(16, 32), groups=4)
+    assert (whole.tiles, grouped.tiles) == (16, 4)
+    with pytest.raises(MappingError, match="between groups"):
+        grouped.cell(WeightAddress(0, 63, 0, 0))
+
+
+def test_a_tile_too_small_is_refused():
+    with pytest.raises(MappingError, match="no room"):
+        plan_matrix("m", 4, 4, tile=(8, 3), slices=2)
+
+
+def test_an_empty_cell_holds_nothing():
+    plan = plan_matrix("m", 3, 3, tile=(8, 8))
+    assert plan.weight(CellAddress(0, 7, 0)) is None
