@@ -1,6 +1,6 @@
 """The families of level distributions, each in its own standard parametrisation.
 
-| family        | parameters                       | law of conductance g [S]                 |
+| family        | parameters                       | distribution of conductance g [S]                 |
 | ---           | ---                              | ---                                      |
 | `normal`      | loc [S], scale [S]               | density φ(z)/scale, z = (g − loc)/scale  |
 | `lognormal`   | mu [ln S], sigma                 | (ln g − mu)/sigma is standard normal     |

@@ -1,10 +1,11 @@
 """A card of some of a card's levels: those that a network is to be mapped on.
 
 A measurement may hold more levels than a cell can keep apart, or some that nearly no cell reached;
-weights need a few that lie well apart. The levels that are taken keep what is known of each (law,
-variation, failure, retention, held-out checks) and are numbered anew in their order; what speaks of
-the whole list (read thresholds and overlap towards the next level, bits a cell) or of one array's
-cells (the sidecar) is left out. Fits and their verdicts stay those of the whole card.
+weights need a few that lie well apart. The levels that are taken keep what is known of each
+(distribution, variation, failure, retention, held-out checks) and are numbered anew in their order;
+what speaks of the whole list (read thresholds and overlap towards the next level, bits a cell) or
+of one array's cells (the sidecar) is left out. Fits and their verdicts stay those of the whole
+card.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class FitQuality(Part):
 
 
 class HeldOut(Part):
-    """How well the card foretells cells and cycles that it was not fitted to."""
+    """How well the card predicts cells and cycles that it was not fitted to."""
 
     level: Count
     log_score: Finite = Field(description="mean predictive log density [ln 1/S]")

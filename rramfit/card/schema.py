@@ -75,7 +75,7 @@ class Alternative(Part):
 
 
 class Distribution(Part):
-    """The law of accepted conductance at one level, in its family's own parametrisation."""
+    """The distribution of accepted conductance at one level, in its family's own parametrisation."""
 
     family: str
     parameters: dict[str, Quantity]

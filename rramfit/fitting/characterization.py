@@ -34,7 +34,7 @@ from rramfit.fitting.levels.blind import find_levels
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
 from rramfit.fitting.levels.targets import set_aside_windows
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.time.endurance import fit_endurance
 from rramfit.fitting.time.read_noise import fit_read_noise
@@ -186,7 +186,7 @@ def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, F
     statistics = None
     if m.program is not None:
         run.on_stage("gathering")
-        statistics = gather(m.program, len(m.levels) if m.levels is not None else 0)
+        statistics = accumulate(m.program, len(m.levels) if m.levels is not None else 0)
     screening = screen(m, statistics)
     run.verdicts["screening"] = screening.verdict
     fits = _fit_groups(m, Fits(screening=screening, statistics=statistics, blind=blind), run, seed)

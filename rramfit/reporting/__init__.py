@@ -1,8 +1,8 @@
 """Reports: from a characterization to one page that can be read anywhere."""
 
 from rramfit.reporting.characterization import (
-    evidence_report,
     report_characterization,
+    report_from_data,
     save_report,
 )
 from rramfit.reporting.page.document import (
@@ -19,12 +19,11 @@ from rramfit.reporting.page.document import (
     Table,
     figure,
 )
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.report_data import ReportData
 
 __all__ = [
     "Block",
     "Column",
-    "Evidence",
     "Facts",
     "Figure",
     "KeyFigure",
@@ -32,10 +31,11 @@ __all__ = [
     "Note",
     "Prose",
     "Report",
+    "ReportData",
     "Section",
     "Table",
-    "evidence_report",
     "figure",
     "report_characterization",
+    "report_from_data",
     "save_report",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rramfit.reporting.page.document import Report
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.report_data import ReportData
 from rramfit.reporting.sections.other_groups import (
     endurance_section,
     iv_section,
@@ -38,10 +38,10 @@ from rramfit.reporting.sections.wires import line_section
 if TYPE_CHECKING:
     from rramfit.fitting.characterization import Characterization
 
-__all__ = ["evidence_report", "report_characterization", "save_report"]
+__all__ = ["report_characterization", "report_from_data", "save_report"]
 
 
-def evidence_report(evidence: Evidence) -> Report:
+def report_from_data(evidence: ReportData) -> Report:
     """Make the report of a card and the data beside it."""
     card = evidence.card
     sections = (
@@ -84,8 +84,8 @@ def save_report(characterization: Characterization, path: Path | str) -> None:
 
 def _report(characterization: Characterization) -> Report:
     c = characterization
-    return evidence_report(
-        Evidence(
+    return report_from_data(
+        ReportData(
             card=c.card,
             measurement=c.measurement,
             statistics=c.statistics,

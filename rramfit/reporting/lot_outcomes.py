@@ -67,8 +67,8 @@ def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     """One row a parameter that at least two chips have: how it varies from chip to chip.
 
-    A law's parameters are compared within its family, named in brackets: the shape of a gamma law
-    is not that of a Weibull law.
+    A distribution's parameters are compared within its family, named in brackets: the shape of a
+    gamma distribution is not that of a Weibull distribution.
 
     Columns: chips, median, mean, std (between chips, observed), within (root mean square of the
     chips' own standard errors), between (√(std² − within²), what the chips' own uncertainty does

@@ -1,4 +1,4 @@
-"""Every family agrees with scipy's own implementation of the same law."""
+"""Every family agrees with scipy's own implementation of the same distribution."""
 
 import numpy as np
 import pytest
@@ -33,13 +33,16 @@ def test_every_family_is_tried():
 
 @pytest.mark.parametrize("name", CASES)
 def test_agrees_with_scipy(name):
-    parameters, law = CASES[name]
+    parameters, distribution = CASES[name]
     f = family(name)
     g = f.ppf(PROBABILITY, parameters)
-    ccdf = law.ccdf(g) if name == "mixture" else law.sf(g)
-    log_density = law.logpdf(g)
-    mean, std = (law.mean(), law.standard_deviation() if name == "mixture" else law.std())
-    np.testing.assert_allclose(law.cdf(g), PROBABILITY, rtol=1e-6)
+    ccdf = distribution.ccdf(g) if name == "mixture" else distribution.sf(g)
+    log_density = distribution.logpdf(g)
+    mean, std = (
+        distribution.mean(),
+        distribution.standard_deviation() if name == "mixture" else distribution.std(),
+    )
+    np.testing.assert_allclose(distribution.cdf(g), PROBABILITY, rtol=1e-6)
     np.testing.assert_allclose(f.cdf(g, parameters), PROBABILITY, rtol=1e-6)
     np.testing.assert_allclose(f.sf(g, parameters), ccdf, rtol=1e-6)
     np.testing.assert_allclose(f.logpdf(g, parameters), log_density, rtol=1e-9, atol=1e-9)

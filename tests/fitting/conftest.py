@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.measurement.file.in_memory import program_in_memory
 from rramfit.measurement.file.record import ArrayIdentity, Levels, Measurement
@@ -42,7 +42,7 @@ def measured(
         levels=levels,
         program=program,
     )
-    return measurement, gather(program, len(levels) if levels else 0)
+    return measurement, accumulate(program, len(levels) if levels else 0)
 
 
 def chip(

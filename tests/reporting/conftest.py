@@ -38,7 +38,7 @@ from rramfit.card.schema import (
     VariationCard,
 )
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement import (
     MVM,
     ArrayIdentity,
@@ -84,7 +84,7 @@ def make_chip(
     verified = (rng.random(g.shape) > 0.02) & (fault == Fault.OK)
     given = Levels(target=target, lower=target - 2.5 * spread, upper=target + 2.5 * spread)
     program = program_in_memory(g, read_voltage=0.2, level=level, verified=verified, levels=given)
-    statistics = gather(program, levels)
+    statistics = accumulate(program, levels)
 
     held_level = rng.integers(0, levels, (rows, cols))
     state = target[held_level] + spread[held_level] * own

@@ -7,26 +7,20 @@ from rramfit.card import Quantity, seal
 from rramfit.card.schema import Distribution
 from rramfit.errors import InputError
 from rramfit.measurement.virtual.cards import random_card
-from rramfit.reporting.lot import (
-    Outcome,
-    characterize_files,
-    lot_frame,
-    shared_quantities,
-    spread_frame,
-    write_lot,
-)
+from rramfit.reporting.lot import characterize_files, write_lot
+from rramfit.reporting.lot_outcomes import Outcome, lot_frame, shared_quantities, spread_frame
 from rramfit.reporting.lot_report import lot_report
 
 CARD = random_card(3, levels=2, array=(16, 16))
 PLACE = "levels[0].mean"
 
 
-def outcome(tmp_path, name, mean, stderr=0.1e-6, law=None):
-    """A chip whose card says this mean of level 0, and this law."""
+def outcome(tmp_path, name, mean, stderr=0.1e-6, distribution=None):
+    """A chip whose card says this mean of level 0, and this distribution."""
     level = CARD.levels[0].model_copy(
         update={
             "mean": Quantity.estimated(mean, stderr, "S"),
-            "distribution": law,
+            "distribution": distribution,
         }
     )
     card = seal(CARD.model_copy(update={"name": name, "levels": [level, *CARD.levels[1:]]}))
@@ -68,20 +62,22 @@ def test_a_difference_within_the_chips_own_errors_is_no_outlier(tmp_path):
     assert row["between"] == 0.0
 
 
-def test_laws_are_compared_within_their_family(tmp_path):
-    def law(family, **parameters):
+def test_distributions_are_compared_within_their_family(tmp_path):
+    def distribution(family, **parameters):
         return Distribution(
             family=family,
             parameters={k: Quantity.estimated(v, 0.01 * v, "S") for k, v in parameters.items()},
             alternatives=[],
         )
 
-    laws = [
-        law("gamma", shape=50.0, scale=1e-6),
-        law("gamma", shape=51.0, scale=1e-6),
-        law("weibull", shape=2.0, scale=4e-5),
+    distributions = [
+        distribution("gamma", shape=50.0, scale=1e-6),
+        distribution("gamma", shape=51.0, scale=1e-6),
+        distribution("weibull", shape=2.0, scale=4e-5),
     ]
-    outcomes = [outcome(tmp_path, f"die{i}", 40e-6, law=x) for i, x in enumerate(laws)]
+    outcomes = [
+        outcome(tmp_path, f"die{i}", 40e-6, distribution=x) for i, x in enumerate(distributions)
+    ]
     shared = shared_quantities(outcomes)
     place = "levels[0].distribution.parameters.shape"
     assert [name for name, _ in shared[f"{place} (gamma)"]] == ["die0", "die1"]

@@ -1,9 +1,9 @@
-"""Does a card that was fitted to a chip foretell a network's accuracy on that chip?
+"""Does a card that was fitted to a chip predict a network's accuracy on that chip?
 
 Virtual chips of 128 x 128 cells and three levels, each from a card of its own (random levels,
 spreads, fields, trends, failures, stuck cells, read noise and wires; an 8-bit read-out), are
 measured and characterized. An mlp, trained plainly on scikit-learn's digits, is mapped with the
-*fitted* card and its accuracy on 360 test images foretold by Monte Carlo. Then the same mapping,
+*fitted* card and its accuracy on 360 test images predicted by Monte Carlo. Then the same mapping,
 its levels, scales and gains included, meets the truth: the virtual chip's own deviations, faults,
 wires and channels. Both matrices lie on that one array, one after another, in truth and prediction.
 
@@ -138,7 +138,7 @@ def meet(network: nn.Module, card: ModelCard, dies: Chips) -> nn.Module:
 
 
 def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[str, Any]:
-    """Measure, characterize, foretell and run one chip: accuracies of every case."""
+    """Measure, characterize, predict and run one chip: accuracies of every case."""
     from rramfit.array import DeviceModel, draw_chips
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import convert_to_analog
@@ -165,15 +165,15 @@ def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[s
         setup = setup_of(fitted.card, origin)
         return convert_to_analog(network, setup, inputs=data.train_images[:256], seed=seed)
 
-    foretold = mapped(drawn(fitted.card))
+    predicted = mapped(drawn(fitted.card))
     own, itself = true_chip(card, seed), with_own_channels(card, seed)
     return {
         "seed": seed,
         "verdict": fitted.card.quality.verdict,
-        "card": run(foretold, chips),
+        "card": run(predicted, chips),
         "card+cells": run(mapped(fitted.cells), chips // 2),
-        "population": run(meet(foretold, card, drawn(card)), chips),
-        "chip": run(meet(foretold, itself, own), chips // 2),
+        "population": run(meet(predicted, card, drawn(card)), chips),
+        "chip": run(meet(predicted, itself, own), chips // 2),
     }
 
 
@@ -226,7 +226,7 @@ def write_report(records: list[dict[str, Any]], digital: float, out: Path, comma
         csv.writer(f, lineterminator="\n").writerows([COLUMNS, *rows])
     off = [100 * (np.mean(r["card"]) - np.mean(r["chip"])) for r in records]
     lines = [
-        "# Closed loop: accuracy foretold from a fitted card, and found on the chip's true cells",
+        "# Closed loop: accuracy predicted from a fitted card, and found on the chip's true cells",
         "",
         f"Made by `{command}`,",
         "which says what is compared. An mlp on scikit-learn's digits, 360 test images, digital",
@@ -238,7 +238,7 @@ def write_report(records: list[dict[str, Any]], digital: float, out: Path, comma
         f"- like it: {counts[0]} of {len(rows)} chips. The fitted card's mean lies within {POINTS}",
         "  points of the true population's, and the chip's first programming in the card's 90 %",
         "  interval.",
-        f"- itself: {counts[1]} of {len(rows)} chips. The mean foretold from card and sidecar lies",
+        f"- itself: {counts[1]} of {len(rows)} chips. The mean predicted from card and sidecar lies",
         f"  within {POINTS} points of the mean over programmings on the chip's true cells, and the",
         "  first programming in that 90 % interval.",
         f"- wanted: {WANTED[0]} of {WANTED[1]} of either.",

@@ -2,9 +2,9 @@
 
 Virtual chips of 64 x 64 cells and three levels are drawn from random cards, a fresh card for every
 chip, and fitted as `characterize` does; for each parameter of the card it is noted whether the
-interval holds the population's value. Cases: law of the levels (normal, lognormal, t of 6 degrees
-of freedom) x smooth field and trends or neither x programmings of each cell at each level (one
-sweep in all, two, eight). Run from the project's root:
+interval holds the population's value. Cases: distribution of the levels (normal, lognormal, t of 6
+degrees of freedom) x smooth field and trends or neither x programmings of each cell at each level
+(one sweep in all, two, eight). Run from the project's root:
 
     python tests/studies/coverage.py --chips 200 --out reports/coverage.csv
 
@@ -49,7 +49,7 @@ COLUMNS = (
 class Case:
     """One kind of chip."""
 
-    law: str
+    distribution: str
     field: bool
     sweeps: int  # of each level; 0: one sweep in all
 
@@ -57,7 +57,7 @@ class Case:
     def name(self) -> str:
         field = "field" if self.field else "no field"
         sweeps = f"{self.sweeps} sweeps a level" if self.sweeps else "one sweep"
-        return f"{NAMES[self.law]}, {field}, {sweeps}"
+        return f"{NAMES[self.distribution]}, {field}, {sweeps}"
 
 
 CASES = [Case(*x) for x in itertools.product(NAMES, (False, True), (0, 2, 8))]
@@ -98,7 +98,7 @@ def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
     from rramfit.errors import FitError
     from rramfit.fitting.failure.failure import fit_failure
     from rramfit.fitting.levels.levels import fit_levels
-    from rramfit.fitting.screening.accumulate import gather
+    from rramfit.fitting.screening.accumulate import accumulate
     from rramfit.fitting.screening.screening import screen
     from rramfit.fitting.variation.variation import fit_variation
     from rramfit.measurement.virtual.cards import random_card
@@ -108,11 +108,11 @@ def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
     torch.set_num_threads(1)
     case, seed = job
     own = 10_000 * CASES.index(case) + seed  # no two cases share a card or a chip
-    card = random_card(own, law=case.law, spatial=case.field)
+    card = random_card(own, distribution=case.distribution, spatial=case.field)
     sweeps = case.sweeps * len(card.levels) or 1
     measurement = synthesize(card, sweeps=sweeps, seed=own)
     truth = {**measurement.truth, **distribution_truth(card, (64, 64))}
-    statistics = gather(measurement.program, len(measurement.levels))
+    statistics = accumulate(measurement.program, len(measurement.levels))
     screening = screen(measurement, statistics)
     record: dict[str, Any] = {"seed": seed}
     try:

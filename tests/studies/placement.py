@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "chip", "faults in it, %", "of them found, %", "as it lies, %", "placed, %", "gain, points",
-    "gain low", "gain high", "squared error taken away", "foretold as it lies, %",
-    "foretold placed, %",
+    "gain low", "gain high", "squared error taken away", "predicted as it lies, %",
+    "predicted placed, %",
 )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def one_chip(
         mapped = convert_to_analog(network, setup, inputs=data.train_images[:256], seed=seed)
         gains = [m.placed for m in analog_matrices(mapped) if m.placed is not None]
         before, after = (sum(getattr(p, name) for p in gains) for name in ("before", "after"))
-        out[f"foretold {place}"] = run(mapped)
+        out[f"predicted {place}"] = run(mapped)
         out[f"true {place}"] = run(meet(mapped, card, own))
         out["taken away"] = 1 - after / before if before else 0.0
     return out
@@ -115,7 +115,7 @@ def write_report(
             str(c["seed"]), f"{c['faults']:.2f}", f"{c['found']:.1f}",
             f"{c['true False'].mean():.2f}", f"{c['true True'].mean():.2f}", f"{gain.mean():+.2f}",
             f"{low:+.2f}", f"{high:+.2f}", f"{c['taken away']:.2f}",
-            f"{c['foretold False'].mean():.2f}", f"{c['foretold True'].mean():.2f}",
+            f"{c['predicted False'].mean():.2f}", f"{c['predicted True'].mean():.2f}",
         ])  # fmt: skip
     with out.with_suffix(".csv").open("w", newline="") as f:
         csv.writer(f, lineterminator="\n").writerows([COLUMNS, *rows])
@@ -137,7 +137,7 @@ def write_report(
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
         "`squared error taken away`: share of the expected squared error of all differences of a",
-        "pair. `foretold`: by card and sidecar, without the true cells.",
+        "pair. `predicted`: by card and sidecar, without the true cells.",
     ]
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

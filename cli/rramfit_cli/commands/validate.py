@@ -24,7 +24,7 @@ def validate(card: Path, other: Path, seed: int, as_json: bool) -> None:
     """Ask whether CARD predicts the chip measured in OTHER.
 
     OTHER is characterised, its parameters are compared with the card's, and its readings with the
-    card's laws. Exit code 4: the card does not predict it.
+    card's distributions. Exit code 4: the card does not predict it.
     """
     from rramfit.card import load_card
     from rramfit.fitting.characterization import characterize

@@ -46,14 +46,14 @@ class Programmed:
 
     Attributes
     ----------
-    law : integer tensor (chip, row, col)
+    distribution : integer tensor (chip, row, col)
         The level whose noise and drift the cell has: where it is, not where it was sent.
     """
 
     conductance: Tensor  # [S]  (chip, row, col)
     level: Tensor  #      (chip, row, col) asked for; -1 = not programmed
     accepted: Tensor  #      (chip, row, col)
-    law: Tensor  #      (chip, row, col)
+    distribution: Tensor  #      (chip, row, col)
     ages: Tensor  #      (chip, row, col) neither stuck nor in a dead line
     read_noise: ReadNoise
     ageing: Ageing
@@ -68,7 +68,7 @@ class Programmed:
             dtype=self.conductance.dtype,
         )
         return torch.addcmul(
-            self.conductance, self.read_noise.std(self.conductance, self.law), noise
+            self.conductance, self.read_noise.std(self.conductance, self.distribution), noise
         )
 
     def age(self, time: float, generator: torch.Generator) -> Programmed:
@@ -85,7 +85,7 @@ class Programmed:
         if time < self.time:
             msg = f"cells are {self.time:.4g} s old and cannot go back to {time:.4g} s"
             raise ArrayError(msg)
-        law, t0 = self.law, self.ageing.reference_time
+        distribution, t0 = self.distribution, self.ageing.reference_time
         if time < t0:
             return dataclasses.replace(self, time=time)
         g = self.conductance
@@ -93,9 +93,16 @@ class Programmed:
             (2, *g.shape), generator=generator, device=g.device, dtype=g.dtype
         )
         passed = math.log(time / max(self.time, t0))
-        moved = self.ageing.drift[law] * passed + self.ageing.growth[law] * math.sqrt(passed) * step
+        moved = (
+            self.ageing.drift[distribution] * passed
+            + self.ageing.growth[distribution] * math.sqrt(passed) * step
+        )
         if self.time < t0:
-            moved = moved + self.ageing.first_step[law] + self.ageing.first_spread[law] * first
+            moved = (
+                moved
+                + self.ageing.first_step[distribution]
+                + self.ageing.first_spread[distribution] * first
+            )
         return dataclasses.replace(self, conductance=g + moved * self.ages, time=time)
 
 
@@ -179,7 +186,7 @@ class Chips:
         streams = _split(generator, "cycle", "soft", "failed")
         asked = level.clamp_min(0)
         conductance = self._healthy(asked, streams["cycle"])
-        accepted, law = level >= 0, asked
+        accepted, distribution = level >= 0, asked
         if "failure" in m.factors and bool(((m.faults.hard > 0) | (m.faults.soft > 0)).any()):
             u = torch.rand(level.shape, generator=streams["soft"], device=m.device, dtype=m.dtype)
             fails = (u < m.faults.soft[asked]) | self.hard.gather(1, asked[:, None])[:, 0]
@@ -188,7 +195,7 @@ class Chips:
             scale = m.faults.failed_median / m.quantiles[0, m.quantiles.shape[1] // 2]
             left = left * torch.nan_to_num(scale, nan=1.0)[asked]
             conductance = torch.where(fails, left, conductance)
-            accepted, law = accepted & ~fails, torch.where(fails, 0, law)
+            accepted, distribution = accepted & ~fails, torch.where(fails, 0, distribution)
         ages = self.fault == Fault.OK
         if not bool(ages.all()):
             stuck = self.stuck_conductance
@@ -196,14 +203,14 @@ class Chips:
             live = (self.fault == Fault.STUCK_LOW) | (self.fault == Fault.STUCK_HIGH)
             conductance = torch.where(ages, conductance, stuck)
             accepted = torch.where(ages, accepted, inside & live & (level >= 0))
-            at_top = torch.full_like(law, m.n_levels - 1)
-            at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(law))
-            law = torch.where(ages, law, at)
+            at_top = torch.full_like(distribution, m.n_levels - 1)
+            at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(distribution))
+            distribution = torch.where(ages, distribution, at)
         return Programmed(
             conductance=conductance,
             level=level,
             accepted=accepted,
-            law=law,
+            distribution=distribution,
             ages=ages,
             read_noise=m.read_noise if "read" in m.factors else m.read_noise.silent(),
             ageing=m.ageing if "retention" in m.factors else m.ageing.stopped(),

@@ -1,8 +1,9 @@
 """The device model: all that the sampler needs of a card, as tensors on one device.
 
-Level laws and variation are solved in `rramfit.array.devices.parameters`; here they meet what else
-a card says of its cells: failures, stuck cells, dead lines, retention, I-V. The law of accepted
-conductance and the probabilities of failing stay apart: no failure ever moves the former.
+Level distributions and variation are solved in `rramfit.array.devices.parameters`; here they meet
+what else a card says of its cells: failures, stuck cells, dead lines, retention, I-V. The
+distribution of accepted conductance and the probabilities of failing stay apart: no failure ever
+moves the former.
 
 Each factor can be switched off with `DeviceModel.without`. What is off is replaced by its mean, so
 that switching one factor leaves the others' variance as it was:
@@ -54,7 +55,9 @@ class Faults:
 
     hard: Tensor  #       (level,) of cells not stuck: never programs at the level
     soft: Tensor  #       (level,) of the others: fails at one programming
-    failed_median: Tensor  # [S] (level,) where a failed cell is left; NaN: the lowest level's law
+    failed_median: (
+        Tensor  # [S] (level,) where a failed cell is left; NaN: the lowest level's distribution
+    )
     stuck_low: float  # of cells not in dead lines
     stuck_high: float
     low_conductance: float  # [S] median of cells stuck low
@@ -82,18 +85,18 @@ class Conduction:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadNoise:
-    """Noise of one read: scale·(G/mean)^power of the level whose law a cell follows."""
+    """Noise of one read: scale·(G/mean)^power of the level whose distribution a cell follows."""
 
     scale: Tensor  # [S] (level,)
     mean: Tensor  # [S] (level,)
     power: float
 
-    def std(self, conductance: Tensor, law: Tensor) -> Tensor:
+    def std(self, conductance: Tensor, distribution: Tensor) -> Tensor:
         """Give the standard deviation of one read of each cell [S]."""
-        std = self.scale[law]
+        std = self.scale[distribution]
         if self.power == 0:
             return std
-        relative = (conductance / self.mean[law]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
+        relative = (conductance / self.mean[distribution]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
         return std * relative**self.power
 
     def silent(self) -> ReadNoise:
@@ -125,7 +128,7 @@ class Ageing:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DeviceModel:
-    """Cells of one kind: the law of each level, its variation, faults, noise and ageing.
+    """Cells of one kind: the distribution of each level, its variation, faults, noise and ageing.
 
     Attributes
     ----------

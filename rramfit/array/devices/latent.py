@@ -1,4 +1,4 @@
-"""The latent normal scale: how a level's law is shared out between cells, field and cycles.
+"""The latent normal scale: how a level's distribution is shared out between cells, field and cycles.
 
 A healthy cell c programmed to level k in cycle t has the conductance
 
@@ -30,7 +30,7 @@ __all__ = ["conditional_means", "cross_covariance", "explained", "solve_rising",
 Floats = NDArray[np.float64]
 
 ORDER = 160
-"""Highest Hermite order. What a law has beyond it (steps of a mixture) counts as order 161."""
+"""Highest Hermite order. What a distribution has beyond it (steps of a mixture) counts as order 161."""
 
 TAIL = 9.0
 """Half-width of the quadrature; the weight of h_n there is below exp(−81/4) = 2e-9."""
@@ -46,7 +46,7 @@ def _hermite(z: Floats, order: int) -> Floats:
 
 
 def spectra(knots: Floats, tables: Floats) -> tuple[Floats, Floats]:
-    """Hermite coefficients of laws given as tables over the latent scale.
+    """Hermite coefficients of distributions given as tables over the latent scale.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def solve_rising(
 def conditional_means(knots: Floats, tables: Floats, a: Floats) -> Floats:
     """E[Q(Φ(z)) | D] of every level with D on the knots, (level, knot) [S].
 
-    By quadrature over E, which unlike the Hermite series stays exact for laws with steps.
+    By quadrature over E, which unlike the Hermite series stays exact for distributions with steps.
 
     Parameters
     ----------

@@ -159,7 +159,7 @@ class ReplayedChips:
             conductance=conductance,
             level=level,
             accepted=accepted,
-            law=asked,
+            distribution=asked,
             ages=torch.zeros_like(accepted),
             read_noise=ReadNoise(scale=none, mean=none, power=0.0),
             ageing=Ageing(

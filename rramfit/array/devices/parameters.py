@@ -84,7 +84,7 @@ def _value(quantity: Quantity | None, otherwise: float) -> float:
     return otherwise if quantity is None else quantity.value
 
 
-def _law(level: LevelCard, typical: float) -> tuple[str, dict[str, float], str | None]:
+def _distribution(level: LevelCard, typical: float) -> tuple[str, dict[str, float], str | None]:
     """Family and parameters of a level, and what had to be assumed."""
     if level.distribution is not None:
         named = {name: q.value for name, q in level.distribution.parameters.items()}
@@ -159,9 +159,11 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         for level in card.levels
         if level.std is not None and level.mean is not None and level.mean.value != 0
     ]
-    laws = [_law(level, float(np.median(spreads)) if spreads else 0.0) for level in card.levels]
-    said += [text for _, _, text in laws if text]
-    table = np.stack([quantile_table(name, parameters) for name, parameters, _ in laws])
+    distributions = [
+        _distribution(level, float(np.median(spreads)) if spreads else 0.0) for level in card.levels
+    ]
+    said += [text for _, _, text in distributions if text]
+    table = np.stack([quantile_table(name, parameters) for name, parameters, _ in distributions])
     coefficients, power = spectra(latent_knots(), table)
     variance = power.sum(axis=1)
     spatial = _silent(card)

@@ -3,9 +3,9 @@
 A conductance is Q_k(Φ(z)) with z standard normal. On that latent scale every family is smooth and
 nearly straight, so one table of `KNOTS` values over z = ±`REACH`, linear between knots and beyond
 the ends, stands for any of them: one gather and one multiplication an element, on any device,
-whatever the families of a card. The table is the law that is drawn. With 2,049 knots its distance
-from the family is at most h²/8 = 4.3e-6 of the second derivative, and one draw in 5e8 falls beyond
-its ends.
+whatever the families of a card. The table is the distribution that is drawn. With 2,049 knots its
+distance from the family is at most h²/8 = 4.3e-6 of the second derivative, and one draw in 5e8
+falls beyond its ends.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def quantile_table(name: str, parameters: Mapping[str, float]) -> Floats:
     '123.41 uS'
     """
     try:
-        law = family(name)
+        distribution = family(name)
     except KeyError as e:
         raise ArrayError(str(e.args[0])) from None
-    table = np.asarray(law.ppf(special.ndtr(latent_knots()), parameters), dtype=np.float64)
+    table = np.asarray(distribution.ppf(special.ndtr(latent_knots()), parameters), dtype=np.float64)
     if not (np.isfinite(table).all() and (np.diff(table) >= 0).all()):
         msg = f"{name} with {dict(parameters)} has no finite, rising quantiles; mend the card"
         raise ArrayError(msg)

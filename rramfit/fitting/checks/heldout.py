@@ -1,17 +1,17 @@
-"""Held-out check: how well a law fitted to some cells and cycles foretells the others.
+"""Held-out check: how well a distribution fitted to some cells and cycles predicts the others.
 
 The cells are dealt into five folds and the sweeps cut into an early and a late half. Each fold's
-cells in each half are foretold by the level's law refitted to the other cells in the other half, so
-that every reading is foretold once and never by its own cell or its own time. With u = F(y) the
-foretold distribution function at a reading,
+cells in each half are predicted by the level's distribution refitted to the other cells in the
+other half, so that every reading is predicted once and never by its own cell or its own time. With
+u = F(y) the predicted distribution function at a reading,
 
     coverage   share of u within the central 50, 90 and 99 %
     distance   largest gap between the distribution of u and the uniform (Kolmogorov, Smirnov)
-    log score  mean foretold log density [ln 1/S]
+    log score  mean predicted log density [ln 1/S]
 
 The family is the one that the whole fit chose. What the distance may be by chance is found by
 parametric bootstrap (`rramfit.fitting.levels.goodness_bootstrap`). With very many readings every
-law is refuted: the verdict asks for a distance that matters as well.
+distribution is refuted: the verdict asks for a distance that matters as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
 from rramfit.fitting.axes import own_axes
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.levels.goodness_bootstrap import bootstrap_p_value
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
 from rramfit.fitting.result import Finding, Verdict
@@ -56,7 +56,7 @@ _U = 200  # quantiles of u kept for pictures
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutLevel:
-    """How well one level's law foretells readings that it was not fitted to.
+    """How well one level's distribution predicts readings that it was not fitted to.
 
     Attributes
     ----------
@@ -94,10 +94,10 @@ class HeldOutLevel:
     def words(self) -> str:
         """The verdict on this level."""
         if self.p_value >= CHANCE:
-            return "the law foretells cells and cycles that it has not seen"
+            return "the distribution predicts cells and cycles that it has not seen"
         if self.distance < MATTERS:
             return "off by more than chance, but by too little to matter"
-        return f"the law misses: it misplaces up to {self.distance:.1%} of readings"
+        return f"the distribution misses: it misplaces up to {self.distance:.1%} of readings"
 
     def to_card(self) -> HeldOut:
         """Write the card's entry."""
@@ -117,7 +117,7 @@ class HeldOutLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutCheck:
-    """The held-out check of all levels that have a law and cells enough."""
+    """The held-out check of all levels that have a distribution and cells enough."""
 
     levels: tuple[HeldOutLevel, ...]
     verdict: Verdict
@@ -154,14 +154,14 @@ class HeldOutCheck:
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw observed less foretold share of readings below each foretold quantile."""
+        """Draw observed less predicted share of readings below each predicted quantile."""
         ax = own_axes(ax)
         for v in self.levels:
             at = (np.arange(v.u.size) + 0.5) / v.u.size
             ax.plot(v.u, at - v.u, lw=1, label=v.name)
         ax.axhline(0, color="grey", lw=0.8)
-        ax.set_xlabel("foretold share below")
-        ax.set_ylabel("observed less foretold")
+        ax.set_xlabel("predicted share below")
+        ax.set_ylabel("observed less predicted")
         if 0 < len(self.levels) <= 8:
             ax.legend()
         return ax
@@ -175,7 +175,7 @@ def check_heldout(
     seed: int,
     fit: LevelsFit | None = None,
 ) -> HeldOutCheck:
-    """Foretell every level's readings from other cells and other cycles.
+    """Predict every level's readings from other cells and other cycles.
 
     Parameters
     ----------
@@ -186,17 +186,17 @@ def check_heldout(
     seed : int
         Of folds and bootstrap.
     fit : LevelsFit, optional
-        The levels' laws, where they are fitted already.
+        The levels' distributions, where they are fitted already.
     """
     known = fit or fit_levels(statistics, healthy, levels, seed=seed)
     done: list[HeldOutLevel] = []
     left_out: list[str] = []
     for level in known.levels:
-        if level.law is None or level.n_cells < FEWEST_CELLS:
+        if level.distribution is None or level.n_cells < FEWEST_CELLS:
             left_out.append(level.name)
             continue
         sweep = _sweeps(statistics, healthy, level.readings)
-        done.append(_check_level(level.name, level.law, level.readings, sweep, seed))
+        done.append(_check_level(level.name, level.distribution, level.readings, sweep, seed))
     return HeldOutCheck(levels=tuple(done), verdict=Verdict(tuple(_findings(done, left_out))))
 
 
@@ -214,7 +214,7 @@ def _sweeps(statistics: ProgramStatistics, healthy: Bools, readings: LevelReadin
 
 
 def _check_level(
-    name: str, law: LevelLaw, readings: LevelReadings, sweep: Integers, seed: int
+    name: str, distribution: LevelDistribution, readings: LevelReadings, sweep: Integers, seed: int
 ) -> HeldOutLevel:
     late, halves = _halves(sweep)
     order = stream(seed, f"heldout/{readings.level}/folds").permutation(readings.n_cells)
@@ -224,11 +224,11 @@ def _check_level(
     m = readings.node.size
     weights = np.bincount(group * m + readings.point, minlength=parts * m).reshape(parts, m)
     u_at, score_at = np.empty((parts, m)), np.empty((parts, m))
-    ends = np.zeros((parts, 2))  # foretold chance of a reading at the floor, at the ceiling
+    ends = np.zeros((parts, 2))  # predicted chance of a reading at the floor, at the ceiling
     clipped = np.array([readings.floor_count.sum(), readings.ceiling_count.sum()])
     for p in range(parts):
-        parameters = _foretold(law, weights, p, clipped, halves=halves)
-        known = family(law.family)
+        parameters = _predicted(distribution, weights, p, clipped, halves=halves)
+        known = family(distribution.family)
         u_at[p] = known.cdf(readings.node, parameters)
         score_at[p] = known.logpdf(readings.node, parameters)
         if readings.floor is not None:
@@ -255,13 +255,13 @@ def _check_level(
     distance = float(np.max(np.maximum((rank + 1) / n - ordered, ordered - rank / n)))
     coverage, errors = _coverage(u, readings)
     p_value = bootstrap_p_value(
-        law, readings, u, distance, stream(seed, f"heldout/{readings.level}/bootstrap")
+        distribution, readings, u, distance, stream(seed, f"heldout/{readings.level}/bootstrap")
     )
     at = np.linspace(0, n - 1, min(_U, n)).round().astype(np.int64)
     return HeldOutLevel(
         index=readings.level,
         name=name,
-        family=law.family,
+        family=distribution.family,
         log_score=total / n,
         distance=distance,
         coverage=coverage,
@@ -282,8 +282,13 @@ def _halves(sweep: Integers) -> tuple[Integers, bool]:
     return (sweep >= found[found.size // 2]).astype(np.int64), True
 
 
-def _foretold(
-    law: LevelLaw, weights: NDArray[np.int64], part: int, clipped: Floats, *, halves: bool
+def _predicted(
+    distribution: LevelDistribution,
+    weights: NDArray[np.int64],
+    part: int,
+    clipped: Floats,
+    *,
+    halves: bool,
 ) -> dict[str, float]:
     """Parameters fitted to other cells and the other half of the sweeps."""
     number = np.arange(len(weights))
@@ -293,9 +298,9 @@ def _foretold(
     weight = weights[train].sum(axis=0).astype(np.float64)
     # Clipped readings are few; each training set has its share of all.
     share = weight.sum() / max(float(weights.sum()), 1.0)
-    theta = refit(law.maximum, np.concatenate([weight, clipped * share]))
-    frame: Frame = law.maximum.frame
-    return law.maximum.likelihood.natural(theta, frame)
+    theta = refit(distribution.maximum, np.concatenate([weight, clipped * share]))
+    frame: Frame = distribution.maximum.frame
+    return distribution.maximum.likelihood.natural(theta, frame)
 
 
 def _coverage(u: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
@@ -320,11 +325,11 @@ def _findings(done: list[HeldOutLevel], left_out: list[str]) -> list[Finding]:
         worst = max(missed, key=lambda v: v.distance)
         out.append(
             Finding(
-                f"{len(missed)} of {len(done)} levels' laws do not foretell unseen cells and "
+                f"{len(missed)} of {len(done)} levels' distributions do not predict unseen cells and "
                 f"cycles; the worst is {worst.name}: {worst.coverage[1]:.1%} of readings within "
                 f"its 90 % interval, up to {worst.distance:.1%} misplaced",
                 "look at the level's readings on probability paper: patterns over sweeps or over "
-                "the array, or a law that no family here has",
+                "the array, or a distribution that no family here has",
                 severe=worst.distance >= SPOILS,
             )
         )

@@ -1,8 +1,8 @@
-"""A card's law of a level against another chip's readings.
+"""A card's distribution of a level against another chip's readings.
 
-Every accepted reading of a healthy cell at the level is put into the card's law, u = F(y): were the
-law the chip's own, u would be even between 0 and 1. Coverage, the largest gap and the mean log
-density follow from u; what the gap may be by chance is found by bootstrap
+Every accepted reading of a healthy cell at the level is put into the card's distribution, u = F(y):
+were the distribution the chip's own, u would be even between 0 and 1. Coverage, the largest gap and
+the mean log density follow from u; what the gap may be by chance is found by bootstrap
 (`rramfit.fitting.levels.goodness_bootstrap`), the card's own uncertainty of mean and spread
 included.
 """
@@ -19,7 +19,7 @@ from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
 from rramfit.card.schema import LevelCard, ModelCard
 from rramfit.fitting.checks.heldout import CHANCE, COVERAGES, MATTERS
-from rramfit.fitting.levels.goodness_bootstrap import GRID, foretold_p_value
+from rramfit.fitting.levels.goodness_bootstrap import GRID, predicted_p_value
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import collect_readings
 from rramfit.streams import stream
@@ -35,14 +35,14 @@ _U = 200  # quantiles of u kept for pictures
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelPrediction:
-    """How well the card's law of a level foretells the other chip's readings.
+    """How well the card's distribution of a level predicts the other chip's readings.
 
     Attributes
     ----------
     index : int
     name : str
     log_score : float
-        Mean log density of the readings under the card's law [ln 1/S].
+        Mean log density of the readings under the card's distribution [ln 1/S].
     own_score : float, optional
         The card's own held-out score [ln 1/S].
     distance : float
@@ -91,7 +91,7 @@ class LevelPrediction:
 def predict_levels(
     card: ModelCard, statistics: ProgramStatistics, healthy: Bools, *, seed: int
 ) -> list[LevelPrediction]:
-    """Put another chip's readings into the card's laws, level by level."""
+    """Put another chip's readings into the card's distributions, level by level."""
     own = {h.level: h for h in card.quality.heldout}
     out = []
     for level in card.levels:
@@ -110,8 +110,8 @@ def _predict_level(
     healthy: Bools,
     seed: int,
 ) -> LevelPrediction | None:
-    law = level.distribution
-    if law is None:
+    distribution = level.distribution
+    if distribution is None:
         return None
     readings = collect_readings(
         statistics.sample,
@@ -122,15 +122,15 @@ def _predict_level(
     )
     if readings.seen.size < FEWEST_READINGS:
         return None
-    known = family(law.family)
-    parameters = {name: q.value for name, q in law.parameters.items()}
+    known = family(distribution.family)
+    parameters = {name: q.value for name, q in distribution.parameters.items()}
     u = np.clip(known.cdf(readings.seen, parameters), 0.0, 1.0)
     ordered = np.sort(u)
     n = ordered.size
     rank = np.arange(n)
     distance = float(np.max(np.maximum((rank + 1) / n - ordered, ordered - rank / n)))
     density = np.maximum(known.logpdf(readings.seen, parameters), -1e3)  # outside a support
-    p_value = foretold_p_value(
+    p_value = predicted_p_value(
         _gaps(level, parameters),
         readings,
         u,
@@ -153,7 +153,7 @@ def _predict_level(
 
 
 def _gaps(level: LevelCard, parameters: dict[str, float]) -> Floats:
-    """Change of the law at its own quantiles, for one standard error of mean and of spread."""
+    """Change of the distribution at its own quantiles, for one standard error of mean and of spread."""
     if level.distribution is None or level.mean is None or level.std is None:
         return np.zeros((0, GRID.size))
     known = family(level.distribution.family)

@@ -2,14 +2,14 @@
 
 The other chip is characterised as the card's own was, and its card compared with this one
 (`rramfit.fitting.comparison.card_difference`). Then every accepted reading of its healthy cells is
-put into the card's law of its level: u = F(y). Coverage of the card's 50, 90 and 99 % intervals,
-the largest gap between the distribution of u and the uniform, and the mean log density say how well
-the card foretells them. What the gap may be by chance follows from the other chip's cells, their
-cycles and its smooth field, and from how well the card knows its mean and spread
+put into the card's distribution of its level: u = F(y). Coverage of the card's 50, 90 and 99 %
+intervals, the largest gap between the distribution of u and the uniform, and the mean log density
+say how well the card predicts them. What the gap may be by chance follows from the other chip's
+cells, their cycles and its smooth field, and from how well the card knows its mean and spread
 (`rramfit.fitting.levels.goodness_bootstrap`).
 
-The card fails where a parameter differs by Holm's test at 1 %, or where a law misplaces more
-readings than chance does and more than matters.
+The card fails where a parameter differs by Holm's test at 1 %, or where a distribution misplaces
+more readings than chance does and more than matters.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class PredictionCheck:
         return f"<p><b>{title}</b></p>{notes}{tables}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw observed less foretold share of readings below each of the card's quantiles."""
+        """Draw observed less predicted share of readings below each of the card's quantiles."""
         ax = own_axes(ax)
         for v in self.levels:
             ax.plot(v.u, (np.arange(v.u.size) + 0.5) / v.u.size - v.u, lw=1, label=v.name)

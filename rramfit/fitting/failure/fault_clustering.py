@@ -1,4 +1,4 @@
-"""Whether faults lie together: in rows, in columns, in patches, or as chance would strew them.
+"""Whether faults lie together: in rows, in columns, in patches, or as chance would scatter them.
 
 Cells are put into groups, and T = Σ_g n_g·(n_g − 1)/2 counts the pairs of faults that share one.
 Groups are tried of five kinds:
@@ -8,11 +8,11 @@ Groups are tried of five kinds:
                                   line where a memory folds several rows of addresses onto it
     patches                       squares of 2, 4, 8, 16, 32 cells
 
-Against chance: faults are strewn anew over the cells that could have had one, within strata where
-the chance of a fault differs (the level asked of a cell). Where the strewn values cannot show how
-rare the observed one is, a Pearson type III law of their first three moments does. The p-value of
-a kind allows for the groupings tried in it. A grouping is named dominant by the greatest excess
-over chance in standard deviations: a bad column also makes crowded patches.
+Against chance: faults are scattered anew over the cells that could have had one, within strata
+where the chance of a fault differs (the level asked of a cell). Where the scattered values cannot
+show how rare the observed one is, a Pearson type III distribution of their first three moments
+does. The p-value of a kind allows for the groupings tried in it. A grouping is named dominant by
+the greatest excess over chance in standard deviations: a bad column also makes crowded patches.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FEWEST_FAULTS = 5
 SIGNIFICANT = 0.01  # over all kinds together
 _FOLDS = (2, 4, 8, 16)
 _PATCHES = (2, 4, 8, 16, 32)
-_SMALLEST_P = 1e-9  # beyond which the law of the tail is not to be trusted
+_SMALLEST_P = 1e-9  # beyond which the distribution of the tail is not to be trusted
 _DRAWS, _MOST_POSITIONS = 999, 400_000
 
 
@@ -103,7 +103,7 @@ def find_clustering(
     possible : (row, col) bool array
         Cells that could have had one: measured, and not in a dead line.
     stratum : (row, col) int array, optional
-        Faults are strewn within strata.
+        Faults are scattered within strata.
     seed : int
 
     Returns
@@ -125,7 +125,7 @@ def find_clustering(
     if n < FEWEST_FAULTS or n > possible.sum() - FEWEST_FAULTS:
         return FaultClustering(faults=n, tests=(), worst=(), verdict=Verdict())
     strata = np.zeros(fault.shape, dtype=np.int64) if stratum is None else stratum
-    drawn = _strewn(fault, possible, strata, seed)
+    drawn = _scattered(fault, possible, strata, seed)
     here = np.flatnonzero(fault)
     tests = tuple(
         _best([_test(k, s, here, drawn, possible) for s in _sizes(k, fault.shape)]) for k in KINDS
@@ -148,8 +148,8 @@ def _sizes(kind: str, shape: tuple[int, int]) -> tuple[int, ...]:
     return tuple(s for s in sizes if s <= most) or (2,)
 
 
-def _strewn(fault: Bools, possible: Bools, strata: Integers, seed: int) -> Integers:
-    """Faults strewn anew within their strata, (draw, fault): flat places, no two alike."""
+def _scattered(fault: Bools, possible: Bools, strata: Integers, seed: int) -> Integers:
+    """Faults scattered anew within their strata, (draw, fault): flat places, no two alike."""
     rng = stream(seed, "fault clustering")
     flat, k = np.flatnonzero(possible), strata[possible]
     n = int(fault.sum())
@@ -202,7 +202,7 @@ def _pairs(group: Integers, many: int) -> Integers:
 
 
 def _pearson3_tail(z: float, skew: float) -> float:
-    """P(Z > z) of a standardised Pearson type III law (a shifted gamma) of this skewness."""
+    """P(Z > z) of a standardised Pearson type III distribution (a shifted gamma) of this skewness."""
     if skew < 1e-3:
         return float(special.ndtr(-z))
     shape = 4 / skew**2

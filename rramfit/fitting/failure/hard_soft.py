@@ -37,7 +37,7 @@ _GRID, _ZOOMS = 81, 4
 _REACH = 14.0  # log likelihood below the top beyond which the posterior is nothing
 _ONE_SIDED = 3.841  # χ²(1): 2.5 % one-sided, as a share of 0 lies on the edge
 _MOST_STEPS, _FLAT = 2000, 1e-10  # of the likelihood's ascent; gradient a cell at which it ends
-_MOST_EXACT = 200  # attempts up to which the scatter is taken from the exact law
+_MOST_EXACT = 200  # attempts up to which the scatter is taken from the exact distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,8 @@ def _scatter(n: Integers, x: Integers, s: float) -> tuple[float, float]:
     Returns
     -------
     scatter, p_value : float
-        From the binomial law cut off at x < n; p by the normal law of the sum of squares.
+        From the binomial distribution cut off at x < n; p by the normal distribution of the sum of
+        squares.
     """
     keep = (x < n) & (n > 2)  # of two attempts, 0 or 1 failed: no scatter beyond the mean's
     n, x = n[keep], x[keep]

@@ -2,10 +2,11 @@
 
 Readings, or their logarithms, are a mixture of normals; linear or logarithmic is chosen by the
 likelihood of the readings themselves, that of ln y less Σ ln y. The number of components is that of
-the least BIC, and again that of the highest likelihood of cells left out (two halves, each foretold
-by the other). A component is no level yet: the wide, skew law of the high-resistance state takes
-several. Components are put together into states as `rramfit.fitting.statistics.state_mixture` says;
-where the two numbers of components lead to different numbers of states, that is a finding.
+the least BIC, and again that of the highest likelihood of cells left out (two halves, each
+predicted by the other). A component is no level yet: the wide, skew distribution of the
+high-resistance state takes several. Components are put together into states as
+`rramfit.fitting.statistics.state_mixture` says; where the two numbers of components lead to
+different numbers of states, that is a finding.
 
 P(state | y) follows from the mixture, made monotone: a reading above the highest state's peak is of
 that state whatever a wide component below it would claim; a gap between states without readings
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from rramfit.card.cells import Fault
 from rramfit.errors import FitError
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.statistics.state_mixture import (
     Mixture,
@@ -189,7 +190,7 @@ def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
     if program is None or program.levels_known:
         msg = "blind levels need programming sweeps without /program/level"
         raise FitError(msg)
-    statistics = gather(program, 0)
+    statistics = accumulate(program, 0)
     dead = screen(measurement, statistics).where(Fault.DEAD_ROW, Fault.DEAD_COL)
     y = np.where(dead, np.nan, statistics.sample.conductance)
     seen = np.isfinite(y)

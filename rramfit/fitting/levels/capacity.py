@@ -1,13 +1,14 @@
 """Bits that one cell stores: mutual information of the level asked for and what is read.
 
-With K levels asked for equally often and their laws f_k, f̄ = Σ f_k/K,
+With K levels asked for equally often and their distributions f_k, f̄ = Σ f_k/K,
 
     I = 1/K·Σ_k ∫ f_k·log2(f_k/f̄) dg
 
 is what the best reader could learn from the conductance itself. A reader with the K − 1 best
 thresholds learns the same expression of the probabilities P(read j | level k). Both are found by
 quadrature: g = Q_k(Φ(z)) with z even over ±7, where the trapezoid rule converges faster than any
-power of the step. The derivative of I in a law's parameters needs only that law's own score s_k,
+power of the step. The derivative of I in a distribution's parameters needs only that distribution's
+own score s_k,
 
     ∂I/∂θ_k = 1/K·∫ f_k·s_k·log2(f_k/f̄) dg,
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.levels.thresholds import cdf_slope
 from rramfit.fitting.statistics.influence import Influence, PartErrors, combine
 
@@ -74,35 +75,39 @@ class StoredBits:
         )
 
 
-def stored_bits(laws: Sequence[LevelLaw], thresholds: Sequence[float]) -> StoredBits:
+def stored_bits(
+    distributions: Sequence[LevelDistribution], thresholds: Sequence[float]
+) -> StoredBits:
     """Bits per cell with these levels asked for equally often.
 
     Parameters
     ----------
-    laws : sequence of LevelLaw
+    distributions : sequence of LevelDistribution
         At least two.
     thresholds : sequence of float
         Between neighbouring ones [S], one fewer.
     """
-    k = len(laws)
-    node = np.stack([law.ppf(_P) for law in laws])
-    log_pdf = np.stack([law.logpdf(node) for law in laws])  # (law, from level, node)
+    k = len(distributions)
+    node = np.stack([distribution.ppf(_P) for distribution in distributions])
+    log_pdf = np.stack(
+        [distribution.logpdf(node) for distribution in distributions]
+    )  # (distribution, from level, node)
     own = log_pdf[np.arange(k), np.arange(k)]
     gain = (own - special.logsumexp(log_pdf, axis=0) + math.log(k)) / math.log(2)
 
     edge = np.maximum.accumulate(np.asarray(thresholds, dtype=np.float64))
-    cumulative = np.stack([law.cdf(edge) for law in laws])
+    cumulative = np.stack([distribution.cdf(edge) for distribution in distributions])
     read = np.diff(cumulative, axis=1, prepend=0.0, append=1.0)  # (level, read as)
     some = read > 0
     hard_gain = np.log2(np.where(some, read, 1.0) / np.where(some, read.mean(axis=0), 1.0))
 
     parts = []
-    for i, law in enumerate(laws):
-        m = law.maximum
+    for i, distribution in enumerate(distributions):
+        m = distribution.maximum
         score = m.likelihood.log_density(m.theta, m.frame.put(node[i]))[1]
-        shift = np.diff(cdf_slope(law, edge), axis=0, prepend=0.0, append=0.0)
+        shift = np.diff(cdf_slope(distribution, edge), axis=0, prepend=0.0, append=0.0)
         slope = np.stack([(score * gain[i]) @ _WEIGHT, hard_gain[i] @ shift]) / k
-        parts.append(law.influence.through(slope))
+        parts.append(distribution.influence.through(slope))
     return StoredBits(
         soft=float((gain @ _WEIGHT).mean()),
         hard=float((read * hard_gain).sum() / k),

@@ -1,10 +1,10 @@
-"""The law of one level: every family tried, and one chosen.
+"""The distribution of one level: every family tried, and one chosen.
 
 A family needs five cells for each of its parameters. A family of positive conductances is left out
 where a reading, or a rail with readings at it, is not positive: the read-out's offset makes such
-readings of very high resistances, and no positive law can have made them. The normal mixture has
-two or three parts, as the Bayesian criterion prefers. Families are compared on compressed readings;
-the one chosen is then fitted to the readings themselves.
+readings of very high resistances, and no positive distribution can have made them. The normal
+mixture has two or three parts, as the Bayesian criterion prefers. Families are compared on
+compressed readings; the one chosen is then fitted to the readings themselves.
 """
 
 from __future__ import annotations
@@ -39,7 +39,13 @@ from rramfit.fitting.statistics.likelihood import (
 )
 from rramfit.fitting.statistics.selection import choose, deal, held_out
 
-__all__ = ["CELLS_PER_PARAMETER", "LEAST_CELLS", "Candidate", "LevelLaw", "fit_law"]
+__all__ = [
+    "CELLS_PER_PARAMETER",
+    "LEAST_CELLS",
+    "Candidate",
+    "LevelDistribution",
+    "fit_distribution",
+]
 
 Floats = NDArray[np.float64]
 
@@ -105,7 +111,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LevelLaw:
+class LevelDistribution:
     """The family chosen at a level, and all that were tried.
 
     Attributes
@@ -155,8 +161,8 @@ class LevelLaw:
         """Quantiles [S]."""
         return np.asarray(family(self.family).ppf(probability, self.parameters))
 
-    def judged(self, inflation: Floats) -> LevelLaw:
-        """Return the law with its tests' p-values allowing for a smooth field.
+    def judged(self, inflation: Floats) -> LevelDistribution:
+        """Return the distribution with its tests' p-values allowing for a smooth field.
 
         Parameters
         ----------
@@ -172,7 +178,7 @@ class LevelLaw:
         return replace(self, chosen=new[self.family], candidates=tuple(new.values()))
 
     def to_card(self, parameters: Mapping[str, Quantity]) -> Distribution:
-        """Write the law as a card's `distribution`, with its parameters' errors."""
+        """Write the distribution as a card's `distribution`, with its parameters' errors."""
         tried = (c.to_card() for c in self.candidates)
         return Distribution(
             family=self.family,
@@ -181,7 +187,7 @@ class LevelLaw:
         )
 
 
-def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
+def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution:
     """Fit every family to a level and choose one.
 
     Parameters
@@ -193,18 +199,18 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
     Raises
     ------
     FitError
-        With the numbers, where there is too little to fit a law to.
+        With the numbers, where there is too little to fit a distribution to.
     """
     if readings.n_cells < LEAST_CELLS:
         msg = (
             f"level {readings.level} has {readings.n} accepted readings of {readings.n_cells} "
-            f"healthy cells; a law needs at least {LEAST_CELLS} cells"
+            f"healthy cells; a distribution needs at least {LEAST_CELLS} cells"
         )
         raise FitError(msg)
     if readings.node.size < 3:
         msg = (
             f"level {readings.level} has {readings.n} accepted readings with "
-            f"{readings.node.size} different values inside the rails; a law needs at least 3"
+            f"{readings.node.size} different values inside the rails; a distribution needs at least 3"
         )
         raise FitError(msg)
     left_out: list[Candidate] = []
@@ -238,7 +244,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
             aic=m.aic if math.isfinite(m.aic) else None,
             bic=m.bic if math.isfinite(m.bic) else None,
             note=(
-                "the law shrinks onto equal readings"
+                "the distribution shrinks onto equal readings"
                 if m.spiked
                 else "no maximum of the likelihood was found"
             ),
@@ -247,7 +253,7 @@ def fit_law(readings: LevelReadings, *, seed: int) -> LevelLaw:
         if not _sound(m)
     ]
     ranked = sorted(fitted, key=lambda c: -(c.heldout or 0.0))
-    return LevelLaw(
+    return LevelDistribution(
         level=readings.level,
         chosen=fitted[at],
         candidates=(*ranked, *failed, *left_out),
@@ -280,8 +286,8 @@ def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
 def _best_mixture(readings: LevelReadings, single: float) -> Maximum | Candidate:
     """Return the mixture of two or three parts that the Bayesian criterion prefers.
 
-    Three are tried only where two are better than every single law, whose least criterion is
-    `single`: what three parts then gain is a law's shape, not a third population.
+    Three are tried only where two are better than every single distribution, whose least criterion
+    is `single`: what three parts then gain is a distribution's shape, not a third population.
     """
     best: Maximum | None = None
     for likelihood in _MIXTURES:

@@ -1,9 +1,9 @@
 """What is wrong with a chip's levels, in words, and what to do about it.
 
-Levels with the same trouble are named together. A law fits where its test does not reject it
-(p ≥ 0.001) or its distribution function is within 2 % of the readings': of a hundred thousand
+Levels with the same trouble are named together. A distribution fits where its test does not reject
+it (p ≥ 0.001) or its distribution function is within 2 % of the readings': of a hundred thousand
 readings a test sees departures that do not matter. A verify window cuts a level where all readings
-lie inside it and the law chosen would put more than 0.5 % beyond its edges.
+lie inside it and the distribution chosen would put more than 0.5 % beyond its edges.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def judge(levels: Sequence[LevelFit]) -> Verdict:
     findings: list[Finding] = []
     findings += _few(levels)
     findings += _misfits(levels)
-    findings += _cut_laws(levels)
+    findings += _cut_distributions(levels)
     findings += _clipped(levels)
     findings += _outside_window(levels)
     findings += _order(levels)
@@ -60,7 +60,7 @@ def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 
 
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
-    none = [level for level in levels if level.law is None]
+    none = [level for level in levels if level.distribution is None]
     poor = [level for level in none if level.n_cells < LEAST_CELLS]
     severe = len(none) == len(levels)
     if poor:
@@ -71,7 +71,7 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             ),
         )
         yield Finding(
-            f"{text}: too few for a law, which needs {LEAST_CELLS} cells",
+            f"{text}: too few for a distribution, which needs {LEAST_CELLS} cells",
             "measure these levels on more cells, or leave them out of the target list; where many "
             "were programmed and few accepted, compare the verify window with what was read",
             severe=severe,
@@ -88,26 +88,33 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     bad = []
     for v in levels:
-        if v.law is None or v.law.chosen.p_value is None or v.law.chosen.distance is None:
+        if (
+            v.distribution is None
+            or v.distribution.chosen.p_value is None
+            or v.distribution.chosen.distance is None
+        ):
             continue
-        if v.law.chosen.p_value < _MISFIT_P and v.law.chosen.distance > _MISFIT_DISTANCE:
+        if (
+            v.distribution.chosen.p_value < _MISFIT_P
+            and v.distribution.chosen.distance > _MISFIT_DISTANCE
+        ):
             bad.append(v)
     if not bad:
         return
 
     def say(v: LevelFit) -> str:
-        assert v.law is not None
-        c = v.law.chosen
+        assert v.distribution is not None
+        c = v.distribution.chosen
         return f"level {v.index} ({c.family}, p = {c.p_value:.2g}, off by {c.distance:.1%})"
 
     yield Finding(
         f"no family fits {_name_some(bad, say)}; distribution functions differ by that share",
-        "use the law for the bulk of the level only; look for two populations of cells, for a "
+        "use the distribution for the bulk of the level only; look for two populations of cells, for a "
         "verify window that cuts the level, or for a coarse converter",
     )
 
 
-def _cut_laws(levels: Sequence[LevelFit]) -> Iterator[Finding]:
+def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     cut = []
     for v in levels:
         beyond = v.beyond_window
@@ -116,12 +123,13 @@ def _cut_laws(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     if cut:
         shares = {v.index: share for v, share in cut}
         text = _name_some(
-            [v for v, _ in cut], lambda v: f"level {v.index} ({shares[v.index]:.1%} of its law)"
+            [v for v, _ in cut],
+            lambda v: f"level {v.index} ({shares[v.index]:.1%} of its distribution)",
         )
         yield Finding(
             f"the verify window cuts the readings off: {text} lies outside the window, where no "
             "accepted reading is",
-            "when sampling from the law, redraw what falls outside the window; mean and standard "
+            "when sampling from the distribution, redraw what falls outside the window; mean and standard "
             "deviation are those of the accepted readings and hold as they are",
         )
 
@@ -132,7 +140,7 @@ def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         text = _name_some(bad, lambda v: f"level {v.index} ({v.n_clipped / v.n_sample:.1%})")
         yield Finding(
             f"readings are clipped at the instrument's rails: {text}; mean and standard deviation "
-            "come from the fitted law, which nothing checks beyond the rail",
+            "come from the fitted distribution, which nothing checks beyond the rail",
             "read these levels in a range that holds them",
             severe=any(2 * v.n_clipped > v.n_sample for v in bad),
         )

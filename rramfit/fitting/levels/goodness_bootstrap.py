@@ -1,9 +1,10 @@
-"""Parametric bootstrap of a law's distance from its readings, cells and their cycles kept together.
+"""Parametric bootstrap of a distribution's distance from its readings, cells and their cycles kept together.
 
-Arrays are drawn from the fitted law itself: normal scores z = a·D + √(1 − a²)·E with D the cell's
-own and E fresh at each reading, u = Φ(z), and a² the correlation found between readings of a cell.
-Each draw is refitted, to first order: with s(u) the score of the law at a reading and I = E[s·s'],
-the refitted law's distribution function at t is off by E[s·1(u≤t)]'·I⁻¹·mean(s), so
+Arrays are drawn from the fitted distribution itself: normal scores z = a·D + √(1 − a²)·E with D the
+cell's own and E fresh at each reading, u = Φ(z), and a² the correlation found between readings of a
+cell. Each draw is refitted, to first order: with s(u) the score of the distribution at a reading
+and I = E[s·s'], the refitted distribution's distribution function at t is off by
+E[s·1(u≤t)]'·I⁻¹·mean(s), so
 
     D*(t) = mean(1[u≤t] − t) − E[s·1(u≤t)]'·I⁻¹·mean(s)
 
@@ -24,11 +25,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.families import family
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
-__all__ = ["GRID", "bootstrap_p_value", "cell_correlation", "foretold_p_value"]
+__all__ = ["GRID", "bootstrap_p_value", "cell_correlation", "predicted_p_value"]
 
 Floats = NDArray[np.float64]
 
@@ -44,17 +45,17 @@ GRID: Floats = np.arange(1, _TABLE // _EVERY + 1) * _EVERY / _TABLE
 
 
 def bootstrap_p_value(
-    law: LevelLaw,
+    distribution: LevelDistribution,
     readings: LevelReadings,
     u: Floats,
     distance: float,
     rng: np.random.Generator,
 ) -> float:
-    """Chance of a distance as large, were the law true.
+    """Chance of a distance as large, were the distribution true.
 
     Parameters
     ----------
-    law : LevelLaw
+    distribution : LevelDistribution
     readings : LevelReadings
     u : (n,) array
         Distribution function at the readings inside the rails.
@@ -62,7 +63,7 @@ def bootstrap_p_value(
         Largest gap between the distribution of u and the uniform.
     rng : Generator
     """
-    scores = _scores(law)
+    scores = _scores(distribution)
     return _p_value(lambda share, _: _refitted(share, scores), readings, u, distance, rng)
 
 
@@ -79,14 +80,14 @@ def cell_correlation(z: Floats, readings: LevelReadings) -> float:
     return float(np.clip(between / max(between + within, 1e-300), 0.0, 1.0))
 
 
-def foretold_p_value(
+def predicted_p_value(
     gaps: Floats,
     readings: LevelReadings,
     u: Floats,
     distance: float,
     rng: np.random.Generator,
 ) -> float:
-    """Chance of a distance as large for a law that was fitted elsewhere, and is known so well.
+    """Chance of a distance as large for a distribution that was fitted elsewhere, and is known so well.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def foretold_p_value(
         By how much the distribution function at its own quantiles i/128 is off, one standard error
         of each independent parameter at a time.
     readings, u, distance, rng
-        As for `bootstrap_p_value`, u by the law from elsewhere.
+        As for `bootstrap_p_value`, u by the distribution from elsewhere.
     """
 
     def process(share: Floats, shrink: float) -> Floats:
@@ -161,12 +162,12 @@ def _refitted(share: Floats, s: Floats) -> Floats:
     return process - (share @ (s / scale[:, None]).T) @ inverse @ (tilt / scale[:, None])
 
 
-def _scores(law: LevelLaw) -> Floats:
-    """Scores of the law's free parameters over even steps of u, (p, table), of mean zero."""
-    maximum = law.maximum
+def _scores(distribution: LevelDistribution) -> Floats:
+    """Scores of the distribution's free parameters over even steps of u, (p, table), of mean zero."""
+    maximum = distribution.maximum
     likelihood, theta, frame = maximum.likelihood, maximum.theta, maximum.frame
     u = (np.arange(_TABLE) + 0.5) / _TABLE
-    g = family(law.family).ppf(u, likelihood.natural(theta, frame))
+    g = family(distribution.family).ppf(u, likelihood.natural(theta, frame))
     _, score = likelihood.log_density(theta, frame.put(g))
     free = (theta > likelihood.lower) & (theta < likelihood.upper)
     free &= np.isfinite(score).all(axis=1) & (np.ptp(score, axis=1) > 0)

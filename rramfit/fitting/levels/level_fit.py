@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.result import FitResult
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
@@ -33,16 +33,16 @@ class LevelFit:
     n_cells, n_observations : int
         Healthy cells with an accepted reading, and those readings, in all sweeps.
     n_sample, n_clipped : int
-        Readings that the law was fitted to, and how many of these were at a rail.
+        Readings that the distribution was fitted to, and how many of these were at a rail.
     readings : LevelReadings
         These readings, cell by cell.
     mean, std : Quantity, optional
         Over the population of cells and cycles [S].
-    law : LevelLaw, optional
+    distribution : LevelDistribution, optional
     result : FitResult, optional
-        The law's parameters as a card states them.
+        The distribution's parameters as a card states them.
     reason : str
-        Why there is no law.
+        Why there is no distribution.
     quantiles : (q,) array
         Evenly spaced quantiles of the readings [S], for pictures.
     reach : (lowest, highest)
@@ -63,7 +63,7 @@ class LevelFit:
     readings: LevelReadings = field(repr=False)
     mean: Quantity | None
     std: Quantity | None
-    law: LevelLaw | None
+    distribution: LevelDistribution | None
     result: FitResult | None
     reason: str
     quantiles: Floats
@@ -74,17 +74,17 @@ class LevelFit:
     @property
     def family(self) -> str | None:
         """Name of the chosen family."""
-        return self.law.family if self.law else None
+        return self.distribution.family if self.distribution else None
 
     @property
     def beyond_window(self) -> float | None:
-        """Share of the law outside a verify window that all readings are in; None if not all."""
-        if self.law is None or self.lower is None or self.upper is None:
+        """Share of the distribution outside a verify window that all readings are in; None if not all."""
+        if self.distribution is None or self.lower is None or self.upper is None:
             return None
         if self.reach[0] < self.lower or self.reach[1] > self.upper:
             return None
         ends = np.array([self.lower, self.upper])
-        return float(self.law.cdf(ends)[0] + self.law.sf(ends)[1])
+        return float(self.distribution.cdf(ends)[0] + self.distribution.sf(ends)[1])
 
     def to_card(self) -> LevelCard:
         """Write the level as a part of a card."""
@@ -98,8 +98,8 @@ class LevelFit:
             n_observations=self.n_observations,
             mean=self.mean,
             std=self.std,
-            distribution=self.law.to_card(self.result.estimates)
-            if self.law and self.result
+            distribution=self.distribution.to_card(self.result.estimates)
+            if self.distribution and self.result
             else None,
             upper_threshold=self.threshold,
             overlap=self.overlap,

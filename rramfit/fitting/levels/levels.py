@@ -1,17 +1,18 @@
 """Levels: what conductance a cell lands at when level k is asked for.
 
-The law of a level is that of accepted readings of healthy cells, over cells and cycles. Mean and
-standard deviation are moments of all those readings (`rramfit.fitting.levels.moments`), whatever
-the family; only where more than one reading in a thousand is clipped at a rail do they come from
-the fitted law. The law itself is one of eight families, by maximum likelihood
-(`rramfit.fitting.statistics.likelihood`), chosen by held-out log likelihood
+The distribution of a level is that of accepted readings of healthy cells, over cells and cycles.
+Mean and standard deviation are moments of all those readings (`rramfit.fitting.levels.moments`),
+whatever the family; only where more than one reading in a thousand is clipped at a rail do they
+come from the fitted distribution. The distribution itself is one of eight families, by maximum
+likelihood (`rramfit.fitting.statistics.likelihood`), chosen by held-out log likelihood
 (`rramfit.fitting.statistics.selection`), tested for its fit
-(`rramfit.fitting.statistics.goodness`). From the laws follow read thresholds, overlap
+(`rramfit.fitting.statistics.goodness`). From the distributions follow read thresholds, overlap
 (`rramfit.fitting.levels.thresholds`) and bits stored per cell (`rramfit.fitting.levels.capacity`).
 
-A verify window makes the accepted readings what they are: the law is the law inside the window, and
-the law of what was not accepted belongs to `rramfit.fitting.failure.failure`. How readings vary
-between cells and between cycles belongs to `rramfit.fitting.variation.variation`.
+A verify window makes the accepted readings what they are: the distribution is the distribution
+inside the window, and the distribution of what was not accepted belongs to
+`rramfit.fitting.failure.failure`. How readings vary between cells and between cycles belongs to
+`rramfit.fitting.variation.variation`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from rramfit.fitting.levels.findings import judge
 from rramfit.fitting.levels.level_fit import LevelFit
 from rramfit.fitting.levels.parameters import parameter_result
 from rramfit.fitting.levels.plots import draw_probability_paper
-from rramfit.fitting.levels.point_estimates import LevelDraft, draft_level
+from rramfit.fitting.levels.point_estimates import LevelEstimates, estimate_level
 from rramfit.fitting.levels.thresholds import separate
 from rramfit.fitting.result import Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
@@ -58,15 +59,15 @@ class LevelsFit:
     ----------
     levels : tuple of LevelFit
         In the order of their targets.
-    levels_with_law : int
+    levels_with_distribution : int
     bits_per_cell, bits_with_thresholds : Quantity, optional
         Mutual information of the level asked for and the conductance read, or its place among the
-        best thresholds; where at least two levels have a law [bit].
+        best thresholds; where at least two levels have a distribution [bit].
     verdict : Verdict
     """
 
     levels: tuple[LevelFit, ...]
-    levels_with_law: int
+    levels_with_distribution: int
     bits_per_cell: Quantity | None
     bits_with_thresholds: Quantity | None
     verdict: Verdict
@@ -82,7 +83,7 @@ class LevelsFit:
         return [level.to_card() for level in self.levels]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a level: what was asked for, what came, and its law."""
+        """One row a level: what was asked for, what came, and its distribution."""
         import pandas as pd
 
         columns = ("mean", "std", "threshold", "overlap")
@@ -94,7 +95,7 @@ class LevelsFit:
                 "n_cells": v.n_cells,
                 "n_observations": v.n_observations,
                 "family": v.family,
-                "p_value": v.law.chosen.p_value if v.law else None,
+                "p_value": v.distribution.chosen.p_value if v.distribution else None,
             }
             for column in columns:
                 q: Quantity | None = getattr(v, column)
@@ -111,7 +112,7 @@ class LevelsFit:
             {
                 "level": v.index,
                 "family": c.family,
-                "chosen": c is v.law.chosen,
+                "chosen": c is v.distribution.chosen,
                 "aic": c.aic,
                 "bic": c.bic,
                 "heldout": c.heldout,
@@ -121,8 +122,8 @@ class LevelsFit:
                 "note": c.note,
             }
             for v in self.levels
-            if v.law
-            for c in v.law.candidates
+            if v.distribution
+            for c in v.distribution.candidates
         ]
         return pd.DataFrame(rows)
 
@@ -146,8 +147,8 @@ class LevelsFit:
         if soft and hard:
             lines.append(
                 f"bits per cell: {soft.value:.4g} ± {soft.stderr or 0.0:.2g} "
-                f"({hard.value:.4g} with thresholds; {self.levels_with_law} levels hold at most "
-                f"{np.log2(self.levels_with_law):.4g})"
+                f"({hard.value:.4g} with thresholds; {self.levels_with_distribution} levels hold at most "
+                f"{np.log2(self.levels_with_distribution):.4g})"
             )
         lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
         return "\n".join(lines)
@@ -160,20 +161,20 @@ class LevelsFit:
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw readings and laws on normal probability paper."""
+        """Draw readings and distributions on normal probability paper."""
         return draw_probability_paper(self.levels, ax)
 
 
 def fit_levels(
     statistics: ProgramStatistics, healthy: Bools, levels: Levels, *, seed: int
 ) -> LevelsFit:
-    """Fit every level's law.
+    """Fit every level's distribution.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     healthy : (row, col) bool array
-        Cells that respond; the others have no part in a level's law.
+        Cells that respond; the others have no part in a level's distribution.
     levels : Levels
         What was asked for.
     seed : int
@@ -182,14 +183,18 @@ def fit_levels(
     Returns
     -------
     LevelsFit
-        A level with too few readings has no law, and the verdict says so.
+        A level with too few readings has no distribution, and the verdict says so.
     """
-    drafts = [draft_level(statistics, healthy, k, seed) for k in range(len(levels))]
-    with_law = [d for d in drafts if d.law is not None]
-    laws = [d.law for d in with_law if d.law is not None]
-    boundaries = [separate(below, above) for below, above in itertools.pairwise(laws)]
-    bits = stored_bits(laws, [b.threshold for b in boundaries]) if len(laws) > 1 else None
-    for i, draft in enumerate(with_law):
+    drafts = [estimate_level(statistics, healthy, k, seed) for k in range(len(levels))]
+    with_distribution = [d for d in drafts if d.distribution is not None]
+    distributions = [d.distribution for d in with_distribution if d.distribution is not None]
+    boundaries = [separate(below, above) for below, above in itertools.pairwise(distributions)]
+    bits = (
+        stored_bits(distributions, [b.threshold for b in boundaries])
+        if len(distributions) > 1
+        else None
+    )
+    for i, draft in enumerate(with_distribution):
         if bits is not None:
             draft.parts["bits"] = bits.parts[i]
         if i > 0:
@@ -198,14 +203,15 @@ def fit_levels(
             draft.parts["to above"] = boundaries[i].below
     found = [d.errors() for d in drafts]
     correlation = np.ones((0, 0))
-    if len(laws) > 1:
+    if len(distributions) > 1:
         correlation = offset_correlation(
-            [d.driver for d in with_law], np.array([d.reliability for d in with_law])
+            [d.driver for d in with_distribution],
+            np.array([d.reliability for d in with_distribution]),
         )
 
     upper: dict[int, tuple[Quantity, Quantity]] = {}
     for i, boundary in enumerate(boundaries):
-        below, above = with_law[i].index, with_law[i + 1].index
+        below, above = with_distribution[i].index, with_distribution[i + 1].index
         if above == below + 1:
             upper[below] = boundary.quantities(
                 found[below]["to above"],
@@ -218,10 +224,12 @@ def fit_levels(
     )
     soft = hard = None
     if bits is not None:
-        soft, hard = bits.quantities([found[d.index]["bits"] for d in with_law], correlation)
+        soft, hard = bits.quantities(
+            [found[d.index]["bits"] for d in with_distribution], correlation
+        )
     return LevelsFit(
         levels=fits,
-        levels_with_law=len(laws),
+        levels_with_distribution=len(distributions),
         bits_per_cell=soft,
         bits_with_thresholds=hard,
         verdict=judge(fits),
@@ -229,16 +237,16 @@ def fit_levels(
 
 
 def _finish(
-    draft: LevelDraft,
+    draft: LevelEstimates,
     levels: Levels,
     found: Mapping[str, PartErrors],
     upper: tuple[Quantity, Quantity] | None,
 ) -> LevelFit:
     """Give a level's estimates the errors that its cells' influences make."""
-    k, law, result = draft.index, draft.law, None
-    if law is not None:
-        result = parameter_result(law, found["law"].clustered)
-        law = law.judged(found["fit"].clustered.inflation)
+    k, distribution, result = draft.index, draft.distribution, None
+    if distribution is not None:
+        result = parameter_result(distribution, found["distribution"].clustered)
+        distribution = distribution.judged(found["fit"].clustered.inflation)
     mean: Quantity | None = None
     std: Quantity | None = None
     if draft.moments is not None:
@@ -257,7 +265,7 @@ def _finish(
         readings=draft.readings,
         mean=mean,
         std=std,
-        law=law,
+        distribution=distribution,
         result=result,
         reason=draft.reason,
         quantiles=draft.quantiles,

@@ -12,7 +12,7 @@ and errors come from these fields (`rramfit.fitting.statistics.influence`), so t
 cell, and neighbours under one smooth field, are not taken for independent. s² misses how far the
 array's mean lies from the population's: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
 
-Readings clipped at a rail spoil moments; those of the fitted law then stand in.
+Readings clipped at a rail spoil moments; those of the fitted distribution then stand in.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.inference import ClusteredCovariance
 from rramfit.fitting.statistics.influence import Influence
 
-__all__ = ["Moments", "law_moments", "reading_moments"]
+__all__ = ["Moments", "distribution_moments", "reading_moments"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -102,9 +102,9 @@ def reading_moments(
     return n.size, int(total), Moments(mean=mean, variance=variance, influence=influence)
 
 
-def law_moments(law: LevelLaw) -> Moments | None:
-    """Moments of a fitted law; None where it has none."""
-    m, form = law.maximum, family(law.family)
+def distribution_moments(distribution: LevelDistribution) -> Moments | None:
+    """Moments of a fitted distribution; None where it has none."""
+    m, form = distribution.maximum, family(distribution.family)
 
     def at(theta: Floats) -> Floats:
         mean, std = form.moments(m.likelihood.natural(theta, m.frame))
@@ -115,5 +115,7 @@ def law_moments(law: LevelLaw) -> Moments | None:
         return None
     slope = m.differentiate(at)
     return Moments(
-        mean=float(value[0]), variance=float(value[1]), influence=law.influence.through(slope)
+        mean=float(value[0]),
+        variance=float(value[1]),
+        influence=distribution.influence.through(slope),
     )

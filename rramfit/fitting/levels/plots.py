@@ -1,6 +1,7 @@
 """Pictures of the levels: distribution functions on normal probability paper.
 
-On this paper a normal law is a straight line, its slope the inverse of its standard deviation.
+On this paper a normal distribution is a straight line, its slope the inverse of its standard
+deviation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FEW = len(_PALETTE)
 
 
 def draw_probability_paper(levels: Sequence[LevelFit], ax: Axes | None = None) -> Axes:
-    """Draw readings (dots) and fitted laws (lines) of every level.
+    """Draw readings (dots) and fitted distributions (lines) of every level.
 
     Parameters
     ----------
@@ -50,8 +51,10 @@ def draw_probability_paper(levels: Sequence[LevelFit], ax: Axes | None = None) -
                 markersize=3,
                 label=level.name if len(levels) <= _FEW else None,
             )
-        if level.law is not None:
-            ax.plot(level.law.ppf(special.ndtr(_Z)) * 1e6, _Z, "-", color=colour, linewidth=1)
+        if level.distribution is not None:
+            ax.plot(
+                level.distribution.ppf(special.ndtr(_Z)) * 1e6, _Z, "-", color=colour, linewidth=1
+            )
     reach = [level.quantiles for level in levels if level.quantiles.size]
     if reach:
         every = np.concatenate(reach) * 1e6

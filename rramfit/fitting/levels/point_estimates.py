@@ -1,7 +1,7 @@
 """One level before its errors are known: point estimates, and what the cells' influences are.
 
 Errors come later, for all that rests on the level at once (`rramfit.fitting.statistics.influence`):
-moments, law, test of fit, and the level's part in thresholds and stored bits.
+moments, distribution, test of fit, and the level's part in thresholds and stored bits.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import FitError
-from rramfit.fitting.levels.distribution import LevelLaw, fit_law
-from rramfit.fitting.levels.moments import Moments, law_moments, reading_moments
+from rramfit.fitting.levels.distribution import LevelDistribution, fit_distribution
+from rramfit.fitting.levels.moments import Moments, distribution_moments, reading_moments
 from rramfit.fitting.levels.parameters import parameter_influence
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.inference import Driver
 from rramfit.fitting.statistics.influence import Influence, PartErrors, part_errors
 from rramfit.fitting.statistics.likelihood import LevelReadings, collect_readings
 
-__all__ = ["LevelDraft", "draft_level"]
+__all__ = ["LevelEstimates", "estimate_level"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,25 +32,25 @@ _LEAST_RELIABILITY = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
-class LevelDraft:
+class LevelEstimates:
     """Point estimates of one level, and `parts`: influences by what they are on.
 
     Attributes
     ----------
     index : int
     readings : LevelReadings
-        What the law was fitted to.
+        What the distribution was fitted to.
     n_cells, n_observations : int
         Healthy cells with an accepted reading, and those readings, in all sweeps.
     n_sample, n_clipped : int
-        Readings that the law was fitted to, and how many of these were at a rail.
+        Readings that the distribution was fitted to, and how many of these were at a rail.
     quantiles : (q,) array
         Evenly spaced quantiles of the readings, clipped ones at their rail [S].
     reach : (lowest, highest)
         Of the readings [S]; NaN where there is none.
-    law : LevelLaw, optional
+    distribution : LevelDistribution, optional
     reason : str
-        Why there is no law.
+        Why there is no distribution.
     moments : Moments, optional
     driver : Driver
         The cells' own means.
@@ -67,7 +67,7 @@ class LevelDraft:
     n_clipped: int
     quantiles: Floats
     reach: tuple[float, float]
-    law: LevelLaw | None
+    distribution: LevelDistribution | None
     reason: str
     moments: Moments | None
     driver: Driver
@@ -79,8 +79,10 @@ class LevelDraft:
         return part_errors(self.parts, self.driver)
 
 
-def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed: int) -> LevelDraft:
-    """Estimate one level's moments and law.
+def estimate_level(
+    statistics: ProgramStatistics, healthy: Bools, level: int, seed: int
+) -> LevelEstimates:
+    """Estimate one level's moments and distribution.
 
     Parameters
     ----------
@@ -93,23 +95,23 @@ def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed:
     readings = collect_readings(
         statistics.sample, healthy, level, floor=statistics.floor, ceiling=statistics.ceiling
     )
-    law, reason = None, ""
+    distribution, reason = None, ""
     try:
-        law = fit_law(readings, seed=seed)
+        distribution = fit_distribution(readings, seed=seed)
     except FitError as e:
         reason = str(e)
     n_cells, n_observations, moments = reading_moments(statistics, healthy, level)
     if readings.n_clipped > _CLIPPED_SHARE * readings.n:
-        moments = law_moments(law) if law else None
+        moments = distribution_moments(distribution) if distribution else None
     parts: dict[str, Influence] = {}
     if moments is not None:
         parts["moments"] = moments.influence
-    if law is not None:
-        parts["law"] = parameter_influence(law)
-        parts["fit"] = law.tests[law.family].leading
+    if distribution is not None:
+        parts["distribution"] = parameter_influence(distribution)
+        parts["fit"] = distribution.tests[distribution.family].leading
     every = readings.with_clipped()
     at = np.linspace(0.0, 1.0, 2 * min(_QUANTILES, every.size) + 1)[1::2]
-    return LevelDraft(
+    return LevelEstimates(
         index=level,
         readings=readings,
         n_cells=n_cells,
@@ -118,7 +120,7 @@ def draft_level(statistics: ProgramStatistics, healthy: Bools, level: int, seed:
         n_clipped=readings.n_clipped,
         quantiles=np.quantile(every, at) if at.size else np.empty(0),
         reach=(float(every.min()), float(every.max())) if at.size else (np.nan, np.nan),
-        law=law,
+        distribution=distribution,
         reason=reason,
         moments=moments,
         parts=parts,

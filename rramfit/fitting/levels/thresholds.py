@@ -1,18 +1,18 @@
 """Where to read: the threshold between two neighbouring levels, and the share misread there.
 
-With laws of density f and distribution function F below (a) and above (b), both asked for equally
-often, a read threshold t misreads the share
+With distributions of density f and distribution function F below (a) and above (b), both asked for
+equally often, a read threshold t misreads the share
 
     e(t) = ½·[1 − F_a(t) + F_b(t)],
 
 least where f_a(t) = f_b(t). Errors follow by the delta method from the cells' influences ψ on the
-two laws' parameters:
+two distributions' parameters:
 
     ψ_t = (s_a·ψ_a − s_b·ψ_b)/((ln f_b)' − (ln f_a)'),   s = ∂ ln f/∂θ at t,
     ψ_e = ½·(∂F_b·ψ_b − ∂F_a·ψ_a);
 
-t's own error does not enter e, which is least there. The share is what the laws say, also far out
-in tails where few readings or none have been.
+t's own error does not enter e, which is least there. The share is what the distributions say, also
+far out in tails where few readings or none have been.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy import special
 
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.levels.distribution import LevelLaw
+from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.statistics.influence import Influence, PartErrors, combine
 
 __all__ = ["Boundary", "cdf_slope", "separate"]
@@ -79,8 +79,8 @@ class Boundary:
         )
 
 
-def separate(below: LevelLaw, above: LevelLaw) -> Boundary:
-    """Find the best read threshold between a level's law and the next one's."""
+def separate(below: LevelDistribution, above: LevelDistribution) -> Boundary:
+    """Find the best read threshold between a level's distribution and the next one's."""
     t, bracketed = _best(below, above)
     at = np.array(t)
     steep = _log_slope(above, t) - _log_slope(below, t)
@@ -97,7 +97,7 @@ def separate(below: LevelLaw, above: LevelLaw) -> Boundary:
     )
 
 
-def _best(below: LevelLaw, above: LevelLaw) -> tuple[float, bool]:
+def _best(below: LevelDistribution, above: LevelDistribution) -> tuple[float, bool]:
     """Threshold [S], and whether the densities cross there."""
     p = special.ndtr(_Z)
     middle = np.array([0.5])
@@ -122,27 +122,29 @@ def _best(below: LevelLaw, above: LevelLaw) -> tuple[float, bool]:
     return float(grid[i]), False
 
 
-def _log_slope(law: LevelLaw, t: float) -> float:
+def _log_slope(distribution: LevelDistribution, t: float) -> float:
     """D ln f/dg at t [1/S]."""
-    h = 1e-4 * law.maximum.points.std * law.maximum.frame.unit
-    ends = law.logpdf(np.array([t - h, t + h]))
+    h = 1e-4 * distribution.maximum.points.std * distribution.maximum.frame.unit
+    ends = distribution.logpdf(np.array([t - h, t + h]))
     return float(ends[1] - ends[0]) / (2 * h)
 
 
-def _score(law: LevelLaw, t: float) -> Floats:
+def _score(distribution: LevelDistribution, t: float) -> Floats:
     """∂ ln f/∂θ at t, (p,)."""
-    x = law.maximum.frame.put(np.array([t]))
-    return np.asarray(law.maximum.likelihood.log_density(law.maximum.theta, x)[1][:, 0])
+    x = distribution.maximum.frame.put(np.array([t]))
+    return np.asarray(
+        distribution.maximum.likelihood.log_density(distribution.maximum.theta, x)[1][:, 0]
+    )
 
 
-def cdf_slope(law: LevelLaw, t: Floats) -> Floats:
+def cdf_slope(distribution: LevelDistribution, t: Floats) -> Floats:
     """∂F/∂θ at t, (…, p); from the tail that t lies in, so that it keeps its digits."""
-    m, form = law.maximum, family(law.family)
+    m, form = distribution.maximum, family(distribution.family)
 
     def tails(theta: Floats) -> Floats:
         parameters = m.likelihood.natural(theta, m.frame)
         return np.stack([form.cdf(t, parameters), -form.sf(t, parameters)])
 
     slope = np.nan_to_num(m.differentiate(tails), nan=0.0, posinf=0.0, neginf=0.0)
-    lower = law.cdf(t) < 0.5
+    lower = distribution.cdf(t) < 0.5
     return np.asarray(np.where(lower[..., None], slope[0], slope[1]))

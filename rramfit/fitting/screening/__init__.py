@@ -7,8 +7,8 @@ Not here: how often cells fail (`rramfit.fitting.failure`), faults of the data a
 (`rramfit.fitting.checks`).
 """
 
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening, screen
 
-__all__ = ["ProgramStatistics", "Screening", "gather", "screen"]
+__all__ = ["ProgramStatistics", "Screening", "accumulate", "screen"]

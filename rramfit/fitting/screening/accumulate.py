@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.measurement.file.record import Program, SweepBlock
 
-__all__ = ["gather"]
+__all__ = ["accumulate"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -39,7 +39,7 @@ _PILE, _PILE_RATIO = 5, 3
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def gather(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> ProgramStatistics:
+def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> ProgramStatistics:
     """Gather what each cell did at each level, in one pass.
 
     Parameters

@@ -37,7 +37,11 @@ _AWAY = 2.5  # the same, where the tester refused the reading as well
 _SLOPE = 0.25  # response to the target below which a cell does not respond
 _RANGE = 0.5  # range of readings over the levels' span, likewise
 _LOG_VARIANCE_SPAN = 16.0  # ln units over which a stuck cell's own variance may lie
-_ENOUGH_STUCK, _LEAST_SCALE, _FLAT_SHARE = 5, 0.7, 0.1  # of the law of stuck cells' variance
+_ENOUGH_STUCK, _LEAST_SCALE, _FLAT_SHARE = (
+    5,
+    0.7,
+    0.1,
+)  # of the distribution of stuck cells' variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,10 +314,10 @@ def _log_restless(
     """Log density of a cell's variance when it failed, over that when it is stuck, (cell,).
 
     A failed cell varies from sweep to sweep like cells at the lowest level, or more; half the
-    degrees of freedom allow for laws wider than normal. A stuck one varies relative to its
+    degrees of freedom allow for distributions wider than normal. A stuck one varies relative to its
     conductance as those do that are stuck beyond doubt: their logarithms make a Student's t of 4
-    degrees of freedom, mixed with a law that is flat in the logarithm, which stands alone where
-    there are fewer than five of them.
+    degrees of freedom, mixed with a distribution that is flat in the logarithm, which stands alone
+    where there are fewer than five of them.
     """
     variance, mean, n = _variances(statistics, doubtful)
     sigma = at.within[int(np.nanargmin(at.centre))]

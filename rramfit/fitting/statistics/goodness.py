@@ -1,4 +1,4 @@
-"""Goodness of fit of a level's law, with readings of one cell alike.
+"""Goodness of fit of a level's distribution, with readings of one cell alike.
 
 Let D(t) = Σ_i (1[u_i ≤ t] − t), u_i = F(y_i; θ̂), be the empirical process of the probability
 transforms, and
@@ -10,13 +10,13 @@ sum over cells of
 
     ψ_c(t) = Σ_{i∈c} (1[u_i ≤ t] − t) − n·∂F/∂θ'·ψ_θ,c
 
-with ψ_θ,c the cell's influence on θ̂. Under the law, T is then a weighted sum of χ² variables, the
-weights λ being the eigenvalues of Σ_c ψ_c ψ_c'/n. This is the limit that a bootstrap of T comes to
-when whole cells are weighted at random (Kojadinovic and Yan, Statistics and Computing 22 (2012)
-17), without drawing it; its distribution function follows from three moments (Buckley and Eagleson,
-Australian Journal of Statistics 30 (1988) 150). A smooth field over the array makes D larger than
-independent cells do; the variances of its leading components are inflated as the field demands,
-those of the others by the least of these.
+with ψ_θ,c the cell's influence on θ̂. Under the distribution, T is then a weighted sum of χ²
+variables, the weights λ being the eigenvalues of Σ_c ψ_c ψ_c'/n. This is the limit that a bootstrap
+of T comes to when whole cells are weighted at random (Kojadinovic and Yan, Statistics and Computing
+22 (2012) 17), without drawing it; its distribution function follows from three moments (Buckley and
+Eagleson, Australian Journal of Statistics 30 (1988) 150). A smooth field over the array makes D
+larger than independent cells do; the variances of its leading components are inflated as the field
+demands, those of the others by the least of these.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _WEIGHT = (_Z[1] - _Z[0]) * np.exp(-0.5 * _Z**2) / np.sqrt(2 * np.pi) / (_T * (1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goodness:
-    """How well a law fits its level.
+    """How well a distribution fits its level.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class Goodness:
     distance: float
 
     def p_value(self, inflation: Floats | None = None) -> float:
-        """Chance of a fit no better, were the law true.
+        """Chance of a fit no better, were the distribution true.
 
         Parameters
         ----------
@@ -82,10 +82,10 @@ class Goodness:
 
 def assess(maximum: Maximum, readings: LevelReadings) -> Goodness:
     """Compare a family's fit with the readings of its level."""
-    law, ones = family(maximum.likelihood.family), Frame(0.0, 1.0)
+    distribution, ones = family(maximum.likelihood.family), Frame(0.0, 1.0)
     natural = maximum.likelihood.natural
     points, weight, n = maximum.points, maximum.points.weight, maximum.points.total
-    u = law.cdf(points.x, natural(maximum.theta, ones))
+    u = distribution.cdf(points.x, natural(maximum.theta, ones))
     below = (np.cumsum(weight[:-2]) + weight[-2]) / n
     before = below - weight[:-2] / n
     distance = float(max(np.abs(below - u).max(), np.abs(before - u).max()))
@@ -99,8 +99,8 @@ def assess(maximum: Maximum, readings: LevelReadings) -> Goodness:
     np.cumsum(count, axis=1, out=count)
     psi = count[:, :-1] - count[:, -1:] * _T
 
-    x = law.ppf(_T, natural(maximum.theta, ones))
-    slope = maximum.differentiate(lambda theta: law.cdf(x, natural(theta, ones)))
+    x = distribution.ppf(_T, natural(maximum.theta, ones))
+    slope = maximum.differentiate(lambda theta: distribution.cdf(x, natural(theta, ones)))
     root = np.sqrt(_WEIGHT * _inside(points.floor, points.ceiling, x, weight) / n)
     statistic = float(((psi.sum(axis=0) * root) ** 2).sum())
     psi -= maximum.influence().T @ (n * slope.T)

@@ -18,9 +18,9 @@ Without a driver each influence field is its own (m = 1).
 
 The variance is known on the grid of field parameters, not as one number. Interval and stderr are
 matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances, as
-it is exactly where their law is inverse χ², and df is such that t_df(0.975)·stderr holds 95 % of
-the mixture. To this is added Satterthwaite's df of Σψ² itself, 2n/(kurtosis − 1): a handful of
-failed cells, or a heavy tail, is few degrees of freedom however many cells there are.
+it is exactly where their distribution is inverse χ², and df is such that t_df(0.975)·stderr holds
+95 % of the mixture. To this is added Satterthwaite's df of Σψ² itself, 2n/(kurtosis − 1): a handful
+of failed cells, or a heavy tail, is few degrees of freedom however many cells there are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Medians of readings, with intervals that ask nothing of their law.
+"""Medians of readings, with intervals that ask nothing of their distribution.
 
 Cells' own values are independent unless stated otherwise, and the interval lies between two of
 them: the number below the median is binomial. Readings of one cell are not; the share below the

@@ -6,11 +6,11 @@ power law, fitted to every cell's own variance v (m degrees of freedom) about it
     std(G)/G = coefficient·(g/G_ref)^exponent,
     E[v] = (coefficient·G_ref)²·(g/G_ref)^(2·exponent + 2),
 
-by the score equations of a gamma law, Σ m·(v/E[v] − 1)·(1, ln g) = 0, which ask for the mean only:
-cells with jumps count with their whole variance and no law of the noise is assumed. G_ref is the
-geometric mean of g. One or two cells say nothing of others: their own coefficient is given without
-an error. Over time it has a spectrum (`fitting.spectrum`) and, in part of the cells, two
-states (`fitting.telegraph`). Standard errors are clustered by cell.
+by the score equations of a gamma distribution, Σ m·(v/E[v] − 1)·(1, ln g) = 0, which ask for the
+mean only: cells with jumps count with their whole variance and no distribution of the noise is
+assumed. G_ref is the geometric mean of g. One or two cells say nothing of others: their own
+coefficient is given without an error. Over time it has a spectrum (`fitting.spectrum`) and, in part
+of the cells, two states (`fitting.telegraph`). Standard errors are clustered by cell.
 """
 
 from __future__ import annotations
@@ -101,8 +101,10 @@ class ReadNoiseFit(ShowsResult):
         if "coefficient" in self.result.estimates:
             exponent = self.result["exponent"] if "exponent" in self.result.estimates else 0.0
             grid = np.geomspace(g.min(), g.max(), 50)
-            law = self.result["coefficient"] * (grid / self.reference_conductance) ** exponent
-            ax.plot(grid * 1e6, law, color="black", lw=1.5)
+            distribution = (
+                self.result["coefficient"] * (grid / self.reference_conductance) ** exponent
+            )
+            ax.plot(grid * 1e6, distribution, color="black", lw=1.5)
         ax.set_xlabel("conductance [uS]")
         ax.set_ylabel("read noise over conductance")
         return ax
@@ -137,21 +139,21 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         raise FitError(msg)
     parts: list[_Part] = _levels(spread, use) if n >= _FEWEST_CELLS else []
     findings: list[Finding] = []
-    law, reference, problems = _power_law(spread, use)
+    distribution, reference, problems = _power_law(spread, use)
     findings += problems
     series, where = _series(reads, use)
     spectrum = fit_spectrum(series) if evenly_sampled(reads.time) and len(series) else None
     if spectrum is not None:
         influence = np.zeros(use.shape)
         influence[where] = spectrum.influence
-        law.append(
+        distribution.append(
             _Part("spectral_exponent", "1", "linear", spectrum.exponent, influence, spectrum.stderr)
         )
-    if not law and not parts:
+    if not distribution and not parts:
         msg = f"/reads: {'; '.join(f.what for f in findings)}"
         raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
-    estimates, covariance = _assemble([*law, *parts])
+    estimates, covariance = _assemble([*distribution, *parts])
     if n < _FEWEST_CELLS:
         findings.insert(0, _lone(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
@@ -240,7 +242,8 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
         if np.abs(step).max() < 1e-12:
             break
     ratio = m * (v * np.exp(-theta @ X) - 1)
-    # The exact slope of the scores, not their expectation: right also where the law is bent.
+    # The exact slope of the scores, not their expectation: right also where the distribution is
+    # bent.
     slope = (m * v * np.exp(-theta @ X) * X) @ X.T
     psi = np.linalg.solve(slope, X * ratio)
     influence = np.zeros((len(X), *use.shape))

@@ -6,12 +6,12 @@ gain of the classification log-likelihood of two normal states of one spread,
 
     T = n₁·ln(n₁/n) + n₂·ln(n₂/n) − (n/2)·ln(s₁²/s₀²),
 
-exact over all cuts by cumulative sums. Its law under one state is found by drawing Gaussian series
-that have the mean spectrum of the cells: slow 1/f noise wanders and looks like two states far more
-often than white noise. A cell is two-state where T is beyond the quantile that one state passes
-with a chance of `FALSE_ALARM`, and where a mixture of two normals of one spread beats one normal by
-BIC. The share is freed of false alarms; it is that of cells whose states can be told apart at all.
-How long a state lasts is not here.
+exact over all cuts by cumulative sums. Its distribution under one state is found by drawing
+Gaussian series that have the mean spectrum of the cells: slow 1/f noise wanders and looks like two
+states far more often than white noise. A cell is two-state where T is beyond the quantile that one
+state passes with a chance of `FALSE_ALARM`, and where a mixture of two normals of one spread beats
+one normal by BIC. The share is freed of false alarms; it is that of cells whose states can be told
+apart at all. How long a state lasts is not here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ FALSE_ALARM = 0.002
 _LEAST_SIDE = 0.03  # share of reads that either state needs; a lone outlier is none
 _MOST_READS = 2048  # of more, evenly many are used
 _MOST_READINGS = 1_000_000  # of more, evenly many cells are tested
-_DRAWS, _FEWEST_DRAWS = 400_000, 500  # readings and series drawn for the law under one state
+_DRAWS, _FEWEST_DRAWS = (
+    400_000,
+    500,
+)  # readings and series drawn for the distribution under one state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ each cell mean its b plus noise of variance ω_k/n_k,
 
     E[b | data] = (1 + BΛ)⁻¹·BΛ·(m − μ − trend),   Λ = diag(n_k/ω_k).
 
-A level that the cell was never programmed to is foretold from the others.
+A level that the cell was never programmed to is predicted from the others.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ For one inference, with `vectors` input vectors a matrix and `passes` voltages o
     latency      Σ over matrices of vectors·passes·(t_read + t_adc·columns that share a converter)
 
 Matrices follow one another, tiles of a matrix work at once. Buffers, digital sums, activations and
-wires between tiles are left out: this tells mappings apart, it does not foretell a chip's power.
+wires between tiles are left out: this tells mappings apart, it does not predict a chip's power.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ One chip's accuracy is that on all test images. Over n chips drawn alike:
 
     mean            Student's t
     deviation       χ², which takes accuracies to be about normal
-    percentiles     order statistics, whatever the law: [a(l), a(u)] with binomial ranks; 0 or 1
+    percentiles     order statistics, whatever the distribution: [a(l), a(u)] with binomial ranks; 0 or 1
                     where n chips are too few for a rank
     yield           share of chips at or above an accuracy; Clopper and Pearson
 

@@ -62,14 +62,14 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.past: nn.Module = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.past = nn.Conv2d(inputs, outputs, 1, stride=stride)
+            self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add what the convolutions change."""
         inner = F.relu(self.norm1(self.conv1(x)))
-        out: Tensor = F.relu(self.norm2(self.conv2(inner)) + self.past(x))
+        out: Tensor = F.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
         return out
 
 

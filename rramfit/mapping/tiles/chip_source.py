@@ -92,7 +92,7 @@ class Die:
             conductance=conductance,
             slope=slope,
             nonlinearity=b,
-            read_std=self._cut(state.read_noise.std(state.conductance, state.law)),
+            read_std=self._cut(state.read_noise.std(state.conductance, state.distribution)),
             accepted=accepted,
         )
 

@@ -72,7 +72,7 @@ def family_with_moments(
     >>> f"{mean * 1e6:.3f} {std * 1e6:.3f}"
     '80.000 8.000'
     """
-    law = family(name)
+    distribution = family(name)
     s = {**DEFAULT_SHAPES.get(name, {}), **(shape or {})}
     cv = std / mean
     if name == "normal":
@@ -97,7 +97,7 @@ def family_with_moments(
             "std_2": within,
         }
     location, scale = ("xi", "lambda") if name == "johnson_su" else ("loc", "scale")
-    unit_mean, unit_std = law.moments({**s, location: 0.0, scale: 1.0})
+    unit_mean, unit_std = distribution.moments({**s, location: 0.0, scale: 1.0})
     width = std / unit_std
     return {**s, location: mean - width * unit_mean, scale: width}
 
@@ -117,7 +117,7 @@ def virtual_card(
     *,
     mean: Sequence[float],
     spread: Sequence[float] | float,
-    law: str = "lognormal",
+    distribution: str = "lognormal",
     shape: Mapping[str, float] | None = None,
     target: Sequence[float] | None = None,
     between_cells: float = 0.5,
@@ -145,7 +145,7 @@ def virtual_card(
         Level means, rising [S].
     spread : float or sequence of float
         Standard deviation of a level relative to its mean, all variation included.
-    law : str
+    distribution : str
         Family of every level; `shape` as in `family_with_moments`.
     target : sequence of float, optional
         [S]; the means where not given.
@@ -162,7 +162,7 @@ def virtual_card(
     hard, soft : float or sequence of float
         Share of cells that never program at the level; failure probability of the others.
     failed_at : float, optional
-        Median conductance of failed cells [S]; the lowest level's law where not given.
+        Median conductance of failed cells [S]; the lowest level's distribution where not given.
     stuck : mapping, optional
         `low`, `high`, `low_conductance`, `high_conductance` [S], `dead_rows`, `dead_cols`.
     window : float, optional
@@ -185,8 +185,8 @@ def virtual_card(
         std, noise = spreads[k] * mean[k], reads[k] * mean[k]
         state = std**2 - noise**2
         edges = None if window is None else (targets[k] * (1 - window), targets[k] * (1 + window))
-        units = family(law).units
-        parameters = family_with_moments(law, mean[k], std, shape)
+        units = family(distribution).units
+        parameters = family_with_moments(distribution, mean[k], std, shape)
         levels.append(
             LevelCard(
                 index=k,
@@ -199,7 +199,7 @@ def virtual_card(
                 mean=Quantity.given(mean[k], "S"),
                 std=Quantity.given(std, "S"),
                 distribution=Distribution(
-                    family=law,
+                    family=distribution,
                     parameters={
                         key: Quantity.given(x, units.get(key, _mixture_unit(key)))
                         for key, x in parameters.items()
@@ -272,7 +272,7 @@ def _mixture_unit(name: str) -> str:
 def random_card(
     seed: int,
     *,
-    law: str = "lognormal",
+    distribution: str = "lognormal",
     shape: Mapping[str, float] | None = None,
     levels: int = 3,
     spatial: bool = True,
@@ -291,7 +291,7 @@ def random_card(
     ----------
     seed : int
         Same seed and arguments, same card; switching a factor leaves the other numbers alone.
-    law : str
+    distribution : str
         Family of every level; `shape` as in `family_with_moments`.
     levels : int
     spatial, failures, read_noise : bool
@@ -313,7 +313,7 @@ def random_card(
         f"random-{seed}",
         mean=mean.tolist(),
         spread=spread.tolist(),
-        law=law,
+        distribution=distribution,
         shape=shape,
         between_cells=between_cells,
         read=(noise.uniform(0.1, 0.3, levels) * spread * read_noise).tolist(),

@@ -1,9 +1,10 @@
-"""The law of accepted readings: what a maximum-likelihood fit of a level tends to.
+"""The distribution of accepted readings: what a maximum-likelihood fit of a level tends to.
 
-A card's family is the law of programmed states before they are shrunk to leave room for read noise
-and trend, which readings then have on top. The readings' mean and standard deviation are the
-card's, but their law is of the card's family only where there is neither noise nor trend. Else the
-truth of its parameters is the nearest law of that family: least expected negative log likelihood.
+A card's family is the distribution of programmed states before they are shrunk to leave room for
+read noise and trend, which readings then have on top. The readings' mean and standard deviation are
+the card's, but their distribution is of the card's family only where there is neither noise nor
+trend. Else the truth of its parameters is the nearest distribution of that family: least expected
+negative log likelihood.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ __all__ = ["direct_parameters", "distribution_truth"]
 Floats = NDArray[np.float64]
 
 EVERY = 4
-"""Of the latent knots, what quadrature takes; 513 are ample for laws without jumps."""
+"""Of the latent knots, what quadrature takes; 513 are ample for distributions without jumps."""
 
 
 def _readings(
     p: LevelParameters, k: int, shape: tuple[int, int], offset: float, *, positive: bool
 ) -> tuple[Floats, Floats]:
-    """Nodes [S] and weights of the law of accepted readings at one level.
+    """Nodes [S] and weights of the distribution of accepted readings at one level.
 
     Trend and read noise together are taken as normal: the first is a small part of the spread.
     With `positive`, of readings above 0: the others have no likelihood under a positive family.
@@ -57,16 +58,16 @@ def direct_parameters(
     card: ModelCard, p: LevelParameters, k: int, shape: tuple[int, int], offset: float
 ) -> dict[str, float]:
     """Parameters of the accepted readings, of families where they follow at once."""
-    law = card.levels[k].distribution
-    if law is None:
+    distribution = card.levels[k].distribution
+    if distribution is None:
         return {}
     noiseless = p.shrink[k] == 1 and p.row_trend[k] == 0 and p.col_trend[k] == 0
     if noiseless and p.read[k] == 0 and offset == 0:
-        return {name: q.value for name, q in law.parameters.items()}
-    if law.family not in ("lognormal", "normal"):
+        return {name: q.value for name, q in distribution.parameters.items()}
+    if distribution.family not in ("lognormal", "normal"):
         return {}
-    y, w = _readings(p, k, shape, offset, positive=family(law.family).positive)
-    if law.family == "lognormal":
+    y, w = _readings(p, k, shape, offset, positive=family(distribution.family).positive)
+    if distribution.family == "lognormal":
         x = np.log(y)
         return {"mu": float(w @ x), "sigma": math.sqrt(float(w @ (x - w @ x) ** 2))}
     return {"loc": float(w @ y), "scale": math.sqrt(float(w @ (y - w @ y) ** 2))}
@@ -75,7 +76,7 @@ def direct_parameters(
 def distribution_truth(
     card: ModelCard, shape: tuple[int, int], *, offset: float = 0.0
 ) -> dict[str, float]:
-    """Parameters of every level's law of accepted readings, by card path.
+    """Parameters of every level's distribution of accepted readings, by card path.
 
     Parameters
     ----------
@@ -88,8 +89,8 @@ def distribution_truth(
     Returns
     -------
     dict
-        Of the card's own family, nearest to the law of readings (least expected negative log
-        likelihood); of a mixture with its parts in rising order.
+        Of the card's own family, nearest to the distribution of readings (least expected negative
+        log likelihood); of a mixture with its parts in rising order.
     """
     from rramfit.array.devices.parameters import level_parameters
 
@@ -109,13 +110,13 @@ def distribution_truth(
 
 
 def _nearest(stated: Distribution, y: Floats, w: Floats) -> dict[str, float]:
-    """Parameters of the stated family nearest to the law of nodes `y` [S] with weights `w`.
+    """Parameters of the stated family nearest to the distribution of nodes `y` [S] with weights `w`.
 
     Sought from the stated ones; the last weight of a mixture is what the others leave.
     """
     from scipy.optimize import minimize
 
-    law = family(stated.family)
+    distribution = family(stated.family)
     start = {name: q.value for name, q in stated.parameters.items()}
     weights = sorted(name for name in start if name.startswith("weight_"))
     free = [name for name in start if name not in weights[-1:]]
@@ -137,7 +138,7 @@ def _nearest(stated: Distribution, y: Floats, w: Floats) -> dict[str, float]:
         p = named(u)
         if any(p[n] <= 0 for n in positive & p.keys()):
             return 1e3
-        return -float(w @ law.logpdf(y, p)) - math.log(spread)
+        return -float(w @ distribution.logpdf(y, p)) - math.log(spread)
 
     u = np.zeros(len(free))
     found = minimize(loss, u, method="BFGS", jac="3-point", options={"gtol": 1e-9})

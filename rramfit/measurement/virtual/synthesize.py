@@ -2,8 +2,8 @@
 
 The chip is drawn by the one device sampler (`rramfit.array`); here it meets a tester: a programme
 of levels, a read-out with an offset and rails, readings that get lost. By default a card's families
-are the law of accepted conductance and acceptance is drawn apart from it, so `verified` is always
-written; a verify window only decides whether a stuck cell passes for the level it sits at.
+are the distribution of accepted conductance and acceptance is drawn apart from it, so `verified` is
+always written; a verify window only decides whether a stuck cell passes for the level it sits at.
 
 Conductances are rounded to float32, as files store them. Every stream of random numbers has its
 own name, so adding a group or a factor never shifts another. Programmes of more than `HELD` cells

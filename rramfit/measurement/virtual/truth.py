@@ -6,7 +6,7 @@ They are those of arrays of the chip's own size (a trend makes more d2d on a lar
 readings as the instrument gives them (an offset moves every mean; rails do not count, a fit takes
 them as bounds). Without `/reads`, c2c includes the read noise, as in a card.
 
-Parameters of a level's law stand here where they follow at once; those of any family are
+Parameters of a level's distribution stand here where they follow at once; those of any family are
 `rramfit.measurement.virtual.distribution_truth.distribution_truth`.
 
 What this very chip drew stands under `realised`.
@@ -59,10 +59,10 @@ def truth(
     }
     p = chip.model.levels
     for k in range(len(p.mean)):
-        law = card.levels[k].distribution
-        if law is None:
+        distribution = card.levels[k].distribution
+        if distribution is None:
             continue
-        out[f"levels[{k}].distribution.family"] = law.family
+        out[f"levels[{k}].distribution.family"] = distribution.family
         for name, value in direct_parameters(card, p, k, chip.shape, instrument.offset).items():
             out[f"levels[{k}].distribution.parameters.{name}"] = value
     out["realised"] = _realised(chip)

@@ -25,7 +25,7 @@ _GROUPS = 3
 
 
 def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
-    """Draw conductance I/V against voltage, each cell over its own median, and the card's law.
+    """Draw conductance I/V against voltage, each cell over its own median, and the card's distribution.
 
     An ohmic cell is a level line at 1; sinh(bV)/(bV) bends up towards either side. Where b depends
     on conductance, the cells are shown in three groups of it.
@@ -52,8 +52,8 @@ def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
         label = f"{unit.factor * g:.3g} {unit.symbol}" if len(groups) > 1 else "median of cells"
         if card is not None and card.nonlinearity is not None:
             b = _nonlinearity(card, g)
-            law = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
-            ax.plot(grid, law, color=color, linewidth=1.2)
+            distribution = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
+            ax.plot(grid, distribution, color=color, linewidth=1.2)
             label = f"{label}, b = {b:.3g} /V"
         ax.plot(v, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
         if len(groups) == 1:
@@ -95,8 +95,8 @@ def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | N
             card.reference_conductance.value * unit.factor if (card.reference_conductance) else 1.0
         )
         exponent = card.exponent.value if card.exponent else 0.0
-        law = 100 * card.coefficient.value * (g / reference) ** exponent
-        ax.plot(g, law, color=SERIES[1], linewidth=1.6)
+        distribution = 100 * card.coefficient.value * (g / reference) ** exponent
+        ax.plot(g, distribution, color=SERIES[1], linewidth=1.6)
     ax.set_xlim(10 ** spans[0][0], 10 ** spans[0][1])
     ax.set_ylim(10 ** spans[1][0], 10 ** spans[1][1])
     for axis, span in zip((ax.xaxis, ax.yaxis), spans, strict=True):

@@ -1,4 +1,4 @@
-"""The held-out check, drawn: how much of the unseen fell inside the intervals foretold for it."""
+"""The held-out check, drawn: how much of the unseen fell inside the intervals predicted for it."""
 
 from __future__ import annotations
 

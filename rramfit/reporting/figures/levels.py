@@ -1,8 +1,8 @@
 """Level distributions, drawn: probability paper, densities, and the ladder of many levels.
 
 On normal probability paper the ordinate is the standard normal quantile of the cumulative share, so
-that a normal law is a straight line, a heavy tail bends away from it, and a level that spreads into
-its neighbour is seen where the two meet.
+that a normal distribution is a straight line, a heavy tail bends away from it, and a level that
+spreads into its neighbour is seen where the two meet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Readings = Mapping[int, Floats]  # level -> sorted readings [S]
 
 _SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _POINTS_FEW, _POINTS_MANY, _FEW = 90, 28, 6
-_TALLEST = 1.5  # a law's peak may stand so much above its histogram before it is cut off
+_TALLEST = 1.5  # a distribution's peak may stand so much above its histogram before it is cut off
 
 
 def level_axis(readings: Readings) -> tuple[AxisUnit, tuple[float, float], bool]:
@@ -53,7 +53,7 @@ def level_axis(readings: Readings) -> tuple[AxisUnit, tuple[float, float], bool]
 
 
 def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
-    """Cumulative shares of accepted readings on normal probability paper, with the card's laws.
+    """Cumulative shares of accepted readings on normal probability paper, with the card's distributions.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
     readings : mapping of int to (n,) array
         Sorted readings [S] by level.
     levels : mapping of int to LevelCard
-        For their laws and thresholds.
+        For their distributions and thresholds.
     """
     unit, limits, logarithmic = level_axis(readings)
     few = len(readings) <= _FEW
@@ -79,11 +79,11 @@ def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
             alpha=0.75,
             label=levels[k].name if k in levels else f"L{k}",
         )
-        law = levels[k].distribution if k in levels else None
-        if law is not None:
+        distribution = levels[k].distribution if k in levels else None
+        if distribution is not None:
             grid = np.linspace(-reach, reach, 61)
-            x = family(law.family).ppf(
-                special.ndtr(grid), {name: q.value for name, q in law.parameters.items()}
+            x = family(distribution.family).ppf(
+                special.ndtr(grid), {name: q.value for name, q in distribution.parameters.items()}
             )
             ax.plot(unit.factor * x, grid, color=color, linewidth=1.3 if few else 0.8)
     if few:
@@ -102,7 +102,7 @@ def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
 
 
 def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
-    """Densities of accepted readings, as steps, with the card's laws; verify windows shaded."""
+    """Densities of accepted readings, as steps, with the card's distributions; verify windows shaded."""
     unit, limits, logarithmic = level_axis(readings)
     colors = level_colors(len(readings))
     scale = np.log if logarithmic else np.asarray
@@ -120,10 +120,10 @@ def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
         card = levels.get(k)
         if card is None or card.distribution is None:
             continue
-        law = family(card.distribution.family)
+        distribution = family(card.distribution.family)
         p = {name: q.value for name, q in card.distribution.parameters.items()}
-        x = law.ppf(special.ndtr(np.linspace(-3.6, 3.6, 121)), p)
-        density = np.exp(law.logpdf(x, p)) * (x if logarithmic else 1.0)
+        x = distribution.ppf(special.ndtr(np.linspace(-3.6, 3.6, 121)), p)
+        density = np.exp(distribution.logpdf(x, p)) * (x if logarithmic else 1.0)
         ax.plot(unit.factor * x, density, color=color, linewidth=1.4)
         top = max(top, min(float(density.max()), _TALLEST * float(height.max())))
         if card.lower is not None and card.upper is not None:

@@ -17,9 +17,9 @@ from rramfit.reporting.page.wording import number, share, with_interval, write
 
 __all__ = [
     "LABELS",
+    "distributions_table",
     "failure_table",
     "heldout_table",
-    "laws_table",
     "levels_table",
     "part_rows",
     "quantity_table",
@@ -128,13 +128,13 @@ def part_rows(part: BaseModel) -> list[tuple[str, Quantity, bool]]:
 
 
 def levels_table(levels: Sequence[LevelCard]) -> Table:
-    """Target, mean, spread and law of each level."""
+    """Target, mean, spread and distribution of each level."""
     columns = (
         Column("level", numeric=False),
         Column("target"),
         Column("mean (95 % interval)"),
         Column("standard deviation (95 % interval)"),
-        Column("law", numeric=False),
+        Column("distribution", numeric=False),
         Column("cells"),
         Column("readings"),
     )
@@ -153,7 +153,7 @@ def levels_table(levels: Sequence[LevelCard]) -> Table:
     return Table(caption="Levels", columns=columns, rows=rows)
 
 
-def laws_table(levels: Sequence[LevelCard]) -> Table | None:
+def distributions_table(levels: Sequence[LevelCard]) -> Table | None:
     """Every family tried at each level, the chosen one first; None where none was."""
     columns = (
         Column("level", numeric=False),
@@ -167,7 +167,7 @@ def laws_table(levels: Sequence[LevelCard]) -> Table | None:
     rows = tuple(
         (
             level.name,
-            a.family.replace("_", " ") + (" (chosen)" if a.family == law.family else ""),
+            a.family.replace("_", " ") + (" (chosen)" if a.family == distribution.family else ""),
             _plain(a.heldout_log_likelihood, 7),
             _plain(a.aic, 8),
             _plain(a.bic, 8),
@@ -175,8 +175,8 @@ def laws_table(levels: Sequence[LevelCard]) -> Table | None:
             "yes" if a.converged else "no",
         )
         for level in levels
-        if (law := level.distribution) is not None
-        for a in sorted(law.alternatives, key=partial(_rank, law.family))
+        if (distribution := level.distribution) is not None
+        for a in sorted(distribution.alternatives, key=partial(_rank, distribution.family))
     )
     if not rows:
         return None
@@ -288,7 +288,7 @@ def failure_table(failure: Sequence[FailureCard], names: Mapping[int, str]) -> T
 
 
 def heldout_table(heldout: Sequence[HeldOut], names: Mapping[int, str]) -> Table:
-    """How much of what was kept from the fit fell inside the intervals foretold for it."""
+    """How much of what was kept from the fit fell inside the intervals predicted for it."""
     columns = (
         Column("level", numeric=False),
         Column("in the 50 % interval"),

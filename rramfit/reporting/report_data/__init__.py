@@ -5,7 +5,7 @@ In: a characterization, or a card with its sidecar. Out: profiles, maps and curr
 Not here: drawing (`rramfit.reporting.figures`).
 """
 
-from rramfit.reporting.report_data.line_data import LineEvidence, line_evidence
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.line_data import LineData, compute_line_data
+from rramfit.reporting.report_data.report_data import ReportData
 
-__all__ = ["Evidence", "LineEvidence", "line_evidence"]
+__all__ = ["LineData", "ReportData", "compute_line_data"]

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RESISTANCE_NAMES",
-    "LineEvidence",
+    "LineData",
+    "compute_line_data",
     "intrinsic_conductance",
     "known_line",
-    "line_evidence",
 ]
 
 Floats = NDArray[np.float64]
@@ -47,7 +47,7 @@ _LEAST_MARGIN = 0.05  # of a terminal read's resistance that must be left for th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineEvidence:
+class LineData:
     """Measured currents beside those of the card's wires, and what the wires take."""
 
     line: LineResistance
@@ -81,7 +81,7 @@ def known_line(card: LineCard) -> LineResistance:
     )
 
 
-def line_evidence(card: LineCard, mvm: MVM) -> LineEvidence:
+def compute_line_data(card: LineCard, mvm: MVM) -> LineData:
     """Solve the measured array with the card's wires.
 
     Parameters
@@ -93,7 +93,7 @@ def line_evidence(card: LineCard, mvm: MVM) -> LineEvidence:
 
     Returns
     -------
-    LineEvidence
+    LineData
 
     Raises
     ------
@@ -124,7 +124,7 @@ def line_evidence(card: LineCard, mvm: MVM) -> LineEvidence:
         effect = np.where(own, t / np.where(own, g, 1.0), np.nan)
     on = (mvm.voltage != 0).any(axis=1)
     flows = small and bool(on[some].any()) and bool(g.any())
-    return LineEvidence(
+    return LineData(
         line=line,
         gain=gain,
         measured=np.where(told, mvm.current / gain, np.nan),

@@ -22,10 +22,10 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.measurement.file.record import Measurement, Reads
 
 __all__ = [
-    "Evidence",
     "FailureLines",
     "LevelTrack",
     "Profile",
+    "ReportData",
     "first_and_last",
     "level_tracks",
     "read_spread",
@@ -34,7 +34,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_CHANCE = 3.0  # standard deviations of a normal law: 1 line in 741 is above them by chance
+_CHANCE = 3.0  # standard deviations of a normal distribution: 1 line in 741 is above them by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FailureLines:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class ReportData:
     """One array's card and the data beside it."""
 
     card: ModelCard

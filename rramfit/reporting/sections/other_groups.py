@@ -27,7 +27,7 @@ from rramfit.reporting.page.map_layout import array_map
 from rramfit.reporting.page.tables import part_rows, quantity_table
 from rramfit.reporting.page.wording import duration, number, say, with_interval
 from rramfit.reporting.report_data.report_data import (
-    Evidence,
+    ReportData,
     first_and_last,
     level_tracks,
     read_spread,
@@ -48,7 +48,7 @@ _LEAST = 5e-6  # [S] below it a relative change is mostly noise
 _ABSENT = "\N{EN DASH}"
 
 
-def retention_section(e: Evidence) -> Section | None:
+def retention_section(e: ReportData) -> Section | None:
     """Retention: what time does to a programmed state."""
     reads, card = e.measurement.retention, e.card.retention
     blocks: list[Block] = []
@@ -107,7 +107,7 @@ def retention_section(e: Evidence) -> Section | None:
     return Section(key="retention", title="Retention", blocks=tuple(blocks)) if blocks else None
 
 
-def endurance_section(e: Evidence) -> Section | None:
+def endurance_section(e: ReportData) -> Section | None:
     """Endurance: what switching does to the states."""
     data, card = e.measurement.endurance, e.card.endurance
     blocks: list[Block] = []
@@ -129,7 +129,7 @@ def endurance_section(e: Evidence) -> Section | None:
     return Section(key="endurance", title="Endurance", blocks=tuple(blocks)) if blocks else None
 
 
-def iv_section(e: Evidence) -> Section | None:
+def iv_section(e: ReportData) -> Section | None:
     """How far a cell is from ohmic."""
     data, card = e.measurement.iv, e.card.iv
     blocks: list[Block] = []
@@ -140,7 +140,7 @@ def iv_section(e: Evidence) -> Section | None:
                 key="iv",
                 title="Conductance against voltage",
                 caption="Median over cells of I/V over the cell's own median, the instrument's "
-                "offset taken out (points), and the card's law sinh(bV)/(bV) (lines). An ohmic "
+                "offset taken out (points), and the card's distribution sinh(bV)/(bV) (lines). An ohmic "
                 "cell is level.",
             )
         )
@@ -150,7 +150,7 @@ def iv_section(e: Evidence) -> Section | None:
     return Section(key="iv", title=title, blocks=tuple(blocks)) if blocks else None
 
 
-def read_noise_section(e: Evidence) -> Section | None:
+def read_noise_section(e: ReportData) -> Section | None:
     """How much one state differs from read to read."""
     reads, card = e.measurement.reads, e.card.read_noise
     blocks: list[Block] = []
@@ -171,7 +171,7 @@ def read_noise_section(e: Evidence) -> Section | None:
     return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
 
 
-def readout_section(e: Evidence) -> Section | None:
+def readout_section(e: ReportData) -> Section | None:
     """Read-out: what the chain makes of a current."""
     data, card = e.measurement.readout, e.card.readout
     blocks: list[Block] = []
@@ -194,7 +194,7 @@ def readout_section(e: Evidence) -> Section | None:
     return Section(key="readout", title="Read-out", blocks=tuple(blocks)) if blocks else None
 
 
-def _drift_table(e: Evidence, levels: list[DriftCard]) -> Table:
+def _drift_table(e: ReportData, levels: list[DriftCard]) -> Table:
     fields = ("first_step", "first_spread", "drift", "growth")
     columns = (
         Column("level", numeric=False),

@@ -30,8 +30,8 @@ from rramfit.reporting.figures.variation import (
 from rramfit.reporting.page.document import Block, Figure, Note, Section, Width, figure
 from rramfit.reporting.page.map_layout import array_map
 from rramfit.reporting.page.tables import (
+    distributions_table,
     failure_table,
-    laws_table,
     levels_table,
     part_rows,
     quantity_table,
@@ -40,7 +40,7 @@ from rramfit.reporting.page.tables import (
     variation_table,
 )
 from rramfit.reporting.page.wording import with_interval
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.report_data import ReportData
 
 __all__ = ["failure_section", "levels_section", "maps_section", "variation_section"]
 
@@ -50,7 +50,7 @@ _PROFILE_SIZE = (4.45, 2.6)
 _FEWEST_CELLS = 20  # for a picture of cells to show more than chance
 
 
-def levels_section(e: Evidence) -> Section | None:
+def levels_section(e: ReportData) -> Section | None:
     """Levels: what conductance a cell lands at when one is asked for."""
     if not e.level_cards:
         return None
@@ -66,7 +66,7 @@ def levels_section(e: Evidence) -> Section | None:
                 key="level-cdfs",
                 title="Levels on probability paper",
                 caption="Cumulative share of accepted readings of healthy cells (points) and the "
-                f"card's laws (lines). A normal law is straight{said}.",
+                f"card's distributions (lines). A normal distribution is straight{said}.",
                 width="full",
                 size=(9.1, 4.1),
             )
@@ -77,7 +77,7 @@ def levels_section(e: Evidence) -> Section | None:
                     partial(draw_densities, readings=readings, levels=e.level_cards),
                     key="level-densities",
                     title="Densities",
-                    caption="The same readings as histograms, with the laws; bars on the base line "
+                    caption="The same readings as histograms, with the distributions; bars on the base line "
                     "are the verify windows.",
                     width="full",
                     size=(9.1, 2.5),
@@ -105,13 +105,13 @@ def levels_section(e: Evidence) -> Section | None:
     if e.card.bits_per_cell is not None:
         bits = with_interval(e.card.bits_per_cell)
         blocks.append(Note(text=f"Bits stored per cell, read with these thresholds: {bits}."))
-    laws = laws_table(e.card.levels)
-    if laws is not None:
-        blocks.append(laws)
+    distributions = distributions_table(e.card.levels)
+    if distributions is not None:
+        blocks.append(distributions)
     return Section(key="levels", title="Levels", blocks=tuple(blocks))
 
 
-def maps_section(e: Evidence) -> Section | None:
+def maps_section(e: ReportData) -> Section | None:
     """Where on the array: conductance by level, faults, failures."""
     blocks: list[Block] = []
     statistics = e.statistics
@@ -160,7 +160,7 @@ def maps_section(e: Evidence) -> Section | None:
     return Section(key="maps", title="Maps", blocks=tuple(blocks)) if blocks else None
 
 
-def variation_section(e: Evidence) -> Section | None:
+def variation_section(e: ReportData) -> Section | None:
     """How cells differ, and how one cell differs from cycle to cycle."""
     variation = e.card.variation
     if not variation:
@@ -190,7 +190,7 @@ def variation_section(e: Evidence) -> Section | None:
     return Section(key="variation", title="Variation", blocks=tuple(blocks))
 
 
-def failure_section(e: Evidence) -> Section | None:
+def failure_section(e: ReportData) -> Section | None:
     """How often programming fails, at which level, and where."""
     failure, stuck = e.card.failure, e.card.stuck
     if not failure and stuck is None:
@@ -221,11 +221,11 @@ def failure_section(e: Evidence) -> Section | None:
     return Section(key="failure", title="Programming failure", blocks=tuple(blocks))
 
 
-def _names(e: Evidence) -> Mapping[int, str]:
+def _names(e: ReportData) -> Mapping[int, str]:
     return {x.index: x.name for x in e.card.levels}
 
 
-def _level_map(e: Evidence, k: int) -> Figure:
+def _level_map(e: ReportData, k: int) -> Figure:
     statistics = e.statistics
     mean = np.full(e.healthy.shape, np.nan) if statistics is None else statistics.mean[k]
     return array_map(
@@ -237,7 +237,7 @@ def _level_map(e: Evidence, k: int) -> Figure:
     )
 
 
-def _correlation(e: Evidence, names: Mapping[int, str]) -> list[Block]:
+def _correlation(e: ReportData, names: Mapping[int, str]) -> list[Block]:
     matrix = e.card.variation_correlation
     if matrix is None or len(matrix) < 2:
         return []
@@ -257,7 +257,7 @@ def _correlation(e: Evidence, names: Mapping[int, str]) -> list[Block]:
     ]
 
 
-def _scatters(e: Evidence, variation: Mapping[int, VariationCard]) -> list[Block]:
+def _scatters(e: ReportData, variation: Mapping[int, VariationCard]) -> list[Block]:
     levels = [k for k in e.level_cards if e.scatter(k)[0].size >= _FEWEST_CELLS]
     if len(levels) > 3:
         levels = [levels[0], levels[len(levels) // 2], levels[-1]]
@@ -281,7 +281,7 @@ def _scatters(e: Evidence, variation: Mapping[int, VariationCard]) -> list[Block
     return out
 
 
-def _trends(e: Evidence) -> list[Block]:
+def _trends(e: ReportData) -> list[Block]:
     if np.isfinite(e.overall_offset).sum() < _FEWEST_CELLS:
         return []
     single = list(e.level_cards) if 1 < len(e.level_cards) <= _FEW_LINES else []
@@ -305,7 +305,7 @@ def _trends(e: Evidence) -> list[Block]:
     ]
 
 
-def _failure_profile(e: Evidence, axis: int, width: Width) -> Figure:
+def _failure_profile(e: ReportData, axis: int, width: Width) -> Figure:
     along = ("row", "column")[axis]
     return figure(
         partial(draw_failure_profile, lines=e.failure_lines(axis), along=along),

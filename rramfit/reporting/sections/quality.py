@@ -32,7 +32,7 @@ __all__ = [
 
 _SHOWN_PARAMETERS = 60  # more are folded away
 _FORETOLD = (
-    "Fitted on a part of the cells and cycles, the card foretells the rest. An interval that is "
+    "Fitted on a part of the cells and cycles, the card predicts the rest. An interval that is "
     "right holds as much of the unseen as it says."
 )
 
@@ -70,7 +70,7 @@ def findings_section(card: ModelCard, mild: frozenset[str] = frozenset()) -> Sec
 
 
 def heldout_section(card: ModelCard) -> Section | None:
-    """How well the card foretells cells and cycles that it was not fitted to."""
+    """How well the card predicts cells and cycles that it was not fitted to."""
     heldout = card.quality.heldout
     if not heldout:
         return None

@@ -77,7 +77,7 @@ def summary_blocks(card: ModelCard, mild: frozenset[str] = frozenset()) -> tuple
             paragraphs=wrong,
             tone="ok" if wrong == (_NOTHING,) else "warning" if verdict == "ok" else verdict,
         ),
-        Prose(heading="Can it be trusted?", paragraphs=_trust(card), tone=verdict),
+        Prose(heading="Can it be trusted?", paragraphs=_quality(card), tone=verdict),
     )
 
 
@@ -326,7 +326,7 @@ def _seen(card: ModelCard, reason: str, value: float) -> bool:
     return known.get(reason, 0) > 0
 
 
-def _trust(card: ModelCard) -> tuple[str, ...]:
+def _quality(card: ModelCard) -> tuple[str, ...]:
     sentences = [card.quality.summary or _TRUST[card.quality.verdict]]
     heldout = [h for h in card.quality.heldout if h.n_observations]
     if heldout:
@@ -338,7 +338,7 @@ def _trust(card: ModelCard) -> tuple[str, ...]:
         sentences.append(
             f"Of {total:,} readings kept from the fit, {share(inside[50], digits=3)}, "
             f"{share(inside[90], digits=3)} and {share(inside[99], digits=3)} fall inside the "
-            "50, 90 and 99 % intervals foretold for them."
+            "50, 90 and 99 % intervals predicted for them."
         )
     if card.array.synthetic:
         sentences.append("The measurements are synthetic: a program made them.")

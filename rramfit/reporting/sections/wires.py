@@ -20,8 +20,8 @@ from rramfit.reporting.page.document import Block, Column, Figure, Note, Section
 from rramfit.reporting.page.map_layout import array_map
 from rramfit.reporting.page.tables import LABELS, part_rows
 from rramfit.reporting.page.wording import listed, number, say, share, write
-from rramfit.reporting.report_data.line_data import RESISTANCE_NAMES, LineEvidence, line_evidence
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.line_data import RESISTANCE_NAMES, LineData, compute_line_data
+from rramfit.reporting.report_data.report_data import ReportData
 
 if TYPE_CHECKING:
     from rramfit.array.wires.certificate import Certificate
@@ -32,7 +32,7 @@ _THIRD = (2.85, 2.6)  # [inch]
 _ABSENT = "\N{EN DASH}"
 
 
-def line_section(e: Evidence) -> Section | None:
+def line_section(e: ReportData) -> Section | None:
     """Wires: what they take of the currents."""
     data, card = e.measurement.mvm, e.card.line
     pictures, certificate = _measured_blocks(data, card) if data is not None else ([], [])
@@ -48,7 +48,7 @@ def _measured_blocks(data: MVM, card: LineCard | None) -> tuple[list[Block], lis
     if card is None:
         return [_lost_figure(data.current, ideal, None)], []
     try:
-        evidence = line_evidence(card, data)
+        evidence = compute_line_data(card, data)
     except ArrayError as error:
         text = f"The array cannot be solved with these wires: {error}."
         note = Note(text=text, remedy="Look at the fit of the wires.", tone="warning")
@@ -56,7 +56,7 @@ def _measured_blocks(data: MVM, card: LineCard | None) -> tuple[list[Block], lis
     return [*_current_figures(evidence)], certificate_blocks(evidence.certificates)
 
 
-def _current_figures(e: LineEvidence) -> list[Figure]:
+def _current_figures(e: LineData) -> list[Figure]:
     over = f", over the common gain of {number(e.gain, 4)}" if e.gain != 1 else ""
     lost = 1 - float(np.abs(e.predicted).sum() / max(np.abs(e.ideal).sum(), 1e-300))
     seen = np.isfinite(e.measured) & (np.abs(e.predicted) > 0)

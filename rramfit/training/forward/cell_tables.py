@@ -1,14 +1,14 @@
-"""Laws of cells as tables: all that one draw of a cell can come to, for one gather a cell.
+"""Distributions of cells as tables: all that one draw of a cell can come to, for one gather a cell.
 
 Training draws every cell anew at every step. What a cell asked for level k then shows is one number
-of one law, so cell by cell a row of `ENTRIES` equally likely conductances is enough:
+of one distribution, so cell by cell a row of `ENTRIES` equally likely conductances is enough:
 
     level k       the state after programming, aged, d2d and c2c in one
     failed k      left where a failed programming leaves it
     stuck low, stuck high, dead
 
 One random integer picks both the row (its upper bits: faulty, or not) and the entry (its lower
-bits). A law's mean and variance are kept to about 1e-3 of its spread.
+bits). A distribution's mean and variance are kept to about 1e-3 of its spread.
 
 Against the sampler of `rramfit.array.devices.chips`: a tile's smooth field is one for all levels,
 of their mean share and length; hard and soft failures are one, for no cell is asked twice. Fitted,
@@ -29,7 +29,7 @@ from rramfit.array.devices.fields import smooth_fields
 from rramfit.array.devices.quantiles import interpolate
 from rramfit.streams import torch_stream
 
-__all__ = ["CellLaws", "cell_laws"]
+__all__ = ["CellDistributions", "cell_distributions"]
 
 ENTRY_BITS = 12
 ENTRIES = 2**ENTRY_BITS
@@ -37,11 +37,11 @@ FAULT_BITS = 19
 """Bits of one random integer that say what becomes of a cell: probabilities in steps of 2e-6."""
 
 SAMPLES = 2**19
-"""Draws of a level from which a table is made where a law has no quantiles in closed form."""
+"""Draws of a level from which a table is made where a distribution has no quantiles in closed form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CellLaws:
+class CellDistributions:
     """What cells come to.
 
     Attributes
@@ -146,7 +146,7 @@ class CellLaws:
         return m.row_trend[level] * r[:, None] + m.col_trend[level] * c
 
 
-def cell_laws(model: DeviceModel, *, time: float = 0.0) -> CellLaws:
+def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistributions:
     """Make the tables of a device model's cells.
 
     Parameters
@@ -175,7 +175,7 @@ def cell_laws(model: DeviceModel, *, time: float = 0.0) -> CellLaws:
     failing = (p_low + p_high + (1 - p_low - p_high) * fails) * steps
     if "dead_lines" not in model.factors:
         model = _without_dead_lines(model)
-    return CellLaws(
+    return CellDistributions(
         model=model,
         table=torch.cat([*states, *failed, low, high, torch.zeros_like(low)]),
         stuck_low=round(p_low * steps),
@@ -197,7 +197,7 @@ def _state_table(model: DeviceModel, level: int, z: Tensor, time: float) -> Tens
     both = {"d2d", "c2c"} <= model.factors
     if both and not aged:
         return interpolate(model.quantiles, torch.tensor(level, device=z.device), z)
-    generator = torch_stream(level, "cell laws", device=model.device)
+    generator = torch_stream(level, "cell distributions", device=model.device)
     d, e, first, step = torch.randn(
         (4, SAMPLES), generator=generator, device=model.device, dtype=model.dtype
     )

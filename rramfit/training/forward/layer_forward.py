@@ -42,7 +42,7 @@ from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.nominal import nominal_tiles
 from rramfit.streams import torch_stream
 from rramfit.training.forward.anchor import Anchor, at_mean_share, fitted_line
-from rramfit.training.forward.cell_tables import CellLaws, cell_laws
+from rramfit.training.forward.cell_tables import CellDistributions, cell_distributions
 from rramfit.training.forward.cells import (
     asked_levels,
     continuous_targets,
@@ -84,7 +84,7 @@ _SHARED = (
     "step",
     "strength",
     "anchor",
-    "laws",
+    "distributions",
     "hardware",
     "name",
     "_die",
@@ -119,7 +119,9 @@ class TrainedForward(nn.Module):
         self.step = 0
         self.strength = 1.0
         self.anchor: Anchor | None = None
-        self.laws: CellLaws = cell_laws(matrix.setup.device_model, time=matrix.setup.time)
+        self.distributions: CellDistributions = cell_distributions(
+            matrix.setup.device_model, time=matrix.setup.time
+        )
         self.hardware: Hardware | None = None
         self.name = matrix.plan.name
         self._die: tuple[int, Die] | None = None
@@ -175,7 +177,7 @@ class TrainedForward(nn.Module):
         setup, plan = matrix.setup, matrix.plan
         if setup.origin is None:
             generator = self._stream(f"cells/{plan.name}", level.device)
-            return self.laws.draw(level, generator, strength=self.strength)
+            return self.distributions.draw(level, generator, strength=self.strength)
         die = self._die_of(matrix)
         level = level.long()
         mean = setup.model.mean[level.clamp_min(0)]

@@ -38,7 +38,7 @@ def test_lognormal_covariance_in_closed_form():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_shares_of_variance_agree_with_double_quadrature(name):
-    card = random_card(2, law=name, spatial=False, read_noise=False)
+    card = random_card(2, distribution=name, spatial=False, read_noise=False)
     p = level_parameters(card)
     z = np.linspace(-8, 8, 1201)
     w = np.exp(-0.5 * z**2)
@@ -61,7 +61,7 @@ def test_shares_of_variance_agree_with_double_quadrature(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_parameters_give_the_card_back(name):
-    card = random_card(7, law=name, array=(40, 56))
+    card = random_card(7, distribution=name, array=(40, 56))
     e = estimands(level_parameters(card), (40, 56))
     for k, (level, v) in enumerate(zip(card.levels, card.variation, strict=True)):
         # 1e-5: the table stands for the family

@@ -14,7 +14,7 @@ from rramfit.measurement import random_card
 from rramfit.streams import torch_stream
 
 SHAPE = (16, 18)
-CARD = random_card(21, law="gamma", array=SHAPE)
+CARD = random_card(21, distribution="gamma", array=SHAPE)
 MODEL = DeviceModel.from_card(CARD, dtype=torch.float64)
 K = 4.5
 

@@ -32,8 +32,8 @@ def drawn(name: str, parameters: dict[str, float], n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", LAWS)
 def test_draws_follow_the_family(name):
-    parameters, law = LAWS[name]
-    found = stats.kstest(drawn(name, parameters, 200_000), law.cdf)
+    parameters, distribution = LAWS[name]
+    found = stats.kstest(drawn(name, parameters, 200_000), distribution.cdf)
     assert found.pvalue > 1e-3
 
 
@@ -52,7 +52,7 @@ def test_a_mixture_is_drawn_in_its_parts():
 
 @pytest.mark.parametrize("name", LAWS)
 def test_between_knots_the_table_is_as_near_as_its_curvature_allows(name):
-    parameters, law = LAWS[name]
+    parameters, distribution = LAWS[name]
     table = quantile_table(name, parameters)
     z = latent_knots()[:-1] + REACH / (KNOTS - 1)  # halfway
     z = z[np.abs(z) < 5]
@@ -61,10 +61,12 @@ def test_between_knots_the_table_is_as_near_as_its_curvature_allows(name):
         torch.zeros(len(z), dtype=torch.int64),
         torch.from_numpy(z),
     ).numpy()
-    exact = law.ppf(stats.norm.cdf(z))
+    exact = distribution.ppf(stats.norm.cdf(z))
     step = 2 * REACH / (KNOTS - 1)
     curvature = np.abs(np.gradient(np.gradient(exact, step), step)).max()
-    assert np.abs(found - exact).max() <= 1.05 * curvature * step**2 / 8 + 1e-9 * law.mean()
+    assert (
+        np.abs(found - exact).max() <= 1.05 * curvature * step**2 / 8 + 1e-9 * distribution.mean()
+    )
 
 
 def test_every_cell_has_its_own_level_and_the_ends_go_on_straight():
@@ -86,7 +88,7 @@ def test_conductance_is_differentiable_in_the_latent_value():
     torch.testing.assert_close(z.grad, 0.3 * g.detach(), rtol=0.3 * step, atol=0.0)
 
 
-def test_bad_laws_are_refused_by_name():
+def test_bad_distributions_are_refused_by_name():
     with pytest.raises(ArrayError, match="cauchy"):
         quantile_table("cauchy", {})
     with pytest.raises(ArrayError, match="normal with"):

@@ -42,11 +42,11 @@ def programmed(chips, level, seed, n=1):
     return [chips.program(pattern, generator=generator) for _ in range(n)]
 
 
-@pytest.mark.parametrize("law", FAMILIES)
-def test_level_and_variation_are_the_cards(law):
-    card = random_card(4, law=law, array=SHAPE, failures=False)
-    chips = draw_chips(model_of(card), CHIPS, generator=torch_stream(1, law))
-    read = torch_stream(2, law)
+@pytest.mark.parametrize("distribution", FAMILIES)
+def test_level_and_variation_are_the_cards(distribution):
+    card = random_card(4, distribution=distribution, array=SHAPE, failures=False)
+    chips = draw_chips(model_of(card), CHIPS, generator=torch_stream(1, distribution))
+    read = torch_stream(2, distribution)
     mean = np.array([level.mean.value for level in card.levels])
     deviations = []
     for k, (level, v) in enumerate(zip(card.levels, card.variation, strict=True)):
@@ -64,19 +64,19 @@ def test_level_and_variation_are_the_cards(law):
         near(deviations[j] * deviations[k], card.variation_correlation[j][k] * between)
 
 
-@pytest.mark.parametrize("law", FAMILIES)
-def test_the_field_has_the_cards_share_and_length(law):
+@pytest.mark.parametrize("distribution", FAMILIES)
+def test_the_field_has_the_cards_share_and_length(distribution):
     card = virtual_card(
         "field",
         mean=[30e-6, 90e-6],
         spread=0.15,
-        law=law,
+        distribution=distribution,
         between_cells=0.7,
         field_share=0.6,
         field_length=5.0,
         array=SHAPE,
     )
-    chips = draw_chips(model_of(card), CHIPS, generator=torch_stream(5, law))
+    chips = draw_chips(model_of(card), CHIPS, generator=torch_stream(5, distribution))
     (state,) = programmed(chips, 1, 6)
     y = state.conductance.numpy() - 90e-6
     d2d2 = card.variation[1].d2d.value ** 2
@@ -84,7 +84,7 @@ def test_the_field_has_the_cards_share_and_length(law):
     near(y[:, :, :-5] * y[:, :, 5:], 0.6 * d2d2 / math.e)
     near(y[:, :-3, :-4] * y[:, 3:, 4:], 0.6 * d2d2 / math.e)
     near(y[:, :-19] * y[:, 19:], 0.0)  # exp(−14)
-    # Between 0 and ℓ a law that is not normal departs from the Gaussian by some 0.1 %.
+    # Between 0 and ℓ a distribution that is not normal departs from the Gaussian by some 0.1 %.
     near(y[:, :-1] * y[:, 1:], 0.6 * d2d2 * math.exp(-1 / 25))
 
 
@@ -194,7 +194,7 @@ def test_a_failed_cell_is_left_where_the_card_says(faulty):
     failed = (~state.accepted & (chips.fault == Fault.OK)).numpy()
     below = state.conductance.numpy()[failed] < 10e-6
     assert abs(below.mean() - 0.5) < K * 0.5 / math.sqrt(below.size)
-    # Without a stated median it is the law of the lowest level.
+    # Without a stated median it is the distribution of the lowest level.
     model = model_of(virtual_card("default", **FAULTY))
     other = draw_chips(model, CHIPS, generator=torch_stream(9, "faulty"))
     (state,) = programmed(other, 2, 20)
@@ -203,7 +203,7 @@ def test_a_failed_cell_is_left_where_the_card_says(faulty):
     near([(g[f] ** 2).mean() for g, f in zip(left, failed, strict=True)], (30e-6) ** 2 * 1.01)
 
 
-def test_failing_does_not_move_the_law_of_accepted_values(faulty):
+def test_failing_does_not_move_the_distribution_of_accepted_values(faulty):
     card, chips = faulty
     sound = draw_chips(
         model_of(card).without("failure", "stuck", "dead_lines"),
@@ -241,7 +241,7 @@ def test_a_stuck_cell_passes_for_the_level_it_sits_at():
     ],
 )
 def test_a_factor_switched_off_takes_its_own_variance_and_no_other(factor, change):
-    card = random_card(12, law="gamma", array=SHAPE, failures=False)
+    card = random_card(12, distribution="gamma", array=SHAPE, failures=False)
     model = model_of(card).without(factor)
     chips = draw_chips(model, CHIPS, generator=torch_stream(2, "off"))
     k, v = 1, card.variation[1]
@@ -261,7 +261,7 @@ def test_a_factor_switched_off_takes_its_own_variance_and_no_other(factor, chang
 
 
 def test_with_every_factor_off_a_cell_is_its_levels_mean():
-    model = model_of(random_card(12, law="student_t")).without(*FACTORS)
+    model = model_of(random_card(12, distribution="student_t")).without(*FACTORS)
     chips = draw_chips(model, 2, shape=(4, 4), generator=torch_stream(2, "off"))
     level = torch.arange(16).reshape(4, 4) % 3
     state = chips.program(level, generator=torch_stream(3, "off"))
@@ -319,7 +319,7 @@ def test_unprogrammed_cells_stay_at_the_lowest_level_and_are_not_accepted():
 def test_on_another_device(device):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    card = random_card(3, law="gamma", array=(64, 64))
+    card = random_card(3, distribution="gamma", array=(64, 64))
     model = model_of(card, device=device, dtype=torch.float32)
     chips = draw_chips(model, 64, generator=torch_stream(1, "x", device=device))
     level = torch.ones(chips.shape, dtype=torch.int64, device=device)

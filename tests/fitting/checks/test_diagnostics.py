@@ -10,7 +10,7 @@ from rramfit.fitting.checks.diagnostics import diagnose
 from rramfit.fitting.checks.line_artefacts import periodic_pattern
 from rramfit.fitting.checks.sweep_sequence import identical_reads
 from rramfit.fitting.levels.targets import set_aside_windows
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.measurement.file.in_memory import reads_in_memory
 from rramfit.measurement.file.read import read_measurement
@@ -188,7 +188,7 @@ def test_windows_of_other_data_are_set_aside(make_measured):
     assert statistics.failures.sum() > 0.9 * statistics.attempts.sum()
     bare, finding = set_aside_windows(measurement)
     assert finding.severe
-    assert gather(bare.program, 3).failures.sum() == 0
+    assert accumulate(bare.program, 3).failures.sum() == 0
     assert bare.levels.lower is None
     own = Levels(target=CENTRES * 1e-6, lower=CENTRES * 0.9e-6, upper=CENTRES * 1.1e-6)
     assert set_aside_windows(make_measured(y * 1e-6, level=level, levels=own)[0]) is None
@@ -260,13 +260,13 @@ def real(shared, name):
     m = read_measurement(shared / "data/measured/h5" / f"{name}.h5")
     statistics = None
     if m.program is not None:
-        statistics = gather(m.program, len(m.levels) if m.levels else 0)
+        statistics = accumulate(m.program, len(m.levels) if m.levels else 0)
     return diagnose(m, statistics, screen(m, statistics))
 
 
 def test_nothing_is_wrong_with_the_reference_chip(repo):
     m = read_measurement(repo / "data/reference.h5")
-    statistics = gather(m.program, len(m.levels))
+    statistics = accumulate(m.program, len(m.levels))
     found = diagnose(m, statistics, screen(m, statistics))
     assert found.verdict.ok
     assert set(found.found) >= {"collapse", "constant", "drift", "offset", "pattern", "targets"}

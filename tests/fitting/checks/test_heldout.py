@@ -1,4 +1,4 @@
-"""Truth: chips drawn from known laws; what is foretold must cover as it says."""
+"""Truth: chips drawn from known distributions; what is predicted must cover as it says."""
 
 import math
 
@@ -8,7 +8,7 @@ from scipy import special
 
 from rramfit.fitting.checks.heldout import CHANCE, check_heldout
 from rramfit.fitting.levels.levels import fit_levels
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement.file.in_memory import program_in_memory
 from rramfit.measurement.file.record import Levels
 
@@ -17,7 +17,7 @@ LEVELS = Levels(target=TARGET.copy())
 OWN = 0.7  # share of z that is the cell's own, as its root mean square
 
 
-def chip(seed, *, side=32, sweeps=8, step=0.0, law="lognormal"):
+def chip(seed, *, side=32, sweeps=8, step=0.0, distribution="lognormal"):
     """Two levels by turns; `step` shifts z between the early and the late half."""
     rng = np.random.default_rng(seed)
     own = rng.standard_normal((side, side))
@@ -26,15 +26,15 @@ def chip(seed, *, side=32, sweeps=8, step=0.0, law="lognormal"):
     z[sweeps // 2 :] += step
     level = np.broadcast_to((np.arange(sweeps) % 2)[:, None, None], shape).copy()
     relative = np.exp(0.1 * z)
-    if law == "t":
+    if distribution == "t":
         relative = 1 + 0.08 * special.stdtrit(6, special.ndtr(z))
-    if law == "gap":
+    if distribution == "gap":
         relative = 1 + 0.05 * np.sign(z) * (1 + np.abs(z) ** 0.2)
     return program_in_memory(TARGET[level] * relative, read_voltage=0.2, level=level)
 
 
 def check(program, **kwargs):
-    statistics = gather(program, len(LEVELS))
+    statistics = accumulate(program, len(LEVELS))
     healthy = np.ones(program.shape[1:], dtype=bool)
     fit = fit_levels(statistics, healthy, LEVELS, seed=0)
     return check_heldout(statistics, healthy, LEVELS, seed=0, fit=fit, **kwargs), statistics, fit
@@ -43,7 +43,7 @@ def check(program, **kwargs):
 def test_intervals_cover_as_they_say_and_errors_are_real():
     cover, errors, p = [], [], []
     for seed in range(12):
-        found, _, _ = check(chip(seed, law="t" if seed % 2 else "lognormal"))
+        found, _, _ = check(chip(seed, distribution="t" if seed % 2 else "lognormal"))
         assert found.verdict.ok
         cover += [v.coverage for v in found.levels]
         errors += [v.coverage_stderr for v in found.levels]
@@ -56,8 +56,8 @@ def test_intervals_cover_as_they_say_and_errors_are_real():
     assert min(p) < 0.5 < max(p)
 
 
-def test_log_score_and_distance_are_those_of_the_foretold_law():
-    """Against the law that the chip was made from: a held-out score comes close from below."""
+def test_log_score_and_distance_are_those_of_the_predicted_distribution():
+    """Against the distribution that the chip was made from: a held-out score comes close from below."""
     program = chip(3, side=64)
     found, statistics, _ = check(program)
     y = statistics.sample.conductance[::2]
@@ -72,12 +72,12 @@ def test_a_shift_between_early_and_late_sweeps_is_called_out():
     assert found.levels[0].p_value < CHANCE
     assert found.levels[0].coverage[1] < 0.85
     assert found.verdict.word in ("warning", "bad")
-    assert "do not foretell" in found.verdict.findings[0].what
+    assert "do not predict" in found.verdict.findings[0].what
     assert "misplaces" in found.levels[0].words
 
 
-def test_a_law_of_no_family_is_called_out():
-    found, _, _ = check(chip(2, law="gap"))
+def test_a_distribution_of_no_family_is_called_out():
+    found, _, _ = check(chip(2, distribution="gap"))
     assert found.levels[0].p_value < CHANCE
     assert not found.verdict.ok
 
@@ -94,7 +94,7 @@ def test_one_sweep_holds_out_cells_alone():
     assert entry.level == 1
     assert entry.coverage90 == pytest.approx(0.9, abs=4 * math.sqrt(0.09 / entry.n_observations))
     assert "0 %" in found.summary()
-    assert "foretold" in found.plot().get_xlabel()
+    assert "predicted" in found.plot().get_xlabel()
 
 
 def test_levels_without_cells_are_named():

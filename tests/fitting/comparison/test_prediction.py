@@ -9,7 +9,7 @@ from rramfit.fitting.characterization import characterize
 from rramfit.fitting.checks.heldout import CHANCE
 from rramfit.fitting.comparison.level_prediction import predict_levels
 from rramfit.fitting.comparison.prediction import predict_other
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement import synthesize
 from rramfit.measurement.virtual.cards import random_card
 
@@ -27,35 +27,35 @@ def chips(truth):
 
 
 def moved(card, by):
-    """The same card with all its levels' laws and means `by` standard deviations higher."""
+    """The same card with all its levels' distributions and means `by` standard deviations higher."""
     levels = []
     for level in card.levels:
         shift = by * level.std.value
-        law = level.distribution
-        parameters = dict(law.parameters)
+        distribution = level.distribution
+        parameters = dict(distribution.parameters)
         name = {"normal": "loc", "student_t": "loc", "skew_normal": "loc", "johnson_su": "xi"}
-        if law.family in name:
-            key = name[law.family]
+        if distribution.family in name:
+            key = name[distribution.family]
             parameters[key] = Quantity.given(parameters[key].value + shift, "S")
-        elif law.family == "lognormal":
+        elif distribution.family == "lognormal":
             factor = np.log1p(shift / level.mean.value)
             parameters["mu"] = Quantity.given(parameters["mu"].value + factor, "ln S")
         else:
-            pytest.skip(f"no shift for {law.family}")
+            pytest.skip(f"no shift for {distribution.family}")
         levels.append(
             level.model_copy(
-                update={"distribution": law.model_copy(update={"parameters": parameters})}
+                update={"distribution": distribution.model_copy(update={"parameters": parameters})}
             )
         )
     return card.model_copy(update={"levels": levels})
 
 
-def test_the_law_that_a_chip_was_made_from_foretells_it(truth):
+def test_the_distribution_that_a_chip_was_made_from_predicts_it(truth):
     """Of 16 levels of 8 chips, none misses at the 0.5 % that a finding needs, and p spreads."""
     p = []
     for seed in range(8):
         program = synthesize(truth, sweeps=6, seed=seed).program
-        statistics = gather(program, 2)
+        statistics = accumulate(program, 2)
         healthy = np.ones(ARRAY, dtype=bool)
         found = predict_levels(truth, statistics, healthy, seed=0)
         assert [v.index for v in found] == [0, 1]
@@ -66,10 +66,10 @@ def test_the_law_that_a_chip_was_made_from_foretells_it(truth):
     assert min(p) < 0.6  # 0.4¹⁶ = 4e-7 by chance
 
 
-def test_a_law_off_by_a_standard_deviation_does_not(truth):
+def test_a_distribution_off_by_a_standard_deviation_does_not(truth):
     program = synthesize(truth, sweeps=6, seed=1).program
     healthy = np.ones(ARRAY, dtype=bool)
-    found = predict_levels(moved(truth, 1.5), gather(program, 2), healthy, seed=0)
+    found = predict_levels(moved(truth, 1.5), accumulate(program, 2), healthy, seed=0)
     assert all(v.fails for v in found)
     assert all(v.coverage[1] < 0.8 for v in found)
 

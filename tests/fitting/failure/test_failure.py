@@ -11,7 +11,7 @@ from rramfit.fitting.failure.failure import fit_failure
 from rramfit.fitting.failure.fault_clustering import find_clustering
 from rramfit.fitting.failure.hard_soft import attempts_of, fit_hard_soft, hard_soft_likelihood
 from rramfit.fitting.failure.shares import clustered_share, inflation, jeffreys
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.statistics.medians import median_of_cells, median_of_readings
 from rramfit.measurement.file.read import read_measurement
@@ -93,7 +93,7 @@ def test_uneven_soft_failures_are_noticed_and_even_ones_are_not():
     assert fit_hard_soft(n, rng.binomial(n, 0.05)).scatter_p > 1e-3
 
 
-def test_jeffreys_is_the_beta_law():
+def test_jeffreys_is_the_beta_distribution():
     q = jeffreys(3, 200)
     assert q.ci95 == pytest.approx(tuple(stats.beta.ppf([0.025, 0.975], 3.5, 197.5)))
     assert jeffreys(0, 50).ci95[0] == 0
@@ -140,7 +140,7 @@ def test_clusters_are_named(place, kind, size):
 
 
 @pytest.mark.parametrize("share", [0.003, 0.05, 0.4])
-def test_strewn_faults_are_not_called_clustered(share):
+def test_scattered_faults_are_not_called_clustered(share):
     rng = np.random.default_rng(7)
     possible = rng.random((40, 48)) < 0.9
     stratum = rng.integers(3, size=possible.shape)
@@ -260,7 +260,7 @@ def test_without_acceptance_there_is_no_failure(make_measured):
 
 def test_real_failures_fill_folded_columns(shared):
     measurement = read_measurement(shared / "data/measured/h5/C10_tile0.h5")
-    statistics = gather(measurement.program, 1)
+    statistics = accumulate(measurement.program, 1)
     fit = fit_failure(statistics, screen(measurement, statistics), levels=measurement.levels)
     assert fit.levels[0].failures == 649
     dominant = fit.clustering.dominant

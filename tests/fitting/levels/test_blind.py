@@ -8,7 +8,7 @@ from scipy import stats
 
 from rramfit.errors import FitError
 from rramfit.fitting.levels.blind import find_levels
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.statistics.state_mixture import find_states, fit_mixtures, group_readings
 from rramfit.measurement.file.read import read_measurement
 
@@ -99,7 +99,7 @@ def test_sweeps_are_labelled_one_by_one_and_seeds_repeat(make_measured):
     found = find_levels(measurement)
     k[2, 3, 4] = -1
     assert np.array_equal(np.concatenate([b.level for b in found.program.blocks(2)]), k)
-    statistics = gather(found.program, len(found.levels))
+    statistics = accumulate(found.program, len(found.levels))
     assert statistics.attempts.sum() == (k >= 0).sum()
     again = find_levels(measurement)
     assert again.choices == found.choices

@@ -1,4 +1,4 @@
-"""The levels' fit against the laws that its readings were drawn from."""
+"""The levels' fit against the distributions that its readings were drawn from."""
 
 import math
 
@@ -8,7 +8,7 @@ from scipy import integrate, stats
 
 from rramfit.card.schema import LevelCard
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.statistics.goodness import assess
 from rramfit.fitting.statistics.likelihood import NormalLikelihood, collect_readings, maximise
 from rramfit.measurement.file.in_memory import program_in_memory
@@ -27,7 +27,7 @@ def fit(
 ) -> LevelsFit:
     program = program_in_memory(y, read_voltage=0.2, level=level, verified=verified, levels=levels)
     sound = np.ones(y.shape[1:], dtype=bool) if healthy is None else healthy
-    return fit_levels(gather(program, len(levels)), sound, levels, seed=1)
+    return fit_levels(accumulate(program, len(levels)), sound, levels, seed=1)
 
 
 def latent(rng: np.random.Generator, sweeps: int, *, cells: float = 0.7) -> np.ndarray:
@@ -53,17 +53,19 @@ LAWS = {
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_the_law_drawn_from_is_found(name: str) -> None:
+def test_the_distribution_drawn_from_is_found(name: str) -> None:
     z = latent(np.random.default_rng(11), 3)
     y = LAWS[name].ppf(stats.norm.cdf(z))
     found = one_level(y)[0]
-    assert found.law is not None
-    assert found.law.family == name
-    assert found.law.chosen.p_value is not None
-    assert found.law.chosen.p_value > 1e-3
+    assert found.distribution is not None
+    assert found.distribution.family == name
+    assert found.distribution.chosen.p_value is not None
+    assert found.distribution.chosen.p_value > 1e-3
     grid = LAWS[name].ppf([0.01, 0.1, 0.5, 0.9, 0.99])
     # 2,304 cells, half of the variance between them: some 1,000 independent readings
-    np.testing.assert_allclose(found.law.cdf(grid), [0.01, 0.1, 0.5, 0.9, 0.99], atol=4 * 0.016)
+    np.testing.assert_allclose(
+        found.distribution.cdf(grid), [0.01, 0.1, 0.5, 0.9, 0.99], atol=4 * 0.016
+    )
     assert found.mean is not None
     assert found.std is not None
     assert found.mean.stderr is not None
@@ -77,8 +79,8 @@ def test_two_populations_are_a_mixture() -> None:
     second = rng.random((1, ROWS, COLS)) < 0.3
     y = np.where(second, 7e-5, 5e-5) + 3e-6 * rng.standard_normal((1, ROWS, COLS))
     found = one_level(y)[0]
-    assert found.law is not None
-    assert found.law.family == "mixture"
+    assert found.distribution is not None
+    assert found.distribution.family == "mixture"
     assert found.result is not None
     weight = found.result.estimates["weight_2"]
     assert weight.ci95 is not None
@@ -94,10 +96,10 @@ def test_intervals_cover() -> None:
         own = rng.standard_normal((16, 16))
         z = 0.8 * own + 0.6 * rng.standard_normal((3, 16, 16))
         found = one_level(5e-5 + 5e-6 * z)[0]
-        assert found.law is not None
+        assert found.distribution is not None
         assert found.result is not None
         known = {"mean": found.mean, "std": found.std}
-        if found.law.family == "normal":
+        if found.distribution.family == "normal":
             known |= found.result.estimates
         for name, quantity in known.items():
             assert quantity is not None
@@ -109,7 +111,7 @@ def test_intervals_cover() -> None:
         assert stats.binom.cdf(hits[name], given[name], 0.95) > 1e-3
 
 
-def test_goodness_is_uniform_under_the_law() -> None:
+def test_goodness_is_uniform_under_the_distribution() -> None:
     rng = np.random.default_rng(14)
     p = []
     for _ in range(200):
@@ -148,11 +150,11 @@ def test_negative_conductances_leave_the_positive_families_out() -> None:
     rng = np.random.default_rng(16)
     y = 1e-7 + 1e-7 * rng.standard_normal((1, ROWS, COLS))
     found = one_level(y, 1e-7)[0]
-    assert found.law is not None
-    notes = {c.family: c.note for c in found.law.candidates}
+    assert found.distribution is not None
+    notes = {c.family: c.note for c in found.distribution.candidates}
     for name in ("lognormal", "gamma", "weibull"):
         assert notes[name] == f"{int((y <= 0).sum())} of {y.size} readings are not positive"
-    assert found.law.family == "normal"
+    assert found.distribution.family == "normal"
 
 
 def two_normals(seed: int, gap: float, sweeps: int = 4) -> tuple[LevelsFit, Levels]:
@@ -196,11 +198,15 @@ def test_threshold_overlap_and_bits_of_two_normals() -> None:
     assert found[1].threshold is None
 
 
-def test_quadrature_of_bits_is_exact_for_given_laws() -> None:
+def test_quadrature_of_bits_is_exact_for_given_distributions() -> None:
     found, _ = two_normals(18, 2.0)
-    laws = [v.law for v in found.levels]
-    a, b = ((v.law.parameters["loc"], v.law.parameters["scale"]) for v in found.levels if v.law)
-    assert all(v is not None and v.family == "normal" for v in laws)
+    distributions = [v.distribution for v in found.levels]
+    a, b = (
+        (v.distribution.parameters["loc"], v.distribution.parameters["scale"])
+        for v in found.levels
+        if v.distribution
+    )
+    assert all(v is not None and v.family == "normal" for v in distributions)
 
     def inside(x: float, own: tuple[float, float], other: tuple[float, float]) -> float:
         f, g = stats.norm.pdf(x, *own), stats.norm.pdf(x, *other)
@@ -233,7 +239,7 @@ def test_poor_levels_are_findings() -> None:
     levels = Levels(target=np.array([2e-5, 4e-5, 6e-5, 8e-5]))
     y = levels.target[level] + 1e-6 * rng.standard_normal(level.shape)
     found = fit(y, level, levels, verified=np.ones(y.shape, dtype=bool))
-    assert [v.law is None for v in found.levels] == [False, True, True, True]
+    assert [v.distribution is None for v in found.levels] == [False, True, True, True]
     assert found[1].mean is None
     assert found[2].mean is not None
     said = found.verdict.findings[0].what
@@ -243,7 +249,7 @@ def test_poor_levels_are_findings() -> None:
     assert found.verdict.word == "warning"
 
 
-def test_a_cut_law_is_called_out() -> None:
+def test_a_cut_distribution_is_called_out() -> None:
     rng = np.random.default_rng(21)
     lower, upper = 4.5e-5, 5.5e-5
     y = 5e-5 + 6e-6 * rng.standard_normal((1, ROWS, COLS))
@@ -304,7 +310,7 @@ def test_real_levels_of_very_few_cells(shared) -> None:
         levels = Levels(target=f["levels/target"][...])
     keep = np.isin(level, [0, 31, 32, 33, 36])
     found = fit(y, np.where(keep, level, -1), levels, verified=np.isfinite(y))
-    assert [v.index for v in found.levels if v.law] == [0, 31, 32]
+    assert [v.index for v in found.levels if v.distribution] == [0, 31, 32]
     assert found[33].n_cells == 5
     assert found[36].n_cells == 2
     assert "48 levels more" not in found.verdict.findings[0].what

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement.file.in_memory import program_in_memory
 from rramfit.measurement.file.record import Program, SweepBlock
 from rramfit.streams import stream
@@ -44,7 +44,7 @@ def sweeps():
 
 def test_agrees_with_cell_by_cell_sums(sweeps):
     g, level, accepted = sweeps
-    s = gather(program(*sweeps), 4)
+    s = accumulate(program(*sweeps), 4)
     for k, r, c in np.ndindex(4, 5, 7):
         y, tried = g[:, r, c], (level[:, r, c] == k) & np.isfinite(g[:, r, c])
         good, bad = y[tried & accepted[:, r, c]], y[tried & ~accepted[:, r, c]]
@@ -68,7 +68,7 @@ def test_agrees_with_cell_by_cell_sums(sweeps):
 
 def test_maps_and_sweep_means(sweeps):
     g, level, accepted = sweeps
-    s = gather(program(*sweeps), 4)
+    s = accumulate(program(*sweeps), 4)
     np.testing.assert_array_equal(s.measured, np.isfinite(g).sum(axis=0))
     assert np.isnan(s.lowest[0, 0])
     assert np.isnan(s.highest[0, 0])
@@ -84,9 +84,9 @@ def test_maps_and_sweep_means(sweeps):
 
 def test_streamed_blocks_agree_with_one(sweeps, monkeypatch):
     monkeypatch.setattr("rramfit.fitting.screening.accumulate._BLOCK_READINGS", 1)
-    narrow = gather(program(*sweeps), 4)
+    narrow = accumulate(program(*sweeps), 4)
     monkeypatch.setattr("rramfit.fitting.screening.accumulate._BLOCK_READINGS", 1 << 30)
-    wide = gather(program(*sweeps), 4)
+    wide = accumulate(program(*sweeps), 4)
     for name in ("count", "failures", "mean", "m2", "log_mean", "log_m2", "sweep_mean", "clipped"):
         np.testing.assert_allclose(
             getattr(narrow, name), getattr(wide, name), rtol=1e-12, atol=1e-28, err_msg=name
@@ -97,7 +97,7 @@ def test_keeps_the_digits_of_a_small_spread():
     """A spread of 1e-9 of the mean: naive sums of squares keep no digit of it."""
     rng = stream(4, "digits")
     g = 1e-4 * (1 + 1e-9 * rng.standard_normal((500, 2, 2)))
-    s = gather(program(g, np.zeros(g.shape, np.int64)), 1)
+    s = accumulate(program(g, np.zeros(g.shape, np.int64)), 1)
     exact = (g - g.mean(axis=0)).var(axis=0) * 500
     np.testing.assert_allclose(s.m2[0], exact, rtol=1e-5)  # float64 keeps 1e-16/1e-9 of a deviate
 
@@ -105,12 +105,12 @@ def test_keeps_the_digits_of_a_small_spread():
 def test_finds_rails_where_readings_pile_up():
     rng = stream(5, "rails")
     g = 1e-5 + 5e-6 * rng.standard_normal((30, 8, 8))
-    free = gather(program(g, np.zeros(g.shape, np.int64)), 1)
+    free = accumulate(program(g, np.zeros(g.shape, np.int64)), 1)
     assert free.floor is None
     assert free.ceiling is None
     assert free.clipped.sum() == 0
     clipped = np.clip(g, 2e-6, 2e-5)
-    s = gather(program(clipped, np.zeros(g.shape, np.int64)), 1)
+    s = accumulate(program(clipped, np.zeros(g.shape, np.int64)), 1)
     assert (s.floor, s.ceiling) == (2e-6, 2e-5)
     np.testing.assert_array_equal(s.clipped[0], (g <= 2e-6).sum(axis=0))
     np.testing.assert_array_equal(s.clipped[1], (g >= 2e-5).sum(axis=0))
@@ -120,7 +120,7 @@ def test_a_coarse_converters_last_code_is_no_rail():
     rng = stream(6, "codes")
     for _ in range(20):
         g = np.round(10 + 3 * rng.standard_normal((50, 16, 16))) * 1e-6
-        s = gather(program(g, np.zeros(g.shape, np.int64)), 1)
+        s = accumulate(program(g, np.zeros(g.shape, np.int64)), 1)
         assert s.floor is None
         assert s.ceiling is None
 
@@ -129,9 +129,9 @@ def test_sample_keeps_all_of_few_and_every_level_of_many():
     rng = stream(7, "sample")
     g = rng.random((300, 2, 3))
     level = np.broadcast_to((np.arange(300) % 4)[:, None, None], g.shape)
-    few = gather(program(g[:20], level[:20]), 4)
+    few = accumulate(program(g[:20], level[:20]), 4)
     np.testing.assert_array_equal(few.sample.conductance, g[:20])
-    many = gather(program(g, level), 4, keep_sweeps=30)
+    many = accumulate(program(g, level), 4, keep_sweeps=30)
     assert len(np.unique(many.sample_sweeps)) == 30
     np.testing.assert_array_equal(many.sample.conductance, g[many.sample_sweeps])
     per_level = np.bincount(many.sample.level[:, 0, 0], minlength=4)
@@ -140,7 +140,7 @@ def test_sample_keeps_all_of_few_and_every_level_of_many():
 
 def test_nothing_programmed_is_no_error():
     g = np.full((2, 3, 3), 1e-5)
-    s = gather(program(g, np.full(g.shape, -1)), 0)
+    s = accumulate(program(g, np.full(g.shape, -1)), 0)
     assert s.count.shape == (0, 3, 3)
     assert s.measured.min() == 2
 
@@ -148,12 +148,12 @@ def test_nothing_programmed_is_no_error():
 def test_refuses_a_level_out_of_range():
     g = np.full((2, 3, 3), 1e-5)
     with pytest.raises(ValueError, match="found level 5; expected -1 to 2"):
-        gather(program(g, np.full(g.shape, 5)), 3)
+        accumulate(program(g, np.full(g.shape, 5)), 3)
 
 
 def test_one_value_alone_is_no_rail():
     y = np.full((4, 3, 3), 1e-5)
-    found = gather(program_in_memory(y, read_voltage=0.2, level=np.zeros(4, np.int64)), 1)
+    found = accumulate(program_in_memory(y, read_voltage=0.2, level=np.zeros(4, np.int64)), 1)
     assert found.floor is None
     assert found.ceiling is None
     assert not found.clipped.any()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rramfit.card.cells import Fault
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.line_faults import constant_lines, mute_lines
 from rramfit.fitting.screening.screening import screen
 from rramfit.measurement.file.read import read_measurement
@@ -110,7 +110,7 @@ def test_mute_cells_all_over_make_no_line_dead():
 @pytest.mark.parametrize(("name", "low", "high"), [("C10_tile0", 0, 649), ("C10_tile1", 32, 245)])
 def test_real_cells_not_accepted_lie_at_high_conductance(shared, name, low, high):
     measurement = read_measurement(shared / "data/measured/h5" / f"{name}.h5")
-    found = screen(measurement, gather(measurement.program, 1))
+    found = screen(measurement, accumulate(measurement.program, 1))
     assert counts(found) == {
         f: n for f, n in ((Fault.STUCK_LOW, low), (Fault.STUCK_HIGH, high)) if n
     }
@@ -121,7 +121,7 @@ def test_real_cells_not_accepted_lie_at_high_conductance(shared, name, low, high
 def test_real_files_without_levels_or_program_are_screened(shared, name):
     measurement = read_measurement(shared / "data/measured/h5" / f"{name}.h5")
     program = measurement.program
-    found = screen(measurement, gather(program, 0) if program else None)
+    found = screen(measurement, accumulate(program, 0) if program else None)
     assert found.healthy.all()
     assert "ok" in found.summary()
     assert "Screening" in found._repr_html_()

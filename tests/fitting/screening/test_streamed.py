@@ -1,4 +1,4 @@
-"""A sample of the sweeps against all of them: sums are the same, laws agree within their errors."""
+"""A sample of the sweeps against all of them: sums are the same, distributions agree within their errors."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rramfit.fitting.levels.levels import fit_levels
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement import Levels, SweepBlock, program_in_memory
 
 TARGET = np.array([10e-6, 50e-6])
@@ -23,7 +23,7 @@ def both():
     y = TARGET[level][:, None, None] * (1 + 0.08 * cell + 0.04 * cycle)
     pattern = np.repeat(level, 24 * 24).reshape(y.shape)
     program = program_in_memory(y, level=pattern, levels=Levels(target=TARGET), read_voltage=0.2)
-    return [gather(program, 2, keep_sweeps=keep) for keep in (64, SWEEPS)]
+    return [accumulate(program, 2, keep_sweeps=keep) for keep in (64, SWEEPS)]
 
 
 def test_sums_do_not_depend_on_the_sample(both):
@@ -34,7 +34,7 @@ def test_sums_do_not_depend_on_the_sample(both):
         np.testing.assert_array_equal(getattr(some, name), getattr(every, name), err_msg=name)
 
 
-def test_laws_of_a_sample_agree_with_those_of_all_sweeps(both):
+def test_distributions_of_a_sample_agree_with_those_of_all_sweeps(both):
     healthy = np.ones((24, 24), dtype=bool)
     some, every = (fit_levels(s, healthy, Levels(target=TARGET), seed=0) for s in both)
     for k in range(2):
@@ -43,8 +43,9 @@ def test_laws_of_a_sample_agree_with_those_of_all_sweeps(both):
         if some[k].family != every[k].family:
             continue
         for name, q in every[k].result.estimates.items():
-            # A sample of m = 32 of 96 cycles moves a cell's mean by 0.04·sqrt(1/32 − 1/96) of
-            # the level, 0.07 of its own spread 0.08, and the law's location by 0.07 of its error.
+            # A sample of m = 32 of 96 cycles moves a cell's mean by 0.04·sqrt(1/32 − 1/96) of the
+            # level, 0.07 of its own spread 0.08, and the distribution's location by 0.07 of its
+            # error.
             assert some[k].result[name] == pytest.approx(q.value, abs=0.5 * q.stderr), name
     assert any(a.family == b.family for a, b in zip(some.levels, every.levels, strict=True))
 
@@ -63,7 +64,7 @@ def test_sweeps_of_one_level_add_up_as_cells_with_their_own():
     whole = program_in_memory(y, level=level, verified=ok, read_voltage=0.2)
     own = replace(whole, open_blocks=lambda _: iter([replace(blocks, level=blocks.level.copy())]))
     one = replace(whole, open_blocks=lambda _: iter([blocks]))
-    a, b = gather(one, 2), gather(own, 2)
+    a, b = accumulate(one, 2), accumulate(own, 2)
     for name in ("count", "failures", "attempts", "measured"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
     for name in ("mean", "m2", "log_mean", "log_m2", "failed_mean", "sweep_mean"):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import fft, stats
 
-from rramfit.fitting import smooth_field as sf
+from rramfit.fitting.statistics import smooth_field as sf
 from rramfit.fitting.statistics.inference import clustered_covariance, normal_scores
 from rramfit.fitting.statistics.smooth_field import fit_smooth_field, plane
 from rramfit.streams import stream

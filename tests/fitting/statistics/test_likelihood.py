@@ -78,18 +78,20 @@ def test_gradient_is_that_of_the_likelihood(case: str, clipped: tuple[int, int])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_law_is_the_one_that_the_card_names(case: str) -> None:
+def test_distribution_is_the_one_that_the_card_names(case: str) -> None:
     likelihood, theta = CASES[case]
-    at, law = np.array(theta), family(likelihood.family)
+    at, distribution = np.array(theta), family(likelihood.family)
     x = np.linspace(0.3, 2.2, 9)
     parameters = likelihood.natural(at, ONES)
     np.testing.assert_allclose(
-        likelihood.log_density(at, x)[0], law.logpdf(x, parameters), rtol=1e-10, atol=1e-10
+        likelihood.log_density(at, x)[0], distribution.logpdf(x, parameters), rtol=1e-10, atol=1e-10
     )
     for bound in (0.55, 1.6):
         below, above = likelihood.log_below(at, bound)[0], likelihood.log_above(at, bound)[0]
-        assert math.exp(below) == pytest.approx(float(law.cdf(bound, parameters)), rel=1e-9)
-        assert math.exp(above) == pytest.approx(float(law.sf(bound, parameters)), rel=1e-9)
+        assert math.exp(below) == pytest.approx(
+            float(distribution.cdf(bound, parameters)), rel=1e-9
+        )
+        assert math.exp(above) == pytest.approx(float(distribution.sf(bound, parameters)), rel=1e-9)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -179,7 +181,7 @@ def test_sandwich_counts_cells_not_readings() -> None:
 def test_limits_are_named() -> None:
     rng = np.random.default_rng(8)
     flat = maximise(StudentTLikelihood(), _readings(rng.uniform(1, 2, (1, 30, 30))))
-    assert flat.edges == ("df is 200: the law is normal",)
+    assert flat.edges == ("df is 200: the distribution is normal",)
     assert flat.influence()[2].max() == 0
 
 

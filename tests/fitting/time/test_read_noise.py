@@ -21,7 +21,7 @@ def record(y, level=None, times=None):
 
 
 def noisy(seed, *, n=12, side=24, df=None):
-    """Cells of three levels with power-law noise; Student's t where df is given."""
+    """Cells of three levels with power-distribution noise; Student's t where df is given."""
     rng = np.random.default_rng(seed)
     level = rng.integers(0, 3, (side, side))
     g = 15e-6 * 2.2**level * np.exp(0.05 * rng.standard_normal((side, side)))
@@ -43,7 +43,7 @@ def coloured(rng, cells, n, gamma, white=0.0):
 
 
 @pytest.mark.parametrize("df", [None, 8])
-def test_recovers_the_power_law_and_its_errors(df):
+def test_recovers_the_power_distribution_and_its_errors(df):
     """Mean z within 4/√n of 0 and root mean square near 1 (χ² of 40 at 1e-4: 0.6 to 1.45)."""
     z = {"coefficient": [], "exponent": [], "L1 read": []}
     for seed in range(40):

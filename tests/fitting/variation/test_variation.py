@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rramfit.errors import FitError
-from rramfit.fitting.screening.accumulate import gather
+from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.statistics.read_spread import read_spread
 from rramfit.fitting.variation.correlation import nearest_correlation
@@ -49,7 +49,7 @@ def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=0.0, trend=0.0, read=0.0,
     y = np.array(y)
     y[rng.random(y.shape) < missing] = np.nan
     level = np.broadcast_to(np.array(level)[:, None, None], y.shape)
-    return gather(program_in_memory(y, read_voltage=0.2, level=level), 2), b
+    return accumulate(program_in_memory(y, read_voltage=0.2, level=level), 2), b
 
 
 def whole():
@@ -134,7 +134,7 @@ def test_trend_and_smooth_field_are_told_apart():
 
 def test_an_array_within_one_smooth_patch_says_so(shared):
     m = read_measurement(shared / "data/measured/h5/C10_tile1.h5")
-    statistics = gather(m.program, 1)
+    statistics = accumulate(m.program, 1)
     fit = fit_variation(statistics, screen(m, statistics).healthy, domains=["linear"])
     assert fit.levels[0].effective_cells < 1
     (said,) = [f.what for f in fit.verdict.findings if "smoothly" in f.what]
@@ -181,7 +181,7 @@ def test_offsets_are_nearer_to_the_truth_than_cell_means():
         assert error < np.mean((raw - true) ** 2)
 
 
-def test_a_level_never_asked_of_a_cell_is_foretold_from_the_others():
+def test_a_level_never_asked_of_a_cell_is_predicted_from_the_others():
     statistics, b = chip(8, sweeps=8, missing=0.65)
     unseen = (statistics.count[1] == 0) & (statistics.count[0] > 1)
     assert unseen.sum() > 40
@@ -206,7 +206,7 @@ def test_too_few_cells_are_a_finding_and_no_level_at_all_an_error():
 def test_readings_of_zero_are_fitted_in_the_linear_domain():
     rng = stream(10, "offset")
     y = 1e-7 * rng.standard_normal((4, 20, 20))
-    statistics = gather(
+    statistics = accumulate(
         program_in_memory(y, read_voltage=0.2, level=np.zeros(y.shape, np.int64)), 1
     )
     fit = fit_variation(statistics, np.ones((20, 20), bool), domains=["log"])
@@ -216,7 +216,7 @@ def test_readings_of_zero_are_fitted_in_the_linear_domain():
 def test_components_of_almost_nothing_reach_down_to_zero():
     rng = stream(11, "nothing")
     y = 1e-5 + 1e-7 * rng.standard_normal((2, 20, 20))
-    statistics = gather(
+    statistics = accumulate(
         program_in_memory(y, read_voltage=0.2, level=np.zeros(y.shape, np.int64)), 1
     )
     d2d = fit_variation(statistics, np.ones((20, 20), bool), domains=["linear"]).levels[0].d2d

@@ -13,10 +13,10 @@ from rramfit.measurement import (
     Measurement,
     program_in_memory,
     read_measurement,
-    validate,
     validate_layout,
     write_measurement,
 )
+from rramfit.measurement.file import validate
 
 
 def test_all_groups_are_read_in_si(full):

@@ -127,7 +127,7 @@ def test_truth_is_what_many_chips_show():
         "truth",
         mean=[30e-6, 150e-6],
         spread=0.12,
-        law="gamma",
+        distribution="gamma",
         read=0.03,
         hard=0.02,
         soft=[0.05, 0.1],
@@ -174,9 +174,16 @@ def test_with_reads_c2c_is_free_of_their_noise():
         assert c2c == pytest.approx(CARD.variation[k].c2c.value, rel=1e-3)
 
 
-@pytest.mark.parametrize("law", FAMILIES)
-def test_at_the_laws_truth_the_likelihood_of_many_readings_is_flat(law):
-    card = virtual_card("law", mean=[80e-6], spread=0.15, law=law, read=0.06, array=(8, 8))
+@pytest.mark.parametrize("distribution", FAMILIES)
+def test_at_the_distributions_truth_the_likelihood_of_many_readings_is_flat(distribution):
+    card = virtual_card(
+        "distribution",
+        mean=[80e-6],
+        spread=0.15,
+        distribution=distribution,
+        read=0.06,
+        array=(8, 8),
+    )
     truth = distribution_truth(card, (8, 8))
     m = synthesize(card, rows=300, cols=300, sweeps=2, seed=4)
     y = whole(m).conductance.ravel()
@@ -188,12 +195,16 @@ def test_at_the_laws_truth_the_likelihood_of_many_readings_is_flat(law):
         up, down = ({**at, name: at[name] + sign * step} for sign in (1, -1))
         if name == "weight_1":  # weights sum to 1
             up["weight_2"], down["weight_2"] = 1 - up["weight_1"], 1 - down["weight_1"]
-        x = (family(law).logpdf(y, up) - family(law).logpdf(y, down)) / (2 * step)
+        x = (family(distribution).logpdf(y, up) - family(distribution).logpdf(y, down)) / (2 * step)
         return x.mean() / (x.std() / math.sqrt(x.size))
 
     free = [name for name in stated if name != "weight_2"]
     assert max(abs(score(found, name)) for name in free) < K
-    if law not in ("normal", "lognormal", "gamma"):  # which noise of this size hardly changes
+    if distribution not in (
+        "normal",
+        "lognormal",
+        "gamma",
+    ):  # which noise of this size hardly changes
         assert max(abs(score(stated, name)) for name in free) > K
 
 
@@ -327,17 +338,19 @@ def test_command_writes_a_file_that_says_it_is_synthetic(tmp_path):
     assert out.read_bytes() == bytes_first
 
 
-@pytest.mark.parametrize("law", ["gamma", "weibull", "student_t", "skew_normal", "johnson_su"])
-def test_families_get_the_moments_asked_for(law):
+@pytest.mark.parametrize(
+    "distribution", ["gamma", "weibull", "student_t", "skew_normal", "johnson_su"]
+)
+def test_families_get_the_moments_asked_for(distribution):
     mean, std = 80e-6, 9e-6
-    p = family_with_moments(law, mean, std)
+    p = family_with_moments(distribution, mean, std)
     scipys = {
         "gamma": lambda: stats.gamma(p["shape"], scale=p["scale"]),
         "weibull": lambda: stats.weibull_min(p["shape"], scale=p["scale"]),
         "student_t": lambda: stats.t(p["df"], p["loc"], p["scale"]),
         "skew_normal": lambda: stats.skewnorm(p["shape"], p["loc"], p["scale"]),
         "johnson_su": lambda: stats.johnsonsu(p["gamma"], p["delta"], p["xi"], p["lambda"]),
-    }[law]()
+    }[distribution]()
     assert scipys.mean() == pytest.approx(mean, rel=1e-9)
     assert scipys.std() == pytest.approx(std, rel=1e-6)
 

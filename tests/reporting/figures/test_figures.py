@@ -43,16 +43,18 @@ def normal_level(k: int, mean: float, std: float) -> LevelCard:
     )
 
 
-def test_probability_paper_agrees_with_scipy_and_shows_a_normal_law_straight(ax):
+def test_probability_paper_agrees_with_scipy_and_shows_a_normal_distribution_straight(ax):
     values = np.sort(stats.norm(50e-6, 2e-6).rvs(2000, random_state=3))
     draw_level_cdfs(ax, {0: values}, {0: normal_level(0, 50e-6, 2e-6)})
-    points, law = ax.lines
+    points, distribution = ax.lines
     z, g = points.get_ydata(), points.get_xdata()
     assert (g[0], g[-1]) == pytest.approx((1e6 * values[0], 1e6 * values[-1]))
     n = values.size
     at = np.searchsorted(values, np.array(g) * 1e-6 * (1 - 1e-12))
     np.testing.assert_allclose(stats.norm.cdf(z), (at + 0.5) / n, atol=0.5 / n)
-    np.testing.assert_allclose(law.get_xdata(), 50 + 2 * np.array(law.get_ydata()))
+    np.testing.assert_allclose(
+        distribution.get_xdata(), 50 + 2 * np.array(distribution.get_ydata())
+    )
 
 
 def test_levels_that_span_decades_get_a_logarithmic_axis():

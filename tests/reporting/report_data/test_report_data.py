@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from rramfit.card import CellMaps, Fault
-from rramfit.reporting.report_data.report_data import Evidence, level_tracks, read_spread
+from rramfit.reporting.report_data.report_data import ReportData, level_tracks, read_spread
 
 
 @pytest.fixture(scope="module")
-def evidence(chip) -> Evidence:
-    return Evidence(
+def evidence(chip) -> ReportData:
+    return ReportData(
         card=chip.card,
         measurement=chip.measurement,
         statistics=chip.statistics,
@@ -78,8 +78,8 @@ def test_reads_are_followed_in_one_pass(chip, evidence):
     assert tracks[1].n_cells == at.sum()
 
 
-def failing(chip, share, fault=None) -> Evidence:
-    """Evidence of an array whose cells failed `share` of eight attempts each."""
+def failing(chip, share, fault=None) -> ReportData:
+    """ReportData of an array whose cells failed `share` of eight attempts each."""
     shape = share.shape
     fault = np.zeros(shape, dtype=np.int8) if fault is None else fault
     attempts = np.full((1, *shape), 8)
@@ -87,7 +87,7 @@ def failing(chip, share, fault=None) -> Evidence:
     cells = CellMaps(
         fault=fault, offset=np.zeros((1, *shape)), hard_posterior=np.zeros((1, *shape))
     )
-    return Evidence(
+    return ReportData(
         card=chip.card, measurement=chip.measurement, statistics=statistics, cells=cells
     )
 

@@ -12,8 +12,8 @@ from rramfit.card import Quantity
 from rramfit.card.schema import LineCard
 from rramfit.measurement import MVM
 from rramfit.reporting.page.document import Figure, Note, Report, Table
-from rramfit.reporting.report_data.line_data import known_line, line_evidence
-from rramfit.reporting.report_data.report_data import Evidence
+from rramfit.reporting.report_data.line_data import compute_line_data, known_line
+from rramfit.reporting.report_data.report_data import ReportData
 from rramfit.reporting.sections.wires import line_section
 
 ROWS, COLS = 7, 6
@@ -83,7 +83,7 @@ def card(**changes) -> LineCard:
 
 def section(chip, mvm, line):
     return line_section(
-        Evidence(
+        ReportData(
             card=chip.card.model_copy(update={"line": line}),
             measurement=dataclasses.replace(chip.measurement, mvm=mvm),
         )
@@ -93,7 +93,7 @@ def section(chip, mvm, line):
 @pytest.mark.parametrize("inactive", ["grounded", "floating", "gated"])
 def test_predicted_currents_are_those_of_the_network(inactive):
     mvm, exact = measured(inactive, gain=1.03)
-    e = line_evidence(card(inactive_rows=inactive, gain=Quantity.given(1.03, "1")), mvm)
+    e = compute_line_data(card(inactive_rows=inactive, gain=Quantity.given(1.03, "1")), mvm)
     np.testing.assert_allclose(e.predicted, exact, rtol=1e-5)
     np.testing.assert_allclose(e.measured, exact, rtol=1e-12)
     np.testing.assert_allclose(e.ideal, mvm.voltage @ mvm.conductance, rtol=1e-12)
@@ -101,7 +101,7 @@ def test_predicted_currents_are_those_of_the_network(inactive):
 
 def test_what_is_left_of_a_cell_is_its_column_s_current_when_its_row_alone_is_driven():
     mvm, _ = measured()
-    e = line_evidence(card(), mvm)
+    e = compute_line_data(card(), mvm)
     for i in (0, ROWS - 1):
         alone = nodal(mvm.conductance, np.eye(ROWS)[i])
         np.testing.assert_allclose(e.effect[i], alone / mvm.conductance[i], rtol=1e-9)
@@ -112,7 +112,9 @@ def test_terminal_reads_are_freed_of_their_own_wires():
     i, j = np.indices((ROWS, COLS))
     path = R_DRIVER + j * R_WL + R_SENSE + (ROWS - 1 - i) * R_BL
     terminal = 1 / (1 / mvm.conductance + path)
-    e = line_evidence(card(), dataclasses.replace(mvm, conductance=terminal, cell_reads="terminal"))
+    e = compute_line_data(
+        card(), dataclasses.replace(mvm, conductance=terminal, cell_reads="terminal")
+    )
     np.testing.assert_allclose(e.predicted, exact, rtol=1e-9)
 
 
@@ -120,7 +122,7 @@ def test_columns_with_unread_cells_count_as_not_measured():
     mvm, _ = measured()
     g = np.array(mvm.conductance)
     g[2, 3] = np.nan
-    e = line_evidence(card(), dataclasses.replace(mvm, conductance=g))
+    e = compute_line_data(card(), dataclasses.replace(mvm, conductance=g))
     assert np.isnan(e.measured).all(axis=0).tolist() == [k == 3 for k in range(COLS)]
     assert np.isfinite(e.predicted).all()
 
@@ -176,7 +178,7 @@ def test_an_estimate_past_its_limit_is_a_warning(chip):
     mvm, _ = measured()
     hard = card(wordline_resistance=about(3e4), bitline_resistance=about(3e4))
     found = section(chip, mvm, hard)
-    certificates = line_evidence(hard, mvm).certificates
+    certificates = compute_line_data(hard, mvm).certificates
     assert not all(c.ok for c in certificates.values())
     (note,) = [b for b in found.blocks if isinstance(b, Note)]
     assert note.tone == "warning"

@@ -1,4 +1,4 @@
-"""Training's forward against the full one, its gradient against differences, its cells' laws."""
+"""Training's forward against the full one, its gradient against differences, its cells' distributions."""
 
 import dataclasses
 import sys
@@ -23,7 +23,7 @@ from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.streams import torch_stream
 from rramfit.training import fidelity, prepare_training
 from rramfit.training.forward.anchor import at_mean_share
-from rramfit.training.forward.cell_tables import cell_laws
+from rramfit.training.forward.cell_tables import cell_distributions
 from rramfit.training.forward.preparation import set_step, trained_forwards
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "mapping"))
@@ -169,11 +169,11 @@ def test_a_cell_that_failed_hands_no_gradient_on():
 @pytest.mark.parametrize(
     "factors", [("d2d", "c2c"), ("d2d",), ("c2c",), ("d2d", "c2c", "retention")]
 )
-def test_cells_have_the_law_of_the_sampler(factors):
+def test_cells_have_the_distribution_of_the_sampler(factors):
     model = DeviceModel.from_card(full_card()).only(*factors)
     time = 100.0
     level = torch.arange(3).repeat_interleave(40_000).reshape(3, 200, 200).int()
-    found, follows = cell_laws(model, time=time).draw(level, torch_stream(0, "mine"))
+    found, follows = cell_distributions(model, time=time).draw(level, torch_stream(0, "mine"))
     assert follows is None
     generator = torch_stream(0, "theirs")
     chips = draw_chips(model, 3, shape=(200, 200), generator=generator)
@@ -192,7 +192,7 @@ def test_faults_come_as_often_as_the_card_says():
     model = DeviceModel.from_card(full_card()).only("failure", "stuck", "dead_lines")
     shape = (40, 100, 100)
     level = torch.full(shape, 2, dtype=torch.int32)
-    found, follows = cell_laws(model).draw(level, torch_stream(0, "faults"))
+    found, follows = cell_distributions(model).draw(level, torch_stream(0, "faults"))
     generator = torch_stream(1, "faults")
     chips = draw_chips(model, 40, shape=(100, 100), generator=generator)
     theirs = chips.program(level, generator=generator)
@@ -214,7 +214,7 @@ def test_a_field_is_as_smooth_as_the_sampler_s(factors):
     card = full_card(field_share=0.8, field_length=6.0, between_cells=0.8)
     model = DeviceModel.from_card(card).only(*factors)
     level = torch.zeros((80, 32, 32), dtype=torch.int32)
-    mine = neighbours(cell_laws(model).draw(level, torch_stream(0, "field"))[0])
+    mine = neighbours(cell_distributions(model).draw(level, torch_stream(0, "field"))[0])
     generator = torch_stream(0, "theirs")
     chips = draw_chips(model, 80, shape=(32, 32), generator=generator)
     theirs = neighbours(chips.program(level, generator=generator).conductance)

@@ -11,7 +11,7 @@ from rramfit.mapping import Peripherals, analog_setup
 from rramfit.mapping.study.networks import make_network
 from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.training import Rank, Run, load_recipe, read_history, train_aware, train_stage
-from rramfit.training import checkpoint as checkpoints
+from rramfit.training.loop import checkpoint as checkpoints
 from rramfit.training.loop.average import WeightAverage
 from rramfit.training.loop.history import write_history
 from rramfit.training.loop.recipe import AwareStage, PlainStage

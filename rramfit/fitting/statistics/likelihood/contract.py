@@ -33,13 +33,13 @@ class Likelihood(ABC):
     positive : bool
         Whether x must be positive; the frame's origin is then zero.
     lower, upper : (p,) arrays
-        The box of θ. A value on it stands for a limiting law, named in `edges`.
+        The box of θ. A value on it stands for a limiting distribution, named in `edges`.
     edges : tuple of (str, str)
-        What the law becomes where a parameter rests on its lower or upper bound, (p,); "" where
-        readings cannot bring it there.
+        What the distribution becomes where a parameter rests on its lower or upper bound, (p,); ""
+        where readings cannot bring it there.
     widths : tuple of int
-        Parameters at whose lower bound the law is a spike: on equal readings its likelihood would
-        grow without end.
+        Parameters at whose lower bound the distribution is a spike: on equal readings its
+        likelihood would grow without end.
     """
 
     family: str

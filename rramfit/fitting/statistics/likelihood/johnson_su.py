@@ -1,12 +1,13 @@
 """Johnson SU: z = γ + δ·asinh((x − ξ)/λ) is standard normal.
 
-The standard parameters lie in a long, bent valley: near a normal law δ, λ and γ all run away. The
-internal ones do not. With e = 1/δ and ω = γ/δ the reading at z is
+The standard parameters lie in a long, bent valley: near a normal distribution δ, λ and γ all run
+away. The internal ones do not. With e = 1/δ and ω = γ/δ the reading at z is
 
     x(z) = a + b/e·[sinh(e·z − ω) + sinh ω]/cosh ω,
 
 so that a = x(0) is the median, b = x'(0) the slope there, e how fast the tails grow and h = tanh ω
-the skewness (h < 0 to the right). θ = (a, ln b, e, h). e ends at 0.02, where the law is normal;
+the skewness (h < 0 to the right). θ = (a, ln b, e, h). e ends at 0.02, where the distribution is
+normal;
 |h| at 0.999, where it is a shifted lognormal of sigma e.
 """
 
@@ -35,17 +36,17 @@ class JohnsonSULikelihood(Likelihood):
     edges = (
         ("", ""),
         ("", ""),
-        ("delta is 50: the law is normal", "delta is 1/3, the least allowed"),
+        ("delta is 50: the distribution is normal", "delta is 1/3, the least allowed"),
         (
-            "gamma/delta is at its bound: the law is a shifted lognormal",
-            "gamma/delta is at its bound: the law is a shifted lognormal",
+            "gamma/delta is at its bound: the distribution is a shifted lognormal",
+            "gamma/delta is at its bound: the distribution is a shifted lognormal",
         ),
     )
 
     widths = (1,)
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return laws with the median and quartile width of what was seen."""
+        """Return distributions with the median and quartile width of what was seen."""
         q1, q2, q3 = points.quantile(np.array([0.25, 0.5, 0.75]))
         slope = math.log(max(float(q3 - q1) / 1.349, 1e-3 * points.std))
         return tuple(np.array([q2, slope, e, h]) for e in (0.2, 0.7) for h in (-0.6, 0.0, 0.6))

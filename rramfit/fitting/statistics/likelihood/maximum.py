@@ -107,7 +107,7 @@ class Maximum:
 
     @property
     def spiked(self) -> bool:
-        """Whether the law has shrunk onto equal readings, where its likelihood has no maximum."""
+        """Whether the distribution has shrunk onto equal readings, where its likelihood has no maximum."""
         narrow = self.theta <= self.likelihood.lower
         return bool(np.any(narrow[list(self.likelihood.widths)]))
 

@@ -46,7 +46,7 @@ class MixtureLikelihood(Likelihood):
         self.widths = tuple(range(2 * k - 1, 3 * k - 1))
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return the laws that expectation maximisation comes to."""
+        """Return the distributions that expectation maximisation comes to."""
         k = self.parts
         q = points.quantile((np.arange(k) + 0.5) / k)
         inner = np.full(k, float(points.quantile(np.array([0.5]))[0]))

@@ -1,4 +1,4 @@
-"""Gamma and Weibull: laws of a positive conductance.
+"""Gamma and Weibull: distributions of a positive conductance.
 
 Gamma, θ = (ln m, ln k) with mean m and shape k; with r = x/m
 
@@ -38,7 +38,7 @@ class GammaLikelihood(Likelihood):
     edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return the law with the mean and variance of what was seen."""
+        """Return the distribution with the mean and variance of what was seen."""
         shape = min(max((points.mean / points.std) ** 2, 0.1), 1e8)
         return (np.array([math.log(points.mean), math.log(shape)]),)
 
@@ -102,7 +102,7 @@ class WeibullLikelihood(Likelihood):
     edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return the law with the mean and variance of what was seen, in logs."""
+        """Return the distribution with the mean and variance of what was seen, in logs."""
         w, y = points.weight[:-2] / points.weight[:-2].sum(), np.log(points.x)
         mean = float(w @ y)
         shape = math.pi / math.sqrt(6 * float(w @ (y - mean) ** 2))

@@ -1,8 +1,8 @@
 """Skew normal: with z = (x − m)/s, ln f = ln 2 − ln s + ln φ(z) + ln Φ(a·z).
 
-Internal parameters θ = (m, ln s, a). At a = 0 the information about θ is singular (the law moves
-with a as it moves with m), so that errors of a nearly even level's parameters are wide; its
-distribution function is not concerned. |a| ends at 50, where the law is half a normal.
+Internal parameters θ = (m, ln s, a). At a = 0 the information about θ is singular (the distribution
+moves with a as it moves with m), so that errors of a nearly even level's parameters are wide; its
+distribution function is not concerned. |a| ends at 50, where the distribution is half a normal.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ class SkewNormalLikelihood(Likelihood):
     edges = (
         ("", ""),
         ("", ""),
-        ("shape is -50: the law is half a normal", "shape is 50: the law is half a normal"),
+        (
+            "shape is -50: the distribution is half a normal",
+            "shape is 50: the distribution is half a normal",
+        ),
     )
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return laws with the mean and variance of what was seen and different skewness."""
+        """Return distributions with the mean and variance of what was seen and different skewness."""
         out = []
         for a in (-4.0, -1.5, 1.5, 4.0):
             b = a / math.hypot(1, a) * math.sqrt(2 / math.pi)

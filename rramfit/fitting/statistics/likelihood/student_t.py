@@ -4,8 +4,8 @@ With z = (x − m)/s and ν degrees of freedom
 
     ln f = C(ν) − ln s − (ν + 1)/2·ln(1 + z²/ν).
 
-Internal parameters θ = (m, ln s, ln ν). ν ends at 200, where the law is normal for all that data
-can tell.
+Internal parameters θ = (m, ln s, ln ν). ν ends at 200, where the distribution is normal for all
+that data can tell.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class StudentTLikelihood(Likelihood):
     edges = (
         ("", ""),
         ("", ""),
-        ("df is 0.5, the least allowed", "df is 200: the law is normal"),
+        ("df is 0.5, the least allowed", "df is 200: the distribution is normal"),
     )
 
     widths = (1,)
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return laws with the quartiles of what was seen and different tails."""
+        """Return distributions with the quartiles of what was seen and different tails."""
         q1, q2, q3 = points.quantile(np.array([0.25, 0.5, 0.75]))
         width = max(float(q3 - q1), 1e-3 * points.std)
         return tuple(
