@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rramfit.fitting.statistics.lines import LineComponents, fit_lines
 from rramfit.fitting.statistics.smooth_field import SmoothField, fit_smooth_field, plane
 
 __all__ = [
@@ -68,20 +69,28 @@ class ClusteredCovariance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """The field that a level's smooth variation is seen in.
+    """The field that a level's variation over the array is seen in.
 
-    `scores` are the cells' means as normal scores, NaN where unknown; `field` is absent where the
-    array is too small to show one.
+    `scores` are the cells' means as normal scores, NaN where unknown; `lines` is absent where no
+    line effect was found, `field` where the array is too small to show a smooth field.
     """
 
     scores: Floats  # (row, col)
+    lines: LineComponents | None
     field: SmoothField | None
 
     @classmethod
     def of(cls, values: Floats) -> Self:
         """Make a driver of the cells' means, (row, col), or of any increasing function of them."""
         scores = normal_scores(values)
-        return cls(scores=scores, field=fit_smooth_field(scores))
+        lines = fit_lines(scores)
+        field = fit_smooth_field(scores, lines=lines)
+        if lines is not None and field is not None:
+            corrected = lines.without_field({"row": field.line_power(0), "col": field.line_power(1)})
+            if corrected is None or len(corrected.effects) < len(lines.effects):
+                field = fit_smooth_field(scores, lines=corrected)
+            lines = corrected
+        return cls(scores=scores, lines=lines, field=field)
 
 
 def clustered_covariance(
@@ -122,14 +131,23 @@ def clustered_covariance(
                     inflation[i], df[i] = mixture_error(field, own[i] + smooth, own[i], df_own[i])
         else:
             known = driver if isinstance(driver, Driver) else Driver.of(driver)
-            field = known.field
-            if field is not None:
-                smooth_all = _driven(psi, known.scores, field)
-                for i in range(p):
-                    if own[i] > 0:
-                        v = own[i] + smooth_all[i, i]
-                        inflation[i], df[i] = mixture_error(field, v, own[i], df_own[i])
-                correlation = _correlation(base + smooth_all @ field.weight)
+            of_lines, df_lines = _of_lines(psi, known)
+            shared = base + of_lines
+            smooth = np.zeros((p, p, 1))
+            if known.field is not None:
+                smooth = _driven(psi, known.scores, known.field)
+                shared = shared + smooth @ known.field.weight
+            for i in range(p):
+                if own[i] > 0:
+                    inflation[i], df[i] = mixture_error(
+                        known.field,
+                        own[i] + of_lines[i, i] + smooth[i, i],
+                        own[i],
+                        df_own[i],
+                        lines=float(of_lines[i, i]),
+                        df_lines=float(df_lines[i]),
+                    )
+            correlation = _correlation(shared)
     s = np.sqrt(own * inflation)
     return ClusteredCovariance(covariance=correlation * np.outer(s, s), df=df, inflation=inflation)
 
@@ -153,8 +171,8 @@ def normal_scores(values: Floats) -> Floats:
     return out
 
 
-def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
-    """Smooth part of the covariance of the sums, (p, p, grid), by Mehler's formula."""
+def _dependence(psi: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Influences about their plane, (p, cell), and b_m, their parts along He_m(z)/√m!, (m, p)."""
     seen = np.isfinite(z)
     x = z[seen]
     hermite = (
@@ -164,9 +182,29 @@ def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
         (x**4 - 6 * x**2 + 3) / np.sqrt(24),
     )
     values = np.stack([plane(np.where(seen, a, np.nan))[0][seen] for a in psi])
+    return values, np.stack([values @ h / max(float(h @ h), 1e-300) for h in hermite])
+
+
+def _of_lines(psi: Floats, driver: Driver) -> tuple[Floats, Floats]:
+    """Covariance of the sums that lines make, (p, p), and its degrees of freedom, (p,)."""
+    out, df = np.zeros((len(psi), len(psi))), np.full(len(psi), np.inf)
+    lines = driver.lines
+    if lines is None:
+        return out, df
+    sums = lines.pair_sums(np.isfinite(driver.scores).astype(np.float64))
+    variance = np.array([e.variance for e in lines.effects])
+    for m, b in enumerate(_dependence(psi, driver.scores)[1], start=1):
+        out += np.outer(b, b) * max(float(sums @ variance**m), 0.0)
+    return out, np.full(len(psi), lines.error_df(sums))
+
+
+def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
+    """Smooth part of the covariance of the sums, (p, p, grid), by Mehler's formula."""
+    seen = np.isfinite(z)
+    x = z[seen]
+    values, parts = _dependence(psi, z)
     out = np.zeros((len(psi), len(psi), len(field.length)))
-    for m, h in enumerate(hermite, start=1):
-        b = values @ h / max(float(h @ h), 1e-300)
+    for m, b in enumerate(parts, start=1):
         smooth = (field.variance * field.share) ** m * field.pair_sums(m)
         out += np.multiply.outer(np.outer(b, b), smooth)
     noise = np.mean((values - np.outer(values @ x / (x @ x), x)) ** 2, axis=1)
@@ -198,24 +236,33 @@ def _own_df(flat: Floats, n: NDArray[np.int64]) -> Floats:
 
 
 def mixture_error(
-    field: SmoothField, variance: Floats, own: float, df_own: float
+    field: SmoothField | None,
+    variance: Floats,
+    own: float,
+    df_own: float,
+    *,
+    lines: float = 0.0,
+    df_lines: float = np.inf,
 ) -> tuple[float, float]:
     """Error of an estimator whose variance is known on the grid of a smooth field.
 
     Parameters
     ----------
-    field : SmoothField
+    field : SmoothField, optional
+        None where there is none; the grid then has one point.
     variance : (grid,) array
         Of the estimator, at each point of the grid.
     own, df_own : float
         Part that independent cells make, and the degrees of freedom it is known with.
+    lines, df_lines : float
+        Part that lines make, likewise.
 
     Returns
     -------
     inflation, df : float
         Variance over `own`, and degrees of freedom for Student's t.
     """
-    w = field.weight
+    w = np.ones(1) if field is None else field.weight
     harmonic = 1 / float(np.sum(w / variance))
     deviation = np.sqrt(variance)
     low, high = 0.0, 40 * float(deviation.max())
@@ -223,7 +270,8 @@ def mixture_error(
         middle = 0.5 * (low + high)
         outside = 2 * float(np.sum(w * special.ndtr(-middle / deviation)))
         low, high = (middle, high) if outside > 0.05 else (low, middle)
-    df = 1 / (_inverse_df(low / np.sqrt(harmonic)) + (own / harmonic) ** 2 / df_own)
+    spent = (own / harmonic) ** 2 / df_own + (lines / harmonic) ** 2 / df_lines
+    df = 1 / (_inverse_df(low / np.sqrt(harmonic)) + spent)
     return harmonic / own, max(df, 1.0)
 
 

@@ -1,25 +1,26 @@
 """The smooth part of a field over the array: how strong, how far-reaching, and how sure that is.
 
-A field x over the cells is taken as a linear trend, plus a smooth random field, plus white noise:
+A field x over the cells is taken as a linear trend, plus a smooth random field, plus lines, plus
+white noise:
 
-    cov(x_c, x_c') = v·[(1 − s)·δ_cc' + s·exp(−(d_cc'/ℓ)²)],
+    cov(x_c, x_c') = v·[(1 − s)·(δ_cc' + lines) + s·K(d_cc'/ℓ)],
 
-v the variance, s the smooth share, ℓ the length over which the correlation falls to 1/e. The
-trend is removed by least squares; what is left is turned by the DCT-II, whose ordinates are
-nearly independent, and whose expectations under the smooth field follow exactly from the finite
-array (no wrap-around, no leakage left out: the debiased Whittle likelihood of Sykulski et al.,
-Biometrika 106 (2019) 251, here for the cosine transform). With K_n the correlation matrix of a line
-of n cells and u_j the j-th cosine vector,
-
-    E I_jl = v·[(1 − s) + s·(u_jᵀ K_R u_j)·(u_lᵀ K_C u_l)].
-
-The ordinates (0,0), (1,0) and (0,1) are left out: the mean and the trend took them. Cells that were
-not measured are filled with zero; scattered over the array at a density ρ < 1 they thin the smooth
+v(1 − s) the variance of a cell, s the smooth share beside it, ℓ the length over which the
+correlation falls to 1/e, K one of the kernels of `rramfit.fitting.statistics.kernels`. The trend is
+removed by least squares; the likelihood is that of the cosine ordinates of the residual
+(`rramfit.fitting.statistics.ordinates`), where the lines, known from
+`rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells that were not
+measured are filled with zero; scattered over the array at a density ρ < 1 they reduce the smooth
 share to ρ·s, which is allowed for.
 
-Few long-ranged patches fit on an array, so one best (ℓ, s) says too little. The likelihood is
-kept on a grid, with weights flat in ln ℓ and in the logarithm of the smooth field's peak power over
-the noise, and a share of the weight on "no field": what follows is averaged over it.
+Few long-ranged patches fit on an array, so one best (K, ℓ, s) says too little. The likelihood is
+kept on a grid, with equal weights of the kernels, weights flat in ln ℓ and in the logarithm of the
+smooth field's peak power over the noise, and a share of the weight on "no field": what follows is
+averaged over it.
+
+The mean over the array is what a smooth field moves most, and no ordinate shows it: a kernel
+extrapolates it from the lowest ones. What a kernel puts into the unseen ordinate (0,0) is therefore
+limited to `_MOST_EXTRAPOLATED` times what it puts into the ordinates beside it.
 
 Which quantities the field makes uncertain, and by how much, is in
 `rramfit.fitting.statistics.inference`.
@@ -32,8 +33,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from rramfit.fitting.statistics.kernels import KERNELS, correlation
+from rramfit.fitting.statistics.lines import COSINE_SHARE, LineComponents
+from rramfit.fitting.statistics.ordinates import Ordinates, expected_ordinates
 from rramfit.streams import stream
 
 __all__ = ["SmoothField", "fit_smooth_field", "plane", "smallest_side"]
@@ -45,15 +48,15 @@ Bools = NDArray[np.bool_]
 smallest_side = 8  # [cells] of an array on which a smooth field can be told from a trend
 
 _SHORTEST = 1.0  # [pitches]
-_LONGEST = 0.45  # of the shorter side: longer fields look like the trend
 _FAINTEST = 0.5  # peak power of the smooth field over the noise's
 _LARGEST_SHARE = 0.995
 _NO_FIELD = 0.5  # prior weight
-_COARSE, _FINE = (16, 24), (24, 24)
+_COARSE, _FINE = (16, 24), (12, 24)
+_MOST_EXTRAPOLATED = 6.0  # power of the unseen ordinate (0,0) over that of the lowest seen
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
 _CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
 _NULL_DRAWS = 999
-_SINGLE = 16  # ordinates up to this radius stand alone
+_FAINT = 1e-3  # of the strongest length: shorter of that are not summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +66,14 @@ class SmoothField:
     The last grid point is "no field": length and share 0.
     """
 
+    kernel: Integers  #             (grid,) index in `KERNELS`
     length: Floats  # [pitches]     (grid,)
     share: Floats  #                (grid,) of the variance
     variance: Floats  # [unit of x²] (grid,) most likely at each point
     weight: Floats  #               (grid,) posterior, sums to 1
     log_likelihood: Floats  #       (grid,) less that of no field
     gain: float  #                  log-likelihood of the best field of the coarse grid over none
+    limit: Floats  #                (grid,) most of `pair_sums` that the lowest ordinates bear out
     observed: Bools  #              (row, col)
 
     def p_value(self, seed: int = 0) -> float:
@@ -97,16 +102,45 @@ class SmoothField:
         cumulative = np.cumsum(weight) - 0.5 * weight
         return tuple(float(q) for q in np.interp(probability, cumulative, values[order]))
 
-    def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
-        """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²)^power, (grid,).
+    def line_power(self, axis: int) -> float:
+        """Variance that the field itself gives to the means of whole lines, in the unit of x².
 
-        The weights a, (row, col), are 1 for observed cells where not given.
+        Above the lowest cosines along the lines, and above what it puts beside the axis.
+
+        Parameters
+        ----------
+        axis : {0, 1}
+            0 for rows, 1 for columns.
+        """
+        shape = (self.observed.shape[0], self.observed.shape[1])
+        expected = np.zeros(shape)
+        points = np.stack([self.kernel[:-1], self.length[:-1]])
+        each, back = np.unique(points, axis=1, return_inverse=True)
+        strength = np.bincount(back, (self.weight * self.variance * self.share)[:-1])
+        for (kernel, length), x in zip(each.T, strength, strict=True):
+            if x > _FAINT * strength.max():
+                expected += x * expected_ordinates(shape, KERNELS[int(kernel)], float(length))
+        if axis == 1:
+            expected = expected.T
+        low = [2 + n // COSINE_SHARE for n in expected.shape]
+        beside = expected[low[0] :, low[1] :]
+        return float(expected[low[0] :, 0].mean() - beside.mean()) / expected.shape[1]
+
+    def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
+        """Sum over pairs of different cells of a_c·a_c'·K(d/ℓ)^power, (grid,).
+
+        The weights a, (row, col), are 1 for observed cells where not given; the sum is then limited
+        to what the lowest ordinates bear out.
         """
         a = self.observed.astype(np.float64) if weights is None else weights
         sums = np.zeros(len(self.length))
-        lengths, back = np.unique(self.length[:-1], return_inverse=True)
-        sums[:-1] = _pair_sums(a, lengths / np.sqrt(power))[back]
-        return sums
+        points = np.stack([self.kernel[:-1], self.length[:-1]])
+        each, back = np.unique(points, axis=1, return_inverse=True)
+        distance, pairs = _pairs_by_distance(a)
+        for i, (kernel, length) in enumerate(each.T):
+            k = correlation(KERNELS[int(kernel)], distance / length)
+            sums[:-1][back == i] = float(pairs @ k**power)
+        return sums if weights is not None else np.minimum(sums, self.limit)
 
 
 def plane(values: Floats) -> tuple[Floats, Floats, Bools]:
@@ -145,13 +179,15 @@ def plane(values: Floats) -> tuple[Floats, Floats, Bools]:
     return np.where(observed, x - fitted, 0.0), coefficients, observed
 
 
-def fit_smooth_field(values: Floats) -> SmoothField | None:
+def fit_smooth_field(values: Floats, *, lines: LineComponents | None = None) -> SmoothField | None:
     """Likelihood of a smooth field on a grid of its parameters.
 
     Parameters
     ----------
     values : (row, col) array
         NaN where not observed.
+    lines : LineComponents, optional
+        Line effects of the same field.
 
     Returns
     -------
@@ -165,8 +201,10 @@ def fit_smooth_field(values: Floats) -> SmoothField | None:
     n = int(inside.sum())
     if min(inside.shape) < smallest_side or n < 2 * smallest_side or not residual.any():
         return None
-    ordinates = _Ordinates.of(inside.shape)
     density = n / inside.size
+    ordinates = Ordinates.of(inside.shape)
+    if lines is not None:
+        ordinates = Ordinates(inside.shape, lines.spectrum(density)[cut])
     power = ordinates.sums(residual)
     grid = _Grid.coarse(ordinates, density)
     log_likelihood, _ = grid.evaluate(ordinates, power)
@@ -176,94 +214,60 @@ def fit_smooth_field(values: Floats) -> SmoothField | None:
     log_weight = _CAUTION * log_likelihood + grid.log_prior
     weight = np.exp(log_weight - log_weight.max())
     return SmoothField(
+        kernel=grid.kernel,
         length=grid.length,
         share=grid.share,
         variance=variance / density,
         weight=weight / weight.sum(),
         log_likelihood=log_likelihood - log_likelihood[-1],
         gain=max(gain, 0.0),
+        limit=np.maximum(n * (_MOST_EXTRAPOLATED * grid.lowest - 1), 0.0),
         observed=observed,
     )
 
 
-class _Ordinates:
-    """Cosine ordinates of one array shape, the higher ones binned by frequency."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        rows, cols = shape
-        size = max(shape)
-        j = np.arange(rows)[:, None] * (size / rows)
-        i = np.arange(cols) * (size / cols)
-        radius = np.hypot(j, i).ravel()
-        growth = np.log(np.maximum(radius / _SINGLE, 1.0)) / np.log1p(0.5 / _SINGLE)
-        alone = np.arange(radius.size) - radius.size  # each its own, all before the bins
-        key = np.where(radius <= _SINGLE, alone, np.floor(growth).astype(np.int64))
-        dropped = np.zeros(shape, bool)
-        dropped[0, 0] = dropped[1, 0] = dropped[0, 1] = True
-        key[dropped.ravel()] = -radius.size - 1
-        _, self.bin = np.unique(key, return_inverse=True)  # bin 0 holds what is dropped
-        self.count = np.bincount(self.bin)[1:]
-        self.total = int(self.count.sum())
-        self.longest = _LONGEST * min(shape)
-        self.lags = [_line_autocorrelations(n) for n in shape]
-
-    @staticmethod
-    @lru_cache(maxsize=16)
-    def of(shape: tuple[int, int]) -> _Ordinates:
-        return _Ordinates(shape)
-
-    def sums(self, field: Floats) -> Floats:
-        """Sum of squared ordinates in each bin, (bin,)."""
-        power = fft.dctn(field, type=2, norm="ortho") ** 2
-        return np.asarray(np.bincount(self.bin, power.ravel())[1:], dtype=np.float64)
-
-    def smooth(self, length: float) -> tuple[float, Floats]:
-        """Expect of a smooth field of variance 1: the (0,0)th ordinate, and the bin means."""
-        along_rows, along_cols = (
-            a @ np.exp(-((np.arange(len(a)) / length) ** 2)) for a in self.lags
-        )
-        expected = np.outer(along_rows, along_cols)
-        means = np.bincount(self.bin, expected.ravel())[1:] / self.count
-        return float(expected[0, 0]), np.maximum(means, 0.0)
-
-
-def _line_autocorrelations(n: int) -> Floats:
-    """Autocorrelation of each cosine vector of a line of n cells, both signs of a lag summed."""
-    vectors = fft.dct(np.eye(n), type=2, norm="ortho", axis=0)
-    spectrum = np.abs(np.fft.rfft(vectors, 2 * n, axis=1)) ** 2
-    lags = np.fft.irfft(spectrum, 2 * n, axis=1)[:, :n]
-    lags[:, 1:] *= 2
-    return np.asarray(lags, dtype=np.float64)
-
-
 class _Grid:
-    """Points (ℓ, s), "no field" last, with the shape of the spectrum at each."""
+    """Points (K, ℓ, s), "no field" last, with the shape of the spectrum at each."""
 
     def __init__(
-        self, ordinates: _Ordinates, density: float, ln_length: Floats, place: Floats, area: float
+        self,
+        ordinates: Ordinates,
+        density: float,
+        lengths: tuple[tuple[int, Floats], ...],
+        place: Floats,
+        area: float,
     ) -> None:
-        self.density, self.ln_length, self.place = density, ln_length, place
-        length, share, spectrum = [], [], []
-        for ln in ln_length:
-            peak, smooth = ordinates.smooth(float(np.exp(ln)))
-            largest = density * _LARGEST_SHARE * peak / (1 - density * _LARGEST_SHARE)
-            amplitude = _FAINTEST * (max(largest, 2 * _FAINTEST) / _FAINTEST) ** place
-            thinned = amplitude / (peak + amplitude)  # ρ·s
-            length.append(np.full(len(place), np.exp(ln)))
-            share.append(np.minimum(thinned / density, _LARGEST_SHARE))
-            spectrum.append(1 - thinned[:, None] + thinned[:, None] * smooth)
+        self.density, self.lengths, self.place = density, lengths, place
+        white = 1 + ordinates.lines
+        low = ordinates.lowest
+        kernel, length, share, spectrum, lowest = [], [], [], [], []
+        for k, ln_length in lengths:
+            for ln in ln_length:
+                peak, smooth = ordinates.smooth(KERNELS[k], float(np.exp(ln)))
+                largest = density * _LARGEST_SHARE * peak / (1 - density * _LARGEST_SHARE)
+                amplitude = _FAINTEST * (max(largest, 2 * _FAINTEST) / _FAINTEST) ** place
+                thinned = amplitude / (peak + amplitude)  # ρ·s
+                kernel.append(np.full(len(place), k))
+                length.append(np.full(len(place), np.exp(ln)))
+                share.append(np.minimum(thinned / density, _LARGEST_SHARE))
+                spectrum.append((1 - thinned[:, None]) * white + thinned[:, None] * smooth)
+                lowest.append(np.full(len(place), float(smooth[low].mean())))
+        self.kernel = np.append(np.concatenate(kernel), 0)
         self.length = np.append(np.concatenate(length), 0.0)
         self.share = np.append(np.concatenate(share), 0.0)
-        self.spectrum = np.vstack([*spectrum, np.ones(len(ordinates.count))])
+        self.lowest = np.append(np.concatenate(lowest), 0.0)
+        self.spectrum = np.vstack([*spectrum, white])
         points = len(self.length) - 1
         self.log_prior = np.full(points + 1, np.log((1 - _NO_FIELD) * area / points))
         self.log_prior[-1] = np.log(_NO_FIELD)
 
     @staticmethod
-    def coarse(ordinates: _Ordinates, density: float) -> _Grid:
-        return _coarse_grid(ordinates, _rounded(density))
+    def coarse(ordinates: Ordinates, density: float) -> _Grid:
+        if ordinates is Ordinates.of(ordinates.shape):
+            return _coarse_grid(ordinates, _rounded(density))
+        return _make_coarse_grid(ordinates, _rounded(density))
 
-    def evaluate(self, ordinates: _Ordinates, power: Floats) -> tuple[Floats, Floats]:
+    def evaluate(self, ordinates: Ordinates, power: Floats) -> tuple[Floats, Floats]:
         """Log-likelihood with the variance at its best, and that variance.
 
         Both (grid, …) for `power` of (bin, …).
@@ -274,27 +278,41 @@ class _Grid:
         log_likelihood = -0.5 * (ordinates.total * np.log(variance) + logs)
         return np.asarray(log_likelihood, dtype=np.float64), variance
 
-    def refined(self, ordinates: _Ordinates, log_weight: Floats) -> _Grid:
+    def refined(self, ordinates: Ordinates, log_weight: Floats) -> _Grid:
         """Lay the fine grid over the part of this one that matters."""
-        shape = len(self.ln_length), len(self.place)
+        shape = len(self.lengths), len(self.lengths[0][1]), len(self.place)
         matters = log_weight[:-1].reshape(shape) > log_weight[:-1].max() - _NEGLIGIBLE
-        axes, area = [], 1.0
-        for axis, centres, n in ((0, self.ln_length, _FINE[0]), (1, self.place, _FINE[1])):
-            used = np.flatnonzero(matters.any(axis=1 - axis))
-            step = centres[1] - centres[0]
-            low = max(centres[used[0]] - 1.5 * step, centres[0] - 0.5 * step)
-            high = min(centres[used[-1]] + 1.5 * step, centres[-1] + 0.5 * step)
-            axes.append(low + (high - low) * (np.arange(n) + 0.5) / n)
-            area *= (high - low) / (step * len(centres))
-        return _Grid(ordinates, self.density, axes[0], axes[1], area=area)
+        places, part = _finer(self.place, matters.any(axis=(0, 1)), _FINE[1])
+        lengths, area = [], 0.0
+        for (k, ln_length), of_kernel in zip(self.lengths, matters, strict=True):
+            if of_kernel.any():
+                finer, share = _finer(ln_length, of_kernel.any(axis=1), _FINE[0])
+                lengths.append((k, finer))
+                area += share / len(self.lengths)
+        return _Grid(ordinates, self.density, tuple(lengths), places, area=area * part)
+
+
+def _finer(centres: Floats, used: Bools, count: int) -> tuple[Floats, float]:
+    """Lay `count` centres over those in use and their neighbours; and the share that these cover."""
+    at = np.flatnonzero(used)
+    step = centres[1] - centres[0]
+    low = max(centres[at[0]] - 1.5 * step, centres[0] - 0.5 * step)
+    high = min(centres[at[-1]] + 1.5 * step, centres[-1] + 0.5 * step)
+    finer = low + (high - low) * (np.arange(count) + 0.5) / count
+    return finer, float((high - low) / (step * len(centres)))
 
 
 @lru_cache(maxsize=16)
-def _coarse_grid(ordinates: _Ordinates, density: float) -> _Grid:
+def _coarse_grid(ordinates: Ordinates, density: float) -> _Grid:
+    return _make_coarse_grid(ordinates, density)
+
+
+def _make_coarse_grid(ordinates: Ordinates, density: float) -> _Grid:
     low, high = np.log(_SHORTEST), np.log(ordinates.longest)
     ln_length = low + (high - low) * (np.arange(_COARSE[0]) + 0.5) / _COARSE[0]
     place = (np.arange(_COARSE[1]) + 0.5) / _COARSE[1]
-    return _Grid(ordinates, density, ln_length, place, area=1.0)
+    lengths = tuple((k, ln_length) for k in range(len(KERNELS)))
+    return _Grid(ordinates, density, lengths, place, area=1.0)
 
 
 def _rounded(density: float) -> float:
@@ -304,7 +322,7 @@ def _rounded(density: float) -> float:
 
 @lru_cache(maxsize=32)
 def _null_gains(shape: tuple[int, int], density: float, seed: int) -> Floats:
-    ordinates = _Ordinates.of(shape)
+    ordinates = Ordinates.of(shape)
     draws = stream(seed, "smooth field").chisquare(
         ordinates.count[:, None], (len(ordinates.count), _NULL_DRAWS)
     )
@@ -320,13 +338,19 @@ def _bounding_box(observed: Bools) -> tuple[slice, slice]:
     return box[0], box[1]
 
 
-def _pair_sums(weights: Floats, lengths: Floats) -> Floats:
-    """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²), for each ℓ."""
+def _pairs_by_distance(weights: Floats) -> tuple[Floats, Floats]:
+    """Distances between different cells, and Σ a_c·a_c' of the pairs at each."""
     rows, cols = weights.shape
     spectrum = np.abs(np.fft.rfft2(weights, (2 * rows, 2 * cols))) ** 2
     pairs = np.fft.irfft2(spectrum, (2 * rows, 2 * cols))  # by lag, wrapped
+    pairs[0, 0] = 0.0
+    square, place = _lags(rows, cols)
+    return np.sqrt(square), np.bincount(place, pairs.ravel())
+
+
+@lru_cache(maxsize=16)
+def _lags(rows: int, cols: int) -> tuple[Floats, Integers]:
+    """Squared distances of all lags, and which of them each wrapped lag has."""
     lag_r, lag_c = (np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (rows, cols))
-    k_r = np.exp(-((lag_r / lengths[:, None]) ** 2))
-    k_c = np.exp(-((lag_c / lengths[:, None]) ** 2))
-    total = np.sum((k_r @ pairs) * k_c, axis=1)
-    return np.asarray(total - np.sum(weights**2), dtype=np.float64)
+    square, place = np.unique(lag_r[:, None] ** 2 + lag_c**2, return_inverse=True)
+    return square.astype(np.float64), place.ravel()

@@ -82,9 +82,21 @@ def fit_spatial(
     for a, slope in zip(_slope_weights(observed), coefficients[1:], strict=True):
         own = float(np.sum((a * residual) ** 2))
         inflation, df = 1.0, max(float(observed.sum() - 3), 1.0)
-        if field is not None and own > 0:
-            smooth = field.variance * field.share * field.pair_sums(weights=a)
-            inflation, df = mixture_error(field, own + variance * np.maximum(smooth, 0), own, df)
+        of_lines, df_lines = 0.0, np.inf
+        if driver.lines is not None:
+            sums = driver.lines.pair_sums(a)
+            of_lines = variance * max(
+                sum(float(x) * e.variance for x, e in zip(sums, driver.lines.effects, strict=True)), 0.0
+            )
+            df_lines = driver.lines.error_df(np.maximum(sums, 0.0))
+        smooth = np.zeros(1)
+        if field is not None:
+            smooth = np.maximum(field.variance * field.share * field.pair_sums(weights=a), 0)
+        if own > 0:
+            every = own + of_lines + variance * smooth
+            inflation, df = mixture_error(
+                field, every, own, df, lines=of_lines, df_lines=df_lines
+            )
         error = math.sqrt(own * inflation)
         slopes.append(Quantity.estimated(float(slope), error, "S", df=df))
     row, col = slopes
@@ -94,7 +106,8 @@ def fit_spatial(
     trend = _trend_variance(row, mean.shape[0]) + _trend_variance(col, mean.shape[1])
     share = None
     if noise is not None and variance > 0:
-        share = _share(field, noise, trend=trend / variance)
+        lines = 0.0 if driver.lines is None else driver.lines.variance
+        share = _share(field, noise, trend=trend / variance + lines)
     length = _length(field) if p_value < PROVEN else None
     return SpatialFit(
         row_trend=row, col_trend=col, correlation_length=length, share=share, p_value=p_value
