@@ -1,28 +1,30 @@
-"""The smooth part of a field over the array: how strong, how far-reaching, and how sure that is.
+"""Smooth random field over the array: its strength, its correlation length and their uncertainty.
 
-A field x over the cells is taken as a linear trend, plus a smooth random field, plus white noise:
+A field x over the cells is modelled as a linear trend, plus a smooth random field, plus white
+noise:
 
     cov(x_c, x_c') = v·[(1 − s)·δ_cc' + s·exp(−(d_cc'/ℓ)²)],
 
-v the variance, s the smooth share, ℓ the length over which the correlation falls to 1/e. The
-trend is removed by least squares; what is left is turned by the DCT-II, whose ordinates are
-nearly independent, and whose expectations under the smooth field follow exactly from the finite
-array (no wrap-around, no leakage left out: the debiased Whittle likelihood of Sykulski et al.,
-Biometrika 106 (2019) 251, here for the cosine transform). With K_n the correlation matrix of a line
+with v the variance, s the smooth share and ℓ the length over which the correlation falls to 1/e.
+The trend is removed by least squares. The residual is transformed by the DCT-II, whose ordinates
+are nearly independent and whose expectations under the smooth field are exact for the finite array,
+without wrap-around or neglected leakage. This is the debiased Whittle likelihood (Sykulski et al.,
+Biometrika 106 (2019) 251), here for the cosine transform. With K_n the correlation matrix of a line
 of n cells and u_j the j-th cosine vector,
 
     E I_jl = v·[(1 − s) + s·(u_jᵀ K_R u_j)·(u_lᵀ K_C u_l)].
 
-The ordinates (0,0), (1,0) and (0,1) are left out: the mean and the trend took them. Cells that were
-not measured are filled with zero; scattered over the array at a density ρ < 1 they thin the smooth
-share to ρ·s, which is allowed for.
+The ordinates (0,0), (1,0) and (0,1) are omitted because the mean and the trend absorb them. Cells
+without a measurement are filled with zero. If the measured cells are scattered over the array at a
+density ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this.
 
-Few long-ranged patches fit on an array, so one best (ℓ, s) says too little. The likelihood is
-kept on a grid, with weights flat in ln ℓ and in the logarithm of the smooth field's peak power over
-the noise, and a share of the weight on "no field": what follows is averaged over it.
+An array holds only a few patches of a long-range field, so a single best (ℓ, s) is not reliable.
+The likelihood is evaluated on a grid, with a prior that is flat in ln ℓ and in the logarithm of the
+ratio of the smooth field's peak power to the noise, and with part of the prior on "no field".
+Results are averaged over the grid.
 
-Which quantities the field makes uncertain, and by how much, is in
-`rramfit.fitting.statistics.inference`.
+Not here: which quantities the field makes uncertain, and by how much
+(`rramfit.fitting.statistics.inference`).
 """
 
 from __future__ import annotations
@@ -42,55 +44,55 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-smallest_side = 8  # [cells] of an array on which a smooth field can be told from a trend
+smallest_side = 8  # [cells] per side; on a smaller array a smooth field looks like a trend
 
 _SHORTEST = 1.0  # [pitches]
-_LONGEST = 0.45  # of the shorter side: longer fields look like the trend
-_FAINTEST = 0.5  # peak power of the smooth field over the noise's
+_LONGEST = 0.45  # times the shorter side; a longer field looks like a trend
+_FAINTEST = 0.5  # peak power of the smooth field over that of the noise
 _LARGEST_SHARE = 0.995
 _NO_FIELD = 0.5  # prior weight
 _COARSE, _FINE = (16, 24), (24, 24)
-_NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
-_CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
+_NEGLIGIBLE = 9.0  # coarse grid cells with a log weight this far below the best are not refined
+_CAUTION = 0.9  # power of the likelihood: neighbouring ordinates are weakly correlated
 _NULL_DRAWS = 999
-_SINGLE = 16  # ordinates up to this radius stand alone
+_SINGLE = 16  # ordinates up to this radius are not binned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothField:
-    """What the data say of a smooth field, on a grid of its parameters.
+    """Likelihood of a smooth field on a grid of its parameters.
 
     The last grid point is "no field": length and share 0.
     """
 
     length: Floats  # [pitches]     (grid,)
-    share: Floats  #                (grid,) of the variance
-    variance: Floats  # [unit of x²] (grid,) most likely at each point
+    share: Floats  #                (grid,) fraction of the variance
+    variance: Floats  # [unit of x²] (grid,) maximum-likelihood value at each point
     weight: Floats  #               (grid,) posterior, sums to 1
     log_likelihood: Floats  #       (grid,) less that of no field
-    gain: float  #                  log-likelihood of the best field of the coarse grid over none
+    gain: float  #                  log-likelihood of the best coarse-grid field, less that of none
     observed: Bools  #              (row, col)
 
     def p_value(self, seed: int = 0) -> float:
-        """Chance that white noise gains as much, from 999 draws of its ordinates."""
+        """Return the probability that white noise gains as much, from 999 draws."""
         box = _bounding_box(self.observed)
         inside = self.observed[box]
         null = _null_gains(inside.shape, _rounded(inside.mean()), seed)
         return float((1 + np.sum(null >= self.gain)) / (1 + len(null)))
 
     def mean(self, values: Floats) -> float:
-        """Average over the grid of a number known at each of its points."""
+        """Return the posterior mean of a number given at each point of the grid."""
         return float(self.weight @ values)
 
     def quantiles(
         self, values: Floats, probability: tuple[float, ...], *, caution: float = 1.0
     ) -> tuple[float, ...]:
-        """Posterior quantiles of a number known at each point of the grid.
+        """Return posterior quantiles of a number given at each point of the grid.
 
-        A `caution` below 1 takes the likelihood to that power.
+        A `caution` below 1 raises the likelihood to that power.
         """
         order = np.argsort(values)
-        with np.errstate(divide="ignore"):  # no weight is left where the likelihood is lowest
+        with np.errstate(divide="ignore"):  # weights can underflow to 0
             log_weight = np.log(self.weight) + (caution - 1) * self.log_likelihood
         weight = np.exp(log_weight - log_weight.max())
         weight = weight[order] / weight.sum()
@@ -98,9 +100,9 @@ class SmoothField:
         return tuple(float(q) for q in np.interp(probability, cumulative, values[order]))
 
     def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
-        """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²)^power, (grid,).
+        """Sum a_c·a_c'·exp(−(d/ℓ)²)^power over pairs of different cells, (grid,).
 
-        The weights a, (row, col), are 1 for observed cells where not given.
+        The weights a, (row, col), default to 1 for observed cells.
         """
         a = self.observed.astype(np.float64) if weights is None else weights
         sums = np.zeros(len(self.length))
@@ -110,7 +112,7 @@ class SmoothField:
 
 
 def plane(values: Floats) -> tuple[Floats, Floats, Bools]:
-    """Take mean and linear trend out of a field.
+    """Remove mean and linear trend from a field.
 
     Parameters
     ----------
@@ -146,7 +148,7 @@ def plane(values: Floats) -> tuple[Floats, Floats, Bools]:
 
 
 def fit_smooth_field(values: Floats) -> SmoothField | None:
-    """Likelihood of a smooth field on a grid of its parameters.
+    """Compute the likelihood of a smooth field on a grid of its parameters.
 
     Parameters
     ----------
@@ -156,8 +158,8 @@ def fit_smooth_field(values: Floats) -> SmoothField | None:
     Returns
     -------
     SmoothField or None
-        None where fewer than `smallest_side` rows or columns, or too few cells, are observed, or
-        where the field is constant.
+        None if fewer than `smallest_side` rows or columns or too few cells are observed, or if the
+        field is constant.
     """
     residual, _, observed = plane(values)
     cut = _bounding_box(observed)
@@ -196,12 +198,12 @@ class _Ordinates:
         i = np.arange(cols) * (size / cols)
         radius = np.hypot(j, i).ravel()
         growth = np.log(np.maximum(radius / _SINGLE, 1.0)) / np.log1p(0.5 / _SINGLE)
-        alone = np.arange(radius.size) - radius.size  # each its own, all before the bins
-        key = np.where(radius <= _SINGLE, alone, np.floor(growth).astype(np.int64))
+        single = np.arange(radius.size) - radius.size  # one bin each, before the wider bins
+        key = np.where(radius <= _SINGLE, single, np.floor(growth).astype(np.int64))
         dropped = np.zeros(shape, bool)
         dropped[0, 0] = dropped[1, 0] = dropped[0, 1] = True
         key[dropped.ravel()] = -radius.size - 1
-        _, self.bin = np.unique(key, return_inverse=True)  # bin 0 holds what is dropped
+        _, self.bin = np.unique(key, return_inverse=True)  # bin 0 holds the omitted ordinates
         self.count = np.bincount(self.bin)[1:]
         self.total = int(self.count.sum())
         self.longest = _LONGEST * min(shape)
@@ -213,12 +215,12 @@ class _Ordinates:
         return _Ordinates(shape)
 
     def sums(self, field: Floats) -> Floats:
-        """Sum of squared ordinates in each bin, (bin,)."""
+        """Sum the squared ordinates in each bin, (bin,)."""
         power = fft.dctn(field, type=2, norm="ortho") ** 2
         return np.asarray(np.bincount(self.bin, power.ravel())[1:], dtype=np.float64)
 
     def smooth(self, length: float) -> tuple[float, Floats]:
-        """Expect of a smooth field of variance 1: the (0,0)th ordinate, and the bin means."""
+        """Return the expected (0,0) ordinate and bin means of a smooth field of variance 1."""
         along_rows, along_cols = (
             a @ np.exp(-((np.arange(len(a)) / length) ** 2)) for a in self.lags
         )
@@ -228,7 +230,7 @@ class _Ordinates:
 
 
 def _line_autocorrelations(n: int) -> Floats:
-    """Autocorrelation of each cosine vector of a line of n cells, both signs of a lag summed."""
+    """Compute the autocorrelation of each cosine vector of n cells, both signs of a lag summed."""
     vectors = fft.dct(np.eye(n), type=2, norm="ortho", axis=0)
     spectrum = np.abs(np.fft.rfft(vectors, 2 * n, axis=1)) ** 2
     lags = np.fft.irfft(spectrum, 2 * n, axis=1)[:, :n]
@@ -237,7 +239,7 @@ def _line_autocorrelations(n: int) -> Floats:
 
 
 class _Grid:
-    """Points (ℓ, s), "no field" last, with the shape of the spectrum at each."""
+    """Grid points (ℓ, s), "no field" last, with the shape of the spectrum at each."""
 
     def __init__(
         self, ordinates: _Ordinates, density: float, ln_length: Floats, place: Floats, area: float
@@ -248,10 +250,10 @@ class _Grid:
             peak, smooth = ordinates.smooth(float(np.exp(ln)))
             largest = density * _LARGEST_SHARE * peak / (1 - density * _LARGEST_SHARE)
             amplitude = _FAINTEST * (max(largest, 2 * _FAINTEST) / _FAINTEST) ** place
-            thinned = amplitude / (peak + amplitude)  # ρ·s
+            diluted = amplitude / (peak + amplitude)  # ρ·s
             length.append(np.full(len(place), np.exp(ln)))
-            share.append(np.minimum(thinned / density, _LARGEST_SHARE))
-            spectrum.append(1 - thinned[:, None] + thinned[:, None] * smooth)
+            share.append(np.minimum(diluted / density, _LARGEST_SHARE))
+            spectrum.append(1 - diluted[:, None] + diluted[:, None] * smooth)
         self.length = np.append(np.concatenate(length), 0.0)
         self.share = np.append(np.concatenate(share), 0.0)
         self.spectrum = np.vstack([*spectrum, np.ones(len(ordinates.count))])
@@ -264,7 +266,7 @@ class _Grid:
         return _coarse_grid(ordinates, _rounded(density))
 
     def evaluate(self, ordinates: _Ordinates, power: Floats) -> tuple[Floats, Floats]:
-        """Log-likelihood with the variance at its best, and that variance.
+        """Return the log-likelihood, maximised over the variance, and that variance.
 
         Both (grid, …) for `power` of (bin, …).
         """
@@ -275,7 +277,7 @@ class _Grid:
         return np.asarray(log_likelihood, dtype=np.float64), variance
 
     def refined(self, ordinates: _Ordinates, log_weight: Floats) -> _Grid:
-        """Lay the fine grid over the part of this one that matters."""
+        """Return a fine grid over the part of this grid with non-negligible weight."""
         shape = len(self.ln_length), len(self.place)
         matters = log_weight[:-1].reshape(shape) > log_weight[:-1].max() - _NEGLIGIBLE
         axes, area = [], 1.0
@@ -298,7 +300,7 @@ def _coarse_grid(ordinates: _Ordinates, density: float) -> _Grid:
 
 
 def _rounded(density: float) -> float:
-    """Two digits: near densities share a grid."""
+    """Round to two digits, so that similar densities share a grid."""
     return float(f"{density:.2g}")
 
 
@@ -321,7 +323,7 @@ def _bounding_box(observed: Bools) -> tuple[slice, slice]:
 
 
 def _pair_sums(weights: Floats, lengths: Floats) -> Floats:
-    """Sum over pairs of different cells of a_c·a_c'·exp(−(d/ℓ)²), for each ℓ."""
+    """Sum a_c·a_c'·exp(−(d/ℓ)²) over pairs of different cells, for each ℓ."""
     rows, cols = weights.shape
     spectrum = np.abs(np.fft.rfft2(weights, (2 * rows, 2 * cols))) ** 2
     pairs = np.fft.irfft2(spectrum, (2 * rows, 2 * cols))  # by lag, wrapped
