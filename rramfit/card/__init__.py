@@ -1,4 +1,4 @@
-"""The model card: its schema, its one spelling and digest, its families and its sidecar."""
+"""The model card: schema, canonical form and digest, distribution families, per-cell sidecar."""
 
 from rramfit.card.canonical import canonical_json, card_digest, save_card
 from rramfit.card.cells import CellMaps, Fault, cells_bytes, load_cells, save_cells

@@ -1,9 +1,8 @@
-"""The canonical form of a card: one spelling, one digest, written whole or not at all.
+"""The canonical form of a card, its digest, and atomic writing.
 
-The canonical spelling is UTF-8 JSON with sorted keys, shortest round-trip floats, no NaN, and
-absent fields left out. The digest is the SHA-256 of that spelling without `digest` and
-`provenance`, so two cards with the same content have the same digest wherever and whenever they
-were made.
+The canonical form is UTF-8 JSON with sorted keys, shortest round-trip floats, no NaN, and without
+absent fields. The digest is the SHA-256 of that form without `digest` and `provenance`, so two
+cards with the same content have the same digest wherever and whenever they were made.
 """
 
 from __future__ import annotations
@@ -18,31 +17,31 @@ from pydantic import BaseModel
 
 from rramfit.card.quantity import Quantity
 from rramfit.errors import CardError
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = ["canonical_json", "card_content", "card_digest", "check_digest", "save_card"]
 
 
 def canonical_json(content: Mapping[str, Any]) -> str:
-    """Spell a JSON document the one way: sorted keys, two spaces, no NaN, newline at the end."""
+    """Format a JSON document canonically: sorted keys, two spaces, no NaN, final newline."""
     text = json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     return text + "\n"
 
 
 def card_digest(content: Mapping[str, Any]) -> str:
-    """Digest of a card's content, `digest` and `provenance` left out."""
+    """Return the digest of a card's content without `digest` and `provenance`."""
     body = {key: value for key, value in content.items() if key not in ("digest", "provenance")}
     return "sha256:" + hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
 def card_content(card: BaseModel) -> dict[str, Any]:
-    """Render the card as JSON types."""
+    """Convert the card to JSON types."""
     content: dict[str, Any] = _without_absent(card.model_dump(mode="json", by_alias=True))
     return content
 
 
 def _without_absent(value: Any) -> Any:
-    """Leave out what is absent; a given quantity keeps its nulls, as the contract has it."""
+    """Remove absent fields; a given quantity keeps its nulls, as the card format requires."""
     if isinstance(value, list):
         return [_without_absent(v) for v in value]
     if isinstance(value, dict):
@@ -52,7 +51,7 @@ def _without_absent(value: Any) -> Any:
 
 
 def check_digest(content: Mapping[str, Any], path: Path) -> None:
-    """Raise `CardError` if the digest in a card's content is not that of the content."""
+    """Raise `CardError` if the digest in a card does not match its content."""
     expected = card_digest(content)
     if content.get("digest") != expected:
         raise CardError(
@@ -60,19 +59,19 @@ def check_digest(content: Mapping[str, Any], path: Path) -> None:
             "digest",
             found=str(content.get("digest")),
             expected=expected,
-            remedy="the content was changed after it was sealed; make the card anew, or seal it",
+            remedy="The content was changed after sealing: generate the card again, or seal it.",
         )
 
 
 def save_card(card: BaseModel, path: Path) -> None:
-    """Write a sealed card, whole or not at all.
+    """Write a sealed card atomically.
 
     Raises
     ------
     CardError
-        If the card's digest is not that of its content; `seal` it first.
+        If the digest of the card does not match its content; `seal` it first.
     """
     content = card_content(card)
     check_digest(content, path)
-    with whole_file(path) as beside:
-        beside.write_text(canonical_json(content), encoding="utf-8")
+    with atomic_file(path) as temporary:
+        temporary.write_text(canonical_json(content), encoding="utf-8")

@@ -1,9 +1,10 @@
-"""The sidecar: this very array, cell by cell.
+"""The sidecar: maps of the measured array, cell by cell.
 
-A card speaks of arrays like the one measured; the sidecar ``NAME.cells.h5`` speaks of that one. It
-is what retraining for a fitted chip reads: each cell's fault, its offset from the level's mean, and
-how sure it is that the cell never programs at a level; where a cell is stuck, what it is stuck at;
-where levels were found blind, also how sure each cell's level is.
+A card describes the population of arrays like the measured one; the sidecar ``NAME.cells.h5``
+describes the measured array itself. Retraining for a fitted chip reads it. For each cell it holds
+the fault, the offset from the mean of the level, and the probability that the cell never programs
+at a level; for stuck cells the stuck conductance; and where levels were assigned blindly, the
+probability that the level of the cell is right.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import CardError
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = ["CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
 
@@ -24,7 +25,7 @@ _FORMAT, _VERSION = "rramfit-cells", "1.0"
 
 
 class Fault(enum.IntEnum):
-    """What is wrong with a cell."""
+    """Fault of a cell."""
 
     OK = 0
     STUCK_LOW = 1
@@ -35,7 +36,7 @@ class Fault(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The fault in words."""
+        """Readable name of the fault."""
         return "ok" if self is Fault.OK else self.name.lower().replace("_", " ")
 
 
@@ -44,9 +45,9 @@ class CellMaps:
     """Per-cell maps of one array."""
 
     fault: NDArray[np.int8]  #               (row, col) codes of `Fault`
-    offset: NDArray[np.float64]  # [S]       (level, row, col) cell's mean less the level's mean
+    offset: NDArray[np.float64]  # [S]       (level, row, col) mean of the cell minus level mean
     hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
-    certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), where found blind
+    certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), if assigned blindly
     stuck_conductance: NDArray[np.float64] | None = None  # [S] (row, col) NaN where not stuck
 
     def __post_init__(self) -> None:
@@ -54,13 +55,13 @@ class CellMaps:
         if not (self.offset.shape == self.hard_posterior.shape == (levels, *self.fault.shape)):
             msg = (
                 f"fault {self.fault.shape}, offset {self.offset.shape} and hard_posterior "
-                f"{self.hard_posterior.shape} do not belong to one array"
+                f"{self.hard_posterior.shape} do not have the shape of one array"
             )
             raise ValueError(msg)
         for name in ("certainty", "stuck_conductance"):
             a = getattr(self, name)
             if a is not None and a.shape != self.fault.shape:
-                msg = f"{name} {a.shape} and fault {self.fault.shape} differ"
+                msg = f"{name} has shape {a.shape}, expected that of fault, {self.fault.shape}"
                 raise ValueError(msg)
         optional = self.certainty, self.stuck_conductance
         for a in (self.fault, self.offset, self.hard_posterior, *optional):
@@ -69,7 +70,7 @@ class CellMaps:
 
 
 def cells_bytes(maps: CellMaps) -> bytes:
-    """Render the sidecar; the same maps give the same bytes. NaN means "not measured"."""
+    """Return the sidecar as bytes, the same for the same maps. NaN means "not measured"."""
     import h5py
 
     options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
@@ -83,8 +84,10 @@ def cells_bytes(maps: CellMaps) -> bytes:
             posterior = maps.hard_posterior.astype(np.float32)
             f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
         if maps.certainty is not None:
-            sure = f.create_dataset("certainty", data=maps.certainty.astype(np.float32), **options)
-            sure.attrs["units"] = "1"
+            certainty = f.create_dataset(
+                "certainty", data=maps.certainty.astype(np.float32), **options
+            )
+            certainty.attrs["units"] = "1"
         if maps.stuck_conductance is not None:
             stuck = maps.stuck_conductance.astype(np.float32)
             f.create_dataset("stuck_conductance", data=stuck, **options).attrs["units"] = "S"
@@ -93,9 +96,9 @@ def cells_bytes(maps: CellMaps) -> bytes:
 
 
 def save_cells(maps: CellMaps, path: Path) -> None:
-    """Write the sidecar, whole or not at all."""
-    with whole_file(path) as beside:
-        beside.write_bytes(cells_bytes(maps))
+    """Write the sidecar atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(cells_bytes(maps))
 
 
 def load_cells(path: Path) -> CellMaps:
@@ -114,16 +117,16 @@ def load_cells(path: Path) -> CellMaps:
             if found != f"{_FORMAT} {_VERSION}":
                 raise CardError(path, "/", found=found, expected=f"{_FORMAT} {_VERSION}")
             fault = f["fault"][...].astype(np.int8)
-            nothing = np.empty((0, *fault.shape))
+            empty = np.empty((0, *fault.shape))
 
             def optional(name: str) -> NDArray[np.float64] | None:
                 return f[name][...].astype(float) if name in f else None
 
             return CellMaps(
                 fault=fault,
-                offset=f["offset"][...].astype(float) if "offset" in f else nothing,
+                offset=f["offset"][...].astype(float) if "offset" in f else empty,
                 hard_posterior=(
-                    f["hard_posterior"][...].astype(float) if "hard_posterior" in f else nothing
+                    f["hard_posterior"][...].astype(float) if "hard_posterior" in f else empty
                 ),
                 certainty=optional("certainty"),
                 stuck_conductance=optional("stuck_conductance"),

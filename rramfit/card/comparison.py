@@ -1,10 +1,10 @@
-"""Two cards side by side: which parameters differ by more than their uncertainties allow.
+"""Comparison of two cards: parameters that differ by more than their uncertainties allow.
 
     z = (a − b) / √(s_a² + s_b²)
 
-Given numbers have no uncertainty; where neither number has one, z is 0 for equal values and
-infinite otherwise. With many parameters some z are large by chance: `significant` applies Holm's
-correction at 5 % over all that were compared.
+Given numbers have no uncertainty; if neither number has one, z is 0 for equal values and infinite
+otherwise. Among many parameters some z are large by chance, so `significant` applies Holm's
+correction at 5 % over all compared parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class ParameterDifference:
-    """One parameter that both cards have."""
+    """Difference of one parameter that both cards have."""
 
     path: str
     first: Quantity
@@ -49,7 +49,7 @@ class ParameterDifference:
 
 @dataclass(frozen=True, slots=True)
 class CardComparison:
-    """What two cards have in common, and what only one has."""
+    """Differences of common parameters, and parameters that only one card has."""
 
     differences: tuple[ParameterDifference, ...]
     only_first: tuple[str, ...]
@@ -57,12 +57,12 @@ class CardComparison:
 
     @property
     def max_z(self) -> float:
-        """Largest |z| of all; 0 where nothing is compared."""
+        """Largest |z|; 0 if the cards have no common parameter."""
         return max((abs(d.z) for d in self.differences), default=0.0)
 
     @property
     def significant(self) -> tuple[ParameterDifference, ...]:
-        """Parameters that differ, by Holm's step-down test over all of them."""
+        """Parameters that differ significantly, by Holm's step-down test over all of them."""
         found = []
         ordered = sorted(self.differences, key=lambda d: d.p_value)
         for i, d in enumerate(ordered):
@@ -72,7 +72,7 @@ class CardComparison:
         return tuple(found)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a parameter: first, second, unit, z, p_value."""
+        """Return one row per parameter: first, second, unit, z, p_value."""
         import pandas as pd
 
         rows = [
@@ -90,7 +90,7 @@ class CardComparison:
 
 
 def compare_cards(first: ModelCard, second: ModelCard) -> CardComparison:
-    """Compare two cards parameter by parameter; a differing unit counts as a missing parameter."""
+    """Compare two cards by parameter; a parameter with another unit counts as missing."""
     a, b = dict(quantities(first)), dict(quantities(second))
     common = [path for path in a if path in b and a[path].unit == b[path].unit]
     return CardComparison(

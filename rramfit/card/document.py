@@ -1,8 +1,8 @@
-"""Cards read from files, checked and sealed.
+"""Reading, checking and sealing of card files.
 
-A reader takes every minor version of its own major one: fields that it does not know are ignored
-with a warning. Another major version is refused. The spelling and the digest are defined in
-`rramfit.card.canonical`.
+Every minor version of the current major version can be read; unknown fields of a newer minor
+version are ignored with a warning. Another major version is an error. The canonical form and the
+digest are defined in `rramfit.card.canonical`.
 """
 
 from __future__ import annotations
@@ -33,32 +33,33 @@ def load_card(path: Path | str) -> ModelCard:
     Raises
     ------
     CardError
-        Naming the key path, what was found, what was expected and how many problems more there are.
+        With the key path, what was found and expected, and the number of further problems.
 
     Warns
     -----
     RramfitWarning
-        If the card is of a newer minor version and holds fields that this reader does not know.
+        If the card has a newer minor version and contains unknown fields.
     """
     problems, card = _read(Path(path))
     if card is None:
         first, *others = problems
         if others:
-            more = f"{len(others)} more problems: `rramfit card validate {path}` lists them"
+            more = "1 more problem" if len(others) == 1 else f"{len(others)} more problems"
+            remedy = f"List {more} with `rramfit card validate {path}`."
             raise CardError(
-                first.path, first.where, found=first.found, expected=first.expected, remedy=more
+                first.path, first.where, found=first.found, expected=first.expected, remedy=remedy
             )
         raise first
     return card
 
 
 def card_problems(path: Path | str) -> list[CardError]:
-    """List everything that is wrong with a card's file; empty for a good one."""
+    """Return all problems of a card file; empty for a valid one."""
     return _read(Path(path))[0]
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of the card."""
+    """Return the JSON Schema (draft 2020-12) of the card."""
     return ModelCard.model_json_schema(by_alias=True)
 
 
@@ -79,7 +80,7 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
             "schema_version",
             found=version,
             expected=f"{SCHEMA_VERSION.split('.')[0]}.x",
-            remedy="use the rramfit release that reads this version",
+            remedy="Use a rramfit release that reads this version.",
         )
         return [problem], None
     try:
@@ -92,7 +93,7 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
             return [_problem(path, x) for x in (others or unknown)], None
         names = ", ".join(_key_path(x["loc"]) for x in unknown)
         warnings.warn(
-            f"{path}: schema {version} is newer than {SCHEMA_VERSION}; passed over: {names}",
+            f"{path}: schema {version} is newer than {SCHEMA_VERSION}; ignored fields: {names}",
             RramfitWarning,
             stacklevel=4,
         )
@@ -110,7 +111,7 @@ def _minor(version: str) -> int:
 
 
 def _no_constant(name: str) -> float:
-    msg = f"{name}, which a card never holds"
+    msg = f"{name}, which JSON does not allow"
     raise ValueError(msg)
 
 

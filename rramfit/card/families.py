@@ -1,6 +1,6 @@
-"""The families of level distributions, each in its own standard parametrisation.
+"""The families of level distributions, each in its standard parametrisation.
 
-| family        | parameters                       | distribution of conductance g [S]                 |
+| family        | parameters                       | distribution of conductance g [S]        |
 | ---           | ---                              | ---                                      |
 | `normal`      | loc [S], scale [S]               | density φ(z)/scale, z = (g − loc)/scale  |
 | `lognormal`   | mu [ln S], sigma                 | (ln g − mu)/sigma is standard normal     |
@@ -12,8 +12,8 @@
 |               |                                  | standard normal                          |
 | `mixture`     | weight_i, mean_i [S], std_i [S]  | density Σ weight_i·φ(z_i)/std_i, i = 1…K |
 
-Every family is given by five functions of its parameters: log density, distribution function and
-its complement, quantile function, and the first two moments. How they are fitted is not here.
+Every family is defined by five functions of its parameters: log density, distribution function and
+its complement, quantile function, and the first two moments. Fitting is not here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Family:
     Attributes
     ----------
     name : str
-        As it stands in a card.
+        Name used in a card.
     units : mapping
         Parameter names, in order, and their units.
     positive : bool
@@ -51,7 +51,7 @@ class Family:
     ppf : callable (probability, parameters) -> array
         Quantiles [S].
     moments : callable (parameters) -> (mean, std)
-        In S; infinite where the moment does not exist.
+        In S; infinite if the moment does not exist.
     """
 
     name: str
@@ -69,12 +69,12 @@ def _a(x: ArrayLike) -> Floats:
 
 
 def _positive(g: Floats, inside: Floats, outside: float) -> Floats:
-    """Give `inside` where g > 0 and `outside` elsewhere."""
+    """Return `inside` where g > 0 and `outside` elsewhere."""
     return np.where(g > 0, inside, outside)
 
 
 def _safe(g: ArrayLike) -> tuple[Floats, Floats]:
-    """Conductances, and the same with those that are not positive put out of harm's way."""
+    """Return the conductances, and a copy with 1 in place of those that are not positive."""
     x = _a(g)
     return x, np.where(x > 0, x, 1.0)
 
@@ -266,7 +266,7 @@ def _johnson_su() -> Family:
 
 
 def mixture_parameters(p: Parameters) -> tuple[Floats, Floats, Floats]:
-    """Weights, means [S] and standard deviations [S] of a normal mixture, each (K,)."""
+    """Return weights, means [S] and standard deviations [S] of a normal mixture, each (K,)."""
     k = len(p) // 3
     return tuple(  # type: ignore[return-value]  # three names, three arrays
         np.array([p[f"{name}_{i + 1}"] for i in range(k)]) for name in ("weight", "mean", "std")
@@ -313,9 +313,9 @@ def _quantiles_by_bisection(
     sf: Callable[[ArrayLike, Parameters], Floats],
     moments: Callable[[Parameters], tuple[float, float]],
 ) -> Callable[[ArrayLike, Parameters], Floats]:
-    """Quantile function of a family that has none in closed form, to float64 accuracy.
+    """Return a quantile function, by bisection to float64 accuracy, where there is no closed form.
 
-    The upper half is found on the complement, so that both tails keep their relative accuracy.
+    The upper half uses the complement, so that both tails keep their relative accuracy.
     """
 
     def ppf(probability: ArrayLike, p: Parameters) -> Floats:
@@ -349,12 +349,12 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def family(name: str) -> Family:
-    """Look a family up by the name that it has in a card.
+    """Return the family with the given name, as used in a card.
 
     Raises
     ------
     KeyError
-        If there is no such family; the message lists those there are.
+        If there is no such family; the message lists all families.
 
     Examples
     --------
@@ -365,5 +365,5 @@ def family(name: str) -> Family:
     try:
         return FAMILIES[name]
     except KeyError:
-        msg = f"no level distribution {name!r}; there are {', '.join(FAMILIES)}"
+        msg = f"unknown distribution family {name!r}; expected one of {', '.join(FAMILIES)}"
         raise KeyError(msg) from None

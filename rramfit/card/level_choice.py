@@ -1,11 +1,10 @@
-"""A card of some of a card's levels: those that a network is to be mapped on.
+"""Selection of levels: a card with some of the levels of another, for mapping a network.
 
-A measurement may hold more levels than a cell can keep apart, or some that nearly no cell reached;
-weights need a few that lie well apart. The levels that are taken keep what is known of each
-(distribution, variation, failure, retention, held-out checks) and are numbered anew in their order;
-what speaks of the whole list (read thresholds and overlap towards the next level, bits a cell) or
-of one array's cells (the sidecar) is left out. Fits and their verdicts stay those of the whole
-card.
+A measurement may contain more levels than can be distinguished in a cell, or levels that hardly any
+cell reached; weights need a few well-separated levels. The selected levels keep their distribution,
+variation, failure, retention and held-out checks, and are renumbered in order. Left out is what
+depends on the full list of levels (read thresholds and overlap with the next level, bits per cell)
+and the sidecar. Fits and their verdicts remain those of the original card.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ _OfLevel = TypeVar("_OfLevel", VariationCard, FailureCard, DriftCard, HeldOut)
 
 
 def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = None) -> ModelCard:
-    """Make a card of some levels of another.
+    """Return a card with some of the levels of another.
 
     Parameters
     ----------
     card : ModelCard
     levels : sequence of int
-        Indices of levels in `card`, rising.
+        Indices of levels in `card`, in increasing order.
     name : str, optional
-        Of the new card; the old one's and the indices where not given.
+        Name of the new card; by default the name of `card` followed by the indices.
 
     Returns
     -------
     ModelCard
-        Sealed; `provenance.arguments` says which levels were taken of which card.
+        Sealed; `provenance.arguments` records the levels and the digest of `card`.
 
     Raises
     ------
     RramfitError
-        If the indices do not rise, or the card has no such level.
+        If the indices are not increasing, or the card has no such level.
 
     Examples
     --------
@@ -62,10 +61,13 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
     place = {index: k for k, index in enumerate(levels)}
     known = [level.index for level in card.levels]
     if not levels or list(place) != sorted(place) or len(place) < len(levels):
-        msg = f"levels to take are {list(levels)}; expected indices that rise"
+        msg = f"levels: found {list(levels)}; expected increasing indices, at least one"
         raise RramfitError(msg)
     if missing := [index for index in levels if index not in known]:
-        msg = f"card {card.name!r} has no level {missing[0]}; it has {known[0]} to {known[-1]}"
+        msg = (
+            f"card {card.name!r} has no level {missing[0]}; its levels are {known[0]} to "
+            f"{known[-1]}"
+        )
         raise RramfitError(msg)
     taken = [known.index(index) for index in levels]
     correlation = card.variation_correlation
@@ -73,7 +75,7 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
         correlation = [[correlation[j][k] for k in taken] for j in taken]
     listed = ",".join(str(index) for index in levels)
     arguments = {**card.provenance.arguments, "levels_taken": listed, "taken_from": card.digest}
-    chosen = [_apart(card.levels[j], place) for j in taken]
+    chosen = [_renumbered_level(card.levels[j], place) for j in taken]
     means = [level.mean for level in chosen if level.mean is not None]
     conductance = (means[0], means[-1]) if means else None
     return seal(
@@ -97,15 +99,15 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
     )
 
 
-def _apart(level: LevelCard, place: dict[int, int]) -> LevelCard:
-    """Renumber a level, without what it was towards the level that was next to it."""
+def _renumbered_level(level: LevelCard, place: dict[int, int]) -> LevelCard:
+    """Renumber a level and remove its threshold and overlap with the next one."""
     return level.model_copy(
         update={"index": place[level.index], "upper_threshold": None, "overlap": None}
     )
 
 
 def _renumbered(parts: Sequence[_OfLevel], place: dict[int, int]) -> list[_OfLevel]:
-    """Keep parts of levels that are taken, under their new numbers."""
+    """Keep the parts of selected levels, with their new numbers."""
     kept = [part for part in parts if part.level in place]
     return [part.model_copy(update={"level": place[part.level]}) for part in kept]
 

@@ -1,4 +1,4 @@
-"""What all parts of a card have in common: frozen, keyword-made, no field that is not known."""
+"""Base class of all parts of a card: frozen, keyword-only, unknown fields are errors."""
 
 from __future__ import annotations
 

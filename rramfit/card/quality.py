@@ -1,4 +1,4 @@
-"""Why a card may be believed: verdicts, held-out checks, what was left out, and its origin."""
+"""Evidence for a card: verdicts, held-out checks, screened cells, and provenance."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = [
 
 
 class FitQuality(Part):
-    """One fit's verdict, and what to do about a bad one."""
+    """Verdict on one fit, with findings and remedies."""
 
     verdict: Literal["ok", "warning", "bad", "not run"]
-    findings: list[str] = Field([], description="what is wrong, in words")
-    remedies: list[str] = Field([], description="what to do about it, one for each finding")
+    findings: list[str] = Field([], description="problems found, one sentence each")
+    remedies: list[str] = Field([], description="what to do about each finding, in the same order")
 
 
 class HeldOut(Part):
-    """How well the card predicts cells and cycles that it was not fitted to."""
+    """Prediction of held-out cells and cycles at one level."""
 
     level: Count
     log_score: Finite = Field(description="mean predictive log density [ln 1/S]")
@@ -38,15 +38,15 @@ class HeldOut(Part):
     coverage90: Finite
     coverage99: Finite
     p_value: Finite | None = Field(
-        None, description="of ks_distance, by parametric bootstrap with cells and their cycles"
+        None, description="p-value of ks_distance, by parametric bootstrap over cells and cycles"
     )
     n_cells: Count = 0
     n_observations: Count
-    words: str = Field("", description="the verdict on this level")
+    words: str = Field("", description="verdict on this level as text")
 
 
 class ScreenedCard(Part):
-    """What was kept out of the fits, and why: cells by reason."""
+    """Number of cells excluded from the fits, by reason."""
 
     reasons: dict[str, Count] = {}
     clipped_reads: Count = 0
@@ -54,7 +54,7 @@ class ScreenedCard(Part):
 
 
 class Quality(Part):
-    """Can the card be believed."""
+    """Overall verdict on the card, with the verdicts on its fits and held-out checks."""
 
     verdict: Literal["ok", "warning", "bad"]
     summary: str
@@ -64,14 +64,14 @@ class Quality(Part):
 
 
 class InputFile(Part):
-    """One input, by name and content."""
+    """Name and hash of one input file."""
 
     name: str
     sha256: Sha256
 
 
 class Provenance(Part):
-    """Where the card came from; outside its identity."""
+    """Origin of the card; not part of its digest."""
 
     inputs: list[InputFile]
     rramfit_version: str
@@ -82,7 +82,7 @@ class Provenance(Part):
 
 
 class CellsFile(Part):
-    """The sidecar with this very array's per-cell maps."""
+    """The sidecar with the per-cell maps of the measured array."""
 
     file: str
     sha256: Sha256

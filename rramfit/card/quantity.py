@@ -1,15 +1,15 @@
 """A number with its unit and its uncertainty.
 
-An estimated number carries a standard error and a 95 % interval. The interval is made on the scale
-on which the estimate is nearest to normal, with Student's t where the error itself rests on few
-degrees of freedom:
+An estimated number has a standard error and a 95 % interval. The interval is computed on the scale
+on which the estimate is closest to normal, with Student's t if the error has few degrees of
+freedom:
 
     linear   x ± t·s            means, offsets, slopes
     log      x·exp(± t·s/x)     standard deviations, resistances
     logit    on ln(x/(1−x))     shares
     fisher   on artanh(x)       correlations
 
-A number that was given has neither; one that was not measured is absent, never made up.
+A given number has neither. A number that was not measured is absent; there are no default values.
 """
 
 from __future__ import annotations
@@ -46,21 +46,21 @@ class Quantity(BaseModel):
     value: Finite
     stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     ci95: tuple[Finite, Finite] | None = None
-    unit: str = Field(description="SI symbol, '1' where there is none")
+    unit: str = Field(description="SI symbol, '1' if dimensionless")
 
     @model_validator(mode="after")
     def _interval_needs_an_error(self) -> Self:
         if (self.stderr is None) != (self.ci95 is None):
-            msg = "stderr and ci95 are given together or not at all"
+            msg = "stderr and ci95 must be given together or not at all"
             raise ValueError(msg)
         if self.ci95 is not None and self.ci95[0] > self.ci95[1]:
-            msg = f"ci95 {self.ci95} runs backwards"
+            msg = f"ci95 {self.ci95} has a lower limit above its upper limit"
             raise ValueError(msg)
         return self
 
     @classmethod
     def given(cls, value: float, unit: str) -> Self:
-        """Make a number that was set, not estimated."""
+        """Return a number that was set, not estimated."""
         return cls(value=float(value), unit=unit)
 
     @classmethod
@@ -73,13 +73,13 @@ class Quantity(BaseModel):
         scale: Scale = "linear",
         df: float = math.inf,
     ) -> Self:
-        """Make an estimate, its interval formed on `scale` with Student's t of `df`."""
+        """Return an estimate with its interval on `scale`, by Student's t with `df`."""
         low, high = interval(value, stderr, scale=scale, df=df)
         return cls(value=float(value), stderr=float(stderr), ci95=(low, high), unit=unit)
 
     @classmethod
     def within(cls, value: float, stderr: float, unit: str, ci95: tuple[float, float]) -> Self:
-        """Make an estimate whose interval was found another way (profile, exact, bootstrap)."""
+        """Return an estimate with an interval computed elsewhere (profile, exact, bootstrap)."""
         return cls(
             value=float(value),
             stderr=float(stderr),
@@ -91,10 +91,10 @@ class Quantity(BaseModel):
 def interval(
     value: float, stderr: float, *, scale: Scale = "linear", df: float = math.inf
 ) -> tuple[float, float]:
-    """Two-sided 95 % interval of an estimate, on the scale stated.
+    """Return the two-sided 95 % interval of an estimate on the given scale.
 
-    A value on the edge of its scale (a share of 0, a standard deviation of 0) falls back to the
-    linear scale, cut off at the edge.
+    For a value at the limit of its scale (a share of 0, a standard deviation of 0) the interval is
+    computed on the linear scale and clipped at the limit.
     """
     from scipy import special
 
@@ -115,7 +115,7 @@ def interval(
 
 
 def quantities_frame(quantities: Mapping[str, Quantity]) -> pd.DataFrame:
-    """Tidy table of named quantities."""
+    """Return a table of named quantities: value, stderr, low, high, unit."""
     import pandas as pd
 
     rows = [
@@ -136,7 +136,7 @@ def _expit(x: float) -> float:
 
 
 def quantities(part: BaseModel) -> Iterator[tuple[str, Quantity]]:
-    """Walk over every quantity in a card or a part of one, with its key path.
+    """Iterate over every quantity in a card, or in a part of one, with its key path.
 
     Examples
     --------

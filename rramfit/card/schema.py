@@ -1,8 +1,8 @@
-"""The model card: what is known of arrays like the one that was measured.
+"""The model card: fitted parameters of arrays like the measured one.
 
-These models are the card's one definition; the JSON Schema in this package is emitted from them.
-What was not measured is absent. The contract's key paths keep their meaning within a schema
-version; a minor version only adds optional fields.
+These models are the only definition of the card; the JSON Schema in this package is generated from
+them. What was not measured is absent. Key paths keep their meaning within a major schema version; a
+minor version only adds optional fields.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SCHEMA_VERSION = "1.0"
 
 
 class ArrayInfo(Part):
-    """Which array was measured."""
+    """The measured array."""
 
     id: str
     rows: Annotated[int, Field(gt=0)]
@@ -62,20 +62,20 @@ class ArrayInfo(Part):
 
 
 class Alternative(Part):
-    """One family that was tried at a level."""
+    """One distribution family that was fitted to a level."""
 
     family: str
     aic: Finite
     bic: Finite
     heldout_log_likelihood: Finite | None = Field(
-        None, description="mean over cells left out of the fit, per observation [ln 1/S]"
+        None, description="mean per observation over cells held out of the fit [ln 1/S]"
     )
-    p_value: Finite | None = Field(None, description="goodness of fit")
+    p_value: Finite | None = Field(None, description="p-value of the goodness-of-fit test")
     converged: bool = True
 
 
 class Distribution(Part):
-    """The distribution of accepted conductance at one level, in its family's own parametrisation."""
+    """Distribution of accepted conductance at one level, in the parametrisation of its family."""
 
     family: str
     parameters: dict[str, Quantity]
@@ -88,33 +88,33 @@ class LevelCard(Part):
     index: Count
     name: str
     target: Quantity | None = None
-    lower: Quantity | None = Field(None, description="verify window")
-    upper: Quantity | None = Field(None, description="verify window")
+    lower: Quantity | None = Field(None, description="lower limit of the verify window")
+    upper: Quantity | None = Field(None, description="upper limit of the verify window")
     n_cells: Count
     n_observations: Count
     mean: Quantity | None = None
     std: Quantity | None = None
     distribution: Distribution | None = None
     upper_threshold: Quantity | None = Field(
-        None, description="best read threshold towards the next level"
+        None, description="optimal read threshold to the next level"
     )
     overlap: Quantity | None = Field(
-        None, description="share read on the wrong side of upper_threshold, both levels averaged"
+        None, description="share read on the wrong side of upper_threshold, mean of both levels"
     )
 
 
 class SpatialCard(Part):
-    """How a level's conductance varies over the array."""
+    """Spatial variation of the conductance of a level over the array."""
 
     row_trend: Quantity | None = Field(None, description="S per cell pitch, towards higher rows")
     col_trend: Quantity | None = Field(None, description="S per cell pitch, towards higher columns")
     correlation_length: Quantity | None = Field(
-        None, description="cell pitches, where the smooth field's correlation falls to 1/e"
+        None, description="distance at which the smooth field's correlation is 1/e [cell pitches]"
     )
     share: Quantity | None = Field(
-        None, description="share of the d2d variance that the smooth field makes"
+        None, description="share of the d2d variance due to the smooth field"
     )
-    p_value: Finite | None = Field(None, description="test against no smooth field")
+    p_value: Finite | None = Field(None, description="p-value of the test against no smooth field")
 
 
 class VariationCard(Part):
@@ -122,12 +122,14 @@ class VariationCard(Part):
 
     level: Count
     domain: Literal["linear", "log"] = Field(
-        description="in which the components were estimated before they were put into siemens"
+        description="scale on which the components were estimated before conversion to siemens"
     )
     d2d: Quantity | None = None
     c2c: Quantity | None = None
     read: Quantity | None = None
-    c2c_includes_read: bool = Field(True, description="no /reads: c2c still holds the read noise")
+    c2c_includes_read: bool = Field(
+        True, description="whether c2c includes the read noise, as it does without /reads"
+    )
     spatial: SpatialCard | None = None
 
 
@@ -139,7 +141,7 @@ class FailureCard(Part):
     hard: Quantity | None = None
     soft: Quantity | None = None
     n_attempts: Count
-    conductance: Quantity | None = Field(None, description="where a failed cell is left: median")
+    conductance: Quantity | None = Field(None, description="median conductance of failed cells")
 
 
 class StuckCard(Part):
@@ -154,16 +156,18 @@ class StuckCard(Part):
 
 
 class LineCard(Part):
-    """The wires, per segment between neighbouring cells, and what ends them."""
+    """Line resistance per segment between neighbouring cells, and driver and sense resistance."""
 
     wordline_resistance: Quantity | None = None
     bitline_resistance: Quantity | None = None
     driver_resistance: Quantity | None = None
     sense_resistance: Quantity | None = None
     combinations: dict[str, Quantity] = Field(
-        {}, description="sums that the patterns identify where single resistances they do not"
+        {}, description="identified sums of resistances that are not identified individually"
     )
-    gain: Quantity | None = Field(None, description="common gain of currents over cell reads")
+    gain: Quantity | None = Field(
+        None, description="common gain of measured currents relative to the cell reads"
+    )
     correlation: list[list[Finite]] | None = None
     inactive_rows: Literal["grounded", "floating", "gated"]
 
@@ -171,19 +175,19 @@ class LineCard(Part):
 class IVCard(Part):
     """I(V) = offset + G0·sinh(bV)/b.
 
-    Over cells, b is normal about `nonlinearity`, or about a line through it; b below 0 counts as 0.
-    The line is in ln G0, with `dependence`; where `slope` is there, it is in G0 itself, and
-    `dependence` is its tangent at the reference.
+    Over cells, b is normally distributed about `nonlinearity` or about a line through it; negative
+    b counts as 0. The line is linear in ln G0 with slope `dependence`. If `slope` is present, the
+    line is linear in G0 instead, and `dependence` is its tangent at the reference.
     """
 
     nonlinearity: Quantity | None = Field(None, description="b, median over cells [1/V]")
     spread: Quantity | None = Field(
-        None, description="standard deviation of b over cells of one G0 [1/V]"
+        None, description="standard deviation of b over cells of equal G0 [1/V]"
     )
-    dependence: Quantity | None = Field(None, description="slope of b with ln G0 [1/V]")
-    slope: Quantity | None = Field(None, description="slope of b with G0 [1/(V·S)]")
+    dependence: Quantity | None = Field(None, description="slope of b versus ln G0 [1/V]")
+    slope: Quantity | None = Field(None, description="slope of b versus G0 [1/(V·S)]")
     reference_conductance: Quantity | None = Field(
-        None, description="G0 at which `nonlinearity` holds, where it depends on G0 [S]"
+        None, description="G0 to which `nonlinearity` applies, if b depends on G0 [S]"
     )
     offset: Quantity | None = Field(None, description="instrument current at 0 V [A]")
     noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
@@ -197,19 +201,19 @@ class ReadNoiseCard(Part):
     reference_conductance: Quantity | None = None
     spectral_exponent: Quantity | None = Field(None, description="S(f) ∝ 1/f^exponent")
     spectral_floor: Finite | None = Field(
-        None, description="white share of the power at the lowest frequency seen"
+        None, description="white share of the power at the lowest measured frequency"
     )
     telegraph_share: Quantity | None = Field(None, description="share of two-state (RTN) cells")
     telegraph_amplitude: Quantity | None = Field(
-        None, description="distance of the two states over the conductance, median of such cells"
+        None, description="distance of the two states relative to conductance, median of RTN cells"
     )
 
 
 class DriftCard(Part):
-    """One level under retention: what becomes of a state programmed to it.
+    """Change of a state over time at one level.
 
-    From programming to the reference time t0: first_step ± first_spread. From there on, with
-    x = ln(t/t0): a mean change of drift·x, and an added variance of growth²·x.
+    From programming to the reference time t0: first_step ± first_spread. Later, with x = ln(t/t0):
+    a mean change of drift·x and an added variance of growth²·x.
     """
 
     level: Count
@@ -217,7 +221,8 @@ class DriftCard(Part):
         None, description="mean change from the reading at programming to the reference time [S]"
     )
     first_spread: Quantity | None = Field(
-        None, description="standard deviation of that change over cells, two reads' noise in [S]"
+        None,
+        description="standard deviation of first_step over cells, with the noise of two reads [S]",
     )
     drift: Quantity | None = Field(None, description="mean change per unit of ln t [S]")
     growth: Quantity | None = Field(None, description="added standard deviation per √ln t [S]")
@@ -225,19 +230,19 @@ class DriftCard(Part):
 
 
 class RetentionCard(Part):
-    """What time does to a programmed state."""
+    """Change of programmed states over time."""
 
     temperature: Quantity | None = None
-    reference_time: Quantity = Field(description="t0: first reading later than programming [s]")
+    reference_time: Quantity = Field(description="t0, the first reading after programming [s]")
     longest_time: Quantity
     collapsed: Quantity | None = Field(
-        None, description="share of conducting cells that lost over four fifths of their state"
+        None, description="share of conducting cells that lost more than 80 % of their conductance"
     )
     levels: list[DriftCard] = []
 
 
 class EnduranceState(Part):
-    """One switched state, against x = log10 of the cycles done (at least 1)."""
+    """One switched state versus x = log10 of the number of cycles (at least 1)."""
 
     state: Count
     mean: Quantity = Field(description="over cells, at the first point [S]")
@@ -247,26 +252,27 @@ class EnduranceState(Part):
 
 
 class EnduranceCard(Part):
-    """What switching does to the states and to the window between them."""
+    """Change of the states, and of the window between them, over SET/RESET cycles."""
 
     first_cycle: Count
     longest_cycle: Count
-    states: list[EnduranceState] = Field([], description="in rising order of mean conductance")
+    states: list[EnduranceState] = Field([], description="in order of increasing mean conductance")
     window: Quantity | None = Field(
-        None, description="highest less lowest state's mean, at the first point [S]"
+        None, description="mean of the highest minus the lowest state at the first point [S]"
     )
     window_loss: Quantity | None = Field(
-        None, description="share of the window lost per decade; negative where it opens"
+        None, description="share of the window lost per decade; negative if the window opens"
     )
     failed: Quantity | None = Field(
-        None, description="share of cells with under half of their first window at longest_cycle"
+        None,
+        description="share of cells with less than half of their first window at longest_cycle",
     )
 
 
 class ReadoutCard(Part):
     """The column read-out chain: code = offset + gain·I + third_order·(I/full_scale)³ + rest.
 
-    Gain and offset are those at no current.
+    Gain and offset are those at zero current.
     """
 
     bits: Annotated[int, Field(gt=0)]
@@ -277,7 +283,7 @@ class ReadoutCard(Part):
         None, description="largest distance from the best-fit line, mean over channels [LSB]"
     )
     inl_endpoint: Quantity | None = Field(
-        None, description="the same from the line through both ends [LSB]"
+        None, description="largest distance from the endpoint line, mean over channels [LSB]"
     )
     third_order: Quantity | None = Field(
         None, description="cubic part of the transfer at full scale, mean over channels [LSB]"
@@ -286,14 +292,14 @@ class ReadoutCard(Part):
     gain_spread: Quantity | None = Field(None, description="relative, over channels")
     offset_spread: Quantity | None = Field(None, description="over channels [LSB]")
     clipped: Finite | None = Field(None, description="share of codes at a rail, left out")
-    channels: list[Count] = Field([], description="channels that the lists below speak of")
+    channels: list[Count] = Field([], description="channels to which the following lists apply")
     channel_gain: list[Finite] = []
     channel_offset: list[Finite] = []
     channel_inl: list[Finite] = []
 
 
 class Domain(Part):
-    """Where the card holds."""
+    """Range of conditions in which the card is valid."""
 
     read_voltage: Quantity | None = None
     temperature: Quantity | None = None
@@ -336,11 +342,11 @@ class ModelCard(Part):
     cells: CellsFile | None = None
 
     def save(self, path: Path | str) -> None:
-        """Write the card, whole or not at all; see `rramfit.card.save_card`."""
+        """Write the card atomically; see `rramfit.card.save_card`."""
         save_card(self, Path(path))
 
     def to_frame(self) -> pd.DataFrame:
-        """Every parameter by its key path: value, stderr, low, high, unit."""
+        """Return one row per parameter, by key path: value, stderr, low, high, unit."""
         return quantities_frame(dict(quantities(self)))
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""The sidecar is read back as it was written, to the same bytes each time."""
+"""The sidecar survives a round trip, and the same maps give the same bytes."""
 
 import h5py
 import numpy as np
@@ -22,12 +22,12 @@ def maps() -> CellMaps:
 
 def test_round_trip(maps, tmp_path):
     save_cells(maps, tmp_path / "a.cells.h5")
-    back = load_cells(tmp_path / "a.cells.h5")
-    np.testing.assert_array_equal(back.fault, maps.fault)
-    np.testing.assert_array_equal(back.offset, maps.offset)
-    np.testing.assert_array_equal(back.hard_posterior, maps.hard_posterior)
-    np.testing.assert_array_equal(back.stuck_conductance, maps.stuck_conductance)
-    assert back.certainty is None
+    loaded = load_cells(tmp_path / "a.cells.h5")
+    np.testing.assert_array_equal(loaded.fault, maps.fault)
+    np.testing.assert_array_equal(loaded.offset, maps.offset)
+    np.testing.assert_array_equal(loaded.hard_posterior, maps.hard_posterior)
+    np.testing.assert_array_equal(loaded.stuck_conductance, maps.stuck_conductance)
+    assert loaded.certainty is None
 
 
 def test_same_maps_same_bytes(maps, tmp_path):
@@ -35,14 +35,14 @@ def test_same_maps_same_bytes(maps, tmp_path):
     assert (tmp_path / "a.cells.h5").read_bytes() == cells_bytes(maps)
 
 
-def test_an_array_without_levels_has_a_sidecar_too(tmp_path):
-    nothing = np.empty((0, 2, 2))
-    faults = CellMaps(fault=np.zeros((2, 2), np.int8), offset=nothing, hard_posterior=nothing)
+def test_sidecar_of_an_array_without_levels(tmp_path):
+    empty = np.empty((0, 2, 2))
+    faults = CellMaps(fault=np.zeros((2, 2), np.int8), offset=empty, hard_posterior=empty)
     save_cells(faults, tmp_path / "a.cells.h5")
     assert load_cells(tmp_path / "a.cells.h5").offset.shape == (0, 2, 2)
 
 
-def test_another_file_is_refused(tmp_path):
+def test_other_files_raise_an_error(tmp_path):
     path = tmp_path / "a.cells.h5"
     with h5py.File(path, "w") as f:
         f.attrs["format"] = "rramfit-measurement"
@@ -53,7 +53,7 @@ def test_another_file_is_refused(tmp_path):
         load_cells(path)
 
 
-def test_maps_of_different_arrays_do_not_go_together():
+def test_maps_of_different_shapes_raise_an_error():
     with pytest.raises(ValueError, match="one array"):
         CellMaps(
             fault=np.zeros((2, 2), np.int8),

@@ -1,4 +1,4 @@
-"""Differences are judged by the uncertainties of both cards, with Holm's correction."""
+"""Differences are tested with the uncertainties of both cards and Holm's correction."""
 
 import math
 
@@ -39,20 +39,20 @@ def test_z_is_in_units_of_the_joint_error():
     assert d.p_value == pytest.approx(2 * stats.norm.sf(6 / math.hypot(3, 3)))
 
 
-def test_given_numbers_differ_exactly_or_not_at_all():
+def test_given_numbers_have_z_of_zero_or_infinity():
     same = ParameterDifference("x", Quantity.given(1, "S"), Quantity.given(1, "S"))
     other = ParameterDifference("x", Quantity.given(1, "S"), Quantity.given(2, "S"))
     assert (same.z, same.p_value) == (0, 1)
     assert (other.z, other.p_value) == (-math.inf, 0)
 
 
-def test_holm_wants_more_of_each_where_many_are_compared():
+def test_holm_correction_is_stricter_for_more_parameters():
     shift = 2.2 * math.hypot(3, 3)  # p = 0.028: below 0.05, above 0.05/2
     assert len(compare_cards(card(0.0), card(shift)).significant) == 1
     assert not compare_cards(card(0.0, 0.0), card(shift, 0.0)).significant
 
 
-def test_what_only_one_card_has_is_named():
+def test_parameters_of_only_one_card_are_listed():
     result = compare_cards(card(1.0, 2.0), card(1.0))
     assert result.only_first == ("levels[1].mean",)
     assert result.max_z == 0

@@ -1,4 +1,4 @@
-"""A card is spelled one way, carries the digest of its content, and is refused when broken."""
+"""A card has one canonical form and the digest of its content; invalid cards raise errors."""
 
 import json
 from importlib import resources
@@ -53,19 +53,19 @@ def card() -> ModelCard:
     )
 
 
-def test_what_is_written_is_what_is_read(card, tmp_path):
+def test_round_trip(card, tmp_path):
     save_card(card, tmp_path / "a.card.json")
     assert load_card(tmp_path / "a.card.json") == card
     assert [p.name for p in tmp_path.iterdir()] == ["a.card.json"]
 
 
-def test_provenance_is_outside_the_identity_and_content_is_not(card):
+def test_digest_covers_content_but_not_provenance(card):
     later = card.provenance.model_copy(update={"time": "2027-01-01T00:00:00Z"})
     assert seal(card.model_copy(update={"provenance": later})).digest == card.digest
     assert seal(card.model_copy(update={"name": "other"})).digest != card.digest
 
 
-def test_absent_is_left_out_and_given_keeps_its_nulls(card, tmp_path):
+def test_absent_fields_are_omitted_and_given_quantities_keep_nulls(card, tmp_path):
     save_card(card, tmp_path / "a.card.json")
     content = json.loads((tmp_path / "a.card.json").read_text())
     assert "line" not in content
@@ -73,7 +73,7 @@ def test_absent_is_left_out_and_given_keeps_its_nulls(card, tmp_path):
     assert content["levels"][0]["target"]["ci95"] is None
 
 
-def test_a_changed_card_is_refused(card, tmp_path):
+def test_a_changed_card_raises_an_error(card, tmp_path):
     path = tmp_path / "a.card.json"
     save_card(card, path)
     path.write_text(path.read_text().replace('"name": "test"', '"name": "best"'))
@@ -98,7 +98,7 @@ def test_an_unsealed_card_is_not_written(card, tmp_path):
         ('{"schema_version": "1.0"}', "name"),
     ],
 )
-def test_bad_files_are_refused_with_their_place(text, where, tmp_path):
+def test_invalid_files_raise_an_error_with_the_key_path(text, where, tmp_path):
     path = tmp_path / "bad.card.json"
     path.write_text(text)
     assert where in [p.where for p in card_problems(path)]
@@ -113,7 +113,7 @@ def test_a_newer_minor_version_is_read_with_a_warning(card, tmp_path):
     content |= {"schema_version": "1.7", "colour": "blue"}
     content["digest"] = card_digest(content)
     path.write_text(canonical_json(content))
-    with pytest.warns(RramfitWarning, match="colour"):
+    with pytest.warns(RramfitWarning, match="ignored fields: colour"):
         assert load_card(path).name == "test"
 
 
@@ -127,12 +127,12 @@ def test_an_unknown_field_of_the_same_version_is_an_error(card, tmp_path):
         load_card(path)
 
 
-def test_the_committed_schema_is_the_one_the_models_emit():
+def test_the_committed_schema_matches_the_models():
     committed = resources.files("rramfit.card").joinpath("schemas/card-1.0.schema.json")
     assert committed.read_text(encoding="utf-8") == canonical_json(json_schema())
 
 
-def test_other_programs_can_check_a_card_by_the_schema(card, tmp_path):
+def test_cards_validate_against_the_json_schema(card, tmp_path):
     save_card(card, tmp_path / "a.card.json")
     content = json.loads((tmp_path / "a.card.json").read_text())
     jsonschema.Draft202012Validator.check_schema(json_schema())
@@ -142,11 +142,11 @@ def test_other_programs_can_check_a_card_by_the_schema(card, tmp_path):
         jsonschema.validate(content, json_schema(), cls=jsonschema.Draft202012Validator)
 
 
-def test_every_quantity_is_found_with_its_path(card):
+def test_quantities_are_listed_with_their_key_path(card):
     assert [path for path, _ in quantities(card)] == ["levels[0].target", "levels[0].mean"]
 
 
-def test_a_card_saves_and_shows_itself(card, tmp_path):
+def test_save_frame_and_html_of_a_card(card, tmp_path):
     card.save(tmp_path / "a.card.json")
     assert load_card(tmp_path / "a.card.json") == card
     assert list(card.to_frame().index) == [path for path, _ in quantities(card)]

@@ -1,4 +1,4 @@
-"""Every family agrees with scipy's own implementation of the same distribution."""
+"""Every family agrees with scipy's implementation of the same distribution."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CASES = {
 PROBABILITY = np.array([1e-9, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-6])
 
 
-def test_every_family_is_tried():
+def test_every_family_is_tested():
     assert set(CASES) == set(FAMILIES)
 
 
@@ -50,15 +50,15 @@ def test_agrees_with_scipy(name):
 
 
 @pytest.mark.parametrize("name", [n for n, f in FAMILIES.items() if f.positive])
-def test_positive_families_give_nothing_below_zero(name):
+def test_positive_families_have_zero_density_below_zero(name):
     f, parameters = family(name), CASES[name][0]
     assert f.logpdf(-1.0, parameters) == -np.inf
     assert f.cdf(-1.0, parameters) == 0
     assert f.sf(-1.0, parameters) == 1
 
 
-def test_an_unknown_family_is_named_with_those_there_are():
+def test_error_for_an_unknown_family_lists_all_families():
     with pytest.raises(
-        KeyError, match=r"no level distribution 'cauchy'; there are normal, lognormal"
+        KeyError, match=r"unknown distribution family 'cauchy'; expected one of normal, lognormal"
     ):
         family("cauchy")

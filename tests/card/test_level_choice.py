@@ -1,4 +1,4 @@
-"""Cards of some of a card's levels."""
+"""Selection of levels of a card."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def five() -> ModelCard:
     )
 
 
-def test_what_is_known_of_a_level_goes_with_it(tmp_path):
+def test_selected_levels_keep_their_parameters(tmp_path):
     card = five()
     few = take_levels(card, (1, 4), name="two")
     save_card(few, tmp_path / "two.card.json")
@@ -46,27 +46,27 @@ def test_what_is_known_of_a_level_goes_with_it(tmp_path):
         assert few.levels[k].distribution == card.levels[old].distribution
         assert few.levels[k].overlap is None
         for part in ("variation", "failure"):
-            ours, theirs = getattr(few, part)[k], getattr(card, part)[old]
-            assert ours == theirs.model_copy(update={"level": k})
+            selected, original = getattr(few, part)[k], getattr(card, part)[old]
+            assert selected == original.model_copy(update={"level": k})
         assert few.retention.levels[k].level == k
         assert few.retention.levels[k].drift == card.retention.levels[old].drift
     assert few.variation_correlation == [[1.0, 0.13], [0.13, 1.0]]
     assert few.bits_per_cell is None
     assert [q.value for q in few.domain.conductance] == [MEAN[1], MEAN[4]]
     assert few.provenance.arguments["taken_from"] == card.digest
-    assert len(card.levels) == 5  # the old one is as it was
+    assert len(card.levels) == 5  # the original card is unchanged
 
 
-def test_the_sampler_draws_the_same_levels():
+def test_the_device_model_has_the_selected_levels():
     card = five()
-    whole, few = (DeviceModel.from_card(c) for c in (card, take_levels(card, (0, 2, 4))))
-    assert few.mean.tolist() == whole.mean[[0, 2, 4]].tolist()
-    assert few.between.tolist() == pytest.approx(whole.between[[0, 2, 4]].tolist())
-    assert few.faults.hard.tolist() == whole.faults.hard[[0, 2, 4]].tolist()
-    assert few.ageing.drift.tolist() == whole.ageing.drift[[0, 2, 4]].tolist()
+    full, few = (DeviceModel.from_card(c) for c in (card, take_levels(card, (0, 2, 4))))
+    assert few.mean.tolist() == full.mean[[0, 2, 4]].tolist()
+    assert few.between.tolist() == pytest.approx(full.between[[0, 2, 4]].tolist())
+    assert few.faults.hard.tolist() == full.faults.hard[[0, 2, 4]].tolist()
+    assert few.ageing.drift.tolist() == full.ageing.drift[[0, 2, 4]].tolist()
 
 
 @pytest.mark.parametrize("levels", [(), (2, 1), (1, 1), (0, 5)])
-def test_levels_that_there_are_in_their_order(levels):
-    with pytest.raises(RramfitError, match=r"rise|no level 5"):
+def test_unordered_or_missing_levels_raise_an_error(levels):
+    with pytest.raises(RramfitError, match=r"expected increasing indices|no level 5"):
         take_levels(five(), levels)

@@ -1,4 +1,4 @@
-"""Intervals are formed on the scale that they name."""
+"""Intervals of estimates on linear, log, logit and Fisher scales."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_bounded_scales_stay_inside(scale, value, inside):
 
 
 @pytest.mark.parametrize("scale", ["log", "logit"])
-def test_a_value_on_the_edge_has_an_interval_that_starts_there(scale):
+def test_interval_of_a_value_at_the_limit_starts_there(scale):
     low, high = interval(0.0, 0.1, scale=scale)
     assert low == 0
     assert high == pytest.approx(0.1 * Z)

@@ -1,4 +1,4 @@
-"""Small chips with known faults, made without the package's own sampler."""
+"""Small chips with known faults, drawn without the package's sampler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rramfit.measurement.file.record import ArrayIdentity, Levels, Measurement
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """A measurement and what is true of it."""
+    """A measurement and its ground truth."""
 
     measurement: Measurement
     statistics: ProgramStatistics
@@ -66,9 +66,9 @@ def chip(
     one_sweep: bool = False,
     stuck_at_lowest: bool = False,
 ) -> Chip:
-    """Draw a chip: centres [uS], spreads relative to them, failures left at the lowest level.
+    """Draw a chip: centres [uS], spreads relative to them, failed cells left at the lowest level.
 
-    `mixed` sweeps ask for a random level of every cell; the others for one level of all.
+    In `mixed` sweeps each cell has a random target level; in the others all cells have the same.
     """
     rng = np.random.default_rng(seed)
     c = np.array(centres)

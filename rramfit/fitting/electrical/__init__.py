@@ -1,8 +1,8 @@
-"""Electrical fits: the cell's I-V curve, the resistance of the wires, the read-out chain.
+"""Electrical fits: the I-V curve of the cells, the line resistance, the read-out chain.
 
-In: the groups `/iv`, `/mvm` and `/readout`. Out: nonlinearity of the cells, four wire resistances
-with a plan of input patterns that would determine them, and gain, offset and nonlinearity of each
-read-out channel.
+Input: the groups `/iv`, `/mvm` and `/readout`. Output: nonlinearity of the cells, four wire
+resistances with a plan of input patterns that determine them, and gain, offset and nonlinearity of
+each read-out channel.
 
 Not here: solving an array for its currents (`rramfit.array.wires`).
 """

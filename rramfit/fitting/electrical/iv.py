@@ -1,12 +1,12 @@
-"""Current against voltage: how far a cell is from a resistor.
+"""Current-voltage nonlinearity: how far the cells deviate from resistors.
 
-Every cell has its own conductance G0 and its own nonlinearity b; the instrument has one offset:
+Every cell has its own conductance G0 and nonlinearity b; all share one instrument offset:
 
     I(V) = offset + G0·sinh(bV)/b
 
-Single cells are fitted in `fitting.iv_curves`, the population of b in `fitting.iv_population`; here
-stand which cells may speak, the estimates with standard errors clustered by cell, and the verdict.
-Hysteresis between up and down sweeps is not here.
+Single cells are fitted in `rramfit.fitting.electrical.iv_curves`, the population of b in
+`rramfit.fitting.electrical.iv_population`. This module selects the cells, estimates the parameters
+with standard errors clustered by cell, and reports findings. Hysteresis is not here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import IVCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.electrical.iv_curves import CellCurves, fit_curves
 from rramfit.fitting.electrical.iv_population import Form, PopulationLine, best_line, regressor
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
@@ -37,19 +37,19 @@ __all__ = ["IVFit", "fit_iv"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-ABOVE_NOISE = 5.0  # a cell conducts where its G0 is this many standard errors from zero
-SPOILT = 6.0  # a cell is spoilt where its residual is this many times the typical one
+ABOVE_NOISE = 5.0  # a cell conducts if its G0 exceeds this many standard errors
+OUTLIER = 6.0  # a cell is left out if its residual exceeds this multiple of the median residual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IVFit(ShowsResult):
-    """Curvature of the cells and offset of the instrument.
+    """Nonlinearity of the cells and offset of the instrument.
 
     Attributes
     ----------
     result : FitResult
         `nonlinearity` (b at the reference conductance), `spread`, `dependence` (on ln G0) or
-        `slope` (on G0) where found, `offset`, `noise`.
+        `slope` (on G0) if b depends on G0, `offset`, `noise`.
     form : {"constant", "log", "linear"}
         How b depends on G0.
     reference_conductance : float
@@ -57,9 +57,9 @@ class IVFit(ShowsResult):
     conductance, curvature, curvature_stderr : (cell,) array
         G0 [S]; q = b|b| and its standard error [1/V²].
     residual : (cell,) array
-        Standard deviation about the cell's curve [A].
+        Standard deviation about the curve of the cell [A].
     used : (cell,) bool array
-        Cells that conduct above the noise and are not spoilt.
+        Cells that conduct above the noise and are no outliers.
     voltage, mean_residual : (point,) array
         Voltages [V] and mean deviation of the used cells from their curves [A].
     """
@@ -82,7 +82,7 @@ class IVFit(ShowsResult):
             b.flags.writeable = False
 
     def to_card(self) -> IVCard:
-        """Write the card's part; a population that is sublinear has b = 0 there."""
+        """Return the I-V part of the card, with b = 0 for a sublinear population."""
         e = self.result.estimates
         return IVCard(
             nonlinearity=_not_negative(e["nonlinearity"]),
@@ -97,8 +97,8 @@ class IVFit(ShowsResult):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw b against G0, cell by cell, with the fitted line."""
-        ax = own_axes(ax)
+        """Plot b of every cell versus G0, with the fitted line."""
+        ax = axes_or_new(ax)
         g, q = self.conductance[self.used], self.curvature[self.used]
         ax.plot(g * 1e6, np.sign(q) * np.sqrt(np.abs(q)), ".", ms=2, alpha=0.5, rasterized=True)
         grid = np.linspace(g.min(), g.max(), 200)
@@ -108,12 +108,12 @@ class IVFit(ShowsResult):
             line = line + self.result[name] * regressor(grid, self.form, self.reference_conductance)
         ax.plot(grid * 1e6, line, color="black", lw=1.5)
         ax.set_xlabel("conductance G0 [uS]")
-        ax.set_ylabel("b [1/V] (below 0: sublinear)")
+        ax.set_ylabel("nonlinearity b [1/V] (negative: sublinear)")
         return ax
 
 
 def fit_iv(iv: IVSweeps) -> IVFit:
-    """Fit curvature and offset to current-voltage sweeps.
+    """Fit nonlinearity and offset to current-voltage sweeps.
 
     Parameters
     ----------
@@ -127,14 +127,14 @@ def fit_iv(iv: IVSweeps) -> IVFit:
     Raises
     ------
     FitError
-        If there are fewer than 4 voltages, no voltage other than 0, or fewer than 3 cells that
-        conduct above the noise.
+        If there are fewer than 4 different magnitudes of voltage, no measured current, or fewer
+        than 3 cells that conduct above the noise.
     """
     voltages = np.unique(np.abs(iv.voltage[np.isfinite(iv.voltage)]))
     if voltages.size < 4:
         msg = (
-            f"/iv has {voltages.size} different magnitudes of voltage; offset, G0 and b need at "
-            "least 4"
+            f"/iv has {voltages.size} different magnitudes of voltage; fitting offset, G0 and b "
+            "needs at least 4"
         )
         raise FitError(msg)
     if not np.isfinite(iv.current).any():
@@ -143,21 +143,21 @@ def fit_iv(iv: IVSweeps) -> IVFit:
     cells = fit_curves(iv.voltage, iv.current)
     conducts = cells.conductance > ABOVE_NOISE * cells.conductance_stderr
     typical = float(np.median(cells.residual[cells.enough])) if cells.enough.any() else math.nan
-    spoilt = cells.enough & (cells.residual > SPOILT * typical)
-    used = cells.enough & conducts & ~spoilt & np.isfinite(cells.curvature_stderr)
+    outlier = cells.enough & (cells.residual > OUTLIER * typical)
+    used = cells.enough & conducts & ~outlier & np.isfinite(cells.curvature_stderr)
     if used.sum() < 3:
         msg = (
             f"{int(used.sum())} of {iv.current.shape[0]} cells in /iv conduct above the noise of "
-            f"{format_quantity(typical, 'A')}; a population of b needs at least 3"
+            f"{format_quantity(typical, 'A')}; the population of b needs at least 3"
         )
         raise FitError(msg)
     form, line = best_line(cells, used)
     result = _population(iv, cells, used, form, line)
     mean_residual = _column_mean(cells.deviation[used])
-    findings = _findings(iv, cells, used, spoilt, result, typical)
+    findings = _findings(iv, cells, used, outlier, result, typical)
     return IVFit(
         result=FitResult(
-            title="current against voltage",
+            title="current-voltage nonlinearity",
             estimates=result.estimates,
             covariance=result.covariance,
             n_observations=int(used.sum()),
@@ -184,7 +184,7 @@ class _Population:
 def _population(
     iv: IVSweeps, cells: CellCurves, used: Bools, form: Form, line: PopulationLine
 ) -> _Population:
-    """Put the parameters together, with one clustered covariance."""
+    """Return all parameters with their clustered covariance."""
     tau = math.sqrt(max(line.theta[-1], 0.0))
     power = cells.residual[used] ** 2
     noise = math.sqrt(float(power.mean()))
@@ -203,7 +203,7 @@ def _population(
     p = len(names) + 2
     psi = np.zeros((p, len(used)))
     psi[:-2, used] = rows
-    psi[:-2] += np.array(through)[:, None] * cells.offset_score  # b leans on the common offset
+    psi[:-2] += np.array(through)[:, None] * cells.offset_score  # b depends on the common offset
     psi[-2] = cells.offset_score
     psi[-1, used] = (power - power.mean()) / used.sum() / (2 * noise)
     names, units = [*names, "offset", "noise"], [*units, "A", "A"]
@@ -228,7 +228,7 @@ def _population(
 
 
 def _spread(q: Quantity) -> Quantity:
-    """Near zero the variance is nearer to normal than the deviation, and may be nothing."""
+    """Recompute the interval from tau² near zero, where tau² is closer to normal than tau."""
     variance_error = 2 * q.value * (q.stderr or 0.0)
     if q.value**2 > 3 * variance_error:
         return q
@@ -240,7 +240,7 @@ def _findings(
     iv: IVSweeps,
     cells: CellCurves,
     used: Bools,
-    spoilt: Bools,
+    outlier: Bools,
     fit: _Population,
     typical: float,
 ) -> list[Finding]:
@@ -249,37 +249,39 @@ def _findings(
     if offset.stderr and abs(offset.value) > 4 * offset.stderr:
         out.append(
             Finding(
-                f"the instrument reads {format_quantity(offset.value, 'A')} "
-                f"(± {format_quantity(offset.stderr, 'A', digits=2)}) at 0 V",
-                "zero the instrument, or take the offset off every current; conductances read at "
-                f"0.2 V are off by {format_quantity(offset.value / 0.2, 'S')}",
+                f"The instrument reads {format_quantity(offset.value, 'A')} "
+                f"(± {format_quantity(offset.stderr, 'A', digits=2)}) at 0 V, which shifts "
+                "conductances read at 0.2 V by "
+                f"{format_quantity(offset.value / 0.2, 'S', digits=3)}",
+                "Zero the instrument, or subtract the offset from every current",
             )
         )
-    quiet = cells.enough & ~spoilt & ~(cells.conductance > ABOVE_NOISE * cells.conductance_stderr)
-    if quiet.sum() > 0.01 * n:
+    silent = cells.enough & ~outlier & ~(cells.conductance > ABOVE_NOISE * cells.conductance_stderr)
+    if silent.sum() > 0.01 * n:
         out.append(
             Finding(
-                f"{int(quiet.sum())} of {n} cells conduct no current above the noise of "
-                f"{format_quantity(typical, 'A')}; b speaks of the other {int(used.sum())}",
-                "measure high-resistance cells on a finer current range or average more reads",
+                f"{int(silent.sum())} of {n} cells conduct no current above the noise of "
+                f"{format_quantity(typical, 'A', digits=3)}; b is fitted to "
+                f"{int(used.sum())} cells",
+                "Measure high-resistance cells on a finer current range, or average more reads",
             )
         )
-    if spoilt.any():
+    if outlier.any():
         out.append(
             Finding(
-                f"{int(spoilt.sum())} of {n} cells scatter more than {SPOILT:g} times as much about"
-                " their curves as the typical cell, and were left out",
-                "look for cells that switched or jumped during the sweep; read at lower voltage",
-                severe=bool(spoilt.sum() > 0.2 * n),
+                f"{int(outlier.sum())} of {n} cells scatter about their I-V curves more than "
+                f"{OUTLIER:g} times as much as the median cell, and were left out",
+                "Check for cells that switched during the sweep, and sweep to a lower voltage",
+                severe=bool(outlier.sum() > 0.2 * n),
             )
         )
     b = fit.estimates["nonlinearity"]
     if b.ci95 is not None and b.ci95[1] < 0:
         out.append(
             Finding(
-                f"current falls behind the voltage (q = {b.value * abs(b.value):.3g} 1/V²): no "
-                "sinh, but a resistance in series",
-                "take the wires' and the transistor's resistance off before fitting b",
+                f"I-V is sublinear (q = b|b| = {b.value * abs(b.value):.3g} 1/V²), which indicates "
+                "a series resistance",
+                "Subtract the voltage drop over the wires and the transistor before fitting b",
             )
         )
     out += _misfit(iv, cells, used)
@@ -287,20 +289,19 @@ def _findings(
 
 
 def _misfit(iv: IVSweeps, cells: CellCurves, used: Bools) -> list[Finding]:
-    """Test whether the curves miss the mean current by a pattern common to the cells."""
+    """Test whether the curves deviate from the mean current in a way common to all cells."""
     d = cells.deviation[used]
     mean, count = _column_mean(d), np.isfinite(d).sum(axis=0)
     error = np.sqrt(_column_mean(d**2) / np.maximum(count, 1))
     worst = int(np.argmax(np.abs(mean)))
     size = float(np.sqrt(np.nanmean(np.median(np.abs(iv.current[used]), axis=0) ** 2)))
-    # A pattern is told where it is beyond chance (6 σ over some 100 points) and over 1 % of size.
+    # Reported only if beyond chance (6 σ over some 100 points) and above 1 % of the current.
     if abs(mean[worst]) > max(6 * error[worst], 0.01 * size):
         return [
             Finding(
-                f"at {iv.voltage[worst]:.3g} V all cells together are off their curves by "
-                f"{format_quantity(float(mean[worst]), 'A')}",
-                "the law G0·sinh(bV)/b does not hold over this range: fit a narrower one, or look "
-                "for a range switch of the instrument",
+                f"At {iv.voltage[worst]:.3g} V the mean current deviates from the fitted law "
+                f"G0·sinh(bV)/b by {format_quantity(float(mean[worst]), 'A', digits=3)}",
+                "Fit a narrower voltage range, and check for a range switch of the instrument",
             )
         ]
     return []
@@ -318,7 +319,7 @@ def _not_negative(q: Quantity) -> Quantity:
 
 
 def _per_log(slope: Quantity, reference: float) -> Quantity:
-    """Slope with ln G0 at the reference, of a line in G0."""
+    """Convert the slope of a line in G0 to the slope with ln G0 at the reference."""
     low, high = slope.ci95 or (slope.value, slope.value)
     return Quantity.within(
         slope.value * reference,

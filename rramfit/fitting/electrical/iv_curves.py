@@ -1,13 +1,15 @@
-"""The curves of single cells: conductance and curvature of every cell, and the common offset.
+"""I-V curves of single cells: conductance and curvature of every cell, and the common offset.
 
     I(V) = offset + G0·V·f(qV²),   f(u) = sinh(√u)/√u for u > 0,  sin(√−u)/√−u for u < 0
 
-The fit is in q = b² and not in b: f is analytic through q = 0, where a cell is a resistor, and on
-to q < 0, where the current falls behind the voltage. So nothing divides by b, and an estimate of q
-is near to normal where one of b is not. All cells are fitted at once by Gauss-Newton. The common
-offset is read at 0 V where the sweep has such a point, because there it needs no law of the cell;
-else it is fitted along, through each cell's projection. Either way it is a Huber mean over cells,
-so that a few spoilt ones do not move it. What the cells have in common is `fitting.iv_population`.
+The fit uses q = b² instead of b: f is analytic from q > 0 through q = 0, where a cell is a
+resistor, to q < 0, where the curve is sublinear. Nothing is divided by b, and an estimate of q is
+nearly normal where that of b is not. All cells are fitted at once by Gauss-Newton.
+
+The common offset is taken from the points at 0 V if the sweep has any, because there it does not
+depend on the I-V law. Otherwise it is fitted together with the curves, through the projection of
+each cell. Both ways it is a Huber mean over cells, so that a few outliers do not shift it. The
+population of q is in `rramfit.fitting.electrical.iv_population`.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ __all__ = ["CellCurves", "current_shape", "fit_curves"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_HUBER = 2.0  # scores are cut here [standard errors]: 95 % of a normal is untouched
+_HUBER = 2.0  # scores are clipped here [standard errors]: 95 % of a normal is unaffected
 
 
 def current_shape(u: Floats) -> tuple[Floats, Floats]:
-    """f(u) = sinh(√u)/√u and its derivative, through u = 0 to u < 0.
+    """Return f(u) = sinh(√u)/√u and its derivative, continued through u = 0 to u < 0.
 
     Examples
     --------
@@ -55,14 +57,14 @@ def current_shape(u: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class CellCurves:
-    """All cells' own curves, with the instrument's common offset."""
+    """Curves of all cells, and the common offset of the instrument."""
 
     offset: float  # [A]
     conductance: Floats  # [S]
     conductance_stderr: Floats  # [S]
     curvature: Floats  # [1/V²]
     curvature_stderr: Floats  # [1/V²]
-    log_tilt: Floats  # d ln G0 / dq along the valley of the cell's likelihood [V²]
+    log_tilt: Floats  # d ln G0 / dq along the ridge of the cell's likelihood [V²]
     offset_tilt: Floats  # dq / d offset [1/(V²·A)]
     residual: Floats  # [A]
     deviation: Floats  # (cell, point) [A]
@@ -71,7 +73,7 @@ class CellCurves:
 
 
 def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
-    """Fit G0 and q of every cell and the common offset, by Gauss-Newton on all at once."""
+    """Fit G0 and q of every cell and the common offset by Gauss-Newton, all at once."""
     seen = np.isfinite(current) & np.isfinite(voltage)
     w = seen.astype(float)
     n = w.sum(axis=1)
@@ -83,7 +85,7 @@ def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
     at_zero = _offset_at_zero(v, np.where(seen, current, np.nan))
     if at_zero is not None:
         offset, score = at_zero
-    bound = np.array([-2.0, 60.0]) / top**2  # sinh(√60)/√60 = 150: no cell bends more than that
+    bound = np.array([-2.0, 60.0]) / top**2  # sinh(√60)/√60 = 150, beyond any cell
     for step in range(40):
         f, slope = current_shape(q[:, None] * v**2)
         a = w * v * f
@@ -94,23 +96,24 @@ def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
         det = aa * bb - ab**2
         det = np.where(det > 1e-12 * aa * bb, det, np.inf)
         one_a, one_b = a.sum(1), b.sum(1)
-        # 1'M1 and 1'Mr with M the projection that takes a cell's own (G0, q) out.
+        # 1'M1 and 1'Mr, where the projection M removes the (G0, q) of the cell.
         free = n - (bb * one_a**2 - 2 * ab * one_a * one_b + aa * one_b**2) / det
         ra, rb = (a * r).sum(1), (b * r).sum(1)
-        pull = r.sum(1) - (one_a * (bb * ra - ab * rb) + one_b * (aa * rb - ab * ra)) / det
+        common = r.sum(1) - (one_a * (bb * ra - ab * rb) + one_b * (aa * rb - ab * ra)) / det
         residual = np.sqrt((r**2).sum(1) / np.maximum(n - 2, 1))
         shift = 0.0
         if at_zero is None:
-            shift, score = _huber_mean(_ratio(pull, free), _ratio(residual, np.sqrt(free)), enough)
-        rb_left, ra_left = rb - shift * one_b, ra - shift * one_a
-        move = (aa * rb_left - ab * ra_left) / det
+            stderr = _ratio(residual, np.sqrt(free))
+            shift, score = _huber_mean(_ratio(common, free), stderr, enough)
+        rb_shifted, ra_shifted = rb - shift * one_b, ra - shift * one_a
+        move = (aa * rb_shifted - ab * ra_shifted) / det
         limit = 1.0 / top**2 + 0.5 * np.abs(q)
         new = np.clip(q + np.clip(move, -limit, limit), *bound)
         moved = float(np.max(np.abs(new - q)[enough], initial=0.0)) * top**2
         q, offset = new, offset + shift
         if step > 2 and moved < 1e-9 and abs(shift) <= 1e-9 * max(abs(offset), 1e-15):
             break
-    own_noise, residual = residual, _shrunken_noise(residual, n - 2, enough)
+    raw_noise, residual = residual, _shrunken_noise(residual, n - 2, enough)
     inside = (q > bound[0]) & (q < bound[1]) & np.isfinite(det)
     with np.errstate(invalid="ignore", divide="ignore"):
         q_stderr = np.where(inside, residual * np.sqrt(aa / det), np.inf)
@@ -120,15 +123,15 @@ def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
         offset_tilt = np.where(inside, -(aa * one_b - ab * one_a) / det, 0.0)
     deviation = np.where(seen, r, np.nan)
     return CellCurves(
-        offset, g, g_stderr, q, q_stderr, tilt, offset_tilt, own_noise, deviation, score, enough
+        offset, g, g_stderr, q, q_stderr, tilt, offset_tilt, raw_noise, deviation, score, enough
     )
 
 
 def _shrunken_noise(residual: Floats, df: Floats, enough: Bools) -> Floats:
-    """Cells' noise drawn towards the common one as far as chance alone makes them differ.
+    """Shrink the noise of each cell towards the common noise by empirical Bayes.
 
-    The prior's degrees of freedom follow from the spread of ln s² beyond its trigamma(df/2)
-    (empirical Bayes, Smyth 2004, doi:10.2202/1544-6115.1027).
+    The degrees of freedom of the prior follow from the spread of ln s² in excess of trigamma(df/2)
+    (Smyth 2004, doi:10.2202/1544-6115.1027).
     """
     use = enough & (residual > 0) & (df >= 1)
     if use.sum() < 10:
@@ -143,7 +146,7 @@ def _shrunken_noise(residual: Floats, df: Floats, enough: Bools) -> Floats:
 
 
 def _offset_at_zero(voltage: Floats, current: Floats) -> tuple[float, Floats] | None:
-    """Mean current at 0 V over cells and each cell's influence on it; None without such points."""
+    """Return the mean current at 0 V and each cell's influence on it; None without such points."""
     here = current[:, np.abs(voltage) <= 1e-6 * np.abs(voltage).max()]
     count = np.isfinite(here).sum(axis=1)
     if (count > 0).sum() < 3:
@@ -158,13 +161,13 @@ def _ratio(a: Floats, b: Floats) -> Floats:
 
 
 def _huber_mean(x: Floats, stderr: Floats, use: Bools) -> tuple[float, Floats]:
-    """Weighted Huber location of `x`, and each element's influence on it."""
+    """Return the weighted Huber location of `x` and the influence of each element on it."""
     use = use & (stderr > 0)
     out = np.zeros_like(x)
     if not use.any():
         return 0.0, out
     s = np.array(stderr[use])
-    # Cells differ in offset by more than their own errors where the model is not exact.
+    # Where the model is not exact, cells differ in offset by more than their errors.
     centre = float(np.median(x[use]))
     extra = (1.4826 * float(np.median(np.abs(x[use] - centre)))) ** 2 - float(np.median(s**2))
     s = np.sqrt(s**2 + max(extra, 0.0))

@@ -1,10 +1,11 @@
-"""The population of curvatures: b over cells, and how it goes with conductance.
+"""The population of nonlinearities: b over cells, and its dependence on conductance.
 
-    b ~ N(β0 + β1·x, τ²),   x = ln(G0/G_ref), or G0 − G_ref, or nothing
+    b ~ N(β0 + β1·x, τ²),   x = ln(G0/G_ref), or G0 − G_ref, or 0
 
-It is fitted to the cells' q = b|b| by the exact first two moments of b|b| plus the error of each q
-(a Gaussian pseudo-likelihood with bounded scores). G0 enters at the cell's shrunken q, because the
-errors of a cell's G0 and q are nearly opposite. G_ref is the geometric mean of G0.
+The model is fitted to q = b|b| of the cells, with the exact first two moments of b|b| plus the
+error of each q (a Gaussian pseudo-likelihood with bounded scores). G0 is evaluated at the shrunken
+q of the cell, because the errors of G0 and q are almost fully anticorrelated. G_ref is the
+geometric mean of G0.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Form = Literal["constant", "log", "linear"]
 
-_HUBER = 3.5  # 99.95 % of a normal is untouched: the spread must not be pulled down
+_HUBER = 3.5  # 99.95 % of a normal is unaffected, so that the spread is not biased low
 
 
 @dataclass(frozen=True, slots=True)
 class PopulationLine:
-    """The population of b about a line in x."""
+    """Fit of the population of b about a line in x."""
 
     theta: Floats  # (β0, [β1,] τ²)
     influence: Floats  # (p, used cells)
@@ -40,14 +41,14 @@ class PopulationLine:
 
 
 def regressor(g: Floats, form: Form, reference: float) -> Floats:
-    """Return what b depends on: ln(G0/reference), G0 − reference [S], or nothing (0)."""
+    """Return the regressor of b: ln(G0/reference), G0 − reference [S], or 0."""
     if form == "log":
         return np.asarray(np.log(g / reference), dtype=np.float64)
     return g - reference if form == "linear" else np.zeros_like(g)
 
 
 def best_line(cells: CellCurves, used: Bools) -> tuple[Form, PopulationLine]:
-    """Fit the three forms and keep the best, a slope being worth ln(n)/2 of log-likelihood."""
+    """Fit the three forms and return the one with the best BIC."""
     forms: tuple[Form, ...] = ("constant", "log", "linear")
     lines = {form: _fit_line(cells, used, form) for form in forms}
     penalty = 0.5 * math.log(max(int(used.sum()), 2))
@@ -57,7 +58,7 @@ def best_line(cells: CellCurves, used: Bools) -> tuple[Form, PopulationLine]:
 
 
 def _signed_square(mu: Floats, tau2: float) -> tuple[Floats, Floats, Floats, Floats]:
-    """Mean and variance of b|b| for b ~ N(mu, tau2), and the mean's slopes in mu and tau2."""
+    """Return mean and variance of b|b|, b ~ N(mu, tau2), and slopes of the mean in mu and tau2."""
     tau = math.sqrt(max(tau2, 1e-12))
     h = mu / tau
     sign = special.erf(h / math.sqrt(2))
@@ -68,12 +69,12 @@ def _signed_square(mu: Floats, tau2: float) -> tuple[Floats, Floats, Floats, Flo
 
 
 def _fit_line(cells: CellCurves, used: Bools, form: Form) -> PopulationLine:
-    """Scores set to zero for (β0, β1, τ²), G0 taken at each cell's shrunken q."""
+    """Solve the score equations for (β0, β1, τ²), with G0 at the shrunken q of each cell."""
     q, s2 = cells.curvature[used], cells.curvature_stderr[used] ** 2
     g, tilt = cells.conductance[used], cells.log_tilt[used]
     reference = float(np.exp(np.mean(np.log(g))))
     k = _HUBER
-    # E[ψ²] of a standard normal cut at ±k.
+    # E[ψ²] of a standard normal clipped at ±k.
     phi_k, tail = math.exp(-0.5 * k * k) / math.sqrt(2 * math.pi), 2 * special.ndtr(-k)
     consistency = float(1 - tail - 2 * k * phi_k + k * k * tail)
     slopes = 0 if form == "constant" else 1
@@ -105,12 +106,13 @@ def _fit_line(cells: CellCurves, used: Bools, form: Form) -> PopulationLine:
         if np.max(np.abs(theta - old) * scale) < 1e-6 and settled < 1e-6:
             break
     inverse = np.linalg.inv(information / np.outer(scale, scale)) / np.outer(scale, scale)
-    bend = (np.abs(z) < k) * d_mean / total * cells.offset_tilt[used]
+    offset_slope = (np.abs(z) < k) * d_mean / total * cells.offset_tilt[used]
     log_likelihood = float(-0.5 * (np.log(total) + np.minimum(z**2, k * k)).sum())
-    return PopulationLine(theta, inverse @ scores, inverse @ bend.sum(1), log_likelihood, reference)
+    per_offset = inverse @ offset_slope.sum(1)
+    return PopulationLine(theta, inverse @ scores, per_offset, log_likelihood, reference)
 
 
 def _variance_slope(mu: Floats, tau2: float) -> Floats:
-    """Slope in tau2 of the variance of b|b|."""
+    """Return the slope in tau2 of the variance of b|b|."""
     mean, _, _, d_tau2 = _signed_square(mu, tau2)
     return np.asarray(6 * mu**2 + 6 * tau2 - 2 * mean * d_tau2, dtype=np.float64)

@@ -3,16 +3,17 @@
     I[p, k] = gain · I_model(V[p], G_read; r_wl, r_bl, r_driver, r_sense)[k] + e[p, k]
 
 by generalised least squares: Gauss-Newton steps with exact sensitivities
-(`rramfit.fitting.electrical.line_model`), weights from the residuals' own covariance, in which
-errors of the cell reads count apart from the currents' noise
+(`rramfit.fitting.electrical.line_model`), weighted by the covariance of the residuals, which
+separates errors of the cell reads from noise of the currents
 (`rramfit.fitting.electrical.line_noise`). The gain between currents and cell reads is always
-fitted: a mean error of the reads of 0.1 % would else pass for ohms in the driver or the sense
+fitted; otherwise a mean read error of 0.1 % would appear as ohms in the driver or the sense
 amplifier.
 
-Patterns do not tell all resistances apart. One is reported where its standard error is below half
-its value, or below what would move the currents by 5 %; where two fail that but their sum is known
-to half its value, the sum is reported instead. A resistance cannot be negative: where the best one
-is, it is given as 0, with the interval that the errors allow above it.
+Input patterns may not identify every resistance. A resistance is reported if its standard error is
+below half its value, or below a change that shifts the currents by 5 %. If two resistances fail
+this but the standard error of their sum is below half the sum, the sum is reported instead. A
+resistance cannot be negative: a negative estimate is reported as 0, with the interval above it that
+the errors allow.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity, interval
 from rramfit.card.schema import LineCard
 from rramfit.errors import ArrayError, FitError
+from rramfit.fitting.electrical.line_findings import line_findings
 from rramfit.fitting.electrical.line_model import RESISTANCES, LineModel, Response
 from rramfit.fitting.electrical.line_noise import ErrorModel, fit_error_model
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
@@ -41,30 +43,28 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _NAMES = (*RESISTANCES, "gain")
-_PREVIEW = 8  # patterns by which the fit finds its way before all are used
+_PREVIEW = 8  # patterns of the first, coarse fit
 _STEPS = 30
-_SMALL_STEP = 0.02  # of a standard error: further steps would change nothing
-_UNTOLD = 1e-10  # share of the largest information below which a direction is not told at all
-_FITTED_TWICE = 3  # outliers depend on the fit and the fit on them
-_MANY_OUTLIERS = 0.05
-_MATTERS = 0.05  # share of the currents: a resistance is told that is known to less than this
-_NOISY = 0.2  # relative noise past which something else than noise is at work
+_SMALL_STEP = 0.02  # step, in standard errors, at which the fit has converged
+_UNIDENTIFIED = 1e-10  # share of the largest information below which a direction is unidentified
+_REFITS = 3  # refits of the error model, because outliers and fit depend on each other
+_RELEVANT = 0.05  # a resistance is identified if its error shifts currents by less than this share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineResistanceFit(ShowsResult):
-    """Wires of one array, as far as its patterns tell them.
+    """Line resistances of one array, as far as its input patterns identify them.
 
     Attributes
     ----------
     result : FitResult
-        Resistances that are identified [ohm], and `gain`.
+        Identified resistances [ohm], and `gain`.
     combinations : dict of str to Quantity
-        Sums that are identified where their terms are not [ohm].
+        Identified sums of resistances that are not identified individually [ohm].
     predicted : (pattern, col) array
-        Currents by the fitted model, gain included [A].
+        Currents of the fitted model, including the gain [A].
     used : (pattern, col) bool array
-        Currents that the fit rests on; gaps and outliers are not among them.
+        Currents used in the fit, without gaps and outliers.
     noise, cell_error : float
         Relative standard deviation of a current, and of a cell read.
     inactive_rows : str
@@ -79,7 +79,7 @@ class LineResistanceFit(ShowsResult):
     inactive_rows: Literal["grounded", "floating", "gated"]
 
     def to_card(self) -> LineCard:
-        """Write the wires as a part of the card."""
+        """Return the line-resistance part of the card."""
         found = self.result.estimates
         return LineCard(
             **{name: found.get(name) for name in _NAMES},
@@ -99,12 +99,12 @@ class _Solution:
 
 
 def fit_line_resistance(mvm: MVM) -> LineResistanceFit:
-    """Fit wordline, bitline, driver and sense resistance.
+    """Fit wordline, bitline, driver and sense resistances.
 
     Parameters
     ----------
     mvm : MVM
-        Input patterns, column currents, and the cells as read one by one.
+        Input patterns, column currents, and individually read cells.
 
     Returns
     -------
@@ -117,13 +117,16 @@ def fit_line_resistance(mvm: MVM) -> LineResistanceFit:
         solved.
     """
     findings: list[Finding] = []
-    conductance, whole = _cells(mvm, findings)
-    used = np.isfinite(mvm.current) & whole[None] & (mvm.voltage != 0).any(1)[:, None]
+    conductance, usable = _cells(mvm, findings)
+    used = np.isfinite(mvm.current) & usable[None] & (mvm.voltage != 0).any(1)[:, None]
     if used.sum() <= len(_NAMES):
-        msg = f"/mvm has {int(used.sum())} usable currents; {len(_NAMES)} parameters need more"
+        msg = (
+            f"/mvm has {int(used.sum())} usable currents; fitting {len(_NAMES)} parameters needs "
+            f"at least {len(_NAMES) + 1}"
+        )
         raise FitError(msg)
     if not np.any(mvm.current[used]) or not np.any(conductance):
-        msg = "/mvm has no current or no conducting cell; wires take nothing from nothing"
+        msg = "/mvm has no current or no conducting cell, which a fit of line resistances needs"
         raise FitError(msg)
     model = LineModel(
         voltage=np.asarray(mvm.voltage, dtype=np.float64),
@@ -134,37 +137,45 @@ def fit_line_resistance(mvm: MVM) -> LineResistanceFit:
     try:
         solution = _solve(model, mvm.current, used)
     except ArrayError as e:
-        msg = f"the wires of /mvm cannot be solved: {e}"
+        msg = f"the line model of /mvm cannot be solved: {e}"
         raise FitError(msg) from e
     return _report(mvm, solution, used, findings)
 
 
 def _cells(mvm: MVM, findings: list[Finding]) -> tuple[Floats, Bools]:
-    """Cells without gaps, and the columns that had none (or all, where most had some)."""
+    """Return conductances with gaps filled, and the columns to use.
+
+    Columns with gaps are left out, unless most columns have gaps.
+    """
     g = np.array(mvm.conductance, dtype=np.float64)
     gaps = ~np.isfinite(g)
-    whole: Bools = np.asarray(~gaps.any(axis=0), dtype=np.bool_)
+    usable: Bools = np.asarray(~gaps.any(axis=0), dtype=np.bool_)
     if gaps.all():
         msg = "/mvm/conductance holds no measured cell"
         raise FitError(msg)
     if gaps.any():
         g[gaps] = np.median(g[~gaps])
-        fewer = whole.sum() < whole.size / 2
-        whole = np.ones_like(whole) if fewer else whole
+        most = bool(usable.sum() < usable.size / 2)
+        usable = np.ones_like(usable) if most else usable
+        count = int(gaps.sum())
+        missing = "1 cell of /mvm was" if count == 1 else f"{count} cells of /mvm were"
         findings.append(
             Finding(
-                f"{int(gaps.sum())} cells of /mvm were not read",
-                "read them: their columns are left out"
-                if not fewer
-                else "read them: the median cell stands for each, in most columns",
-                severe=bool(fewer),
+                f"{missing} not read, "
+                + (
+                    "in more than half of the columns; the median conductance was used instead"
+                    if most
+                    else "and the columns with such cells were left out of the fit"
+                ),
+                "Read all cells of /mvm",
+                severe=most,
             )
         )
-    return np.maximum(g, 0.0), whole
+    return np.maximum(g, 0.0), usable
 
 
 def _residual(theta: Floats, response: Response, current: Floats) -> tuple[Floats, Floats]:
-    """Measured less predicted, and the prediction's sensitivities (5, pattern, col)."""
+    """Return measured minus predicted current, and the sensitivities (5, pattern, col)."""
     predicted = theta[4] * response.current
     return current - predicted, np.concatenate(
         (theta[4] * response.sensitivity, response.current[None])
@@ -172,10 +183,11 @@ def _residual(theta: Floats, response: Response, current: Floats) -> tuple[Float
 
 
 def _start(model: LineModel, current: Floats, used: Bools) -> Floats:
-    """First guess: wires that take about what is missing, with all four of a kind.
+    """Return a first guess of the wires from the current lost to them.
 
-    On average over cells, a wire of n equal segments that feeds n equal cells drops the voltage of
-    n/3 segments that carry its whole current.
+    Wordline and bitline segments are taken as equal, driver and sense resistance as ten segments.
+    On average over cells, a wire of n equal segments that feeds n equal cells has the voltage drop
+    of n/3 segments that carry its full current.
     """
     m, n = model.conductance.shape
     ideal = model.voltage @ model.conductance
@@ -190,7 +202,7 @@ def _start(model: LineModel, current: Floats, used: Bools) -> Floats:
 
 
 def _solve(model: LineModel, current: Floats, used: Bools) -> _Solution:
-    """Find the way on a few patterns, then fit all of them, outliers laid aside."""
+    """Fit a few patterns first, then all of them, with outliers excluded."""
     theta = _start(model, current, used)
     step = max(1, len(current) // _PREVIEW)
     few = slice(None, None, step)
@@ -208,13 +220,13 @@ def _solve(model: LineModel, current: Floats, used: Bools) -> _Solution:
 def _gauss_newton(
     model: LineModel, current: Floats, used: Bools, theta: Floats, small: float
 ) -> _Solution:
-    """Step until no step is longer than `small` standard errors."""
+    """Iterate until the step is shorter than `small` standard errors."""
     errors: ErrorModel | None = None
     response = model.response(theta[:4])
     cost, converged = np.inf, False
     for count in range(_STEPS):
         residual, slopes = _residual(theta, response, current)
-        if errors is None or count <= _FITTED_TWICE:
+        if errors is None or count <= _REFITS:
             gain = _gain_only(residual, response, used) if count == 0 else 0.0
             residual = residual - gain * response.current
             theta = theta + gain * np.eye(5)[4]
@@ -230,12 +242,12 @@ def _gauss_newton(
         done = bool((np.abs(step) <= small * stderr).all())
         halvings: int | None = 0
         if done:
-            theta, response = theta + step, response.moved(step[:4])
+            theta, response = theta + step, response.extrapolated(step[:4])
         else:
             theta, response, halvings = _advance(
                 model, theta, response, step, current, used, errors, cost
             )
-        if (done or halvings is None) and count >= _FITTED_TWICE - 1:
+        if (done or halvings is None) and count >= _REFITS - 1:
             converged = done
             break
     residual, slopes = _residual(theta, response, current)
@@ -251,7 +263,7 @@ def _gauss_newton(
 
 
 def _gain_only(residual: Floats, response: Response, used: Bools) -> float:
-    """Change of gain that centres the first guess, so that outliers are told from misfit."""
+    """Return the change of gain that centres the first guess, to separate outliers from misfit."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (residual / response.current)[used]
     return float(np.median(ratio[np.isfinite(ratio)]))
@@ -267,9 +279,9 @@ def _advance(
     errors: ErrorModel,
     cost: float,
 ) -> tuple[Floats, Response, int | None]:
-    """Take the step, or the first half of it that does not make matters worse.
+    """Take the step, halved until it does not increase the cost.
 
-    Sensitivities are worked out anew only where the step was long enough to bend.
+    Sensitivities are recomputed only if the step was too long for the linear prediction.
     """
     for halvings in range(8):
         part = step / 2**halvings
@@ -277,7 +289,7 @@ def _advance(
         found = model.currents(new[:4])
         z = errors.whiten(np.where(used, current - new[4] * found, 0.0))
         if float(z @ z) <= cost * (1 + 1e-9):
-            if not halvings and response.straight(part[:4], found):
+            if not halvings and response.is_linear(part[:4], found):
                 return new, replace(response, current=found), halvings
             return new, model.response(new[:4]), halvings
     return theta, model.response(theta[:4]), None
@@ -289,58 +301,66 @@ def _scaled(information: Floats) -> tuple[Floats, Floats]:
 
 
 def _step(information: Floats, gradient: Floats) -> Floats:
-    """Least-norm Newton step: directions that nothing tells are left as they are."""
+    """Return the least-norm Newton step, which is zero in unidentified directions."""
     unit, scale = _scaled(information)
     values, vectors = np.linalg.eigh(unit)
-    told = values > _UNTOLD * values.max()
-    inverse = np.where(told, 1 / np.where(told, values, 1.0), 0.0)
+    known = values > _UNIDENTIFIED * values.max()
+    inverse = np.where(known, 1 / np.where(known, values, 1.0), 0.0)
     out: Floats = vectors @ (inverse * (vectors.T @ (gradient / scale))) / scale
     return out
 
 
 def parameter_covariance(information: Floats) -> Floats:
-    """Invert the information; directions that nothing tells get a variance beyond use."""
+    """Invert the information; unidentified directions get a very large variance."""
     unit, scale = _scaled(information)
     values, vectors = np.linalg.eigh(unit)
-    values = np.maximum(values, _UNTOLD * values.max() / 10)
+    values = np.maximum(values, _UNIDENTIFIED * values.max() / 10)
     out: Floats = (vectors / values) @ vectors.T / np.outer(scale, scale)
     return out
 
 
-def _told(solution: _Solution, stderr: Floats) -> list[int]:
-    """Resistances known to half their value, or to what moves currents by `_MATTERS`."""
+def _identified(solution: _Solution, stderr: Floats) -> list[int]:
+    """Return resistances known to half their value, or to a `_RELEVANT` share of the currents."""
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.abs(solution.response.sensitivity / solution.response.current)
-        moves = np.nanmedian(relative, axis=(1, 2))
-        enough = np.maximum(_MATTERS / moves, 0.5 * solution.theta[:4])
-    return [k for k in range(4) if moves[k] > 0 and stderr[k] <= enough[k]]
+        effect = np.nanmedian(relative, axis=(1, 2))
+        limit = np.maximum(_RELEVANT / effect, 0.5 * solution.theta[:4])
+    return [k for k in range(4) if effect[k] > 0 and stderr[k] <= limit[k]]
 
 
 def _quantity(value: float, stderr: float) -> Quantity:
     low, high = interval(value, stderr)
-    # Below zero by chance: what could not have been seen is not excluded.
+    # For an estimate below zero the upper limit is at least one standard error.
     return Quantity.within(max(value, 0.0), stderr, "ohm", (max(low, 0.0), max(high, stderr)))
 
 
 def _report(
-    mvm: MVM, solution: _Solution, wanted: Bools, findings: list[Finding]
+    mvm: MVM, solution: _Solution, measured: Bools, findings: list[Finding]
 ) -> LineResistanceFit:
-    """Make the record: what is identified, what only in sums, and what to doubt."""
+    """Return the fit: identified resistances, identified sums, and findings."""
     covariance = parameter_covariance(solution.information)
     stderr = np.sqrt(np.diagonal(covariance))
-    told = _told(solution, stderr)
-    untold = [k for k in range(4) if k not in told]
-    estimates = {RESISTANCES[k]: _quantity(solution.theta[k], stderr[k]) for k in told}
+    identified = _identified(solution, stderr)
+    others = [k for k in range(4) if k not in identified]
+    estimates = {RESISTANCES[k]: _quantity(solution.theta[k], stderr[k]) for k in identified}
     estimates["gain"] = Quantity.estimated(solution.theta[4], stderr[4], "1")
-    kept = [*told, 4]
+    kept = [*identified, 4]
     sums = {}
-    for a, b in combinations(untold, 2):
+    for a, b in combinations(others, 2):
         error = float(np.sqrt(covariance[np.ix_([a, b], [a, b])].sum()))
         total = solution.theta[a] + solution.theta[b]
         if error <= 0.5 * total:
             name = f"{RESISTANCES[a]} + {RESISTANCES[b]}"
             sums[name] = _quantity(total, error)
-    findings += _findings(mvm, solution, wanted, [RESISTANCES[k] for k in untold], sums)
+    findings += line_findings(
+        gain=solution.theta[4],
+        converged=solution.converged,
+        errors=solution.errors,
+        measured=measured,
+        unidentified=[RESISTANCES[k] for k in others],
+        sums=list(sums),
+        inactive_rows=mvm.inactive_rows,
+    )
     return LineResistanceFit(
         result=FitResult(
             title="line resistance",
@@ -356,52 +376,3 @@ def _report(
         cell_error=solution.errors.cell_error,
         inactive_rows=cast('Literal["grounded", "floating", "gated"]', mvm.inactive_rows),
     )
-
-
-def _findings(
-    mvm: MVM,
-    solution: _Solution,
-    wanted: Bools,
-    untold: list[str],
-    sums: dict[str, Quantity],
-) -> list[Finding]:
-    """Say what to doubt, and what to measure instead."""
-    out = []
-    if not solution.converged:
-        out.append(
-            Finding("the fit did not settle", "look at the currents that it leaves", severe=True)
-        )
-    if solution.theta[4] <= 0:
-        out.append(
-            Finding(
-                f"currents are {solution.theta[4]:.3g} times what the cells carry: their sign is "
-                "turned",
-                "count currents out of the columns, below the last row, as positive",
-                severe=True,
-            )
-        )
-    if untold:
-        instead = f"; {', '.join(sums)} is" if sums else ""
-        remedy = (
-            "ground the rows without input: floating ones hide where the current goes"
-            if mvm.inactive_rows == "floating"
-            else "add patterns with few rows on, near and far (`rramfit measurement plan-lines`)"
-        )
-        out.append(Finding(f"the patterns do not tell {', '.join(untold)}{instead}", remedy))
-    aside = int((wanted & ~solution.errors.used).sum())
-    if aside > _MANY_OUTLIERS * wanted.sum():
-        out.append(
-            Finding(
-                f"{aside} of {int(wanted.sum())} currents stand out and are laid aside",
-                "read the cells again: some have changed since, or a column is broken",
-            )
-        )
-    if solution.errors.noise > _NOISY:
-        out.append(
-            Finding(
-                f"currents miss the model by {100 * solution.errors.noise:.0f} %",
-                "check units, the order of rows and columns, and what inactive rows are tied to",
-                severe=True,
-            )
-        )
-    return out

@@ -1,21 +1,20 @@
 """Column currents as a function of the four resistances, with their exact sensitivities.
 
-With u the cell voltages, i = G u and u = e - R(r) i, a change of one resistance obeys the same
-linear network,
+With cell voltages u, cell currents i = G u and u = e - R(r) i, the change of u with one resistance
+obeys the same linear network,
 
     w + R G w = -(dR/dr) i + (d ln G/dr) u        dI/dr = column sums of G w
 
 so currents and sensitivities are five solves of one system (`rramfit.array.wires.iterative`), for
-any convention of inactive rows. Cell reads that were taken at the terminals have the wires of their
-own path in series, 1/G = 1/G_read - rho(r), and G then moves with the resistances: the second term.
+every treatment of inactive rows. Cells that were read at the terminals have the wires of their path
+in series, 1/G = 1/G_read - rho(r), so that G depends on the resistances: the second term.
 
-A cell read that is off by a share d changes its column's current by d times G u a, where a is the
-voltage that the cell would show if all columns were driven by 1 V instead of the rows: this is what
-weights cell errors in `rramfit.fitting.electrical.line_noise`.
+A relative error d of a cell read changes the current of its column by d times G u a, where a is the
+voltage of the cell if all columns instead of the rows were driven by 1 V. This weights cell errors
+in `rramfit.fitting.electrical.line_noise`.
 
-Resistances below zero do not exist, but an estimate may come out there; the model goes on linearly
-from zero, so that errors stay symmetric. Fitting is not here: see
-`rramfit.fitting.electrical.line_fit`.
+Negative resistances do not exist, but an estimate may be negative: the model is continued linearly
+below zero, so that errors stay symmetric. Fitting is in `rramfit.fitting.electrical.line_fit`.
 """
 
 from __future__ import annotations
@@ -48,30 +47,30 @@ RESISTANCES = (
 )
 """The four resistances, in the order of all arrays here."""
 
-_TOLERANCE = 1e-8  # of the linear solves, relative: far below any current's noise
-_SLOPE_TOLERANCE = 1e-5  # of the sensitivities
-_STRAIGHT = 0.02  # share of a step's effect that sensitivities may miss
-_VECTORS = 4  # solved together: as many as stay in the cache
-_LEAST_MARGIN = 0.05  # of a terminal read's resistance that must be left for the cell
+_TOLERANCE = 1e-8  # relative, of the linear solves; far below the noise of any current
+_SLOPE_TOLERANCE = 1e-5  # relative, of the sensitivities
+_LINEAR = 0.02  # largest relative error of a step predicted from the sensitivities
+_BATCH = 4  # patterns solved together; as many as fit in the cache
+_MIN_CELL_SHARE = 0.05  # least share of a terminal read's resistance attributed to the cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """Model at one set of resistances."""
+    """Currents and sensitivities of the model at one set of resistances."""
 
     current: Floats  # [A]      (pattern, col)
     sensitivity: Floats  # [A/ohm] (resistance, pattern, col)
-    cell: Floats  # [A]      (pattern, row, col) change of column current per share of a cell
+    cell: Floats  # [A]      (pattern, row, col) change of current per relative change of a cell
 
-    def moved(self, step: Floats) -> Response:
-        """Continue along the sensitivities, over steps of the resistances too short to bend."""
+    def extrapolated(self, step: Floats) -> Response:
+        """Return the response after a short step of the resistances, from the sensitivities."""
         return replace(self, current=self.current + np.tensordot(step, self.sensitivity, 1))
 
-    def straight(self, step: Floats, current: Floats) -> bool:
-        """Whether the sensitivities still hold after a step that led to these currents [A]."""
-        led = np.tensordot(step, self.sensitivity, 1)
-        bent = current - self.current - led
-        return bool(np.linalg.norm(bent) <= _STRAIGHT * np.linalg.norm(led))
+    def is_linear(self, step: Floats, current: Floats) -> bool:
+        """Return whether the sensitivities still hold after a step to these currents [A]."""
+        predicted = np.tensordot(step, self.sensitivity, 1)
+        error = current - self.current - predicted
+        return bool(np.linalg.norm(error) <= _LINEAR * np.linalg.norm(predicted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ class LineModel:
     cell_reads: Literal["intrinsic", "terminal"]
 
     def response(self, resistance: Floats) -> Response:
-        """Currents and sensitivities.
+        """Compute currents and sensitivities.
 
         Parameters
         ----------
@@ -101,33 +100,33 @@ class LineModel:
             If the linear solver does not converge.
         """
         inside = np.maximum(resistance, 0.0)
-        parts = self._each(partial(self._some, inside))
+        parts = self._in_batches(partial(self._batch_response, inside))
         current, sensitivity, cell = (np.concatenate(x, axis=-2) for x in zip(*parts, strict=True))
         cell = cell.reshape(-1, *self.conductance.shape)
         response = Response(current=current, sensitivity=sensitivity, cell=cell)
-        return response.moved(resistance - inside)
+        return response.extrapolated(resistance - inside)
 
     def currents(self, resistance: Floats) -> Floats:
-        """Currents alone, (pattern, col) [A], at a fifth of the price; else as `response`."""
+        """Compute currents only, (pattern, col) [A], at a fifth of the cost of `response`."""
         if (resistance < 0).any():
             return self.response(resistance).current
-        parts = self._each(partial(self._solved, resistance))
+        parts = self._in_batches(partial(self._solve, resistance))
         return np.concatenate([part.current[0].sum(-2).numpy() for part in parts])
 
-    def _each(self, work: Callable[[Tensor], T]) -> list[T]:
-        """Work on a few patterns at a time, one thread for each of torch's.
+    def _in_batches(self, work: Callable[[Tensor], T]) -> list[T]:
+        """Apply `work` to batches of patterns, with one Python thread per torch thread.
 
-        The solves are too small to be shared among threads one by one; and so the result does not
-        depend on how many there are.
+        One solve is too small to be split over threads, and this way the result does not depend on
+        the number of threads.
         """
         import torch
 
-        starts = range(0, len(self.voltage), _VECTORS)
-        some = [torch.from_numpy(self.voltage[at : at + _VECTORS].copy()) for at in starts]
+        starts = range(0, len(self.voltage), _BATCH)
+        batches = [torch.from_numpy(self.voltage[at : at + _BATCH].copy()) for at in starts]
         threads = torch.get_num_threads()
         try:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as x:
-                return list(x.map(work, some))
+                return list(x.map(work, batches))
         finally:
             torch.set_num_threads(threads)
 
@@ -142,54 +141,55 @@ class LineModel:
             inactive_rows=self.inactive_rows,
         )
 
-    def _solved(self, r: Floats, v: Tensor) -> CellSolution:
-        """Cells under a few patterns, (1, pattern, row, col)."""
+    def _solve(self, r: Floats, v: Tensor) -> CellSolution:
+        """Solve the cells under a batch of patterns, (1, pattern, row, col)."""
         from rramfit.array.wires.iterative import solve_cells
 
         m, n = self.conductance.shape
         source = v[None, :, :, None].expand(1, len(v), m, n)
-        return solve_cells(self._network(r, v), self._seen(r, v), source, tolerance=_TOLERANCE)
+        return solve_cells(self._network(r, v), self._active(r, v), source, tolerance=_TOLERANCE)
 
     def _network(self, r: Floats, v: Tensor) -> Network:
         from rramfit.array.wires.iterative import Network
 
         return Network.of(self._line(r), (v != 0)[None], v)
 
-    def _seen(self, r: Floats, v: Tensor) -> Tensor:
-        """Conductance that takes part under each pattern, (1, pattern, row, col)."""
+    def _active(self, r: Floats, v: Tensor) -> Tensor:
+        """Return the conductance connected under each pattern, (1, pattern, row, col)."""
         g = self._cells(r)[0].expand(len(v), -1, -1)
         return (g * (v != 0)[:, :, None] if self.inactive_rows == "gated" else g)[None]
 
-    def _some(self, r: Floats, v: Tensor) -> tuple[Floats, Floats, Floats]:
-        """Response to a few patterns; the cells' part as (pattern, row * col)."""
+    def _batch_response(self, r: Floats, v: Tensor) -> tuple[Floats, Floats, Floats]:
+        """Compute the response to a batch of patterns; effect of cells as (pattern, row * col)."""
         import torch
 
         from rramfit.array.wires.iterative import solve_cells
         from rramfit.array.wires.wire_operator import Wires
 
-        first = self._solved(r, v)
-        alone = 1 if self.inactive_rows == "grounded" else len(v)  # columns driven: all rows alike
-        sources = [torch.ones_like(first.current[:, :alone])]
+        first = self._solve(r, v)
+        # With columns driven, grounded rows do not depend on the pattern.
+        driven = 1 if self.inactive_rows == "grounded" else len(v)
+        sources = [torch.ones_like(first.current[:, :driven])]
         for k, d_log_g in enumerate(self._cells(r)[1]):
             unit = Wires.of(self._line(np.eye(4)[k]), v)
             sources.append(-unit.drop(first.current) + d_log_g * first.voltage)
-        patterns = torch.cat((v[:alone], v.repeat(4, 1)))
+        patterns = torch.cat((v[:driven], v.repeat(4, 1)))
         rest = solve_cells(
             self._network(r, patterns),
-            self._seen(r, patterns),
+            self._active(r, patterns),
             torch.cat(sources, 1),
             tolerance=_SLOPE_TOLERANCE,
         )
-        moved = rest.current[0, alone:].reshape(4, *first.current.shape[1:])
-        returned = rest.voltage[:, :alone]
+        change = rest.current[0, driven:].reshape(4, *first.current.shape[1:])
+        adjoint = rest.voltage[:, :driven]
         return (
             first.current[0].sum(-2).numpy(),
-            moved.sum(-2).numpy(),
-            (first.current * returned)[0].flatten(1).numpy(),
+            change.sum(-2).numpy(),
+            (first.current * adjoint)[0].flatten(1).numpy(),
         )
 
     def _cells(self, r: Floats) -> tuple[Tensor, Tensor]:
-        """Intrinsic conductance, and its relative change with each resistance (4, row, col)."""
+        """Return intrinsic conductance and its relative change per resistance (4, row, col)."""
         import torch
 
         from rramfit.array.wires.wire_operator import Wires
@@ -199,7 +199,7 @@ class LineModel:
         if self.cell_reads == "intrinsic":
             return like, torch.zeros(4, m, n, dtype=like.dtype)
         path = Wires.of(self._line(r), like).diagonal(m, n)
-        left = (1 - like * path).clamp_min(_LEAST_MARGIN)
-        g = like / left
+        share = (1 - like * path).clamp_min(_MIN_CELL_SHARE)
+        g = like / share
         units = [Wires.of(self._line(np.eye(4)[k]), like).diagonal(m, n) for k in range(4)]
-        return g, torch.stack(units) * torch.where(left > _LEAST_MARGIN, g, torch.zeros_like(g))
+        return g, torch.stack(units) * torch.where(share > _MIN_CELL_SHARE, g, torch.zeros_like(g))

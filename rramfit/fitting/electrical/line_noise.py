@@ -1,17 +1,17 @@
-"""Errors of column currents: noise of each current, and of the cell reads behind the prediction.
+"""Errors of column currents: noise of the currents, and errors of the cell reads.
 
-A residual of column k under pattern p has two parts,
+The residual of column k under pattern p has two parts,
 
     e[p, k] = s c[p, k] eta  +  sum_i A[p, i, k] d[i, k]        Cov_k = s² diag(c²) + t² A_k A_k^T
 
-noise in proportion to the current (with a floor, so that a small current is not trusted without
-limit), and the relative errors d of the column's cell reads, of standard deviation t: those are the
-same under all patterns, and would otherwise pass for a resistance. A cell's effect on other columns
-is left out; it is smaller by the share of its row's current that it carries.
+noise proportional to the current (with a floor, which limits the weight of small currents), and the
+relative errors d of the cell reads of the column, with standard deviation t. The read errors are
+the same under all patterns and would otherwise appear as a resistance. The effect of a cell on
+other columns is neglected; it is smaller by the cell's share of the current of its row.
 
-In the eigenbasis of A_k A_k^T the covariance is diagonal for any (s, t), so their likelihood costs
-one decomposition per column. Currents that stand out by more than `OUTLIER` standard deviations,
-and columns that do as a whole, are laid aside. The fit itself is not here.
+In the eigenbasis of A_k A_k^T the covariance is diagonal for any (s, t), so the likelihood costs
+one decomposition per column. Currents that deviate by more than `OUTLIER` standard deviations are
+excluded, as are entire columns that do. The fit itself is not here.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 OUTLIER = 5.0
-"""Standard deviations past which a current or a column is laid aside: of 10,000, none by chance."""
+"""Standard deviations above which a current or a column is excluded; of 10,000, none by chance."""
 
-_FLOOR_SHARE = 0.01  # of the median current: below it, noise no longer falls with the current
-_LEAST_PATTERNS = 4  # by which cell errors and noise can be told apart
+_FLOOR_SHARE = 0.01  # of the median current, below which noise no longer scales with the current
+_MIN_PATTERNS = 4  # needed to separate cell errors from noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorModel:
-    """Whitening of residuals column by column."""
+    """Error model that whitens residuals column by column."""
 
     noise: float  # relative standard deviation of a current
     cell_error: float  # relative standard deviation of a cell read
@@ -45,7 +45,7 @@ class ErrorModel:
     used: Bools  # (pattern, col)
 
     def whiten(self, x: Floats) -> Floats:
-        """Residuals or sensitivities, (..., pattern, col), in standard deviations, (..., n)."""
+        """Scale residuals or sensitivities, (..., pattern, col), to independent units (..., n)."""
         parts = [
             (x[..., self.used[:, k], k] @ q.T) / s
             for k, (q, s) in enumerate(zip(self.basis, self.spread, strict=True))
@@ -54,32 +54,32 @@ class ErrorModel:
 
 
 def fit_error_model(residual: Floats, current: Floats, cell: Floats, used: Bools) -> ErrorModel:
-    """Noise and cell-read errors from the residuals of a fit.
+    """Estimate current noise and cell-read errors from the residuals of a fit.
 
     Parameters
     ----------
     residual, current : (pattern, col) arrays [A]
-        Measured less predicted, and predicted.
+        Measured minus predicted, and predicted.
     cell : (pattern, row, col) array [A]
-        Change of the column's current per share of a cell.
+        Change of the column current per relative change of a cell.
     used : (pattern, col) bool array
-        Currents that count.
+        Currents to use.
 
     Returns
     -------
     ErrorModel
-        By maximum likelihood; the residuals' own outliers are already laid aside in it.
+        Maximum-likelihood estimate, with outliers among the residuals excluded.
     """
     size = np.abs(current)
     scale = np.hypot(size, _FLOOR_SHARE * np.median(size[used])) if used.any() else size
     used = _without_outliers(residual / scale, used)
     columns = [_decompose(scale[:, k], cell[:, :, k], used[:, k]) for k in range(used.shape[1])]
-    turned = [q @ residual[used[:, k], k] for k, (q, _) in enumerate(columns)]
-    r2 = np.concatenate(turned) ** 2 if columns else np.zeros(0)
+    rotated = [q @ residual[used[:, k], k] for k, (q, _) in enumerate(columns)]
+    r2 = np.concatenate(rotated) ** 2 if columns else np.zeros(0)
     load = np.concatenate([x for _, x in columns])
     noise = float(np.sqrt(r2.mean()))
     share = 0.0
-    if used.sum(0).max(initial=0) >= _LEAST_PATTERNS and noise > 0:
+    if used.sum(0).max(initial=0) >= _MIN_PATTERNS and noise > 0:
         share = _likely_share(r2, load)
         noise = float(np.sqrt((r2 / (1 + share * load)).mean()))
     noise = max(noise, 1e-12)
@@ -95,15 +95,15 @@ def fit_error_model(residual: Floats, current: Floats, cell: Floats, used: Bools
 def known_error_model(
     current: Floats, cell: Floats, *, noise: float, cell_error: float
 ) -> ErrorModel:
-    """Errors of currents that are not measured yet, for a plan.
+    """Return the error model of planned currents with assumed noise.
 
     Parameters
     ----------
     current : (pattern, col) array [A]
     cell : (pattern, row, col) array [A]
-        Change of the column's current per share of a cell.
+        Change of the column current per relative change of a cell.
     noise, cell_error : float
-        Relative standard deviations.
+        Relative standard deviation of a current, and of a cell read.
     """
     size = np.abs(current)
     scale = np.hypot(size, _FLOOR_SHARE * np.median(size))
@@ -120,14 +120,14 @@ def known_error_model(
 
 
 def _decompose(scale: Floats, cell: Floats, used: Bools) -> tuple[Floats, Floats]:
-    """Directions in which a column's residuals are independent, and what cell errors add there."""
+    """Return directions of independent residuals in a column, and the cell-error load on each."""
     a = cell[used] / scale[used, None]
     values, vectors = np.linalg.eigh(a @ a.T)
     return vectors.T / scale[used], np.maximum(values, 0.0)
 
 
 def _likely_share(r2: Floats, load: Floats) -> float:
-    """Maximum-likelihood t²/s², the noise itself profiled out."""
+    """Return the maximum-likelihood t²/s², with s profiled out."""
 
     def nll(log_share: float) -> float:
         v = 1 + np.exp(log_share) * load
@@ -138,7 +138,7 @@ def _likely_share(r2: Floats, load: Floats) -> float:
 
 
 def _without_outliers(z: Floats, used: Bools) -> Bools:
-    """Currents that do not stand out against their own column, in columns that do not either."""
+    """Return currents that are no outliers in their column, in columns that are no outliers."""
     kept = used & np.isfinite(z)
     for _ in range(3):
         if not kept.any():
@@ -147,14 +147,14 @@ def _without_outliers(z: Floats, used: Bools) -> Bools:
         with np.errstate(invalid="ignore"):
             counts = kept.sum(0)
             centre = _nan_median(masked)
-            away = masked - centre
-            spread = 1.4826 * float(np.nanmedian(np.abs(away)))
+            deviation = masked - centre
+            spread = 1.4826 * float(np.nanmedian(np.abs(deviation)))
             spread *= np.sqrt(counts.mean() / max(counts.mean() - 1, 0.5))
             middle = centre - np.nanmedian(centre)
             width = 1.4826 * float(np.nanmedian(np.abs(middle)))
         if spread > 0:
-            kept &= ~(np.abs(np.nan_to_num(away)) > OUTLIER * spread)
-        if width > 0 and len(centre) > _LEAST_PATTERNS:
+            kept &= ~(np.abs(np.nan_to_num(deviation)) > OUTLIER * spread)
+        if width > 0 and len(centre) > _MIN_PATTERNS:
             kept &= ~(np.abs(np.nan_to_num(middle)) > OUTLIER * width)[None]
     return kept
 

@@ -1,17 +1,16 @@
-"""Which input patterns to measure for a wanted standard error of the line resistances.
+"""Planning of input patterns for a wanted standard error of the line resistances.
 
-Before anything is measured, the information that patterns would hold follows from the model: with
-sensitivities J whitened by the errors that currents and cell reads will have, the covariance is
-(J^T J)^-1, a free gain included. A few kinds of patterns are compared,
+The model predicts the information in a set of patterns before any measurement. With sensitivities J
+whitened by the assumed errors of currents and cell reads, the covariance is (J^T J)^-1, including a
+free gain. Four kinds of patterns are compared,
 
-    all rows      every row on, again and again
-    random half   half of the rows on, another half each time
-    window        an eighth of the rows on, moving over the array
-    one row       a single row on, moving over the array
+    all rows      every row active, repeated
+    random half   a different random half of the rows active each time
+    window        an eighth of the rows active, moving over the array
+    one row       a single row active, moving over the array
 
-each with its patterns in an order that spreads them over the array from the first on, and the
-shortest set that reaches what is wanted is proposed. The fit is in
-`rramfit.fitting.electrical.line_fit`.
+each ordered so that even the first few patterns cover the array. The smallest set that reaches the
+wanted standard errors is proposed. The fit is in `rramfit.fitting.electrical.line_fit`.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ Floats = NDArray[np.float64]
 PATTERN_KINDS = ("all rows", "random half", "window", "one row")
 """Kinds of patterns that are compared."""
 
-_LEAST = 4  # patterns
+_MIN_PATTERNS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinePlan:
-    """Patterns to measure, and what they would give.
+    """Patterns to measure, with the expected standard errors.
 
     Attributes
     ----------
@@ -54,13 +53,13 @@ class LinePlan:
         One of `PATTERN_KINDS`.
     voltage : (pattern, row) array [V]
     stderr : dict of str to float
-        Standard errors to expect [ohm].
+        Expected standard errors [ohm].
     wanted : dict of str to float
-        Those asked for [ohm].
+        Requested standard errors [ohm].
     met : bool
-        Whether all wanted ones are reached.
+        Whether all requested standard errors are reached.
     compared : dict of (str, int) to dict
-        Standard errors of every kind at every number of patterns looked at [ohm].
+        Standard errors of every kind and number of patterns compared [ohm].
     """
 
     kind: str
@@ -74,20 +73,22 @@ class LinePlan:
         self.voltage.flags.writeable = False
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a kind and number of patterns; standard errors in ohm."""
+        """Return one row per kind and number of patterns; standard errors in ohm."""
         import pandas as pd
 
         rows = [{"kind": k, "patterns": n, **s} for (k, n), s in self.compared.items()]
         return pd.DataFrame(rows).set_index(["kind", "patterns"])
 
     def summary(self) -> str:
-        """Say it in a few lines."""
+        """Return the plan as readable text."""
         head = f"{len(self.voltage)} patterns, {self.kind}: " + (
-            "reaches what is wanted" if self.met else "the best found, short of what is wanted"
+            "reaches the wanted standard errors"
+            if self.met
+            else "best plan found, misses the wanted standard errors"
         )
         lines = [
             f"  {name:<22} ± {error:.3g} ohm"
-            + (f" (wanted {self.wanted[name]:.3g})" if name in self.wanted else "")
+            + (f" (wanted {self.wanted[name]:.3g} ohm)" if name in self.wanted else "")
             for name, error in self.stderr.items()
         ]
         return "\n".join((head, *lines))
@@ -101,7 +102,7 @@ def plan_lines(
     read_voltage: float = 0.2,
     current_noise: float = 0.01,
     cell_error: float = 0.005,
-    most: int = 64,
+    max_patterns: int = 64,
     seed: int = 0,
 ) -> LinePlan:
     """Propose input patterns for wanted standard errors.
@@ -109,19 +110,20 @@ def plan_lines(
     Parameters
     ----------
     conductance : (row, col) array
-        Cells as they will be, or a sample of such cells [S].
+        Expected cells, or a sample of such cells [S].
     line : LineResistance
         A guess of the wires, driven from the left.
     wanted : mapping of str to float
-        Standard error by name, of `rramfit.fitting.electrical.line_model.RESISTANCES` [ohm].
+        Standard error [ohm] by name, one of
+        `rramfit.fitting.electrical.line_model.RESISTANCES`.
     read_voltage : float
-        Of the rows that are on [V].
+        Voltage of active rows [V].
     current_noise, cell_error : float
         Relative standard deviation of a column current, and of a cell read.
-    most : int
-        Patterns at most.
+    max_patterns : int
+        Largest number of patterns.
     seed : int
-        Of the random halves.
+        Seed of the random halves.
 
     Returns
     -------
@@ -130,13 +132,16 @@ def plan_lines(
     Raises
     ------
     FitError
-        If a wanted name is not a resistance, or its error not above 0.
+        If `wanted` is empty, names anything but a resistance, or has an error of 0 or less.
     """
     bad = [name for name, error in wanted.items() if name not in RESISTANCES or not error > 0]
     if bad or not wanted:
-        msg = f"wanted names {bad or 'nothing'}; expected errors above 0 for {RESISTANCES}"
+        found = ", ".join(bad) or "nothing"
+        expected = ", ".join(RESISTANCES)
+        msg = f"wanted standard errors: found {found}; expected values above 0 for {expected}"
         raise FitError(msg)
-    counts = [c for c in (4, 8, 16, 32, 64, 128, 256, 512) if _LEAST <= c <= most] or [most]
+    powers = (4, 8, 16, 32, 64, 128, 256, 512)
+    counts = [c for c in powers if _MIN_PATTERNS <= c <= max_patterns] or [max_patterns]
     compared: dict[tuple[str, int], dict[str, float]] = {}
     drives: dict[str, Floats] = {}
     guess = np.array([float(r) for r in (line.r_wl, line.r_bl, line.r_driver, line.r_sense)])
@@ -182,7 +187,7 @@ def plan_lines(
 
 
 def _patterns(kind: str, rows: int, count: int, seed: int) -> Floats:
-    """Rows that are on, (pattern, row), spread over the array from the first pattern on."""
+    """Return the active rows, (pattern, row), ordered so that few patterns cover the array."""
     at = np.arange(rows)
     if kind == "all rows":
         return np.ones((count, rows))
@@ -195,7 +200,7 @@ def _patterns(kind: str, rows: int, count: int, seed: int) -> Floats:
 
 
 def _spread(places: int, count: int) -> NDArray[np.int64]:
-    """Places 0 … places-1 in an order that halves the gaps (van der Corput), both ends first."""
+    """Return `count` of the positions 0 … places−1 in van der Corput order, both ends first."""
     order = [0.0, 1.0]
     step = 0.5
     while len(order) < count:

@@ -2,12 +2,12 @@
 
     code = offset + gain·I + third·(I/full scale)³ + rest + noise
 
-Single channels are fitted in `fitting.readout_curves`, where the lines behind the nonlinearity are
-told; what channels have in common is here. Codes at a rail are bounds, not
-codes: a point that a channel clipped even once is left out for that channel.
+Single channels are fitted in `rramfit.fitting.electrical.readout_curves`, which defines the
+nonlinearity; this module estimates means and spreads over channels. A code at a rail is only a
+bound, so a point that a channel clipped even once is left out for that channel.
 
-Channels are the clusters: standard errors speak of the population of channels. Differential
-nonlinearity needs every code's transition and is not here.
+Standard errors are clustered by channel: they apply to the population of channels. Differential
+nonlinearity needs the transition of every code and is not here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity, Scale
 from rramfit.card.schema import ReadoutCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.electrical.readout_curves import (
     TransferCurves,
     best_line,
@@ -43,12 +43,12 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FEWEST_POINTS = 4  # a line and a cubic part need so many different inputs
+MIN_POINTS = 4  # different inputs that a line with a cubic part needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadoutFit(ShowsResult):
-    """Transfer of the read-out chain.
+    """Transfer function of the read-out chain.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ class ReadoutFit(ShowsResult):
     channels : (channel,) array
         Channels that work and have enough unclipped points.
     gain, offset, inl : (channel,) array
-        Of these [LSB/A], [LSB], [LSB].
+        Of these channels [LSB/A], [LSB], [LSB].
     input : (point,) array
         [A]
     distance : (point, channel) array
-        Mean code less the best-fit line [LSB]; NaN where left out.
+        Mean code minus the best-fit line [LSB]; NaN where left out.
     smooth : bool
-        Whether the nonlinearity was read off a smooth curve.
+        Whether the nonlinearity is that of a smooth curve.
     clipped : float
         Share of codes at a rail.
     """
@@ -86,7 +86,7 @@ class ReadoutFit(ShowsResult):
             a.flags.writeable = False
 
     def to_card(self) -> ReadoutCard:
-        """Write the card's part."""
+        """Return the read-out part of the card."""
         e = self.result.estimates
         return ReadoutCard(
             bits=self.bits,
@@ -107,8 +107,8 @@ class ReadoutFit(ShowsResult):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw every channel's distance from its best-fit line."""
-        ax = own_axes(ax)
+        """Plot the distance of every channel from its best-fit line."""
+        ax = axes_or_new(ax)
         ax.plot(self.input * 1e6, self.distance, lw=0.6, alpha=0.5, color="C0", rasterized=True)
         ax.axhline(0, color="grey", lw=0.8)
         ax.set_xlabel("input current [uA]")
@@ -117,7 +117,7 @@ class ReadoutFit(ShowsResult):
 
 
 def fit_readout(readout: Readout) -> ReadoutFit:
-    """Fit the transfer of every channel, and what channels have in common.
+    """Fit the transfer function of every channel, with means and spreads over channels.
 
     Parameters
     ----------
@@ -127,7 +127,8 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     Raises
     ------
     FitError
-        If no channel has 4 different inputs with unclipped codes, or codes do not follow inputs.
+        If no channel has unclipped codes at 4 different inputs, codes change by less than 1 LSB, or
+        no channel has a gain near the median.
     """
     code = np.asarray(readout.code, dtype=np.float64)
     low, high = rails(readout.bits, code)
@@ -138,14 +139,14 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     mean = np.where(seen, code, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
     x = np.asarray(readout.input, dtype=np.float64) / readout.full_scale
     enough: Bools = np.array(
-        [np.unique(x[usable[:, c]]).size >= FEWEST_POINTS for c in range(code.shape[2])],
+        [np.unique(x[usable[:, c]]).size >= MIN_POINTS for c in range(code.shape[2])],
         dtype=np.bool_,
     )
     if not enough.any():
         best = max((int(np.unique(x[u]).size) for u in usable.T), default=0)
         msg = (
             f"/readout: the best channel has unclipped codes at {best} different inputs; expected "
-            f"at least {FEWEST_POINTS}"
+            f"at least {MIN_POINTS}"
         )
         raise FitError(msg)
     lines = np.full((2, code.shape[2]), np.nan)
@@ -154,13 +155,16 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     typical = float(np.median(lines[1, enough]))
     span = abs(typical) * float(np.ptp(x))
     if span < 1:
-        msg = f"/readout: codes change by {span:.2g} LSB over all inputs, less than a step"
+        msg = f"/readout: codes change by {span:.2g} LSB over all inputs; expected at least 1 LSB"
         raise FitError(msg)
-    # A channel whose gain is off by half is broken, not spread.
+    # A gain that deviates by half means a broken channel, not channel-to-channel spread.
     working: Bools = enough & (np.abs(lines[1] / typical - 1) < 0.5)
     channels = np.flatnonzero(working)
     if channels.size == 0:
-        msg = f"/readout: no channel's gain is within half of the median of {typical:.3g} LSB"
+        msg = (
+            "/readout: no channel has a gain within 50 % of the median of "
+            f"{typical:.3g} LSB per full scale"
+        )
         raise FitError(msg)
     variance, df = repeat_noise(np.where(seen, code, np.nan)[:, :, channels], usable[:, channels])
     curves = transfer_curves(
@@ -168,14 +172,14 @@ def fit_readout(readout: Readout) -> ReadoutFit:
     )
     fit = _assemble(curves, variance, df, readout.full_scale)
     share = float(at_rail.sum() / max(seen.sum(), 1))
-    told = _findings(code.shape[0], share, enough, working, curves)
+    findings = _findings(code.shape[0], share, enough, working, curves)
     return ReadoutFit(
         result=FitResult(
             title="read-out chain",
             estimates=fit.estimates,
             covariance=np.array(fit.covariance),
             n_observations=int((seen & usable)[:, :, channels].sum()),
-            verdict=Verdict(tuple(told)),
+            verdict=Verdict(tuple(findings)),
         ),
         bits=readout.bits,
         full_scale=readout.full_scale,
@@ -197,9 +201,9 @@ class _Assembled:
 
 
 def _assemble(c: TransferCurves, variance: Floats, df: Floats, full_scale: float) -> _Assembled:
-    """Means and spreads over channels; with fewer than 3 channels, errors of the fits alone."""
+    """Estimate means and spreads over channels; below 3 channels, with errors of the fits only."""
     n = len(c.gain)
-    rows: list[tuple[str, str, Scale, float, Floats, float]] = []  # influence, own error
+    rows: list[tuple[str, str, Scale, float, Floats, float]] = []  # influence, error of the fits
     means: tuple[tuple[str, str, Floats, Scale, float], ...] = (
         ("gain", "LSB/A", c.gain, "linear", full_scale),
         ("offset", "LSB", c.offset, "linear", 1.0),
@@ -208,9 +212,9 @@ def _assemble(c: TransferCurves, variance: Floats, df: Floats, full_scale: float
         ("third_order", "LSB", c.third_order, "linear", 1.0),
     )
     for i, (name, unit, values, scale, per) in enumerate(means):
-        own = math.sqrt(float((c.error[i] ** 2).sum())) / n
+        error = math.sqrt(float((c.error[i] ** 2).sum())) / n
         m = float(values.mean())
-        rows.append((name, unit, scale, m / per, (values - m) / n / per, own / per))
+        rows.append((name, unit, scale, m / per, (values - m) / n / per, error / per))
     power = variance if (df > 0).any() else c.residual_variance
     if float(power.mean()) > 0:
         noise = math.sqrt(float(power.mean()))
@@ -250,49 +254,50 @@ def _findings(
     if (broken := np.flatnonzero(enough & ~working)).size:
         out.append(
             Finding(
-                f"{broken.size} of {len(enough)} channels have a gain off the median by more than "
-                f"half, and were left out: {_listed(broken)}",
-                "treat these columns as dead, or look at their amplifiers",
+                f"{broken.size} of {len(enough)} channels have a gain more than 50 % off the median"
+                f" and were left out: {_listed(broken)}",
+                "Treat these columns as dead, or check their amplifiers",
                 severe=bool(broken.size > 0.2 * len(enough)),
             )
         )
-    if (dark := np.flatnonzero(~enough)).size:
+    if (clipping := np.flatnonzero(~enough)).size:
         out.append(
             Finding(
-                f"{dark.size} of {len(enough)} channels have unclipped codes at fewer than "
-                f"{FEWEST_POINTS} inputs: {_listed(dark)}",
-                "measure them over the range in which they do not clip",
-                severe=bool(dark.size > 0.2 * len(enough)),
+                f"{clipping.size} of {len(enough)} channels have unclipped codes at fewer than "
+                f"{MIN_POINTS} inputs: {_listed(clipping)}",
+                "Measure these channels over the range in which they do not clip",
+                severe=bool(clipping.size > 0.2 * len(enough)),
             )
         )
     if clipped > 0.05:
         out.append(
             Finding(
-                f"{clipped:.1%} of codes are at a rail, and were left out",
-                "lower the largest input, or take the full scale from this fit",
+                f"{clipped:.1%} of codes are at a rail and were left out",
+                "Lower the largest input, or set the full scale according to this fit",
             )
         )
     if repeats < 2:
         out.append(
             Finding(
-                "one repeat a point: noise was taken from the distance to a smooth curve",
-                "repeat every point at least 8 times",
+                "Every point was measured once, so the noise was estimated from the distance to a "
+                "smooth curve",
+                "Repeat every point at least 8 times",
             )
         )
     if not c.smooth:
         out.append(
             Finding(
-                "codes leave every smooth curve by more than noise: the nonlinearity is that of the"
-                " raw means, their noise included",
-                "look for missing codes or steps of the converter at half and quarter scale",
+                "Codes deviate from a smooth curve by more than noise, so the nonlinearity is that "
+                "of the raw means and includes their noise",
+                "Check for missing codes or steps of the converter at half and quarter scale",
             )
         )
-    if (back := np.flatnonzero(c.steps_back > 0)).size:
+    if (falling := np.flatnonzero(c.steps_back > 0)).size:
         out.append(
             Finding(
-                f"{back.size} channels fall back in code while the input rises: "
-                f"{_listed(np.flatnonzero(working)[back])}",
-                "look for missing codes, or for inputs that had not settled",
+                f"Codes of {falling.size} of {len(c.gain)} channels decrease while the input "
+                f"increases: {_listed(np.flatnonzero(working)[falling])}",
+                "Check for missing codes, and for inputs that had not settled",
             )
         )
     return out

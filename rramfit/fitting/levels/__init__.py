@@ -1,11 +1,12 @@
-"""Levels: which conductance a cell has after it was programmed to level k.
+"""Levels: the conductance of a cell after programming to level k.
 
-In: accepted readings of sound cells. Out: per level the mean, the standard deviation, the
+In: accepted readings of healthy cells. Out: per level the mean, the standard deviation, the
 distribution family that predicts held-out cells best, the read threshold to the next level and the
-bits stored per cell. Levels nobody wrote down are found from the readings (`find_levels`).
+bits stored per cell. If the target levels are not recorded, they are found from the readings
+(`find_levels`).
 
-Not here: how readings divide into device-to-device and cycle-to-cycle parts
-(`rramfit.fitting.variation`), and cells that were not accepted (`rramfit.fitting.failure`).
+Not here: device-to-device and cycle-to-cycle variation (`rramfit.fitting.variation`), and cells
+that were not accepted (`rramfit.fitting.failure`).
 """
 
 from rramfit.fitting.levels.blind import BlindLevels, find_levels

@@ -1,16 +1,17 @@
-"""Levels found blind: which states the cells are in where nobody wrote down what was asked for.
+"""Blind level detection: the states of the cells if the programmed levels are not recorded.
 
-Readings, or their logarithms, are a mixture of normals; linear or logarithmic is chosen by the
-likelihood of the readings themselves, that of ln y less Σ ln y. The number of components is that of
-the least BIC, and again that of the highest likelihood of cells left out (two halves, each
-predicted by the other). A component is no level yet: the wide, skew distribution of the
-high-resistance state takes several. Components are put together into states as
-`rramfit.fitting.statistics.state_mixture` says; where the two numbers of components lead to
-different numbers of states, that is a finding.
+Readings, or their logarithms, are modelled as a mixture of normals. The linear or logarithmic
+domain is chosen by the likelihood of the readings themselves: that of ln y less Σ ln y. The number
+of components is that of the lowest BIC; as a check, it is also determined by the likelihood of
+held-out cells (two halves, each predicted by the other). A component is not yet a level: the wide,
+skew distribution of the high-resistance state takes several. Components are combined to states by
+`rramfit.fitting.statistics.state_mixture`. If the two numbers of components lead to different
+numbers of states, this is reported as a finding.
 
-P(state | y) follows from the mixture, made monotone: a reading above the highest state's peak is of
-that state whatever a wide component below it would claim; a gap between states without readings
-takes the place of the mixture's tails. How sure a cell is, is its posterior.
+P(state | y) follows from the mixture and is made monotone: a reading above the peak of the highest
+state belongs to that state, even if a wide component below it has more weight there. A gap without
+readings between two states replaces the tails of the mixture. The certainty of a cell is its
+posterior.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from rramfit.fitting.statistics.state_mixture import (
 )
 from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
 from rramfit.streams import stream
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_number, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,45 +54,45 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Domain = Literal["linear", "log"]
 
-_FEWEST, _ENOUGH = 100, 32768  # readings that a mixture needs, and is fitted to at most
+_FEWEST, _ENOUGH = 100, 32768  # least and largest number of readings in a mixture fit
 _MOST_COMPONENTS = 24
-_SURE = 0.99
-_UNSURE_SHARE = 0.01
+_CERTAIN = 0.99
+_UNCERTAIN_SHARE = 0.01
 _GRID = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One number of components that was tried."""
+    """One number of components that was tried, and its scores."""
 
     domain: Domain
     components: int
     states: int
     bic: float
-    heldout: float  # mean log density of a reading left out [ln 1/S]
+    heldout: float  # mean log density of a held-out reading [ln 1/S]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindLevels:
-    """Levels that were found in readings of unknown pattern.
+    """Levels found in readings without recorded levels.
 
     Attributes
     ----------
     levels : Levels
-        Their medians as targets.
+        Levels with the medians as targets.
     program : Program
-        The program with each reading's level filled in; acceptance is unknown.
+        The program with the level of each reading filled in; acceptance is unknown.
     domain : {"linear", "log"}
     spread : (level,) array
         Robust standard deviation of each state's readings [S].
     share : (level,) array
         Share of readings in each state.
     thresholds : (level − 1,) array
-        Where neighbouring states are equally likely [S].
+        Conductances at which neighbouring states are equally likely [S].
     certainty : (row, col) array
-        P(the level filled in is right), the least over the sweeps kept; NaN where not measured.
+        P(assigned level is correct), the lowest over the sweeps kept; NaN where not measured.
     choices : tuple of Choice
-        Every number of components tried in the domain chosen, and one in the other.
+        All numbers of components tried in the chosen domain, and the best in the other.
     verdict : Verdict
     """
 
@@ -110,18 +111,18 @@ class BlindLevels:
             a.flags.writeable = False
 
     @property
-    def unsure(self) -> float:
-        """Share of measured cells whose level is less than 99 % sure."""
+    def uncertain_share(self) -> float:
+        """Share of measured cells with a certainty below 99 %."""
         seen = np.isfinite(self.certainty)
-        return float((self.certainty[seen] < _SURE).mean())
+        return float((self.certainty[seen] < _CERTAIN).mean())
 
     @property
     def expected_errors(self) -> float:
-        """Cells expected to have got a wrong level."""
+        """Expected number of cells with a wrong level."""
         return float(np.nansum(1 - self.certainty))
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a level: median, spread, share."""
+        """Return one row per level: median, spread, share."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -130,32 +131,32 @@ class BlindLevels:
         )
 
     def summary(self) -> str:
-        """Return what was found as text for people."""
+        """Return the levels found as readable text."""
+        wrong = format_number(self.expected_errors, 2)
         head = (
-            f"Blind levels: {len(self.levels)} states, {self.domain} domain, "
-            f"{self.expected_errors:.3g} cells expected wrong, {self.verdict.word}"
+            f"Blind level detection: {counted(len(self.levels), 'state')}, {self.domain} domain, "
+            f"{wrong} cells expected at a wrong level, {self.verdict.word}"
         )
         rows = [
-            f"  {name:<6} {format_quantity(float(g), 'S'):>10} "
-            f"± {format_quantity(float(s), 'S'):<10} {share:.2%} of readings"
+            f"  {name:<6} median {format_quantity(float(g), 'S', digits=3):>9}, "
+            f"spread {format_quantity(float(s), 'S', digits=2):>8}, {share:.1%} of readings"
             for name, g, s, share in zip(
                 self.levels.names, self.levels.target, self.spread, self.share, strict=True
             )
         ]
-        notes = [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        notes = [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join([head, *rows, *notes])
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
-        return f"<p><b>Blind levels ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
+        title = f"<p><b>Blind level detection ({self.verdict.word})</b></p>"
+        return f"{title}{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the readings kept, and the thresholds between states."""
-        from rramfit.fitting.axes import own_axes
+        """Draw a histogram of the readings, and the thresholds between states."""
+        from rramfit.fitting.axes import axes_or_new
 
-        axes = own_axes(ax)
+        axes = axes_or_new(ax)
         y = np.concatenate([b.conductance.ravel() for b in self.program.blocks()][:4])
         y = y[np.isfinite(y)] * 1e6
         if self.domain == "log":
@@ -173,29 +174,32 @@ class BlindLevels:
 
 
 def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
-    """Find the levels of programming sweeps whose pattern is not known.
+    """Find the levels of programming sweeps whose levels are not recorded.
 
     Parameters
     ----------
     measurement : Measurement
     seed : int
-        Of the split into halves.
+        Seed of the split into halves.
 
     Raises
     ------
     FitError
-        If there are no programming sweeps of unknown pattern, or fewer than 100 readings.
+        If there are no programming sweeps without levels, or fewer than 100 readings.
     """
     program = measurement.program
     if program is None or program.levels_known:
-        msg = "blind levels need programming sweeps without /program/level"
+        msg = "blind level detection requires programming sweeps without /program/level"
         raise FitError(msg)
     statistics = accumulate(program, 0)
     dead = screen(measurement, statistics).where(Fault.DEAD_ROW, Fault.DEAD_COL)
     y = np.where(dead, np.nan, statistics.sample.conductance)
     seen = np.isfinite(y)
     if seen.sum() < _FEWEST:
-        msg = f"{int(seen.sum())} readings outside dead lines; blind levels need {_FEWEST}"
+        msg = (
+            f"found {counted(int(seen.sum()), 'reading')} outside dead rows and columns, but blind "
+            f"level detection requires {_FEWEST}"
+        )
         raise FitError(msg)
     half = stream(seed, "blind levels").random(y.shape[1:]) < 0.5
     first = np.broadcast_to(half, y.shape)[seen]
@@ -207,9 +211,9 @@ def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
     label = np.searchsorted(thresholds, y[seen])
     levels = len(thresholds) + 1
     median, spread = _medians(y[seen], label, levels)
-    sure = posterior.certainty(statistics.sample.conductance)
+    by_sweep = posterior.certainty(statistics.sample.conductance)
     with np.errstate(invalid="ignore"):
-        certainty = np.fmin.reduce(sure, axis=0)
+        certainty = np.fmin.reduce(by_sweep, axis=0)
     others = [min(f.choices, key=lambda c: c.bic) for f in fits if f is not best]
     labelled = dataclasses.replace(
         program,
@@ -308,12 +312,12 @@ class _Posterior:
         return cls(domain=domain, grid=grid, upper=upper)
 
     def thresholds(self) -> Floats:
-        """Where neighbouring states are equally likely [S]."""
+        """Return the conductances at which neighbouring states are equally likely [S]."""
         at = np.array([np.interp(0.5, u, self.grid) for u in self.upper])
         return np.exp(at) if self.domain == "log" else at
 
     def certainty(self, y: Floats) -> Floats:
-        """Posterior of the most likely state of each reading; NaN where there is none."""
+        """Return the posterior of the most likely state of each reading; NaN without a reading."""
         with np.errstate(invalid="ignore", divide="ignore"):
             x = np.log(y) if self.domain == "log" else y
         x = np.where(np.isneginf(x), self.grid[0], x)
@@ -337,35 +341,36 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
     if best.states_by_heldout != n:
         findings.append(
             Finding(
-                f"{n} states by BIC, {best.states_by_heldout} by the likelihood of cells left out",
-                "the number of levels is not certain; write down /program/level",
+                f"the number of levels is uncertain: BIC selects {counted(n, 'state')}, the "
+                f"likelihood of held-out cells {best.states_by_heldout}",
+                "record the levels in /program/level",
             )
         )
     if n == 1:
         findings.append(
             Finding(
-                "the readings show one state alone",
-                "nothing tells levels apart; write down /program/level if there were several",
+                "the readings show only one state",
+                "record the levels in /program/level if several were programmed",
             )
         )
     seen = certainty[np.isfinite(certainty)]
-    wrong, unsure = float((1 - seen).sum()), float((seen < _SURE).mean())
+    wrong, uncertain = float((1 - seen).sum()), float((seen < _CERTAIN).mean())
     if n > 1:
-        said = (
-            f"levels were found blind: the readings show {n} states; {unsure:.2%} of cells are "
-            f"less than {_SURE:.0%} sure of theirs, and {wrong:.2g} of {seen.size} have a wrong "
-            "one, as expected by the mixture"
+        what = (
+            f"levels are not recorded and were found from the readings: {n} states, "
+            f"{uncertain:.2%} of cells with a certainty below {_CERTAIN:.0%}, and an expected "
+            f"{format_number(wrong, 2)} of {counted(seen.size, 'cell')} at a wrong level"
         )
-        remedy = "write down /program/level; how sure each cell is stands in the sidecar"
-        if unsure > _UNSURE_SHARE:
-            said += ": tails of the levels are cut off where they overlap"
-        findings.append(Finding(said, remedy))
+        if uncertain > _UNCERTAIN_SHARE:
+            what += "; the tails of overlapping levels are truncated"
+        remedy = "record the levels in /program/level; the certainty of each cell is in the sidecar"
+        findings.append(Finding(what, remedy))
     return Verdict(tuple(findings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Labelled:
-    """Hands out a program's sweeps, each reading's level filled in."""
+    """Yield the sweeps of a program with the level of each reading filled in."""
 
     program: Program
     thresholds: Floats

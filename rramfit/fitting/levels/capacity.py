@@ -1,19 +1,19 @@
-"""Bits that one cell stores: mutual information of the level asked for and what is read.
+"""Bits stored per cell: mutual information of target level and reading.
 
-With K levels asked for equally often and their distributions f_k, f̄ = Σ f_k/K,
+With K equally frequent target levels, their distributions f_k, and f̄ = Σ f_k/K,
 
     I = 1/K·Σ_k ∫ f_k·log2(f_k/f̄) dg
 
-is what the best reader could learn from the conductance itself. A reader with the K − 1 best
-thresholds learns the same expression of the probabilities P(read j | level k). Both are found by
-quadrature: g = Q_k(Φ(z)) with z even over ±7, where the trapezoid rule converges faster than any
-power of the step. The derivative of I in a distribution's parameters needs only that distribution's
-own score s_k,
+is the information that an ideal reader obtains from the conductance. For a reader with the K − 1
+best thresholds, the same expression holds with the probabilities P(read j | level k). Both are
+computed by quadrature: g = Q_k(Φ(z)) with z evenly spaced over ±7, where the trapezoidal rule
+converges faster than any power of the step. The derivative of I by a distribution's parameters
+requires only the score s_k of that distribution,
 
     ∂I/∂θ_k = 1/K·∫ f_k·s_k·log2(f_k/f̄) dg,
 
-because the terms from log2(f_k/f̄) cancel; errors follow from the cells' influences as they do for
-thresholds. The hard reader's thresholds are taken as set.
+because the terms from log2(f_k/f̄) cancel. Errors follow from the influences of the cells, as for
+thresholds. The thresholds of the second reader are treated as fixed.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _WEIGHT = np.exp(-0.5 * _Z**2) / np.exp(-0.5 * _Z**2).sum()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBits:
-    """Information that one cell holds, with each level's part in its error.
+    """Information stored per cell, with the influence of each level on it.
 
     Attributes
     ----------
     soft, hard : float
-        Bits for a reader of the conductance, and for one with best thresholds.
+        Bits for a reader of the conductance, and for a reader with the best thresholds.
     parts : tuple of Influence
-        Of each level's cells, on soft and hard.
+        Influence of each level's cells on `soft` and `hard`.
     """
 
     soft: float
@@ -59,14 +59,14 @@ class StoredBits:
     def quantities(
         self, errors: Sequence[PartErrors], correlation: Floats
     ) -> tuple[Quantity, Quantity]:
-        """Bits, soft and hard, with intervals.
+        """Return `soft` and `hard` with intervals.
 
         Parameters
         ----------
         errors : sequence of PartErrors
-            Of each level's part.
+            Errors of each level's part.
         correlation : (level, level) array
-            Of cells' offsets between the levels; NaN where unknown.
+            Correlation of cell offsets between the levels; NaN where unknown.
         """
         error, df = combine(self.parts, errors, correlation)
         return (
@@ -78,28 +78,27 @@ class StoredBits:
 def stored_bits(
     distributions: Sequence[LevelDistribution], thresholds: Sequence[float]
 ) -> StoredBits:
-    """Bits per cell with these levels asked for equally often.
+    """Compute the bits per cell for equally frequent levels.
 
     Parameters
     ----------
     distributions : sequence of LevelDistribution
         At least two.
     thresholds : sequence of float
-        Between neighbouring ones [S], one fewer.
+        Thresholds between neighbouring levels [S], one fewer than levels.
     """
     k = len(distributions)
     node = np.stack([distribution.ppf(_P) for distribution in distributions])
-    log_pdf = np.stack(
-        [distribution.logpdf(node) for distribution in distributions]
-    )  # (distribution, from level, node)
+    # (distribution, from level, node)
+    log_pdf = np.stack([distribution.logpdf(node) for distribution in distributions])
     own = log_pdf[np.arange(k), np.arange(k)]
     gain = (own - special.logsumexp(log_pdf, axis=0) + math.log(k)) / math.log(2)
 
     edge = np.maximum.accumulate(np.asarray(thresholds, dtype=np.float64))
     cumulative = np.stack([distribution.cdf(edge) for distribution in distributions])
     read = np.diff(cumulative, axis=1, prepend=0.0, append=1.0)  # (level, read as)
-    some = read > 0
-    hard_gain = np.log2(np.where(some, read, 1.0) / np.where(some, read.mean(axis=0), 1.0))
+    possible = read > 0
+    hard_gain = np.log2(np.where(possible, read, 1.0) / np.where(possible, read.mean(axis=0), 1.0))
 
     parts = []
     for i, distribution in enumerate(distributions):

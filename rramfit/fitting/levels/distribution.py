@@ -1,10 +1,10 @@
-"""The distribution of one level: every family tried, and one chosen.
+"""Distribution of one level: all families that were fitted, and the chosen one.
 
-A family needs five cells for each of its parameters. A family of positive conductances is left out
-where a reading, or a rail with readings at it, is not positive: the read-out's offset makes such
-readings of very high resistances, and no positive distribution can have made them. The normal
-mixture has two or three parts, as the Bayesian criterion prefers. Families are compared on
-compressed readings; the one chosen is then fitted to the readings themselves.
+A family requires five cells per parameter. Families for positive conductances are left out if a
+reading, or a rail with clipped readings, is not positive: read-out offset causes such readings at
+very high resistance, and a positive distribution cannot describe them. The normal mixture has two
+or three parts, by the Bayesian information criterion. Families are compared on compressed readings;
+the chosen one is then fitted to the exact readings.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from rramfit.fitting.statistics.likelihood import (
     approach,
     refine,
 )
-from rramfit.fitting.statistics.selection import choose, deal, held_out
+from rramfit.fitting.statistics.selection import assign_folds, choose, held_out
+from rramfit.units import counted
 
 __all__ = [
     "CELLS_PER_PARAMETER",
@@ -66,23 +67,23 @@ _MIXTURES = (MixtureLikelihood(2), MixtureLikelihood(3))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One family that was tried at a level.
+    """One family that was fitted to a level, or left out.
 
     Attributes
     ----------
     family : str
     parameters : dict of str to float
-        As in a card; empty where the family was left out.
+        As used in a card; empty if the family was left out.
     aic, bic : float, optional
     heldout : float, optional
         Mean held-out log likelihood of a reading [ln 1/S].
     heldout_error : float, optional
-        Standard error of its difference from the best, paired by block of cells.
+        Standard error of the difference from the best score, paired by block of cells.
     p_value, distance : float, optional
-        Goodness of fit, and Kolmogorov's distance.
+        p-value of goodness of fit, and Kolmogorov distance.
     converged : bool
     note : str
-        Why the family was left out, or what its parameters at a bound mean.
+        Reason for leaving the family out, or the meaning of its parameters at a bound.
     """
 
     family: str
@@ -97,7 +98,7 @@ class Candidate:
     note: str = ""
 
     def to_card(self) -> Alternative | None:
-        """Write the family as an alternative of a card, where it was fitted at all."""
+        """Return the family as an alternative of a card; None if it was not fitted."""
         if self.aic is None or self.bic is None:
             return None
         return Alternative(
@@ -112,7 +113,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelDistribution:
-    """The family chosen at a level, and all that were tried.
+    """The family chosen for a level, and all candidates.
 
     Attributes
     ----------
@@ -121,11 +122,11 @@ class LevelDistribution:
     candidates : tuple of Candidate
         All families, the best held-out score first.
     maximum : Maximum
-        The chosen family's maximum.
+        Likelihood maximum of the chosen family.
     influence : Influence
-        Of the cells on its internal parameters.
+        Influence of the cells on its internal parameters.
     tests : mapping of str to Goodness
-        Of each family fitted.
+        Goodness of fit of each fitted family.
     """
 
     level: int
@@ -146,28 +147,28 @@ class LevelDistribution:
         return self.chosen.parameters
 
     def cdf(self, g: Floats) -> Floats:
-        """Distribution function at conductances [S]."""
+        """Return the distribution function at conductances [S]."""
         return np.asarray(family(self.family).cdf(g, self.parameters))
 
     def sf(self, g: Floats) -> Floats:
-        """Complement of the distribution function at conductances [S]."""
+        """Return the survival function at conductances [S]."""
         return np.asarray(family(self.family).sf(g, self.parameters))
 
     def logpdf(self, g: Floats) -> Floats:
-        """Log density [ln 1/S] at conductances [S]."""
+        """Return the log density [ln 1/S] at conductances [S]."""
         return np.asarray(family(self.family).logpdf(g, self.parameters))
 
     def ppf(self, probability: Floats) -> Floats:
-        """Quantiles [S]."""
+        """Return quantiles [S]."""
         return np.asarray(family(self.family).ppf(probability, self.parameters))
 
-    def judged(self, inflation: Floats) -> LevelDistribution:
-        """Return the distribution with its tests' p-values allowing for a smooth field.
+    def with_inflation(self, inflation: Floats) -> LevelDistribution:
+        """Return the distribution with p-values that allow for a smooth field.
 
         Parameters
         ----------
         inflation : (LEADING,) array
-            Of the variances of the chosen family's leading components, taken for all families.
+            Of the variances of the chosen family's leading components; used for all families.
         """
         new = {
             c.family: replace(c, p_value=self.tests[c.family].p_value(inflation))
@@ -178,7 +179,7 @@ class LevelDistribution:
         return replace(self, chosen=new[self.family], candidates=tuple(new.values()))
 
     def to_card(self, parameters: Mapping[str, Quantity]) -> Distribution:
-        """Write the distribution as a card's `distribution`, with its parameters' errors."""
+        """Return the `distribution` of a card, with the errors of its parameters."""
         tried = (c.to_card() for c in self.candidates)
         return Distribution(
             family=self.family,
@@ -194,23 +195,25 @@ def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution
     ----------
     readings : LevelReadings
     seed : int
-        Of the folds that cells are dealt into.
+        Seed of the assignment of cells to folds.
 
     Raises
     ------
     FitError
-        With the numbers, where there is too little to fit a distribution to.
+        If there are too few cells or too few different readings.
     """
     if readings.n_cells < LEAST_CELLS:
         msg = (
-            f"level {readings.level} has {readings.n} accepted readings of {readings.n_cells} "
-            f"healthy cells; a distribution needs at least {LEAST_CELLS} cells"
+            f"level {readings.level} has {counted(readings.n, 'accepted reading')} from "
+            f"{counted(readings.n_cells, 'healthy cell')}, but a distribution requires at least "
+            f"{LEAST_CELLS} cells"
         )
         raise FitError(msg)
     if readings.node.size < 3:
         msg = (
-            f"level {readings.level} has {readings.n} accepted readings with "
-            f"{readings.node.size} different values inside the rails; a distribution needs at least 3"
+            f"level {readings.level} has {counted(readings.n, 'accepted reading')} with "
+            f"{counted(readings.node.size, 'different value')} inside the rails, but a "
+            "distribution requires at least 3"
         )
         raise FitError(msg)
     left_out: list[Candidate] = []
@@ -227,8 +230,8 @@ def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution
     else:
         maxima.append(mixture)
 
-    folds = deal(readings, seed)
-    usable = [m for m in maxima if _sound(m)]
+    folds = assign_folds(readings, seed)
+    usable = [m for m in maxima if _usable(m)]
     scores = [held_out(m, readings, folds) for m in usable]
     at, errors = choose(usable, scores, readings, folds)
     usable[at] = refine(usable[at], readings)
@@ -244,13 +247,13 @@ def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution
             aic=m.aic if math.isfinite(m.aic) else None,
             bic=m.bic if math.isfinite(m.bic) else None,
             note=(
-                "the distribution shrinks onto equal readings"
-                if m.spiked
-                else "no maximum of the likelihood was found"
+                "the distribution collapsed onto equal readings"
+                if m.collapsed
+                else "the likelihood maximum was not found"
             ),
         )
         for m in maxima
-        if not _sound(m)
+        if not _usable(m)
     ]
     ranked = sorted(fitted, key=lambda c: -(c.heldout or 0.0))
     return LevelDistribution(
@@ -265,17 +268,17 @@ def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution
     )
 
 
-def _sound(maximum: Maximum) -> bool:
-    """Whether there is a maximum at all."""
-    return maximum.converged and not maximum.spiked and math.isfinite(maximum.log_likelihood)
+def _usable(maximum: Maximum) -> bool:
+    """Return whether the maximum is usable."""
+    return maximum.converged and not maximum.collapsed and math.isfinite(maximum.log_likelihood)
 
 
 def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
-    """Why a family cannot be fitted to these readings; empty where it can."""
+    """Return the reason why a family cannot be fitted to these readings; empty if it can."""
     if readings.n_cells < CELLS_PER_PARAMETER * likelihood.size:
         return f"{readings.n_cells} cells are too few for {likelihood.size} parameters"
     if likelihood.positive:
-        low = int(np.count_nonzero(readings.seen <= 0))
+        low = int(np.count_nonzero(readings.unclipped <= 0))
         if readings.floor is not None and readings.floor <= 0:
             low += int(readings.floor_count.sum())
         if low:
@@ -284,10 +287,10 @@ def _unfit(likelihood: Likelihood, readings: LevelReadings) -> str:
 
 
 def _best_mixture(readings: LevelReadings, single: float) -> Maximum | Candidate:
-    """Return the mixture of two or three parts that the Bayesian criterion prefers.
+    """Return the mixture of two or three parts with the lower Bayesian information criterion.
 
-    Three are tried only where two are better than every single distribution, whose least criterion
-    is `single`: what three parts then gain is a distribution's shape, not a third population.
+    Three parts are tried only if two have a lower criterion than the best single distribution,
+    `single`; otherwise a third part would describe the shape of one population, not a third one.
     """
     best: Maximum | None = None
     for likelihood in _MIXTURES:
@@ -295,7 +298,7 @@ def _best_mixture(readings: LevelReadings, single: float) -> Maximum | Candidate
         if reason:
             return best or Candidate(family="mixture", parameters={}, note=reason)
         found = approach(likelihood, readings)
-        if best is None or (_sound(found) and found.bic < best.bic):
+        if best is None or (_usable(found) and found.bic < best.bic):
             best = found
         if not best.bic < single:
             break

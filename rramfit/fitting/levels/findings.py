@@ -1,9 +1,9 @@
-"""What is wrong with a chip's levels, in words, and what to do about it.
+"""Findings on the levels of a chip: what is wrong, and what to do about it.
 
-Levels with the same trouble are named together. A distribution fits where its test does not reject
-it (p ≥ 0.001) or its distribution function is within 2 % of the readings': of a hundred thousand
-readings a test sees departures that do not matter. A verify window cuts a level where all readings
-lie inside it and the distribution chosen would put more than 0.5 % beyond its edges.
+Levels with the same problem share a finding. A distribution fits if its test does not reject it
+(p ≥ 0.001) or if it differs from the distribution function of the readings by at most 2 %: with
+100,000 readings a test detects deviations that do not matter. A verify window truncates a level if
+all readings are inside it and the chosen distribution has more than 0.5 % outside.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from rramfit.fitting.levels.distribution import LEAST_CELLS
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 if TYPE_CHECKING:
     from rramfit.fitting.levels.level_fit import LevelFit
@@ -26,10 +26,11 @@ _MISFIT_P, _MISFIT_DISTANCE = 1e-3, 0.02
 _CUT = 0.005
 _OVERLAP = 0.05
 _CLIPPED = 0.05
+_LISTED = 4  # most levels described in one finding
 
 
 def judge(levels: Sequence[LevelFit]) -> Verdict:
-    """Return the verdict on all levels together."""
+    """Return the verdict on all levels."""
     findings: list[Finding] = []
     findings += _few(levels)
     findings += _misfits(levels)
@@ -42,21 +43,33 @@ def judge(levels: Sequence[LevelFit]) -> Verdict:
     return Verdict(tuple(findings))
 
 
-def _name_some(levels: Sequence[LevelFit], say: Callable[[LevelFit], str], *, most: int = 4) -> str:
-    """Say something of each level, of many only of the first few."""
-    said = [say(level) for level in levels[:most]]
-    more = len(levels) - most
-    return "; ".join(said) + (f"; and {more} levels more" if more > 0 else "")
+def _list_levels(
+    levels: Sequence[LevelFit], describe: Callable[[LevelFit], str], *, most: int = _LISTED
+) -> str:
+    """Describe each level; of many levels only the first `most`."""
+    described = [describe(level) for level in levels[:most]]
+    rest = len(levels) - most
+    if rest > 0:
+        return f"{', '.join(described)} and {counted(rest, 'more level')}"
+    if len(described) == 1:
+        return described[0]
+    return f"{', '.join(described[:-1])} and {described[-1]}"
+
+
+def _level_numbers(levels: Sequence[LevelFit]) -> str:
+    """Return the level numbers, such as "level 1" or "levels 1, 2 and 5"."""
+    noun = "level" if len(levels) == 1 else "levels"
+    return f"{noun} {_list_levels(levels, lambda v: str(v.index))}"
 
 
 def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
-    """Gather what single levels' fits complain of, the same complaints together."""
+    """Report the findings of the fits of single levels, equal ones together."""
     where: dict[tuple[str, str], list[LevelFit]] = {}
     for level in levels:
         for f in level.result.verdict.findings if level.result else ():
             where.setdefault((f.what, f.remedy), []).append(level)
     for (what, remedy), concerned in where.items():
-        yield Finding(f"{_name_some(concerned, lambda v: f'level {v.index}')}: {what}", remedy)
+        yield Finding(f"at {_level_numbers(concerned)}, {what}", remedy)
 
 
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
@@ -64,23 +77,26 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     poor = [level for level in none if level.n_cells < LEAST_CELLS]
     severe = len(none) == len(levels)
     if poor:
-        text = _name_some(
+        text = _list_levels(
             poor,
             lambda v: (
-                f"level {v.index} has {v.n_observations} accepted readings of {v.n_cells} cells"
+                f"level {v.index} has {counted(v.n_observations, 'accepted reading')} from "
+                f"{counted(v.n_cells, 'cell')}"
             ),
         )
         yield Finding(
-            f"{text}: too few for a distribution, which needs {LEAST_CELLS} cells",
-            "measure these levels on more cells, or leave them out of the target list; where many "
-            "were programmed and few accepted, compare the verify window with what was read",
+            f"{text}, but a distribution requires {LEAST_CELLS} cells",
+            "measure these levels on more cells or remove them from the targets, or, if many cells "
+            "were programmed and few accepted, compare the verify window with the readings",
             severe=severe,
         )
-    alike = [level for level in none if level.n_cells >= LEAST_CELLS]
-    if alike:
+    unresolved = [level for level in none if level.n_cells >= LEAST_CELLS]
+    if unresolved:
+        reasons = "; ".join(level.reason for level in unresolved[:_LISTED])
+        rest = len(unresolved) - _LISTED
         yield Finding(
-            _name_some(alike, lambda v: v.reason),
-            "read these levels in a range that holds and resolves them",
+            reasons + (f"; {counted(rest, 'more level')} cannot be fitted" if rest > 0 else ""),
+            "read these levels in a range that covers and resolves them",
             severe=severe,
         )
 
@@ -102,15 +118,16 @@ def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     if not bad:
         return
 
-    def say(v: LevelFit) -> str:
+    def describe(v: LevelFit) -> str:
         assert v.distribution is not None
         c = v.distribution.chosen
         return f"level {v.index} ({c.family}, p = {c.p_value:.2g}, off by {c.distance:.1%})"
 
     yield Finding(
-        f"no family fits {_name_some(bad, say)}; distribution functions differ by that share",
-        "use the distribution for the bulk of the level only; look for two populations of cells, for a "
-        "verify window that cuts the level, or for a coarse converter",
+        f"no family fits {_list_levels(bad, describe)}, where the percentage is the largest "
+        "difference between the distribution functions",
+        "use the distribution only for the bulk of the level, and look for two populations of "
+        "cells, a verify window that truncates the level, or a coarse converter",
     )
 
 
@@ -122,26 +139,25 @@ def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             cut.append((v, beyond))
     if cut:
         shares = {v.index: share for v, share in cut}
-        text = _name_some(
+        text = _list_levels(
             [v for v, _ in cut],
-            lambda v: f"level {v.index} ({shares[v.index]:.1%} of its distribution)",
+            lambda v: f"level {v.index} ({shares[v.index]:.1%} of its distribution is outside)",
         )
         yield Finding(
-            f"the verify window cuts the readings off: {text} lies outside the window, where no "
-            "accepted reading is",
-            "when sampling from the distribution, redraw what falls outside the window; mean and standard "
-            "deviation are those of the accepted readings and hold as they are",
+            f"the verify window truncates {text}",
+            "redraw samples outside the window when sampling from the distribution; mean and "
+            "standard deviation are those of the accepted readings and remain valid",
         )
 
 
 def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     bad = [v for v in levels if v.n_clipped > _CLIPPED * max(v.n_sample, 1)]
     if bad:
-        text = _name_some(bad, lambda v: f"level {v.index} ({v.n_clipped / v.n_sample:.1%})")
+        text = _list_levels(bad, lambda v: f"{v.n_clipped / v.n_sample:.1%} of level {v.index}")
         yield Finding(
-            f"readings are clipped at the instrument's rails: {text}; mean and standard deviation "
-            "come from the fitted distribution, which nothing checks beyond the rail",
-            "read these levels in a range that holds them",
+            f"readings are clipped at the instrument's rails ({text}), so mean and standard "
+            "deviation come from the fitted distribution, which is not tested beyond the rail",
+            "read these levels in a range that covers them",
             severe=any(2 * v.n_clipped > v.n_sample for v in bad),
         )
 
@@ -156,17 +172,18 @@ def _outside_window(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         and not v.lower <= v.mean.value <= v.upper
     ]
     if bad:
-        text = _name_some(
+        text = _list_levels(
             bad,
             lambda v: (
-                f"level {v.index} reads {format_quantity(v.mean.value if v.mean else 0.0, 'S')} "
-                f"in a window of {format_quantity(v.lower or 0.0, 'S')} to "
+                f"level {v.index} has mean "
+                f"{format_quantity(v.mean.value if v.mean else 0.0, 'S', digits=3)} "
+                f"and window {format_quantity(v.lower or 0.0, 'S')} to "
                 f"{format_quantity(v.upper or 0.0, 'S')}"
             ),
         )
         yield Finding(
-            f"means lie outside the verify window: {text}",
-            "check that /levels belongs to this program, and its units",
+            f"means are outside the verify window: {text}",
+            "check that /levels belongs to this program, and check its units",
             severe=2 * len(bad) > len(levels),
         )
 
@@ -177,10 +194,10 @@ def _order(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     wrong = np.flatnonzero(np.diff(means) <= 0)
     if wrong.size:
         pairs = [f"{known[i].index} and {known[i + 1].index}" for i in wrong[:4]]
-        more = f" and {wrong.size - 4} pairs more" if wrong.size > 4 else ""
+        more = f" and {counted(wrong.size - 4, 'more pair')}" if wrong.size > 4 else ""
         yield Finding(
-            f"means do not rise with the target: levels {', '.join(pairs)}{more}",
-            "check the order of /levels and the level map of the program",
+            f"means do not increase with the target: levels {', '.join(pairs)}{more}",
+            "check the order of /levels and the levels in /program/level",
             severe=2 * wrong.size >= max(means.size - 1, 1),
         )
 
@@ -188,11 +205,14 @@ def _order(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 def _overlaps(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     bad = [v for v in levels if v.overlap is not None and v.overlap.value > _OVERLAP]
     if bad:
-        text = _name_some(
+        text = _list_levels(
             bad,
-            lambda v: f"level {v.index} and the next ({v.overlap.value if v.overlap else 0.0:.1%})",
+            lambda v: (
+                f"{v.overlap.value if v.overlap else 0.0:.1%} of readings between level {v.index} "
+                "and the next"
+            ),
         )
         yield Finding(
-            f"neighbouring levels overlap; at the best threshold misread: {text}",
+            f"neighbouring levels overlap: the best threshold misreads {text}",
             "use fewer levels, or program with a narrower verify window",
         )

@@ -1,18 +1,17 @@
-"""Parametric bootstrap of a distribution's distance from its readings, cells and their cycles kept together.
+"""Parametric bootstrap of the distance between a distribution and its readings, by whole cells.
 
-Arrays are drawn from the fitted distribution itself: normal scores z = a·D + √(1 − a²)·E with D the
-cell's own and E fresh at each reading, u = Φ(z), and a² the correlation found between readings of a
-cell. Each draw is refitted, to first order: with s(u) the score of the distribution at a reading
-and I = E[s·s'], the refitted distribution's distribution function at t is off by
-E[s·1(u≤t)]'·I⁻¹·mean(s), so
+Arrays are drawn from the fitted distribution: normal scores z = a·D + √(1 − a²)·E, with D one draw
+per cell and E one per reading, u = Φ(z), and a² the correlation found between readings of a cell.
+Each draw is refitted to first order. With s(u) the score of the distribution at a reading and
+I = E[s·s'], refitting changes the distribution function at t by E[s·1(u≤t)]'·I⁻¹·mean(s), so
 
-    D*(t) = mean(1[u≤t] − t) − E[s·1(u≤t)]'·I⁻¹·mean(s)
+    D*(t) = mean(1[u≤t] − t) − E[s·1(u≤t)]'·I⁻¹·mean(s).
 
-which is right for refits to the same readings and, to this order, for cross-fitted ones: there each
-reading enters the others' fits with the same total weight. The largest |D*| shrinks as one over the
-root of the number of cells, so that draws of fewer cells serve. A smooth field over the array moves
-all readings together: it adds to each draw a common shift of z and a common widening, of the
-variances by which it inflates the means of z and of z², Student's t where these are ill known.
+This holds for refits to the same readings and, to first order, for cross-fitted distributions:
+there each reading enters the fits of the other folds with the same total weight. The largest |D*|
+decreases as 1/√cells, so draws with fewer cells suffice. A smooth field over the array shifts all
+readings together. Each draw therefore includes a common shift of z and a common widening, with the
+variances by which the field inflates the means of z and z², and Student's t if these are uncertain.
 """
 
 from __future__ import annotations
@@ -33,15 +32,16 @@ __all__ = ["GRID", "bootstrap_p_value", "cell_correlation", "predicted_p_value"]
 
 Floats = NDArray[np.float64]
 
-DRAWS, FEWEST_DRAWS = 400, 250  # the least p-value is one over their number
+DRAWS, FEWEST_DRAWS = 400, 250  # the smallest p-value is 1/(1 + draws)
 MOST_CELLS, MOST_READINGS = 200, 500_000
-_TABLE, _EVERY = 1024, 8  # even steps of u, of which every eighth is a point t
+_TABLE, _EVERY = 1024, 8  # equal steps of u, of which every eighth is a point t
 
 _X = special.ndtri((np.arange(_TABLE) + 0.5) / _TABLE)
-_HERMITE = np.stack([_X, (_X**2 - 1) / 2])  # of the density of u, per unit of mean z and mean z²
+# Change of the density of u per unit of mean z and of mean z²:
+_HERMITE = np.stack([_X, (_X**2 - 1) / 2])
 
 GRID: Floats = np.arange(1, _TABLE // _EVERY + 1) * _EVERY / _TABLE
-"""Points t at which the distance is taken."""
+"""Points t at which the distance is computed."""
 
 
 def bootstrap_p_value(
@@ -51,7 +51,7 @@ def bootstrap_p_value(
     distance: float,
     rng: np.random.Generator,
 ) -> float:
-    """Chance of a distance as large, were the distribution true.
+    """Return the probability of a distance at least this large if the distribution is true.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def bootstrap_p_value(
     u : (n,) array
         Distribution function at the readings inside the rails.
     distance : float
-        Largest gap between the distribution of u and the uniform.
+        Largest difference between the distribution function of u and the uniform.
     rng : Generator
     """
     scores = _scores(distribution)
@@ -68,7 +68,7 @@ def bootstrap_p_value(
 
 
 def cell_correlation(z: Floats, readings: LevelReadings) -> float:
-    """Correlation of a cell's readings among each other (one-way components), 0 to 1."""
+    """Return the correlation between readings of one cell (one-way components), 0 to 1."""
     n = np.bincount(readings.cell, minlength=readings.n_cells).astype(float)
     several = n > 1
     if not several.any():
@@ -87,21 +87,21 @@ def predicted_p_value(
     distance: float,
     rng: np.random.Generator,
 ) -> float:
-    """Chance of a distance as large for a distribution that was fitted elsewhere, and is known so well.
+    """Return the p-value of a distance for a distribution fitted to other data, with its errors.
 
     Parameters
     ----------
     gaps : (k, 128) array
-        By how much the distribution function at its own quantiles i/128 is off, one standard error
-        of each independent parameter at a time.
+        Change of the distribution function at its quantiles i/128 for one standard error of each
+        independent parameter.
     readings, u, distance, rng
-        As for `bootstrap_p_value`, u by the distribution from elsewhere.
+        As for `bootstrap_p_value`, with u from the given distribution.
     """
 
     def process(share: Floats, shrink: float) -> Floats:
-        # What the card is off by does not shrink with this chip's cells.
-        wide = rng.standard_normal((len(share), len(gaps))) @ gaps / shrink
-        return _empirical(share) + wide
+        # The error of the given distribution does not depend on the number of cells drawn.
+        error = rng.standard_normal((len(share), len(gaps))) @ gaps / shrink
+        return _empirical(share) + error
 
     return _p_value(process, readings, u, distance, rng)
 
@@ -122,11 +122,11 @@ def _p_value(
     size = min(MOST_CELLS, count.size)
     per_cell = rng.choice(count, size, replace=False) if size < count.size else count
     draws = int(np.clip(MOST_READINGS // max(int(per_cell.sum()), 1), FEWEST_DRAWS, DRAWS))
-    # The same number of readings a cell on average, and as many cells as were measured.
+    # Scale from the cells drawn to the cells measured; both have the same readings per cell.
     shrink = math.sqrt(per_cell.size / count.size)
     share = _shares(per_cell, z_own, draws, rng)
-    together, df = _together(z, readings)
-    moved = rng.standard_t(df, (draws, 2)) * together
+    error, df = _common_shift(z, readings)
+    moved = rng.standard_t(df, (draws, 2)) * error
     share += moved / shrink @ _HERMITE / _TABLE
     largest = shrink * np.abs(process(share, shrink)).max(axis=1)
     return float((1 + np.count_nonzero(largest >= distance)) / (1 + draws))
@@ -135,7 +135,7 @@ def _p_value(
 def _shares(
     per_cell: NDArray[np.int64], own: float, draws: int, rng: np.random.Generator
 ) -> Floats:
-    """Share of each draw's readings in even steps of u, (draws, table)."""
+    """Draw the share of readings in equal steps of u, (draws, table)."""
     cell = np.repeat(np.arange(per_cell.size), per_cell)
     n = cell.size
     z = own * rng.standard_normal((draws, per_cell.size))[:, cell]
@@ -146,12 +146,12 @@ def _shares(
 
 
 def _empirical(share: Floats) -> Floats:
-    """Empirical process on the grid, (draws, grid)."""
+    """Return the empirical process on the grid, (draws, grid)."""
     return np.cumsum(share, axis=1)[:, _EVERY - 1 :: _EVERY] - GRID
 
 
 def _refitted(share: Floats, s: Floats) -> Floats:
-    """Take out of the process what a refit takes, to first order."""
+    """Return the empirical process after a refit, to first order."""
     process = _empirical(share)
     if not len(s):
         return process
@@ -163,7 +163,7 @@ def _refitted(share: Floats, s: Floats) -> Floats:
 
 
 def _scores(distribution: LevelDistribution) -> Floats:
-    """Scores of the distribution's free parameters over even steps of u, (p, table), of mean zero."""
+    """Return zero-mean scores of the free parameters over equal steps of u, (p, table)."""
     maximum = distribution.maximum
     likelihood, theta, frame = maximum.likelihood, maximum.theta, maximum.frame
     u = (np.arange(_TABLE) + 0.5) / _TABLE
@@ -174,8 +174,8 @@ def _scores(distribution: LevelDistribution) -> Floats:
     return np.asarray((score - score.mean(axis=1, keepdims=True))[free], dtype=np.float64)
 
 
-def _together(z: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
-    """Give the errors of the shift and widening that a smooth field makes, and their df, (2,)."""
+def _common_shift(z: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
+    """Return the errors of the shift and widening from a smooth field, and their df, each (2,)."""
     field = np.zeros((2, readings.shape[0] * readings.shape[1]))
     for row, score in zip(field, (z - z.mean(), z**2 - np.mean(z**2)), strict=True):
         total = np.bincount(readings.cell, weights=score, minlength=readings.n_cells)

@@ -1,4 +1,4 @@
-"""The fit of one level: readings, moments, distribution, threshold, and its part of the card."""
+"""Fit of one level: readings, moments, distribution, threshold, and its entry in the card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelFit:
-    """One level.
+    """Fit of one level.
 
     Attributes
     ----------
@@ -31,24 +31,24 @@ class LevelFit:
     lower, upper : float, optional
         Verify window [S].
     n_cells, n_observations : int
-        Healthy cells with an accepted reading, and those readings, in all sweeps.
+        Number of healthy cells with an accepted reading, and of those readings, in all sweeps.
     n_sample, n_clipped : int
-        Readings that the distribution was fitted to, and how many of these were at a rail.
+        Number of readings used to fit the distribution, and of those at a rail.
     readings : LevelReadings
-        These readings, cell by cell.
+        Readings used to fit the distribution, by cell.
     mean, std : Quantity, optional
-        Over the population of cells and cycles [S].
+        Mean and standard deviation over the population of cells and cycles [S].
     distribution : LevelDistribution, optional
     result : FitResult, optional
-        The distribution's parameters as a card states them.
+        Parameters of the distribution as used in a card.
     reason : str
-        Why there is no distribution.
+        Reason for a missing distribution.
     quantiles : (q,) array
-        Evenly spaced quantiles of the readings [S], for pictures.
-    reach : (lowest, highest)
-        Of the readings [S]; NaN where there is none.
+        Evenly spaced quantiles of the readings [S], for plots.
+    extremes : (lowest, highest)
+        Extreme readings [S]; NaN without readings.
     threshold, overlap : Quantity, optional
-        Best read threshold towards the next level [S], and share misread there.
+        Best read threshold to the next level [S], and share of readings misread there.
     """
 
     index: int
@@ -67,7 +67,7 @@ class LevelFit:
     result: FitResult | None
     reason: str
     quantiles: Floats
-    reach: tuple[float, float]
+    extremes: tuple[float, float]
     threshold: Quantity | None = None
     overlap: Quantity | None = None
 
@@ -78,16 +78,16 @@ class LevelFit:
 
     @property
     def beyond_window(self) -> float | None:
-        """Share of the distribution outside a verify window that all readings are in; None if not all."""
+        """Share of the distribution outside the verify window; None if any reading is outside."""
         if self.distribution is None or self.lower is None or self.upper is None:
             return None
-        if self.reach[0] < self.lower or self.reach[1] > self.upper:
+        if self.extremes[0] < self.lower or self.extremes[1] > self.upper:
             return None
         ends = np.array([self.lower, self.upper])
         return float(self.distribution.cdf(ends)[0] + self.distribution.sf(ends)[1])
 
     def to_card(self) -> LevelCard:
-        """Write the level as a part of a card."""
+        """Return the level as an entry of a card."""
         return LevelCard(
             index=self.index,
             name=self.name,

@@ -1,24 +1,25 @@
-"""Levels: what conductance a cell lands at when level k is asked for.
+"""Levels: the conductance that a cell reaches when level k is the target.
 
 The distribution of a level is that of accepted readings of healthy cells, over cells and cycles.
 Mean and standard deviation are moments of all those readings (`rramfit.fitting.levels.moments`),
-whatever the family; only where more than one reading in a thousand is clipped at a rail do they
-come from the fitted distribution. The distribution itself is one of eight families, by maximum
+independent of the family. Only if more than 0.1 % of the readings are clipped at a rail do they
+come from the fitted distribution. The distribution is one of eight families, fitted by maximum
 likelihood (`rramfit.fitting.statistics.likelihood`), chosen by held-out log likelihood
-(`rramfit.fitting.statistics.selection`), tested for its fit
-(`rramfit.fitting.statistics.goodness`). From the distributions follow read thresholds, overlap
+(`rramfit.fitting.statistics.selection`) and tested for goodness of fit
+(`rramfit.fitting.statistics.goodness`). From the distributions follow read thresholds and overlap
 (`rramfit.fitting.levels.thresholds`) and bits stored per cell (`rramfit.fitting.levels.capacity`).
 
-A verify window makes the accepted readings what they are: the distribution is the distribution
-inside the window, and the distribution of what was not accepted belongs to
-`rramfit.fitting.failure.failure`. How readings vary between cells and between cycles belongs to
-`rramfit.fitting.variation.variation`.
+If a verify window determines acceptance, the distribution describes the readings inside the window.
+
+Not here: readings that were not accepted (`rramfit.fitting.failure.failure`), and variation between
+cells and between cycles (`rramfit.fitting.variation.variation`).
 """
 
 from __future__ import annotations
 
 import html
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,7 +40,7 @@ from rramfit.fitting.result import Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.influence import PartErrors, offset_correlation
 from rramfit.measurement.file.record import Levels
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_estimate, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelsFit:
-    """All levels of one array, and what they hold together.
+    """Fit of all levels of one array, and the bits stored per cell.
 
     Attributes
     ----------
@@ -61,8 +62,8 @@ class LevelsFit:
         In the order of their targets.
     levels_with_distribution : int
     bits_per_cell, bits_with_thresholds : Quantity, optional
-        Mutual information of the level asked for and the conductance read, or its place among the
-        best thresholds; where at least two levels have a distribution [bit].
+        Mutual information of the target level and the conductance, or the level read with the best
+        thresholds [bit]; None if fewer than two levels have a distribution.
     verdict : Verdict
     """
 
@@ -79,11 +80,11 @@ class LevelsFit:
         return len(self.levels)
 
     def to_card(self) -> list[LevelCard]:
-        """Write the levels as a card's `levels`."""
+        """Return the entries of a card's `levels`."""
         return [level.to_card() for level in self.levels]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a level: what was asked for, what came, and its distribution."""
+        """Return one row per level: target, readings and distribution."""
         import pandas as pd
 
         columns = ("mean", "std", "threshold", "overlap")
@@ -105,7 +106,7 @@ class LevelsFit:
         return pd.DataFrame(rows, index=pd.Index([v.index for v in self.levels], name="level"))
 
     def alternatives_frame(self) -> pd.DataFrame:
-        """One row a family tried at a level."""
+        """Return one row per level and family tried."""
         import pandas as pd
 
         rows = [
@@ -128,36 +129,32 @@ class LevelsFit:
         return pd.DataFrame(rows)
 
     def summary(self) -> str:
-        """Return the levels as text for people."""
+        """Return the levels as readable text."""
         head = (
-            f"{'level':<8}{'target':>12}{'mean':>12}{'±':>10}{'std':>12}{'±':>10}"
+            f"{'level':<8}{'target':>10}  {'mean (95 % CI)':<28}{'std (95 % CI)':<28}"
             f"{'cells':>8}{'readings':>10}  family"
         )
-        lines = [f"{len(self)} levels: {self.verdict.word}", head]
+        lines = [f"{counted(len(self), 'level')}: {self.verdict.word}", head]
         for v in self.levels:
-            cells = "".join(
-                f"{_text(q.value if q else None):>12}{_text(q.stderr if q else None, 2):>10}"
-                for q in (v.mean, v.std)
-            )
+            target = "-" if not math.isfinite(v.target) else format_quantity(v.target, "S")
             lines.append(
-                f"{v.name:<8}{_text(v.target):>12}{cells}{v.n_cells:>8}{v.n_observations:>10}"
-                f"  {v.family or '-'}"
+                f"{v.name:<8}{target:>10}  {_estimate(v.mean):<28}{_estimate(v.std):<28}"
+                f"{v.n_cells:>8}{v.n_observations:>10}  {v.family or '-'}"
             )
         soft, hard = self.bits_per_cell, self.bits_with_thresholds
         if soft and hard:
+            limit = math.log2(self.levels_with_distribution)
             lines.append(
-                f"bits per cell: {soft.value:.4g} ± {soft.stderr or 0.0:.2g} "
-                f"({hard.value:.4g} with thresholds; {self.levels_with_distribution} levels hold at most "
-                f"{np.log2(self.levels_with_distribution):.4g})"
+                f"bits per cell: {_estimate(soft)}; with thresholds: {_estimate(hard)}; "
+                f"upper limit for {counted(self.levels_with_distribution, 'level')}: "
+                f"{limit:.4g} {'bit' if limit == 1 else 'bits'}"
             )
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
-        title = html.escape(f"{len(self)} levels ({self.verdict.word})")
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
+        title = html.escape(f"{counted(len(self), 'level')} ({self.verdict.word})")
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -174,16 +171,16 @@ def fit_levels(
     ----------
     statistics : ProgramStatistics
     healthy : (row, col) bool array
-        Cells that respond; the others have no part in a level's distribution.
+        Cells that respond; the others are excluded.
     levels : Levels
-        What was asked for.
+        Target levels.
     seed : int
-        Of the folds that cells are dealt into.
+        Seed of the assignment of cells to folds.
 
     Returns
     -------
     LevelsFit
-        A level with too few readings has no distribution, and the verdict says so.
+        A level with too few readings has no distribution; this is a finding of the verdict.
     """
     drafts = [estimate_level(statistics, healthy, k, seed) for k in range(len(levels))]
     with_distribution = [d for d in drafts if d.distribution is not None]
@@ -242,11 +239,11 @@ def _finish(
     found: Mapping[str, PartErrors],
     upper: tuple[Quantity, Quantity] | None,
 ) -> LevelFit:
-    """Give a level's estimates the errors that its cells' influences make."""
+    """Complete the estimates of a level with their errors."""
     k, distribution, result = draft.index, draft.distribution, None
     if distribution is not None:
         result = parameter_result(distribution, found["distribution"].clustered)
-        distribution = distribution.judged(found["fit"].clustered.inflation)
+        distribution = distribution.with_inflation(found["fit"].clustered.inflation)
     mean: Quantity | None = None
     std: Quantity | None = None
     if draft.moments is not None:
@@ -269,11 +266,13 @@ def _finish(
         result=result,
         reason=draft.reason,
         quantiles=draft.quantiles,
-        reach=draft.reach,
+        extremes=draft.extremes,
         threshold=threshold,
         overlap=overlap,
     )
 
 
-def _text(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else format_quantity(value, "S", digits=digits)
+def _estimate(q: Quantity | None) -> str:
+    if q is None:
+        return "-"
+    return format_estimate(q.value, q.ci95, "bits" if q.unit == "bit" else q.unit)

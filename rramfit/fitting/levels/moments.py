@@ -1,18 +1,18 @@
 """Mean and standard deviation of a level over the population of cells and cycles.
 
-With n_c accepted readings of cell c, their mean m_c and sum of squares q_c about it, N = Σ n_c,
+With n_c accepted readings of cell c, their mean m_c and sum of squared deviations q_c, N = Σ n_c,
 
     μ̂ = Σ n_c·m_c/N,   s² = Σ (q_c + n_c·(m_c − μ̂)²)/N.
 
-Each is a sum over cells to first order; the influence of a cell is
+Each is a sum over cells to first order, with the influence of a cell
 
-    ψ_μ = n_c·(m_c − μ̂)/N,   ψ_σ² = (q_c + n_c·(m_c − μ̂)² − n_c·s²)/N,
+    ψ_μ = n_c·(m_c − μ̂)/N,   ψ_σ² = (q_c + n_c·(m_c − μ̂)² − n_c·s²)/N.
 
-and errors come from these fields (`rramfit.fitting.statistics.influence`), so that readings of one
-cell, and neighbours under one smooth field, are not taken for independent. s² misses how far the
-array's mean lies from the population's: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
+Errors are computed from these fields (`rramfit.fitting.statistics.influence`), so that readings of
+one cell, and neighbours under one smooth field, are not treated as independent. s² does not contain
+the deviation of the array mean from the population mean: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
 
-Readings clipped at a rail spoil moments; those of the fitted distribution then stand in.
+Readings clipped at a rail bias these moments; those of the fitted distribution then replace them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LEAST_CELLS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moments:
-    """Mean and variance of a level, with the cells' influences on them.
+    """Mean and variance of a level, with the influences of the cells on them.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Moments:
     variance : float
         [S²]
     influence : Influence
-        On mean and variance.
+        Influence on mean and variance.
     """
 
     mean: float
@@ -57,7 +57,7 @@ class Moments:
     influence: Influence
 
     def quantities(self, found: ClusteredCovariance) -> tuple[Quantity, Quantity]:
-        """Mean and standard deviation [S], corrected for the finite array, with intervals."""
+        """Return mean and standard deviation [S] with intervals, corrected for the finite array."""
         error = found.stderr
         std = math.sqrt(self.variance + float(error[0]) ** 2)
         spread = float(error[1]) / (2 * std) if std > 0 else 0.0
@@ -70,7 +70,7 @@ class Moments:
 def reading_moments(
     statistics: ProgramStatistics, healthy: Bools, level: int
 ) -> tuple[int, int, Moments | None]:
-    """Moments of all accepted readings of healthy cells at a level.
+    """Compute the moments of all accepted readings of healthy cells at a level.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def reading_moments(
     Returns
     -------
     n_cells, n_observations : int
-        Healthy cells with an accepted reading, and those readings.
+        Number of healthy cells with an accepted reading, and of those readings.
     moments : Moments, optional
-        Where there are at least three cells.
+        None for fewer than three cells.
     """
     seen = healthy & (statistics.count[level] > 0)
     n = statistics.count[level][seen].astype(np.float64)
@@ -103,7 +103,7 @@ def reading_moments(
 
 
 def distribution_moments(distribution: LevelDistribution) -> Moments | None:
-    """Moments of a fitted distribution; None where it has none."""
+    """Compute the moments of a fitted distribution; None if they are infinite."""
     m, form = distribution.maximum, family(distribution.family)
 
     def at(theta: Floats) -> Floats:

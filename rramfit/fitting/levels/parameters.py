@@ -1,8 +1,9 @@
-"""Parameters of a level's distribution as a card states them, each with an interval on its own scale.
+"""Parameters of a level's distribution as used in a card, each with an interval.
 
-Scales and standard deviations have theirs on the log, weights on the logit, Student's degrees of
-freedom on 1/ν, which is finite and near to normal where the distribution is a normal one; all
-others are taken as they are. A parameter at its bound has none.
+Intervals of scales and standard deviations are formed on the log scale, those of weights on the
+logit scale, those of Student's degrees of freedom ν on the scale of 1/ν (finite and nearly normal
+in the limit of a normal distribution), all others on the linear scale. A parameter at a bound has
+no interval.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _LARGEST_DF = 200.0
 
 
 def parameter_influence(distribution: LevelDistribution) -> Influence:
-    """Influence of the cells on the parameters as they stand in a card."""
+    """Compute the influence of the cells on the parameters as used in a card."""
     m = distribution.maximum
 
     def values(theta: Floats) -> Floats:
@@ -46,7 +47,7 @@ def parameter_influence(distribution: LevelDistribution) -> Influence:
 
 
 def parameter_result(distribution: LevelDistribution, found: ClusteredCovariance) -> FitResult:
-    """Put a distribution's parameters and their covariance together."""
+    """Return the parameters of a distribution with their covariance and findings."""
     estimates: dict[str, Quantity] = {}
     for i, (name, value) in enumerate(distribution.parameters.items()):
         error, df = float(found.stderr[i]), float(found.df[i])
@@ -80,15 +81,17 @@ def _findings(distribution: LevelDistribution) -> Iterator[Finding]:
     for edge in distribution.maximum.edges:
         yield Finding(
             edge,
-            "read the other parameters as those of that limiting distribution; this one has no error",
+            "interpret the other parameters as those of this limiting distribution; the one at its "
+            "bound has no error",
         )
     if not distribution.maximum.regular:
         yield Finding(
-            f"the readings do not tell the parameters of {distribution.family} apart (singular information)",
-            "use the distribution's quantiles, mean and standard deviation, not its single parameters",
+            f"the readings do not determine the parameters of {distribution.family} separately "
+            "(the information matrix is singular)",
+            "use quantiles, mean and standard deviation of the distribution, not its parameters",
         )
     if not math.isfinite(family(distribution.family).moments(distribution.parameters)[1]):
         yield Finding(
-            "the fitted distribution has tails so heavy that it has no standard deviation",
-            "look for outlying cells that screening left in",
+            "the tails of the fitted distribution are too heavy for a finite standard deviation",
+            "look for outlier cells that passed screening",
         )

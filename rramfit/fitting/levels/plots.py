@@ -1,6 +1,6 @@
-"""Pictures of the levels: distribution functions on normal probability paper.
+"""Plots of the levels: distribution functions on normal probability paper.
 
-On this paper a normal distribution is a straight line, its slope the inverse of its standard
+On this paper a normal distribution is a straight line whose slope is the inverse of its standard
 deviation.
 """
 
@@ -33,7 +33,7 @@ def draw_probability_paper(levels: Sequence[LevelFit], ax: Axes | None = None) -
     ----------
     levels : sequence of LevelFit
     ax : Axes, optional
-        Where to draw; a new figure where not given.
+        Axes to draw on; a new figure by default.
     """
     if ax is None:
         from matplotlib.figure import Figure
@@ -55,16 +55,16 @@ def draw_probability_paper(levels: Sequence[LevelFit], ax: Axes | None = None) -
             ax.plot(
                 level.distribution.ppf(special.ndtr(_Z)) * 1e6, _Z, "-", color=colour, linewidth=1
             )
-    reach = [level.quantiles for level in levels if level.quantiles.size]
-    if reach:
-        every = np.concatenate(reach) * 1e6
+    drawn = [level.quantiles for level in levels if level.quantiles.size]
+    if drawn:
+        every = np.concatenate(drawn) * 1e6
         margin = 0.05 * float(np.ptp(every)) or 1.0
         ax.set_xlim(every.min() - margin, every.max() + margin)
     ax.set_yticks(special.ndtri(_TICKS), _LABELS)
     ax.set_ylim(-4, 4)
     ax.set_xlabel("conductance [uS]")
     ax.set_ylabel("share of readings below [%]")
-    if reach and len(levels) <= _FEW:
+    if drawn and len(levels) <= _FEW:
         ax.legend(frameon=False)
     return ax
 

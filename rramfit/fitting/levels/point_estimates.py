@@ -1,7 +1,8 @@
-"""One level before its errors are known: point estimates, and what the cells' influences are.
+"""Point estimates of one level, and the influences of its cells on them.
 
-Errors come later, for all that rests on the level at once (`rramfit.fitting.statistics.influence`):
-moments, distribution, test of fit, and the level's part in thresholds and stored bits.
+Errors of all estimates that depend on the level are computed later and together
+(`rramfit.fitting.statistics.influence`): moments, distribution, goodness of fit, and the level's
+part in thresholds and stored bits.
 """
 
 from __future__ import annotations
@@ -33,29 +34,29 @@ _LEAST_RELIABILITY = 0.05
 
 @dataclass(slots=True, kw_only=True)
 class LevelEstimates:
-    """Point estimates of one level, and `parts`: influences by what they are on.
+    """Point estimates of one level, with influences in `parts`, keyed by estimate.
 
     Attributes
     ----------
     index : int
     readings : LevelReadings
-        What the distribution was fitted to.
+        Readings used to fit the distribution.
     n_cells, n_observations : int
-        Healthy cells with an accepted reading, and those readings, in all sweeps.
+        Number of healthy cells with an accepted reading, and of those readings, in all sweeps.
     n_sample, n_clipped : int
-        Readings that the distribution was fitted to, and how many of these were at a rail.
+        Number of readings used to fit the distribution, and of those at a rail.
     quantiles : (q,) array
         Evenly spaced quantiles of the readings, clipped ones at their rail [S].
-    reach : (lowest, highest)
-        Of the readings [S]; NaN where there is none.
+    extremes : (lowest, highest)
+        Extreme readings [S]; NaN without readings.
     distribution : LevelDistribution, optional
     reason : str
-        Why there is no distribution.
+        Reason for a missing distribution.
     moments : Moments, optional
     driver : Driver
-        The cells' own means.
+        Cell means.
     reliability : float
-        Share of their variance that is not noise of the mean.
+        Share of the variance of the cell means that is not noise.
     parts : dict of str to Influence
     """
 
@@ -66,7 +67,7 @@ class LevelEstimates:
     n_sample: int
     n_clipped: int
     quantiles: Floats
-    reach: tuple[float, float]
+    extremes: tuple[float, float]
     distribution: LevelDistribution | None
     reason: str
     moments: Moments | None
@@ -75,7 +76,7 @@ class LevelEstimates:
     parts: dict[str, Influence] = field(default_factory=dict)
 
     def errors(self) -> dict[str, PartErrors]:
-        """Errors of everything in `parts`."""
+        """Compute the errors of all estimates in `parts`."""
         return part_errors(self.parts, self.driver)
 
 
@@ -90,7 +91,7 @@ def estimate_level(
     healthy : (row, col) bool array
     level : int
     seed : int
-        Of the folds that cells are dealt into.
+        Seed of the assignment of cells to folds.
     """
     readings = collect_readings(
         statistics.sample, healthy, level, floor=statistics.floor, ceiling=statistics.ceiling
@@ -119,7 +120,7 @@ def estimate_level(
         n_sample=readings.n,
         n_clipped=readings.n_clipped,
         quantiles=np.quantile(every, at) if at.size else np.empty(0),
-        reach=(float(every.min()), float(every.max())) if at.size else (np.nan, np.nan),
+        extremes=(float(every.min()), float(every.max())) if at.size else (np.nan, np.nan),
         distribution=distribution,
         reason=reason,
         moments=moments,
@@ -132,7 +133,7 @@ def estimate_level(
 
 
 def _reliability(statistics: ProgramStatistics, healthy: Bools, level: int) -> float:
-    """Share of the variance of cells' means that is theirs; 1 where no cell was read twice."""
+    """Return the share of the cell means' variance that is not noise; 1 without repeated cells."""
     count = statistics.count[level][healthy]
     seen, again = count > 0, count > 1
     if not again.any() or seen.sum() < _LEAST_CELLS:

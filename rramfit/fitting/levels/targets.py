@@ -1,9 +1,10 @@
-"""Do the levels lie where they were asked for, and apart.
+"""Agreement of the levels with their targets, and their separation.
 
-A level's median is held against its verify window, or against its target where there is no window:
-it is then astray when it lies nearer to a neighbour's target than to its own. A window that nearly
-no reading lies in, at most levels, is not a window of these data; what was refused by it was not
-refused by the tester, and the windows are better set aside (`set_aside_windows`).
+The median of a level is compared with its verify window: it is off target if it is more than a
+window's width from the window's centre. Without a window it is compared with the targets: it is off
+target if it is nearer to the target of another level. If in most levels hardly any reading is
+inside its window, the windows do not belong to these data. The readings that they exclude were not
+rejected by the tester, so the windows are then ignored (`set_aside_windows`).
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from numpy.typing import NDArray
 
 from rramfit.fitting.result import Finding
 from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 __all__ = ["LevelMedians", "find_mismatch", "level_medians", "set_aside_windows"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_FEWEST = 5  # cells at a level
-_MANY = 30  # cells at a level from which its separation is judged
-_SEPARATE = 0.5  # standard deviations between neighbouring medians
-_INSIDE = 0.1  # share of readings inside the window below which it is not theirs
+_FEWEST = 5  # least number of cells at a level
+_MANY = 30  # least number of cells at a level for testing its separation
+_SEPARATE = 0.5  # least distance of neighbouring medians, in standard deviations
+_INSIDE = 0.1  # share of readings inside the window below which it is not valid
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LevelMedians:
-    """What cells asked for each level read, whether accepted or not."""
+    """Readings by target level, accepted or not."""
 
     cells: NDArray[np.int64]  # (level,)
-    median: Floats  # [S] (level,) NaN where there are too few
+    median: Floats  # [S] (level,) NaN for too few cells
     spread: Floats  # [S] (level,)
     inside: Floats  # (level,) share inside the verify window; NaN without one
 
 
 def level_medians(conductance: Floats, level: NDArray[np.int64], levels: Levels) -> LevelMedians:
-    """Sum up readings by the level asked for.
+    """Compute the median and spread of readings by target level.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def level_medians(conductance: Floats, level: NDArray[np.int64], levels: Levels)
     high = levels.upper if levels.upper is not None else np.full(k, np.inf)
     seen = np.isfinite(conductance) & (level >= 0)
     order = np.argsort(level[seen], kind="stable")
-    y, asked = conductance[seen][order], level[seen][order]
-    ends = np.searchsorted(asked, np.arange(k + 1))
+    y, target = conductance[seen][order], level[seen][order]
+    ends = np.searchsorted(target, np.arange(k + 1))
     for i in range(k):
         mine = y[ends[i] : ends[i + 1]]
         cells[i] = len(mine)
@@ -72,37 +73,38 @@ def level_medians(conductance: Floats, level: NDArray[np.int64], levels: Levels)
 
 
 def find_mismatch(found: LevelMedians, levels: Levels) -> list[Finding]:
-    """Hold levels against their targets and against each other."""
+    """Compare levels with their targets and with each other."""
     seen = np.isfinite(found.median)
     if not seen.any():
         return []
-    astray = np.flatnonzero(seen & _astray(found, levels))
+    off_target = np.flatnonzero(seen & _off_target(found, levels))
     out = []
-    if astray.size:
-        k = int(astray[np.argmax(np.abs(found.median[astray] - levels.target[astray]))])
+    if off_target.size:
+        k = int(off_target[np.argmax(np.abs(found.median[off_target] - levels.target[off_target]))])
         conducting = seen & (levels.target != 0)
         ratio = found.median[conducting] / levels.target[conducting]
         common = float(np.median(ratio)) if ratio.size else 0.0
         steady = ratio.size >= 3 and np.quantile(np.abs(ratio - common), 0.75) < 0.1 * abs(common)
         what = (
-            f"{astray.size} of {int(seen.sum())} levels do not lie where they were asked for; "
-            f"{levels.names[k]} reads {format_quantity(found.median[k], 'S')}, its target is "
-            f"{format_quantity(float(levels.target[k]), 'S')}"
+            f"{off_target.size} of {counted(int(seen.sum()), 'level')} "
+            f"{'is' if off_target.size == 1 else 'are'} off target: the median of "
+            f"{levels.names[k]} is {format_quantity(found.median[k], 'S', digits=3)}, "
+            f"its target {format_quantity(float(levels.target[k]), 'S')}"
         )
         if steady:
-            what += f"; all levels lie at {common:.3g} times their targets"
+            what += f" (all medians are about {common:.3g} times their targets)"
         out.append(
             Finding(
                 what,
-                "check /levels/target, its units, and the order of levels, or the read-out's gain",
-                severe=bool(astray.size > 0.5 * seen.sum()),
+                "check /levels/target, its unit, the order of the levels and the read-out gain",
+                severe=bool(off_target.size > 0.5 * seen.sum()),
             )
         )
     out += _order(found, levels)
     return out
 
 
-def _astray(found: LevelMedians, levels: Levels) -> Bools:
+def _off_target(found: LevelMedians, levels: Levels) -> Bools:
     if levels.lower is not None and levels.upper is not None:
         half = 0.5 * (levels.upper - levels.lower)
         middle = 0.5 * (levels.upper + levels.lower)
@@ -119,7 +121,7 @@ def _astray(found: LevelMedians, levels: Levels) -> Bools:
 
 
 def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
-    """Neighbouring levels out of order, or on top of each other."""
+    """Report neighbouring levels that are out of order or not separated."""
     k = np.flatnonzero(np.isfinite(found.median) & (found.cells >= _MANY))
     if k.size < 2:
         return []
@@ -133,10 +135,10 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
         i = swapped[0]
         out.append(
             Finding(
-                f"{levels.names[k[i + 1]]} reads lower than {levels.names[k[i]]}, "
-                f"{format_quantity(found.median[k[i + 1]], 'S')} against "
-                f"{format_quantity(found.median[k[i]], 'S')}",
-                "levels must be numbered in rising order of target; check /program/level",
+                f"the median of {levels.names[k[i + 1]]} "
+                f"({format_quantity(found.median[k[i + 1]], 'S', digits=3)}) is below that of "
+                f"{levels.names[k[i]]} ({format_quantity(found.median[k[i]], 'S', digits=3)})",
+                "check /program/level: levels must be numbered in ascending order of target",
                 severe=True,
             )
         )
@@ -145,16 +147,17 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
         names = f"{levels.names[k[i]]} and {levels.names[k[i + 1]]}"
         out.append(
             Finding(
-                f"{int(close.sum())} pairs of neighbouring levels lie less than {_SEPARATE} "
-                f"standard deviations apart, first {names}",
-                "cells at them cannot be told apart; use fewer levels or a narrower window",
+                f"{counted(int(close.sum()), 'pair')} of neighbouring levels "
+                f"{'is' if close.sum() == 1 else 'are'} less than {_SEPARATE} standard deviations "
+                f"apart and cannot be distinguished, first {names}",
+                "use fewer levels or a narrower verify window",
             )
         )
     return out
 
 
 def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] | None:
-    """Take verify windows off a measurement where they cannot be those of its data.
+    """Remove verify windows that do not belong to the data of a measurement.
 
     Parameters
     ----------
@@ -163,8 +166,8 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
     Returns
     -------
     (Measurement, Finding) or None
-        Without windows, every reading accepted; None where the windows are not at odds with the
-        readings, or do not decide what is accepted.
+        The measurement without windows, every reading accepted; None if the windows agree with the
+        readings or do not determine acceptance.
     """
     program, levels = measurement.program, measurement.levels
     if program is None or levels is None or program.acceptance != "window":
@@ -181,8 +184,8 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
         program, acceptance="unknown", open_blocks=_AllAccepted(program=program)
     )
     finding = Finding(
-        f"{share:.1%} of readings lie inside the verify windows of /levels: the windows are not "
-        "those of these data, and were set aside; every reading counts as accepted",
+        f"only {share:.1%} of readings are inside the verify windows of /levels, so the windows "
+        "were ignored and every reading counts as accepted",
         "correct /levels, or record /program/verified",
         severe=True,
     )
@@ -192,7 +195,7 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _AllAccepted:
-    """Hands out a program's sweeps, every reading accepted."""
+    """Yield the sweeps of a program, every reading accepted."""
 
     program: Program
 

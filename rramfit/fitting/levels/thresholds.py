@@ -1,18 +1,18 @@
-"""Where to read: the threshold between two neighbouring levels, and the share misread there.
+"""Read threshold between two neighbouring levels, and the share of readings misread there.
 
-With distributions of density f and distribution function F below (a) and above (b), both asked for
-equally often, a read threshold t misreads the share
+With density f and distribution function F for the level below (a) and above (b), both equally
+frequent, a read threshold t misreads the share
 
     e(t) = ½·[1 − F_a(t) + F_b(t)],
 
-least where f_a(t) = f_b(t). Errors follow by the delta method from the cells' influences ψ on the
-two distributions' parameters:
+which is smallest where f_a(t) = f_b(t). Errors follow by the delta method from the influences ψ of
+the cells on the parameters of the two distributions:
 
     ψ_t = (s_a·ψ_a − s_b·ψ_b)/((ln f_b)' − (ln f_a)'),   s = ∂ ln f/∂θ at t,
-    ψ_e = ½·(∂F_b·ψ_b − ∂F_a·ψ_a);
+    ψ_e = ½·(∂F_b·ψ_b − ∂F_a·ψ_a).
 
-t's own error does not enter e, which is least there. The share is what the distributions say, also
-far out in tails where few readings or none have been.
+The error of t does not enter e because e is at its minimum. The share is that of the fitted
+distributions, also far in the tails where there are few or no readings.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Boundary:
     threshold : float
         [S]
     overlap : float
-        Share misread there, of both levels asked for equally often.
+        Share misread there if both levels are equally frequent.
     crossing : bool
-        Whether the two densities cross there; if not, no error is known.
+        Whether the two densities cross there; otherwise no error is known.
     below, above : Influence
-        Parts of the two levels' cells in threshold and overlap.
+        Influence of the two levels' cells on threshold and overlap.
     """
 
     threshold: float
@@ -61,14 +61,14 @@ class Boundary:
     def quantities(
         self, below: PartErrors, above: PartErrors, correlation: Floats
     ) -> tuple[Quantity, Quantity]:
-        """Threshold [S] and overlap, with intervals.
+        """Return threshold [S] and overlap with intervals.
 
         Parameters
         ----------
         below, above : PartErrors
-            Of the two levels' parts.
+            Errors of the two levels' parts.
         correlation : (2, 2) array
-            Of cells' offsets between the levels; NaN where unknown.
+            Correlation of cell offsets between the levels; NaN where unknown.
         """
         if not (self.crossing and self.overlap > 0):
             return Quantity.given(self.threshold, "S"), Quantity.given(self.overlap, "1")
@@ -80,7 +80,7 @@ class Boundary:
 
 
 def separate(below: LevelDistribution, above: LevelDistribution) -> Boundary:
-    """Find the best read threshold between a level's distribution and the next one's."""
+    """Find the best read threshold between the distributions of two neighbouring levels."""
     t, bracketed = _best(below, above)
     at = np.array(t)
     steep = _log_slope(above, t) - _log_slope(below, t)
@@ -98,7 +98,7 @@ def separate(below: LevelDistribution, above: LevelDistribution) -> Boundary:
 
 
 def _best(below: LevelDistribution, above: LevelDistribution) -> tuple[float, bool]:
-    """Threshold [S], and whether the densities cross there."""
+    """Return the threshold [S], and whether the densities cross there."""
     p = special.ndtr(_Z)
     middle = np.array([0.5])
     between = np.linspace(float(below.ppf(middle)[0]), float(above.ppf(middle)[0]), _BETWEEN)
@@ -123,14 +123,14 @@ def _best(below: LevelDistribution, above: LevelDistribution) -> tuple[float, bo
 
 
 def _log_slope(distribution: LevelDistribution, t: float) -> float:
-    """D ln f/dg at t [1/S]."""
+    """Return d ln f/dg at t [1/S]."""
     h = 1e-4 * distribution.maximum.points.std * distribution.maximum.frame.unit
     ends = distribution.logpdf(np.array([t - h, t + h]))
     return float(ends[1] - ends[0]) / (2 * h)
 
 
 def _score(distribution: LevelDistribution, t: float) -> Floats:
-    """∂ ln f/∂θ at t, (p,)."""
+    """Return ∂ ln f/∂θ at t, (p,)."""
     x = distribution.maximum.frame.put(np.array([t]))
     return np.asarray(
         distribution.maximum.likelihood.log_density(distribution.maximum.theta, x)[1][:, 0]
@@ -138,7 +138,7 @@ def _score(distribution: LevelDistribution, t: float) -> Floats:
 
 
 def cdf_slope(distribution: LevelDistribution, t: Floats) -> Floats:
-    """∂F/∂θ at t, (…, p); from the tail that t lies in, so that it keeps its digits."""
+    """Return ∂F/∂θ at t, (…, p), computed from the tail that contains t for accuracy."""
     m, form = distribution.maximum, family(distribution.family)
 
     def tails(theta: Floats) -> Floats:

@@ -1,24 +1,24 @@
 """Variance components of one level: between cells, and between cycles of a cell.
 
-With n_c readings of cell c, their mean m_c and sum of squares q_c about it, the model is
+With n_c readings of cell c, their mean m_c and sum of squared deviations q_c, the model is
 
     y_ct = μ + b_c + w_ct,   Var b = β (between cells),   Var w = ω (between cycles).
 
-ω̂ = Σ q_c/Σ (n_c − 1). Given it, β̂ maximises the restricted likelihood: with the weights
+ω̂ = Σ q_c/Σ (n_c − 1). Given ω̂, β̂ maximises the restricted likelihood: with the weights
 p_c = 1/(β + ω̂/n_c) and μ̂ = Σ p_c m_c/Σ p_c it solves
 
-    Σ p_c²·(m_c − μ̂)² = Σ p_c − Σ p_c²/Σ p_c,
+    Σ p_c²·(m_c − μ̂)² = Σ p_c − Σ p_c²/Σ p_c.
 
-whose right side is the left one's expectation, so that it holds for any distribution. For equal n_c
-it is the textbook's analysis of variance (Searle, Casella and McCulloch, Variance Components, 1992,
-chapters 4 and 6). β̂ may come out negative: cut off at zero it would be biased.
+The right side is the expectation of the left, so the equation holds for any distribution.
+For equal n_c it is the textbook analysis of variance (Searle, Casella and McCulloch, Variance
+Components, 1992, chapters 4 and 6). β̂ may be negative: truncation at zero would bias it.
 
-A lognormal level is taken apart in y = ln G and put into siemens exactly,
+A lognormal level is separated into components in y = ln G and converted exactly to siemens,
 
     d2d² = e^(2μ+β+ω)·(e^β − 1),   c2c² = e^(2μ+2β+ω)·(e^ω − 1).
 
-Every estimate comes with its influence by cell; errors are made of these in
-`rramfit.fitting.statistics.inference`.
+Every estimate comes with its influence by cell; `rramfit.fitting.statistics.inference` computes
+errors from these.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _ROUNDS = 60
 class Components:
     """Mean and variance components in the domain of the readings, with influences by cell.
 
-    `within` and `between` are absent (NaN) where no cell was read twice; `total` is the variance
-    of a reading in any case.
+    `within` and `between` are NaN if no cell was read twice; `total`, the variance of a reading, is
+    always known.
     """
 
     mean: float
@@ -57,7 +57,7 @@ class Components:
 
     @property
     def separable(self) -> bool:
-        """Whether β and ω can be told apart."""
+        """Whether β and ω can be separated."""
         return self.degrees > 0
 
 
@@ -69,10 +69,10 @@ def variance_components(
     Parameters
     ----------
     n : (cell,) int array
-        Readings, at least one; at least two cells.
+        Number of readings, at least one; at least two cells.
     mean, m2 : (cell,) arrays
     trend : (cell,) array, optional
-        A trend over the array. It counts in β, but being no chance it must not count in β's error.
+        Trend over the array. It is part of β, but not of the error of β because it is not random.
     """
     fixed = np.zeros(len(mean)) if trend is None else trend
     degrees = int((n - 1).sum())
@@ -82,7 +82,7 @@ def variance_components(
     centre = float(mean.mean())
     between = _between(n, mean - centre, within)
     v = between + within / n
-    p = 1 / v if v.any() else np.ones(len(v))  # all readings equal: every cell says the same
+    p = 1 / v if v.any() else np.ones(len(v))  # equal readings: equal weights
     total_weight = float(p.sum())
     mu = float(p @ mean) / total_weight
     r = mean - mu
@@ -105,7 +105,7 @@ def variance_components(
 
 
 def _between(n: NDArray[np.int64], mean: Floats, within: float) -> float:
-    """Solve the restricted likelihood's equation for β, given ω; by Fisher scoring."""
+    """Solve the restricted likelihood equation for β given ω, by Fisher scoring."""
     cells = len(n)
     spread = float(mean.var()) * cells / (cells - 1)
     between = spread - within * float((1 / n).mean())
@@ -130,8 +130,8 @@ def _one_reading_a_cell(mean: Floats, fixed: Floats) -> Components:
     mu = float(mean.mean())
     r = mean - mu
     total = float(r @ r) / (n - 1)
-    chance = r**2 - fixed**2
-    nothing = np.full(n, math.nan)
+    random = r**2 - fixed**2
+    unknown = np.full(n, math.nan)
     return Components(
         mean=mu,
         between=math.nan,
@@ -140,9 +140,9 @@ def _one_reading_a_cell(mean: Floats, fixed: Floats) -> Components:
         degrees=0,
         weight=np.full(n, 1 / n),
         influence_mean=r / n,
-        influence_between=nothing,
-        influence_within=nothing,
-        influence_total=(chance - chance.mean()) / n,
+        influence_between=unknown,
+        influence_within=unknown,
+        influence_total=(random - random.mean()) / n,
     )
 
 
@@ -159,16 +159,16 @@ class SiemensComponents:
 
 
 def in_siemens(c: Components, domain: str, *, excess: float = 0.0) -> SiemensComponents:
-    """Put components into siemens.
+    """Convert components to siemens.
 
     Parameters
     ----------
     c : Components
     domain : {"linear", "log"}
-        In which they were estimated.
+        Domain in which they were estimated.
     excess : float
-        What Var(μ̂) has over that of independent cells, in the domain: the smooth field moves the
-        whole array, which the spread about the array's mean does not see.
+        Excess of Var(μ̂) over that of independent cells, in the domain: a smooth field shifts the
+        whole array, which does not show in the spread about the array's mean.
     """
     between, total = c.between + excess, c.total + excess
     if domain == "linear":
@@ -181,14 +181,14 @@ def in_siemens(c: Components, domain: str, *, excess: float = 0.0) -> SiemensCom
             influence_total=c.influence_total,
         )
     square = math.exp(2 * c.mean + total)  # e^(2μ+β+ω)
-    whole = square * math.expm1(total)
-    d_total = square * math.exp(total) + whole
-    psi_total = 2 * whole * c.influence_mean + d_total * c.influence_total
+    variance = square * math.expm1(total)
+    d_total = square * math.exp(total) + variance
+    psi_total = 2 * variance * c.influence_mean + d_total * c.influence_total
     if not c.separable:
         return SiemensComponents(
             between=math.nan,
             within=math.nan,
-            total=whole,
+            total=variance,
             influence_between=c.influence_between,
             influence_within=c.influence_within,
             influence_total=psi_total,
@@ -199,7 +199,7 @@ def in_siemens(c: Components, domain: str, *, excess: float = 0.0) -> SiemensCom
     return SiemensComponents(
         between=d2d,
         within=c2c,
-        total=whole,
+        total=variance,
         influence_between=2 * d2d * c.influence_mean
         + (d2d + square * math.exp(between)) * c.influence_between
         + d2d * c.influence_within,

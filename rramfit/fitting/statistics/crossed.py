@@ -63,7 +63,9 @@ class CrossedComponents:
 class _Sums:
     """Weighted sums over groups of observations, fixed effects and other groups."""
 
-    def __init__(self, y: Floats, groups: Sequence[Integers], fixed: Floats, weight: Floats) -> None:
+    def __init__(
+        self, y: Floats, groups: Sequence[Integers], fixed: Floats, weight: Floats
+    ) -> None:
         self.sizes = [int(g.max()) + 1 for g in groups]
         ends = np.concatenate([[0], np.cumsum(self.sizes)])
         total = int(ends[-1])

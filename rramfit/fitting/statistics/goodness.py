@@ -1,22 +1,22 @@
-"""Goodness of fit of a level's distribution, with readings of one cell alike.
+"""Goodness of fit of a level's distribution when readings of one cell are correlated.
 
 Let D(t) = Σ_i (1[u_i ≤ t] − t), u_i = F(y_i; θ̂), be the empirical process of the probability
 transforms, and
 
     T = Σ_j w_j·D(t_j)²/n,   w_j = Δt_j/(t_j·(1 − t_j)),
 
-Anderson and Darling's statistic on 16 points t_j even in Φ⁻¹(t) over ±3. To first order D is a
-sum over cells of
+the Anderson–Darling statistic on 16 points t_j, evenly spaced in Φ⁻¹(t) over ±3. To first order D
+is a sum over cells of
 
     ψ_c(t) = Σ_{i∈c} (1[u_i ≤ t] − t) − n·∂F/∂θ'·ψ_θ,c
 
-with ψ_θ,c the cell's influence on θ̂. Under the distribution, T is then a weighted sum of χ²
-variables, the weights λ being the eigenvalues of Σ_c ψ_c ψ_c'/n. This is the limit that a bootstrap
-of T comes to when whole cells are weighted at random (Kojadinovic and Yan, Statistics and Computing
-22 (2012) 17), without drawing it; its distribution function follows from three moments (Buckley and
-Eagleson, Australian Journal of Statistics 30 (1988) 150). A smooth field over the array makes D
-larger than independent cells do; the variances of its leading components are inflated as the field
-demands, those of the others by the least of these.
+where ψ_θ,c is the cell's influence on θ̂. If the distribution is true, T is a weighted sum of χ²
+variables whose weights λ are the eigenvalues of Σ_c ψ_c ψ_c'/n. A bootstrap of T that reweights
+whole cells at random has the same limit (Kojadinovic and Yan, Statistics and Computing 22 (2012)
+17); here the limit is computed without draws. Its distribution function follows from three moments
+(Buckley and Eagleson, Australian Journal of Statistics 30 (1988) 150). A smooth field over the
+array makes D larger than independent cells do. The variances of the leading components are
+multiplied by the inflation found for each, those of the other components by the smallest of these.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["LEADING", "Goodness", "assess"]
 Floats = NDArray[np.float64]
 
 LEADING = 4
-"""How many components of the process are looked at for a smooth field."""
+"""Number of components of the process that are tested for a smooth field."""
 
 _Z = np.linspace(-3.0, 3.0, 16)
 _T = special.ndtr(_Z)
@@ -45,18 +45,19 @@ _WEIGHT = (_Z[1] - _Z[0]) * np.exp(-0.5 * _Z**2) / np.sqrt(2 * np.pi) / (_T * (1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goodness:
-    """How well a distribution fits its level.
+    """Goodness of fit of a distribution to its level.
 
     Attributes
     ----------
     statistic : float
-        T above.
+        T of the module docstring.
     spectrum : (16,) array
-        Its weights λ, falling.
+        Weights λ of its χ² sum, in falling order.
     leading : Influence
-        Leading components of the process, cell by cell.
+        Contribution of each cell to the leading components of the process.
     distance : float
-        Largest difference of the empirical and the fitted distribution function inside the rails.
+        Largest difference between the empirical and the fitted distribution function inside the
+        rails.
     """
 
     statistic: float
@@ -65,27 +66,27 @@ class Goodness:
     distance: float
 
     def p_value(self, inflation: Floats | None = None) -> float:
-        """Chance of a fit no better, were the distribution true.
+        """Return the probability of a fit at least this poor if the distribution is true.
 
         Parameters
         ----------
         inflation : (LEADING,) array, optional
-            By how much a smooth field inflates the leading components' variances.
+            Factor by which a smooth field inflates the variance of each leading component.
         """
         spectrum = self.spectrum.copy()
         if inflation is not None:
-            more = np.maximum(inflation, 1.0)
-            spectrum[:LEADING] *= more
-            spectrum[LEADING:] *= more.min()
+            factor = np.maximum(inflation, 1.0)
+            spectrum[:LEADING] *= factor
+            spectrum[LEADING:] *= factor.min()
         return quadratic_p_value(self.statistic, spectrum)
 
 
 def assess(maximum: Maximum, readings: LevelReadings) -> Goodness:
-    """Compare a family's fit with the readings of its level."""
-    distribution, ones = family(maximum.likelihood.family), Frame(0.0, 1.0)
+    """Assess the fit of a family to the readings of its level."""
+    distribution, unit_frame = family(maximum.likelihood.family), Frame(0.0, 1.0)
     natural = maximum.likelihood.natural
     points, weight, n = maximum.points, maximum.points.weight, maximum.points.total
-    u = distribution.cdf(points.x, natural(maximum.theta, ones))
+    u = distribution.cdf(points.x, natural(maximum.theta, unit_frame))
     below = (np.cumsum(weight[:-2]) + weight[-2]) / n
     before = below - weight[:-2] / n
     distance = float(max(np.abs(below - u).max(), np.abs(before - u).max()))
@@ -99,8 +100,8 @@ def assess(maximum: Maximum, readings: LevelReadings) -> Goodness:
     np.cumsum(count, axis=1, out=count)
     psi = count[:, :-1] - count[:, -1:] * _T
 
-    x = distribution.ppf(_T, natural(maximum.theta, ones))
-    slope = maximum.differentiate(lambda theta: distribution.cdf(x, natural(theta, ones)))
+    x = distribution.ppf(_T, natural(maximum.theta, unit_frame))
+    slope = maximum.differentiate(lambda theta: distribution.cdf(x, natural(theta, unit_frame)))
     root = np.sqrt(_WEIGHT * _inside(points.floor, points.ceiling, x, weight) / n)
     statistic = float(((psi.sum(axis=0) * root) ** 2).sum())
     psi -= maximum.influence().T @ (n * slope.T)
@@ -119,7 +120,7 @@ def assess(maximum: Maximum, readings: LevelReadings) -> Goodness:
 
 
 def _inside(floor: float | None, ceiling: float | None, x: Floats, weight: Floats) -> Floats:
-    """One where x lies inside the rails at which there are readings, else zero."""
+    """Return 1 where x is inside the rails that have clipped readings, else 0, shaped as x."""
     ok = np.ones(x.size, dtype=bool)
     if floor is not None and weight[-2] > 0:
         ok &= x > floor
@@ -129,7 +130,7 @@ def _inside(floor: float | None, ceiling: float | None, x: Floats, weight: Float
 
 
 def quadratic_p_value(statistic: float, weights: Floats) -> float:
-    """P(Σ λ_j χ²_1 ≥ statistic), from a χ² with the same three moments."""
+    """Return P(Σ λ_j χ²_1 ≥ statistic), approximated by a χ² with the same three moments."""
     first, second, third = (float((weights**k).sum()) for k in (1, 2, 3))
     if first <= 0:
         return 1.0

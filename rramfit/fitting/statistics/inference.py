@@ -1,26 +1,27 @@
-"""Errors of population quantities: clustered by cell, and aware of what cells have in common.
+"""Standard errors of population quantities, clustered by cell and corrected for a smooth field.
 
 Every population estimator here is asymptotically linear: θ̂ − θ ≈ Σ_c ψ_c, with ψ_c the summed
-influence of all readings of cell c. Readings of one cell move together, so cells and not readings
-are counted; and cells move together where a smooth field runs over the array, so the variance is
+influence of all readings of cell c. Readings of one cell are correlated, so cells are counted, not
+readings. A smooth field over the array correlates the cells as well, so the variance is
 
     Var(θ̂) = Σ_c ψ_c² + Σ_{c≠c'} cov(ψ_c, ψ_c').
 
-The second sum needs the field. It is seen best in a driver z, the cell's own mean turned into a
-standard normal score; what depends on z through any function has, by Mehler's formula,
+The second sum requires the field. It is estimated from a driver z, the cell mean transformed to a
+standard normal score. For any function of z, Mehler's formula gives
 
     cov(ψ_c, ψ_c') = Σ_m b_m²·r(c, c')^m,    b_m = E[ψ·He_m(z)]/√m!,
 
-r the smooth part of z's covariance (`rramfit.fitting.statistics.smooth_field`): so one fit serves
-the means, variances and shapes of a level alike. Under a trend the first coefficient changes with
-the place: a square about the mean is then 2·trend·z in part; so b_1 is linear in row and column.
-Without a driver each influence field is its own (m = 1).
+with r the smooth part of the covariance of z (`rramfit.fitting.statistics.smooth_field`). One fit
+of the field thus serves the means, variances and shapes of a level. Under a trend b_1 depends on
+position (a squared deviation from the mean then contains 2·trend·z), so b_1 is modelled as linear
+in row and column. Without a driver each influence field is its own driver (m = 1).
 
 The variance is known on the grid of field parameters, not as one number. Interval and stderr are
-matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances, as
-it is exactly where their distribution is inverse χ², and df is such that t_df(0.975)·stderr holds
-95 % of the mixture. To this is added Satterthwaite's df of Σψ² itself, 2n/(kurtosis − 1): a handful
-of failed cells, or a heavy tail, is few degrees of freedom however many cells there are.
+matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances,
+which is exact if they are inverse-χ² distributed, and df is chosen such that t_df(0.975)·stderr
+covers 95 % of the mixture. This is combined with Satterthwaite's df of Σψ² itself,
+2n/(kurtosis − 1), which is small if the sum rests on a few failed cells or a heavy tail, however
+many cells there are.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusteredCovariance:
-    """Covariance of p estimators, and how well it is itself known.
+    """Covariance of p estimators, with its degrees of freedom.
 
-    `inflation` is the variance over that of independent cells.
+    `inflation` is the ratio of the variance to that of independent cells.
     """
 
     covariance: Floats  # (p, p)
@@ -63,7 +64,7 @@ class ClusteredCovariance:
 
     @property
     def stderr(self) -> Floats:
-        """Standard errors, (p,)."""
+        """Return the standard errors, (p,)."""
         return np.asarray(np.sqrt(np.diagonal(self.covariance)), dtype=np.float64)
 
 
@@ -81,12 +82,14 @@ class Driver:
 
     @classmethod
     def of(cls, values: Floats) -> Self:
-        """Make a driver of the cells' means, (row, col), or of any increasing function of them."""
+        """Build a driver from the cell means, (row, col), or an increasing function of them."""
         scores = normal_scores(values)
         lines = fit_lines(scores)
         field = fit_smooth_field(scores, lines=lines)
         if lines is not None and field is not None:
-            corrected = lines.without_field({"row": field.line_power(0), "col": field.line_power(1)})
+            corrected = lines.without_field(
+                {"row": field.line_power(0), "col": field.line_power(1)}
+            )
             if corrected is None or len(corrected.effects) < len(lines.effects):
                 field = fit_smooth_field(scores, lines=corrected)
             lines = corrected
@@ -96,17 +99,17 @@ class Driver:
 def clustered_covariance(
     influence: Floats, *, driver: Floats | Driver | None = None, spatial: bool = True
 ) -> ClusteredCovariance:
-    """Covariance of asymptotically linear estimators over a population of arrays.
+    """Compute the covariance of asymptotically linear estimators over a population of arrays.
 
     Parameters
     ----------
     influence : (p, row, col) array
         Summed influence of each cell on each estimator, in the estimator's unit; its sum over
-        cells is zero. Cells that gave nothing are zero or NaN.
+        cells is zero. Cells without data are zero or NaN.
     driver : (row, col) array or Driver, optional
-        The cells' own means at the level, NaN where unknown.
+        Cell means at the level, NaN where unknown.
     spatial : bool
-        False takes cells as independent.
+        If False, cells are treated as independent.
 
     Returns
     -------
@@ -153,12 +156,12 @@ def clustered_covariance(
 
 
 def normal_scores(values: Floats) -> Floats:
-    """Turn a field into standard normal scores of its ranks, linear trend removed first.
+    """Convert a field to normal scores of its ranks, after removal of the linear trend.
 
     Parameters
     ----------
     values : (row, col) array
-        NaN where not observed, and so in the result. Equal values share their mean score.
+        NaN where not observed, also in the result. Equal values share one score.
     """
     residual, _, observed = plane(values)
     x = residual[observed]
@@ -223,7 +226,7 @@ def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
 
 
 def _own_df(flat: Floats, n: NDArray[np.int64]) -> Floats:
-    """Satterthwaite's degrees of freedom of Σψ², from the kurtosis of ψ over cells."""
+    """Compute Satterthwaite's degrees of freedom of Σψ² from the kurtosis of ψ over cells."""
     square = flat * flat
     squares = np.sum(square, axis=1)
     fourths = np.sum(square * square, axis=1)
@@ -244,14 +247,14 @@ def mixture_error(
     lines: float = 0.0,
     df_lines: float = np.inf,
 ) -> tuple[float, float]:
-    """Error of an estimator whose variance is known on the grid of a smooth field.
+    """Compute the error of an estimator whose variance is known on the grid of a smooth field.
 
     Parameters
     ----------
     field : SmoothField, optional
         None where there is none; the grid then has one point.
     variance : (grid,) array
-        Of the estimator, at each point of the grid.
+        Variance of the estimator at each point of the grid.
     own, df_own : float
         Part that independent cells make, and the degrees of freedom it is known with.
     lines, df_lines : float
@@ -260,7 +263,7 @@ def mixture_error(
     Returns
     -------
     inflation, df : float
-        Variance over `own`, and degrees of freedom for Student's t.
+        Ratio of the variance to `own`, and degrees of freedom for Student's t.
     """
     w = np.ones(1) if field is None else field.weight
     harmonic = 1 / float(np.sum(w / variance))
@@ -276,7 +279,7 @@ def mixture_error(
 
 
 def _inverse_df(quantile: float) -> float:
-    """1/df of the Student's t whose 97.5 % quantile this is; 0 for the normal's or less."""
+    """Return 1/df of the Student's t with this 97.5 % quantile; 0 up to the normal quantile."""
     low, high = 0.0, 1.0
     for _ in range(50):
         middle = 0.5 * (low + high)

@@ -1,19 +1,20 @@
-"""Influences of cells, and errors of what several levels' cells make together.
+"""Influences of cells on estimates, and errors of quantities that depend on several levels.
 
-An estimate's error is to first order a sum over cells of their influences ψ_c. All that is
-estimated from one level is put through `rramfit.fitting.statistics.inference` at once, with the
-cells' own means as driver of the smooth field. A quantity that rests on several levels (a
-threshold, the bits stored) is a sum of such parts, ψ_c = Σ_k ψ_kc, and its variance
+To first order the error of an estimate is a sum of influences ψ_c over cells. The errors of all
+estimates from one level are computed together (`rramfit.fitting.statistics.inference`), with the
+cell means as driver of the smooth field. A quantity that depends on several levels (a threshold,
+the bits stored) is a sum of parts, ψ_c = Σ_k ψ_kc, with variance
 
     Σ_c ψ_c² + Σ_m Σ_kl ρ_kl^m·s_km·s_lm,
 
-where s_km² is what the smooth field adds to part k through the Hermite polynomial He_m of its
-driver, and s_km has the sign of that dependence: two levels that shift together move a threshold
-between them but not their overlap, two that widen together (m = 2) do the converse. ρ_kl is how far
-the smooth fields of two levels are one. It is taken to be the correlation of cells' offsets, as the
-model has it: that of the cells' means at the two levels, over the root of the product of their
-reliabilities. Where too few cells served at both levels to tell, terms of one sign count with ρ = 1
-and those of opposite sign with ρ = 0, so that the variance is the larger of either.
+where s_km² is the variance that the smooth field adds to part k through the Hermite polynomial He_m
+of its driver, and s_km has the sign of that dependence: two levels that shift together move the
+threshold between them but not their overlap, and two that widen together (m = 2) do the opposite.
+ρ_kl is the correlation between the smooth fields of two levels. The model takes it as the
+correlation of the cells' offsets: the correlation of the cell means at the two levels, divided by
+the square root of the product of their reliabilities. If too few cells were programmed to both
+levels, terms of equal sign are given ρ = 1 and terms of opposite sign ρ = 0, so that the variance
+is an upper bound.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Influence:
     ----------
     values : (p, cell) array
     position : (cell,) int array
-        Flat places of the cells in the array.
+        Flat indices of the cells in the array.
     shape : (rows, cols)
     """
 
@@ -57,13 +58,13 @@ class Influence:
     shape: tuple[int, int]
 
     def spread(self) -> Floats:
-        """Put the influences on the array, (p, row, col), zero elsewhere."""
+        """Return the influences on the array, (p, row, col), zero elsewhere."""
         out = np.zeros((len(self.values), self.shape[0] * self.shape[1]))
         out[:, self.position] = self.values
         return out.reshape(-1, *self.shape)
 
     def through(self, slope: Floats) -> Influence:
-        """Influences on functions of the estimates with derivatives `slope`, (q, p)."""
+        """Return influences on functions of the estimates with derivatives `slope`, (q, p)."""
         return Influence(values=slope @ self.values, position=self.position, shape=self.shape)
 
 
@@ -75,7 +76,7 @@ class PartErrors:
     ----------
     clustered : ClusteredCovariance
     smooth : (4, p) array
-        Signed standard deviation that the smooth field adds, by order m.
+        Signed standard deviation added by the smooth field, by order m.
     """
 
     clustered: ClusteredCovariance
@@ -83,13 +84,13 @@ class PartErrors:
 
 
 def part_errors(parts: Mapping[str, Influence], driver: Driver) -> dict[str, PartErrors]:
-    """Errors of everything estimated from one level.
+    """Compute the errors of all estimates from one level.
 
     Parameters
     ----------
     parts : mapping of str to Influence
     driver : Driver
-        The cells' own means at the level.
+        Cell means at the level.
     """
     if not parts:
         return {}
@@ -116,16 +117,21 @@ def part_errors(parts: Mapping[str, Influence], driver: Driver) -> dict[str, Par
 
 
 def _smooth_parts(fields: Floats, driver: Driver, added: Floats) -> Floats:
-    """Signed parts of the smooth field's variance, (order, p), their squares adding to `added`."""
+    """Compute signed parts of what field and lines add, (order, p); squares sum to `added`."""
     out = np.zeros((_ORDERS, len(added)))
-    if driver.field is None:
+    if driver.field is None and driver.lines is None:
         return out
-    field, seen = driver.field, np.isfinite(driver.scores)
+    field, lines, seen = driver.field, driver.lines, np.isfinite(driver.scores)
     x, values = driver.scores[seen], fields[:, seen]
     for m in range(1, _ORDERS + 1):
         h = hermite_e.hermeval(x, np.eye(_ORDERS + 1)[m])
-        reach = (field.variance * field.share) ** m * field.pair_sums(m)
-        size = max(float(field.weight @ reach), 0.0) ** 0.5
+        reach = 0.0
+        if field is not None:
+            reach += field.mean((field.variance * field.share) ** m * field.pair_sums(m))
+        if lines is not None:
+            variance = np.array([e.variance for e in lines.effects])
+            reach += float(lines.pair_sums(seen.astype(np.float64)) @ variance**m)
+        size = max(reach, 0.0) ** 0.5
         out[m - 1] = values @ h * (size / np.sqrt(float(h @ h) * h.size))
     found = (out**2).sum(axis=0)
     ratio = np.where(found > 0, np.maximum(added, 0.0) / np.where(found > 0, found, 1.0), 0.0)
@@ -133,14 +139,14 @@ def _smooth_parts(fields: Floats, driver: Driver, added: Floats) -> Floats:
 
 
 def offset_correlation(drivers: Sequence[Driver], reliability: Floats) -> Floats:
-    """Correlation of cells' offsets between levels, (level, level); NaN where it cannot be told.
+    """Estimate the correlation of cell offsets between levels, (level, level); NaN if unknown.
 
     Parameters
     ----------
     drivers : sequence of Driver
-        Of each level.
+        Driver of each level.
     reliability : (level,) array
-        Share of their variance that is not noise of the mean.
+        Share of the variance of the cell means that is not noise.
     """
     z = np.stack([d.scores.ravel() for d in drivers])
     known = np.isfinite(z)
@@ -153,8 +159,10 @@ def offset_correlation(drivers: Sequence[Driver], reliability: Floats) -> Floats
     covariance = z @ z.T / n - first * first.T / n**2
     variance = np.maximum(square / n - (first / n) ** 2, 0.0)
     scale = np.sqrt(variance * variance.T * np.outer(reliability, reliability))
-    told = (count >= _LEAST_COMMON) & (scale > 0)
-    r = np.where(told, np.clip(covariance / np.where(told, scale, 1.0), -1.0, 1.0), np.nan)
+    estimable = (count >= _LEAST_COMMON) & (scale > 0)
+    r = np.where(
+        estimable, np.clip(covariance / np.where(estimable, scale, 1.0), -1.0, 1.0), np.nan
+    )
     np.fill_diagonal(r, 1.0)
     return np.asarray(r)
 
@@ -167,11 +175,11 @@ def combine(
     Parameters
     ----------
     parts : sequence of Influence
-        Of each level.
+        Influences of each level's cells.
     errors : sequence of PartErrors
-        Of each level.
+        Errors of each level's part.
     correlation : (level, level) array
-        Of offsets; NaN where unknown.
+        Correlation of offsets; NaN where unknown.
     """
     total = np.zeros((len(parts[0].values), parts[0].shape[0] * parts[0].shape[1]))
     inflated, spent = np.zeros((2, len(total)))

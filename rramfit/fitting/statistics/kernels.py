@@ -8,7 +8,7 @@ averaged over, from rough to smooth, and one with two scales:
     matern 3/2            (1 + x)·exp(−x)
     matern 5/2            (1 + x + x²/3)·exp(−x)
     squared exponential   exp(−x²)                                    Matérn, ν → ∞
-    two scales            ½·exp(−x²) + ½·exp(−(x/4)²)
+    two scales            ¾·exp(−x²) + ¼·exp(−(x/4)²)
 
 with x = d/ℓ times a constant such that each falls to 1/e at the distance d = ℓ: a length means the
 same for all of them (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 4.2).
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-__all__ = ["KERNELS", "correlation"]
+__all__ = ["KERNELS", "PRIOR", "correlation"]
 
 Floats = NDArray[np.float64]
 
@@ -31,11 +31,14 @@ _SHAPES: dict[str, Callable[[Floats], Floats]] = {
     "matern 3/2": lambda x: (1 + x) * np.exp(-x),
     "matern 5/2": lambda x: (1 + x + x**2 / 3) * np.exp(-x),
     "squared exponential": lambda x: np.exp(-(x**2)),
-    "two scales": lambda x: 0.5 * np.exp(-(x**2)) + 0.5 * np.exp(-((x / 4) ** 2)),
+    "two scales": lambda x: 0.75 * np.exp(-(x**2)) + 0.25 * np.exp(-((x / 4) ** 2)),
 }
 
 KERNELS = tuple(_SHAPES)
 """Names of the kernels."""
+
+PRIOR = (0.15, 0.15, 0.2, 0.4, 0.1)
+"""Prior weight of each kernel: half of it on smooth ones, a tenth on two scales."""
 
 _SCALE = {
     name: float(optimize.brentq(lambda x, f=f: float(f(np.float64(x))) - np.exp(-1.0), 0.1, 10.0))

@@ -171,7 +171,11 @@ class LineComponents:
         kept, effects = [], []
         for i, e in enumerate(self.effects):
             variance = e.variance - (of_field[e.axis] if e.period == 1 else 0.0)
-            if e.period > 1 or variance > _SURE * e.stderr or of_field[e.axis] < _SMALL * e.variance:
+            if (
+                e.period > 1
+                or variance > _SURE * e.stderr
+                or of_field[e.axis] < _SMALL * e.variance
+            ):
                 kept.append(i)
                 part = max(variance, _NEGLIGIBLE * self.residual) / e.variance
                 effects.append(
@@ -179,9 +183,7 @@ class LineComponents:
                 )
         if not kept:
             return None
-        return replace(
-            self, effects=tuple(effects), covariance=self.covariance[np.ix_(kept, kept)]
-        )
+        return replace(self, effects=tuple(effects), covariance=self.covariance[np.ix_(kept, kept)])
 
     def error_df(self, sums: Floats) -> float:
         """Degrees of freedom of Σ sums·variance, from the errors of the variances."""
@@ -191,7 +193,9 @@ class LineComponents:
         if total <= 0:
             return np.inf
         known = 2 * total**2 / error if error > 0 else np.inf
-        spread = sum((s * e.variance / total) ** 2 / e.spread_df for s, e in zip(sums, self.effects))
+        spread = sum(
+            (s * e.variance / total) ** 2 / e.spread_df for s, e in zip(sums, self.effects)
+        )
         return float(min(known, 1 / spread if spread > 0 else np.inf))
 
 
@@ -221,7 +225,10 @@ def fit_lines(values: Floats) -> LineComponents | None:
     if min(used) < _FEWEST_LINES or n < _FEWEST_CELLS * max(used):
         return None
     design = _fixed_effects(observed)
-    y = values[observed] - design @ np.linalg.lstsq(design.T @ design, design.T @ values[observed])[0]
+    y = (
+        values[observed]
+        - design @ np.linalg.lstsq(design.T @ design, design.T @ values[observed])[0]
+    )
     if not np.any(y):
         return None
     tests = _Tests(y, observed)
@@ -327,7 +334,12 @@ class _Tests:
             count = np.bincount(g)
             groups = int((count > 0).sum())
             spent = groups - lines
-            if groups > _MOST_GROUPS or spent < 2 or len(rest) < _FEWEST_IN_FOLD * groups or df - spent < 2:
+            if (
+                groups > _MOST_GROUPS
+                or spent < 2
+                or len(rest) < _FEWEST_IN_FOLD * groups
+                or df - spent < 2
+            ):
                 continue
             tried += 1
             between = float(count @ _means(rest, g) ** 2)

@@ -1,9 +1,10 @@
-"""Medians of readings, with intervals that ask nothing of their distribution.
+"""Medians of readings with distribution-free intervals.
 
-Cells' own values are independent unless stated otherwise, and the interval lies between two of
-them: the number below the median is binomial. Readings of one cell are not; the share below the
-median is then known as well as cells make it, and its interval is put through the readings'
-quantiles (Woodruff, J. American Statistical Association 47 (1952) 635).
+`median_of_cells` takes one value per cell, independent unless an inflation is given. The number of
+values below the median is binomial, so the interval runs between two order statistics.
+`median_of_readings` takes correlated readings of one cell into account: the error of the share of
+readings below the median is clustered by cell, and its interval is mapped through the quantiles of
+the readings (Woodruff, J. American Statistical Association 47 (1952) 635).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ _FEWEST = 3  # cells
 
 
 def median_of_cells(y: Floats, *, inflation: float = 1.0) -> Quantity | None:
-    """Median of one value of each cell; None for no cell.
+    """Compute the median of one value per cell; None without cells.
 
     Parameters
     ----------
     y : (cell,) array
         [S].
     inflation : float
-        Variance of the number below the median, over that of independent cells.
+        Ratio of the variance of the number below the median to that of independent cells.
     """
     if not y.size:
         return None
@@ -44,12 +45,12 @@ def median_of_cells(y: Floats, *, inflation: float = 1.0) -> Quantity | None:
 
 
 def median_of_readings(conductance: Floats, chosen: Bools) -> Quantity | None:
-    """Median of the chosen readings [S]; None where they come from fewer than three cells.
+    """Compute the median of the chosen readings [S]; None for fewer than three cells.
 
     Parameters
     ----------
     conductance : (sweep, row, col) array
-        [S]; NaN = not measured, and never counted.
+        [S]; NaN = not measured, not counted.
     chosen : (sweep, row, col) bool array
     """
     chosen = chosen & np.isfinite(conductance)

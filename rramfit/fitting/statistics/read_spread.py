@@ -1,7 +1,7 @@
 """Read noise of each cell: the spread between repeated reads of one programmed state.
 
-One pass over `/reads`, sums taken about each cell's first reading. How noise depends on conductance
-and on time is in `rramfit.fitting.time.read_noise`.
+One pass over `/reads`; sums are taken relative to each cell's first reading. The dependence of
+noise on conductance and time is in `rramfit.fitting.time.read_noise`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadSpread:
-    """What repeated reads say of each cell."""
+    """Count, mean and spread of the repeated reads of each cell."""
 
     count: Integers  #  (row, col) finite reads
-    mean: Floats  # [S]  (row, col) of them; NaN where none
-    m2: Floats  # [S²]  (row, col) sum of squares about the cell's mean
-    level: Integers  #  (row, col) level the cell was at; −1 = not programmed
+    mean: Floats  # [S]  (row, col) mean read; NaN where none
+    m2: Floats  # [S²]  (row, col) sum of squared deviations from the cell's mean
+    level: Integers  #  (row, col) level of the cell; −1 = not programmed
 
     def variance(self, at: NDArray[np.bool_]) -> tuple[float, Floats] | None:
-        """Mean variance between reads over some cells [S²], and its influence, (row, col).
+        """Return the mean variance between reads of some cells [S²], and its influence, (row, col).
 
-        None where no two reads of one cell are there.
+        None if no cell was read twice.
         """
         used = at & (self.count > 1)
         degrees = int((self.count - 1)[used].sum())
@@ -43,7 +43,7 @@ class ReadSpread:
 
 
 def read_spread(reads: Reads) -> ReadSpread:
-    """Gather each cell's spread between reads, in one pass."""
+    """Compute the spread between reads of each cell, in one pass."""
     _, rows, cols = reads.shape
     first = np.full((rows, cols), np.nan)
     count = np.zeros((rows, cols), np.int64)

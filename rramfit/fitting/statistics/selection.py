@@ -1,15 +1,15 @@
-"""Which family describes a level: held-out log likelihood over cells.
+"""Selection of the family that describes a level, by held-out log likelihood over cells.
 
-A family is fitted to four fifths of the cells and asked for the log density of the others, so that
-it is not paid for fitting this array's accidents, and readings of one cell, which are alike, never
-stand on both sides. Neighbours are alike too where a smooth field runs over the array; cells are
-therefore dealt into the five folds by blocks, at random, the array being cut into eight by eight.
-The score is the mean over all readings.
+Each family is fitted to four fifths of the cells and scored by the log density of the remaining
+fifth, so that overfitting to this array is not rewarded. All readings of one cell are in the same
+fold because they are correlated. Neighbouring cells are correlated too if a smooth field runs over
+the array; cells are therefore assigned to the five folds at random by blocks, the array being
+divided into 8 × 8 blocks. The score is the mean over all readings.
 
-Two families are compared by the difference of their scores and its standard error, from the
-differences summed by block (paired: most of a score is luck that all families share). Of the
-families within one such error of the best, the one with the fewest parameters is chosen, and of
-equals the one with the higher score.
+Two families are compared by the difference of their scores. Its standard error comes from the
+differences summed by block; the comparison is paired because most of the random part of a score is
+common to all families. Among the families within one standard error of the best, the one with the
+fewest parameters is chosen, and among equals the one with the higher score.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rramfit.fitting.statistics.likelihood import LevelReadings, Maximum, refit
 from rramfit.streams import stream
 
-__all__ = ["FOLDS", "Folds", "HeldOutScore", "choose", "deal", "held_out"]
+__all__ = ["FOLDS", "Folds", "HeldOutScore", "assign_folds", "choose", "held_out"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -35,14 +35,14 @@ _BLOCKS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutScore:
-    """What a family says of cells that it was not fitted to.
+    """Score of a family on cells that it was not fitted to.
 
     Attributes
     ----------
     mean : float
-        Log density of a reading [ln 1/S]; of a clipped one the log probability.
+        Mean log density of a reading [ln 1/S]; log probability for a clipped one.
     by_cell : (cell,) array
-        Summed over each cell's readings.
+        Sum over the readings of each cell.
     """
 
     mean: float
@@ -51,16 +51,16 @@ class HeldOutScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folds:
-    """How cells are dealt.
+    """Assignment of cells to blocks and folds.
 
     Attributes
     ----------
     block : (cell,) int array
         Block of each cell, numbered from 0.
     fold : (cell,) int array
-        Fold of each.
+        Fold of each cell.
     weights : (FOLDS, m + 2) array
-        Readings of each fold at each node and rail.
+        Number of readings of each fold at each node and rail.
     """
 
     block: Integers
@@ -68,8 +68,8 @@ class Folds:
     weights: Floats
 
 
-def deal(readings: LevelReadings, seed: int) -> Folds:
-    """Deal the cells of a level into folds, by blocks; one by one where there are few blocks."""
+def assign_folds(readings: LevelReadings, seed: int) -> Folds:
+    """Assign the cells of a level to folds by blocks, or one by one if there are few blocks."""
     row, col = np.divmod(readings.position, readings.shape[1])
     rows, cols = readings.shape
     place = (row * _BLOCKS // rows) * _BLOCKS + col * _BLOCKS // cols
@@ -82,12 +82,12 @@ def deal(readings: LevelReadings, seed: int) -> Folds:
 
 
 def held_out(maximum: Maximum, readings: LevelReadings, folds: Folds) -> HeldOutScore:
-    """Score one family on each fold of the cells after fitting it to the others."""
+    """Score a family on each fold of the cells after fitting it to the other folds."""
     fold = folds.fold
-    everything = folds.weights.sum(axis=0)
+    total = folds.weights.sum(axis=0)
     by_fold = np.stack(
         [
-            maximum.likelihood.terms(refit(maximum, everything - w), maximum.points)[0]
+            maximum.likelihood.terms(refit(maximum, total - w), maximum.points)[0]
             for w in folds.weights
         ]
     )
@@ -108,23 +108,23 @@ def choose(
     readings: LevelReadings,
     folds: Folds,
 ) -> tuple[int, list[float]]:
-    """Choose by the rule above.
+    """Choose a family by the one-standard-error rule of the module docstring.
 
     Parameters
     ----------
     maxima : sequence of Maximum
-        Converged ones.
+        Converged fits.
     scores : sequence of HeldOutScore
-        Of each.
+        Score of each fit.
     readings : LevelReadings
     folds : Folds
 
     Returns
     -------
     chosen : int
-        Which.
+        Index of the chosen fit.
     errors : list of float
-        Standard error of each score's difference from the best.
+        Standard error of the difference of each score from the best.
     """
     best = int(np.argmax([s.mean for s in scores]))
     count = readings.cell_sums(np.ones(readings.weight.size))

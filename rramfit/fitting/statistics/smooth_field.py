@@ -1,29 +1,29 @@
-"""The smooth part of a field over the array: how strong, how far-reaching, and how sure that is.
+"""Smooth random field over the array: its strength, its correlation length and their uncertainty.
 
-A field x over the cells is taken as a linear trend, plus a smooth random field, plus lines, plus
-white noise:
+A field x over the cells is modelled as a linear trend, plus a smooth random field, plus line
+offsets, plus white noise:
 
     cov(x_c, x_c') = v·[(1 − s)·(δ_cc' + lines) + s·K(d_cc'/ℓ)],
 
-v(1 − s) the variance of a cell, s the smooth share beside it, ℓ the length over which the
-correlation falls to 1/e, K one of the kernels of `rramfit.fitting.statistics.kernels`. The trend is
-removed by least squares; the likelihood is that of the cosine ordinates of the residual
-(`rramfit.fitting.statistics.ordinates`), where the lines, known from
-`rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells that were not
-measured are filled with zero; scattered over the array at a density ρ < 1 they reduce the smooth
-share to ρ·s, which is allowed for.
+with v(1 − s) the variance of a cell, s the smooth share, ℓ the length over which the correlation
+falls to 1/e, and K one of the kernels of `rramfit.fitting.statistics.kernels`. The trend is removed
+by least squares. The likelihood is that of the cosine ordinates of the residual
+(`rramfit.fitting.statistics.ordinates`); line offsets, known from
+`rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells without a
+measurement are filled with zero. If the measured cells are scattered over the array at a density
+ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this.
 
-Few long-ranged patches fit on an array, so one best (K, ℓ, s) says too little. The likelihood is
-kept on a grid, with equal weights of the kernels, weights flat in ln ℓ and in the logarithm of the
-smooth field's peak power over the noise, and a share of the weight on "no field": what follows is
-averaged over it.
+An array holds only a few patches of a long-range field, so a single best (K, ℓ, s) is not reliable.
+The likelihood is evaluated on a grid, with a prior over the kernels, flat in ln ℓ and
+in the logarithm of the ratio of the smooth field's peak power to the noise, and with part of the
+prior on "no field". Results are averaged over the grid.
 
-The mean over the array is what a smooth field moves most, and no ordinate shows it: a kernel
-extrapolates it from the lowest ones. What a kernel puts into the unseen ordinate (0,0) is therefore
-limited to `_MOST_EXTRAPOLATED` times what it puts into the ordinates beside it.
+A smooth field moves the mean over the array most, and no ordinate shows that movement: a kernel
+extrapolates it from the lowest ordinates. The power that a kernel puts into the unobserved ordinate
+(0,0) is therefore limited to `_MAX_EXTRAPOLATION` times its power in the ordinates beside it.
 
-Which quantities the field makes uncertain, and by how much, is in
-`rramfit.fitting.statistics.inference`.
+Not here: which quantities the field makes uncertain, and by how much
+(`rramfit.fitting.statistics.inference`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.statistics.kernels import KERNELS, correlation
+from rramfit.fitting.statistics.kernels import KERNELS, PRIOR, correlation
 from rramfit.fitting.statistics.lines import COSINE_SHARE, LineComponents
 from rramfit.fitting.statistics.ordinates import Ordinates, expected_ordinates
 from rramfit.streams import stream
@@ -45,14 +45,14 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-smallest_side = 8  # [cells] of an array on which a smooth field can be told from a trend
+smallest_side = 8  # [cells] per side; on a smaller array a smooth field looks like a trend
 
 _SHORTEST = 1.0  # [pitches]
 _FAINTEST = 0.5  # peak power of the smooth field over the noise's
 _LARGEST_SHARE = 0.995
 _NO_FIELD = 0.5  # prior weight
 _COARSE, _FINE = (16, 24), (12, 24)
-_MOST_EXTRAPOLATED = 6.0  # power of the unseen ordinate (0,0) over that of the lowest seen
+_MAX_EXTRAPOLATION = 3.0  # power of the unseen ordinate (0,0) over that of the lowest seen
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
 _CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
 _NULL_DRAWS = 999
@@ -61,15 +61,15 @@ _FAINT = 1e-3  # of the strongest length: shorter of that are not summed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothField:
-    """What the data say of a smooth field, on a grid of its parameters.
+    """Likelihood of a smooth field on a grid of its parameters.
 
     The last grid point is "no field": length and share 0.
     """
 
     kernel: Integers  #             (grid,) index in `KERNELS`
     length: Floats  # [pitches]     (grid,)
-    share: Floats  #                (grid,) of the variance
-    variance: Floats  # [unit of x²] (grid,) most likely at each point
+    share: Floats  #                (grid,) fraction of the variance
+    variance: Floats  # [unit of x²] (grid,) maximum-likelihood value at each point
     weight: Floats  #               (grid,) posterior, sums to 1
     log_likelihood: Floats  #       (grid,) less that of no field
     gain: float  #                  log-likelihood of the best field of the coarse grid over none
@@ -77,25 +77,25 @@ class SmoothField:
     observed: Bools  #              (row, col)
 
     def p_value(self, seed: int = 0) -> float:
-        """Chance that white noise gains as much, from 999 draws of its ordinates."""
+        """Return the probability that white noise gains as much, from 999 draws."""
         box = _bounding_box(self.observed)
         inside = self.observed[box]
         null = _null_gains(inside.shape, _rounded(inside.mean()), seed)
         return float((1 + np.sum(null >= self.gain)) / (1 + len(null)))
 
     def mean(self, values: Floats) -> float:
-        """Average over the grid of a number known at each of its points."""
+        """Return the posterior mean of a number given at each point of the grid."""
         return float(self.weight @ values)
 
     def quantiles(
         self, values: Floats, probability: tuple[float, ...], *, caution: float = 1.0
     ) -> tuple[float, ...]:
-        """Posterior quantiles of a number known at each point of the grid.
+        """Return posterior quantiles of a number given at each point of the grid.
 
-        A `caution` below 1 takes the likelihood to that power.
+        A `caution` below 1 raises the likelihood to that power.
         """
         order = np.argsort(values)
-        with np.errstate(divide="ignore"):  # no weight is left where the likelihood is lowest
+        with np.errstate(divide="ignore"):  # weights can underflow to 0
             log_weight = np.log(self.weight) + (caution - 1) * self.log_likelihood
         weight = np.exp(log_weight - log_weight.max())
         weight = weight[order] / weight.sum()
@@ -144,7 +144,7 @@ class SmoothField:
 
 
 def plane(values: Floats) -> tuple[Floats, Floats, Bools]:
-    """Take mean and linear trend out of a field.
+    """Remove mean and linear trend from a field.
 
     Parameters
     ----------
@@ -192,8 +192,8 @@ def fit_smooth_field(values: Floats, *, lines: LineComponents | None = None) -> 
     Returns
     -------
     SmoothField or None
-        None where fewer than `smallest_side` rows or columns, or too few cells, are observed, or
-        where the field is constant.
+        None if fewer than `smallest_side` rows or columns or too few cells are observed, or if the
+        field is constant.
     """
     residual, _, observed = plane(values)
     cut = _bounding_box(observed)
@@ -221,7 +221,7 @@ def fit_smooth_field(values: Floats, *, lines: LineComponents | None = None) -> 
         weight=weight / weight.sum(),
         log_likelihood=log_likelihood - log_likelihood[-1],
         gain=max(gain, 0.0),
-        limit=np.maximum(n * (_MOST_EXTRAPOLATED * grid.lowest - 1), 0.0),
+        limit=np.maximum(n * (_MAX_EXTRAPOLATION * grid.lowest - 1), 0.0),
         observed=observed,
     )
 
@@ -257,8 +257,9 @@ class _Grid:
         self.share = np.append(np.concatenate(share), 0.0)
         self.lowest = np.append(np.concatenate(lowest), 0.0)
         self.spectrum = np.vstack([*spectrum, white])
-        points = len(self.length) - 1
-        self.log_prior = np.full(points + 1, np.log((1 - _NO_FIELD) * area / points))
+        prior = np.array(PRIOR)[self.kernel]
+        prior[:-1] *= (1 - _NO_FIELD) * area / prior[:-1].sum()
+        self.log_prior = np.log(prior)
         self.log_prior[-1] = np.log(_NO_FIELD)
 
     @staticmethod
@@ -288,7 +289,7 @@ class _Grid:
             if of_kernel.any():
                 finer, share = _finer(ln_length, of_kernel.any(axis=1), _FINE[0])
                 lengths.append((k, finer))
-                area += share / len(self.lengths)
+                area += share * PRIOR[k]
         return _Grid(ordinates, self.density, tuple(lengths), places, area=area * part)
 
 
@@ -316,7 +317,7 @@ def _make_coarse_grid(ordinates: Ordinates, density: float) -> _Grid:
 
 
 def _rounded(density: float) -> float:
-    """Two digits: near densities share a grid."""
+    """Round to two digits, so that similar densities share a grid."""
     return float(f"{density:.2g}")
 
 

@@ -1,14 +1,15 @@
 """Spectrum of read noise: S(f) = A·(f^−γ + w), by Whittle's likelihood over many cells.
 
-Every cell's reads, evenly spaced in time, are brought to unit variance, tapered (Hann) and
-transformed; the mean periodogram of n cells at a frequency is S·χ²/df about its expectation, so
+The reads of every cell, evenly spaced in time, are scaled to unit variance, tapered (Hann) and
+transformed. The mean periodogram of n cells at a frequency is S times χ²/df, so
 
     −ln L = n·Σ_j m_j·(ln S_j + P_j/S_j)
 
-with P_j averaged over bins of m_j frequencies, even below and log-spaced above. The taper's leakage
-into neighbours is in S_j: (S_{j−1} + 4·S_j + S_{j+1})/6. The white floor w, of the instrument or of
-aliasing, is kept where it earns its place. The error of γ is clustered by cell: cells differ in
-their spectra far more than one cell's ordinates among themselves.
+with P_j averaged over bins of m_j frequencies, linearly spaced at low and log-spaced at high
+frequencies. S_j includes the leakage of the taper into neighbours: (S_{j−1} + 4·S_j + S_{j+1})/6.
+The white floor w, from the instrument or aliasing, is kept only if it raises the likelihood enough.
+The error of γ is clustered by cell: spectra differ between cells far more than the ordinates of one
+cell scatter.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ __all__ = ["FEWEST_READS", "Spectrum", "evenly_sampled", "fit_spectrum"]
 Floats = NDArray[np.float64]
 
 FEWEST_READS = 64
-_SINGLE = 32  # ordinates up to this one stand alone
-_PER_DECADE = 16  # bins above
-_FLOOR_WORTH = 10.0  # gain of log-likelihood that a white floor needs
+_SINGLE = 32  # ordinates up to this one are not binned
+_PER_DECADE = 16  # bins per decade above
+_FLOOR_WORTH = 10.0  # least gain of log-likelihood for a white floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +38,15 @@ class Spectrum:
     ----------
     exponent, stderr : float
     floor : float
-        White part at the lowest frequency, as a share of the power there.
+        White share of the power at the lowest frequency.
     influence : (cell,) array
-        On the exponent.
+        Influence of each cell on the exponent.
     frequency : (bin,) array
-        In cycles per read.
+        [cycles per read]
     power : (bin,) array
-        Mean periodogram of cells at unit variance.
+        Mean periodogram of the cells, scaled to unit variance.
     model : (bin,) array
+        Fitted spectrum.
     """
 
     exponent: float
@@ -56,9 +58,9 @@ class Spectrum:
     model: Floats
 
     def series(self, n: int, draws: int, rng: np.random.Generator) -> Floats:
-        """Draw Gaussian series of this spectrum, (draws, n).
+        """Draw Gaussian series with this spectrum, (draws, n).
 
-        Each is cut from one four times as long, so that it need not end where it began.
+        Each is cut from a periodic series four times as long, so that its ends need not match.
         """
         f = np.fft.rfftfreq(4 * n)[1:]
         lowest = self.frequency[0]
@@ -71,7 +73,7 @@ class Spectrum:
 
 
 def evenly_sampled(time: Floats) -> bool:
-    """Tell whether reads are equally far apart in time, to 1 % of a step."""
+    """Return whether reads are evenly spaced in time, to within 1 % of a step."""
     steps = np.diff(time)
     return bool(
         len(steps) > 0
@@ -91,7 +93,7 @@ def fit_spectrum(y: Floats) -> Spectrum | None:
     Returns
     -------
     Spectrum or None
-        None where there are fewer than 64 reads or no cell that varies.
+        None for fewer than 64 reads, or if no cell varies.
     """
     n = y.shape[1]
     if n < FEWEST_READS:
@@ -104,7 +106,7 @@ def fit_spectrum(y: Floats) -> Spectrum | None:
     taper = 1 - np.cos(2 * np.pi * (np.arange(n) + 0.5) / n)
     taper /= math.sqrt(float((taper**2).sum()))
     spectra = np.abs(np.fft.rfft(r[varies] / np.sqrt(power[varies])[:, None] * taper, axis=1)) ** 2
-    last = (n - 1) // 2  # below Nyquist, which has half the freedom
+    last = (n - 1) // 2  # below Nyquist, whose ordinate has half the degrees of freedom
     edges = _bins(last)
     size = np.diff(edges).astype(float)
     cells = np.add.reduceat(spectra[:, : last + 1], edges[:-1], axis=1)[:, : len(size)] / size
@@ -117,7 +119,7 @@ def fit_spectrum(y: Floats) -> Spectrum | None:
     influence[varies] = (scores @ np.linalg.inv(information))[:, 0] / len(cells)
     m = int(varies.sum())
     error = math.sqrt(float((influence**2).sum()) * m / max(m - 1, 1))
-    if m == 1:  # a cell alone: the likelihood's own error; Hann ordinates overlap, 35/18
+    if m == 1:  # one cell: error of the likelihood, times 35/18 for overlapping Hann ordinates
         error = math.sqrt(35 / 18 * float(np.linalg.inv(information)[0, 0]))
     lowest = edges[0] / n
     floor = math.exp(theta[2]) if with_floor else 0.0
@@ -134,7 +136,7 @@ def fit_spectrum(y: Floats) -> Spectrum | None:
 
 
 def _bins(last: int) -> NDArray[np.int64]:
-    """Edges of bins of ordinates; the first two ordinates hold the mean's leakage."""
+    """Return the bin edges; the first two ordinates are omitted: the mean leaks into them."""
     single = np.arange(2, min(_SINGLE, last) + 1)
     if last <= _SINGLE:
         return np.append(single, last + 1)
@@ -146,20 +148,20 @@ def _bins(last: int) -> NDArray[np.int64]:
 def _model(
     theta: Floats, edges: NDArray[np.int64], n: int, *, with_floor: bool
 ) -> tuple[Floats, Floats]:
-    """Give the expected binned periodogram, and slopes of its logarithm in (γ, ln A[, ln w])."""
+    """Return the expected binned periodogram, and slopes of its logarithm in (γ, ln A[, ln w])."""
     j = np.arange(edges[0] - 1, edges[-1] + 1)
     log_f = np.log(j / n)
     line = np.exp(-theta[0] * log_f)
     white = math.exp(theta[2]) if with_floor else 0.0
 
-    def seen(s: Floats) -> Floats:
+    def leaked(s: Floats) -> Floats:
         spread = (s[:-2] + 4 * s[1:-1] + s[2:]) / 6
         return np.add.reduceat(spread, edges[:-1] - edges[0]) / np.diff(edges)
 
-    total = seen(line + white)
-    slopes = [-seen(log_f * line) / total, np.ones_like(total)]
+    total = leaked(line + white)
+    slopes = [-leaked(log_f * line) / total, np.ones_like(total)]
     if with_floor:
-        slopes.append(seen(np.full_like(line, white)) / total)
+        slopes.append(leaked(np.full_like(line, white)) / total)
     return np.exp(theta[1]) * total, np.stack(slopes)
 
 
@@ -174,13 +176,13 @@ def _fit(
     base = _objective(mean, size, _model(plain, edges, n, with_floor=False)[0])
     best, gain = plain, 0.0
     for gamma in (0.8, 1.2, 1.8):
-        for cross in (0.02, 0.1):  # cycles per read at which the floor takes over
+        for cross in (0.02, 0.1):  # cycles per read above which the floor dominates
             start = np.array([gamma, 0.0, -gamma * math.log(cross)])
             theta = _scored(start, mean, size, edges, n, with_floor=True)
             value = _objective(mean, size, _model(theta, edges, n, with_floor=True)[0])
             if base - value > gain:
                 best, gain = theta, base - value
-    # Without a slope a floor means nothing.
+    # A floor without a slope is meaningless.
     keep = len(best) == 3 and gain * cells > _FLOOR_WORTH and 0.3 < best[0] < 4
     return (best, True) if keep else (plain, False)
 
@@ -194,7 +196,7 @@ def _scored(
     *,
     with_floor: bool,
 ) -> Floats:
-    """Fisher scoring with halved steps."""
+    """Maximise the likelihood by Fisher scoring with step halving."""
     model, slope = _model(theta, edges, n, with_floor=with_floor)
     theta = theta.copy()
     theta[1] = math.log(float((size * mean / model).sum() / size.sum()))  # A in closed form

@@ -1,20 +1,21 @@
-"""A mixture of normals on a line, and the states that it has.
+"""Mixtures of normals in one dimension, and the states that they contain.
 
 Maximum likelihood by expectation-maximisation over groups of neighbouring readings (each with its
-weight, mean and variance), so that time does not grow with their number. From K to K + 1 components
-each one is split in turn, the most promising kept: 1-D mixtures have poor local optima, and these
-starts are good and always the same.
+weight, mean and variance), so that the time does not grow with the number of readings. To go from
+K to K + 1 components, each component is split in turn and the most promising split is kept: 1-D
+mixtures have poor local optima, and these starting points are good and deterministic.
 
-A state need not be normal: a skew or heavy-tailed one takes several components. Components are one
-state unless the density has a valley between them (Ray and Lindsay, Annals of Statistics 33 (2005)
-2042; Hennig, Advances in Data Analysis and Classification 4 (2010) 3) that the readings show too:
-in a window at its bottom there are fewer than 3/4 as many as in one at the lower peak, by more than
-four standard deviations. States closer than some 2.5 of their standard deviations have no valley
-and count as one; and what holds fewer than one reading in a hundred is stragglers, not a state.
+A state need not be normal: a skew or heavy-tailed one takes several components. Components belong
+to one state unless the density has a valley between them (Ray and Lindsay, Annals of Statistics 33
+(2005) 2042; Hennig, Advances in Data Analysis and Classification 4 (2010) 3) that the counts
+confirm: a window at the valley's bottom holds less than 3/4 of the readings of an equal window at
+the lower peak, and the difference exceeds four standard deviations. States closer than about 2.5 of
+their standard deviations have no valley and count as one. A group with less than 1 % of the
+readings is a tail or outliers, not a state.
 
-Far out in the tails the components say little that can be believed: one that is wide on account of
-one tail is wide in the other as well. Where next to no reading lies between two peaks, that gap
-parts the states rather than the point where the mixture's tails cross.
+The tails of the components are not reliable: a component that is wide because of one tail is wide
+in the other as well. If an almost empty gap separates two peaks, the states are therefore separated
+by that gap and not where the tails of the mixture cross.
 """
 
 from __future__ import annotations
@@ -41,31 +42,31 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _GROUPS = 600
-_NARROWEST = 2e-3  # standard deviation of a component, of the readings' 1 to 99 % range
+_NARROWEST = 2e-3  # smallest standard deviation of a component, over the 1–99 % range of readings
 _STEPS, _TRIAL_STEPS = 120, 15
-_FURTHER = 2  # components beyond the least BIC that are tried
+_FURTHER = 2  # components tried beyond the minimum of the BIC
 _SHALLOW, _SURE = 0.75, 4.0
-_STRAGGLERS = 0.01
-_GAP_WINDOW = 0.04  # half a window, of the distance between peaks
-_GAP_READINGS, _GAP_SHARE = 5.0, 0.02  # at most in it, and of those at the lesser peak
-_GAP_WIDTH = 0.12  # of the distance between peaks: a narrower one is where tails meet
+_SMALLEST_STATE = 0.01
+_GAP_WINDOW = 0.04  # half-width of a window, over the distance between peaks
+_GAP_READINGS, _GAP_SHARE = 5.0, 0.02  # most readings in an empty window; share of the lower peak's
+_GAP_WIDTH = 0.12  # smallest gap, over the distance between peaks; in a narrower one tails meet
 _GRID = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """Groups of neighbouring readings, in rising order."""
+    """Groups of neighbouring readings, in ascending order."""
 
     x: Floats  #        mean of each group
-    variance: Floats  # within it
-    weight: Floats  #   how many readings
-    narrowest: float  # standard deviation that a component may have
+    variance: Floats  # within each group
+    weight: Floats  #   number of readings in each group
+    narrowest: float  # smallest standard deviation of a component
     sorted: Floats  #   all readings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """Components in rising order of mean."""
+    """Components in ascending order of mean."""
 
     weight: Floats
     mean: Floats
@@ -76,31 +77,31 @@ class Mixture:
         return len(self.mean)
 
     def bic(self, n: float) -> float:
-        """Schwarz's criterion for n readings."""
+        """Return the Bayesian (Schwarz) information criterion for n readings."""
         return (3 * len(self) - 1) * math.log(n) - 2 * self.log_likelihood
 
     def log_joint(self, x: Floats) -> Floats:
-        """Log of weight times density of each component, (component, x)."""
+        """Return the log of weight times density of each component, (component, x)."""
         z = (x - self.mean[:, None]) / self.std[:, None]
         log_weight = np.log(self.weight) - np.log(self.std) - 0.5 * math.log(2 * math.pi)
         return np.asarray(log_weight[:, None] - 0.5 * z**2, dtype=np.float64)
 
     def log_density(self, x: Floats) -> Floats:
-        """Log density at x, (x,)."""
+        """Return the log density at x, (x,)."""
         return np.asarray(special.logsumexp(self.log_joint(x), axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class States:
-    """Modes of a mixture that the readings bear out."""
+    """Modes of a mixture that the readings confirm."""
 
     peaks: Floats  #   (state,)
     valleys: Floats  # (state − 1,)
-    gaps: Floats  #    (state − 1, 2) from … to where next to no reading lies; NaN where some do
+    gaps: Floats  #    (state − 1, 2) start and end of an almost empty gap; NaN if none
 
 
 def group_readings(y: Floats) -> Readings:
-    """Put readings into groups of neighbours."""
+    """Group neighbouring readings."""
     x = np.sort(np.asarray(y, dtype=np.float64).ravel())
     size = max(1, len(x) // _GROUPS)
     starts = np.arange(0, len(x), size)
@@ -130,7 +131,7 @@ def fit_mixtures(data: Readings, most: int) -> list[Mixture]:
 
 
 def refit(m: Mixture, data: Readings) -> Mixture:
-    """Fit as many components to other readings, starting from those of `m`."""
+    """Fit the same number of components to other readings, starting from those of `m`."""
     return _maximise(data, m.weight, m.mean, m.std, steps=_STEPS)
 
 
@@ -172,7 +173,7 @@ def _maximise(data: Readings, weight: Floats, mean: Floats, std: Floats, *, step
 
 
 def _grouped_joint(data: Readings, weight: Floats, mean: Floats, std: Floats) -> Floats:
-    """Mean over each group of the log of weight times density, (component, group)."""
+    """Return the group means of the log of weight times density, (component, group)."""
     square = ((data.x - mean[:, None]) ** 2 + data.variance) / std[:, None] ** 2
     log_weight = np.log(weight) - np.log(std) - 0.5 * math.log(2 * math.pi)
     return np.asarray(log_weight[:, None] - 0.5 * square, dtype=np.float64)
@@ -185,7 +186,7 @@ def find_states(m: Mixture, data: Readings) -> States:
     ----------
     m : Mixture
     data : Readings
-        Whose counts must show the valleys.
+        Readings whose counts must confirm the valleys.
     """
     low, high = float(data.x[0]), float(data.x[-1])
     ends = np.concatenate([m.mean - 6 * m.std, m.mean + 6 * m.std, m.mean, [low, high]])
@@ -199,9 +200,9 @@ def find_states(m: Mixture, data: Readings) -> States:
     found = [int(i) for i in peaks]
     valleys = [int(a + np.argmin(f[a : b + 1])) for a, b in itertools.pairwise(found)]
     while valleys:
-        at = [_showing(data, grid, f, found, valleys, i) for i in range(len(valleys))]
-        worst = int(np.argmin(at))
-        if at[worst] > 0:
+        margin = [_valley_margin(data, grid, f, found, valleys, i) for i in range(len(valleys))]
+        worst = int(np.argmin(margin))
+        if margin[worst] > 0:
             break
         lower = worst if f[found[worst]] < f[found[worst + 1]] else worst + 1
         del found[lower], valleys[worst]
@@ -210,14 +211,14 @@ def find_states(m: Mixture, data: Readings) -> States:
     return States(peaks=grid[found], valleys=grid[valleys], gaps=np.asarray(gaps).reshape(-1, 2))
 
 
-def _showing(
+def _valley_margin(
     data: Readings, grid: Floats, f: Floats, peaks: list[int], valleys: list[int], i: int
 ) -> float:
-    """Say by how much a valley passes; not positive where it is none, or parts off stragglers."""
+    """Return the margin by which a valley passes its tests; not positive if it fails one."""
     v = grid[valleys[i]]
     edges = [-math.inf, *(grid[j] for j in valleys), math.inf]
     n = np.diff(np.searchsorted(data.sorted, edges))
-    if min(n[i], n[i + 1]) < _STRAGGLERS * n.sum():
+    if min(n[i], n[i + 1]) < _SMALLEST_STATE * n.sum():
         return float(min(n[i], n[i + 1]) / n.sum() - 1)
     lower = peaks[i] if f[peaks[i]] < f[peaks[i + 1]] else peaks[i + 1]
     half = 0.25 * min(v - grid[peaks[i]], grid[peaks[i + 1]] - v)
@@ -228,7 +229,7 @@ def _showing(
 
 
 def _gap(data: Readings, low: float, high: float) -> tuple[float, float]:
-    """Find the widest stretch between two peaks where windows are next to empty of readings."""
+    """Find the widest interval between two peaks in which windows are almost empty."""
     half = _GAP_WINDOW * (high - low)
     at = np.linspace(low, high, 501)
     n = np.array([_count(data, x - half, x + half) for x in at])

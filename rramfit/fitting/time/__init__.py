@@ -1,7 +1,7 @@
-"""What time, reads and switching do to a programmed state.
+"""Fits of read noise, retention and endurance.
 
-In: the groups `/reads`, `/retention` and `/endurance`. Out: read noise with its spectrum and random
-telegraph noise, drift and loss over time per level, and the switched states against cycles.
+Input: the groups `/reads`, `/retention` and `/endurance`. Output: read noise with its spectrum and
+random telegraph noise, drift and loss over time per level, and the switched states versus cycles.
 
 Not here: the spread right after programming (`rramfit.fitting.levels`,
 `rramfit.fitting.variation`).

@@ -1,18 +1,19 @@
-"""Drift of a state against the logarithm of time: slope, growth of spread, and read noise.
+"""Drift of a state with the logarithm of time: slope, growth of spread, and read noise.
 
-A cell's reading at time t, x = ln(t/t0), is
+The reading of a cell at time t, with x = ln(t/t0), is
 
     y(t) = S + drift·x + growth·W(x) + read·ε
 
-with W a Wiener process in x that starts at 0 and ε fresh at every reading. Read noise and growth
-differ in how increments of consecutive readings go together: over a step δ they have variance
-growth²·δ + 2·read², and neighbours have covariance −read². So with Δ = diag(δ) and K = tridiagonal
-(2, −1), the covariance of a cell's increments is growth²·Δ + read²·K. The slope is estimated by
-generalised least squares, the two variances by quadratic forms of the increments that are unbiased
-whatever the distribution (MIVQUE). Cells may lack readings: those that lack the same ones share
-their weights, and their increments are taken about their own mean, so that a mean that does not
-follow ln t does not count as spread. The influence of every cell is kept, for standard errors
-clustered by cell.
+where W is a Wiener process in x that starts at 0, and ε is independent at every reading. The
+covariance of consecutive increments separates read noise from growth: an increment over a step δ
+has variance growth²·δ + 2·read², and neighbouring increments have covariance −read². With
+Δ = diag(δ) and K = tridiagonal (2, −1), the covariance of a cell's increments is therefore
+growth²·Δ + read²·K. The slope is estimated by generalised least squares. The two variances are
+estimated by quadratic forms of the increments that are unbiased for any distribution (MIVQUE).
+
+Cells may have missing readings. Cells that miss the same readings share their weights, and their
+increments are centred on their own mean, so that a mean that does not follow ln t does not count
+as spread. The influence of every cell is kept for standard errors clustered by cell.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FEWEST = 5  # cells that lack the same readings; fewer have no mean of their own to speak of
+MIN_CELLS = 5  # cells with the same missing readings that the mean of their increments needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Slope and variances by level; NaN where the data have no answer.
+    """Slope and variances of each level; NaN where the data do not determine them.
 
     Attributes
     ----------
     slope : (level,) array
         [S per unit of ln t]
     growth2, read2 : (level,) array
-        [S² per unit of ln t], [S²]; `read2` is NaN where it cannot be told from growth.
+        [S² per unit of ln t], [S²]; `read2` is NaN where it cannot be separated from growth.
     slope_influence, growth2_influence, read2_influence : (cell,) array
-        Each cell's influence on its own level's estimate.
+        Influence of each cell on the estimate of its level.
     cells : (level,) array
-        Cells that took part in the slope.
+        Number of cells used for the slope.
     """
 
     slope: Floats
@@ -58,7 +59,7 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """Cells that have the same readings, and what their increments weigh."""
+    """Cells with the same readings, their increments and the covariance terms Δ and K."""
 
     cells: Integers
     increments: Floats  # (cell, step)
@@ -67,7 +68,7 @@ class _Pattern:
 
 
 def fit_drift(x: Floats, y: Floats, level: Integers, n_levels: int) -> Drift:
-    """Estimate drift and growth of every level.
+    """Estimate drift, growth and read noise of every level.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def fit_drift(x: Floats, y: Floats, level: Integers, n_levels: int) -> Drift:
     patterns = _patterns(x, y)
     level_of = np.asarray(level, dtype=np.int64)
     ratio = 0.0
-    for _ in range(3):  # read²/growth², pooled over levels: weights only
+    for _ in range(3):  # read²/growth², pooled over levels, sets the weights only
         growth2, read2, read2_known, variance_influence = _variances(
             patterns, level_of, n_levels, ratio, len(y)
         )
@@ -101,7 +102,7 @@ def fit_drift(x: Floats, y: Floats, level: Integers, n_levels: int) -> Drift:
 
 
 def _patterns(x: Floats, y: Floats) -> list[_Pattern]:
-    """Group the cells by the readings that they have; those with fewer than two are left out."""
+    """Group the cells by the readings they have; cells with fewer than two are left out."""
     seen = np.isfinite(y)
     packed = np.packbits(seen, axis=1)
     _, index = np.unique(packed, axis=0, return_inverse=True)
@@ -128,28 +129,28 @@ def _inverse(pattern: _Pattern, ratio: float) -> Floats:
 def _slopes(
     patterns: list[_Pattern], level: Integers, n_levels: int, ratio: float, n: int
 ) -> tuple[Floats, Floats, Integers]:
-    weight, pull = np.zeros(n), np.zeros(n)
+    weight, weighted_sum = np.zeros(n), np.zeros(n)
     for p in patterns:
-        towards = _inverse(p, ratio) @ p.delta
-        weight[p.cells] = towards @ p.delta
-        pull[p.cells] = p.increments @ towards
+        weights = _inverse(p, ratio) @ p.delta
+        weight[p.cells] = weights @ p.delta
+        weighted_sum[p.cells] = p.increments @ weights
     total = np.bincount(level, weight, n_levels)
     slope = np.divide(
-        np.bincount(level, pull, n_levels),
+        np.bincount(level, weighted_sum, n_levels),
         total,
         out=np.full(n_levels, np.nan),
         where=total > 0,
     )
-    took_part = weight > 0
+    used = weight > 0
     influence = np.zeros(n)
-    influence[took_part] = (pull - weight * slope[level])[took_part] / total[level][took_part]
-    return slope, influence, np.bincount(level[took_part], minlength=n_levels)
+    influence[used] = (weighted_sum - weight * slope[level])[used] / total[level][used]
+    return slope, influence, np.bincount(level[used], minlength=n_levels)
 
 
 def _variances(
     patterns: list[_Pattern], level: Integers, n_levels: int, ratio: float, n: int
 ) -> tuple[Floats, Floats, Bools, Floats]:
-    """MIVQUE of (growth², read²); where read² comes out below 0, growth² alone."""
+    """Return the MIVQUE of (growth², read²), of growth² only where read² would be negative."""
     q = np.zeros((2, n))
     M = np.zeros((2, 2, n))
     for p in patterns:
@@ -162,7 +163,7 @@ def _variances(
         sums = [np.bincount(of, p.increments[:, j], n_levels) for j in range(steps)]
         mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
         r = p.increments - mean[of]
-        enough = count[of] >= FEWEST
+        enough = count[of] >= MIN_CELLS
         gain = np.where(enough, count[of] / np.maximum(count[of] - 1, 1), 0.0)
         for i, A in enumerate(forms):
             q[i, p.cells] = gain * ((r @ A) * r).sum(1)
@@ -176,17 +177,21 @@ def _variances(
     first = np.where(T[0, 0] > 0, T[0, 0], 1.0)
     growth2 = (T[1, 1] * Q[0] - T[0, 1] * Q[1]) / safe
     read2 = (T[0, 0] * Q[1] - T[1, 0] * Q[0]) / safe
-    alone = ~both | (read2 < 0)
-    growth2 = np.where(alone, Q[0] / first, growth2)
-    read2 = np.where(alone, 0.0, read2)
+    growth_only = ~both | (read2 < 0)
+    growth2 = np.where(growth_only, Q[0] / first, growth2)
+    read2 = np.where(growth_only, 0.0, read2)
     growth2 = np.where(T[0, 0] > 0, np.maximum(growth2, 0.0), np.nan)
-    left = q - np.stack([M[i, 0] * growth2[level] + M[i, 1] * read2[level] for i in range(2)])
+    residual = q - np.stack([M[i, 0] * growth2[level] + M[i, 1] * read2[level] for i in range(2)])
     t = T[:, :, level]
     influence = np.stack(
         [
-            np.where(alone[level], left[0] / first[level], t[1, 1] * left[0] - t[0, 1] * left[1]),
-            np.where(alone[level], 0.0, t[0, 0] * left[1] - t[1, 0] * left[0]),
+            np.where(
+                growth_only[level],
+                residual[0] / first[level],
+                t[1, 1] * residual[0] - t[0, 1] * residual[1],
+            ),
+            np.where(growth_only[level], 0.0, t[0, 0] * residual[1] - t[1, 0] * residual[0]),
         ]
     )
-    influence /= np.where(alone, 1.0, safe)[level]
+    influence /= np.where(growth_only, 1.0, safe)[level]
     return growth2, read2, both, np.nan_to_num(influence)

@@ -1,14 +1,14 @@
-"""Endurance: the switched states and the window between them, against cycles done.
+"""Endurance: the switched states and the window between them versus the number of cycles.
 
-With x = log10(max(cycle, 1)), mean and standard deviation over cells of every state are
+With x = log10(max(cycle, 1)), the mean and standard deviation of every state over cells are
 
     mean(x) = mean(x₁) + drift·(x − x₁),      std(x) = std(x₁) + growth·(x − x₁)
 
-x₁ the first point. The mean's slope is the pooled within-cell regression, so that cells which lack
-points do not tilt it; the spread's is a line through the points' standard deviations, weighted by
-cells. A cell has failed where the window between its own highest and lowest state is under half of
-what it was at the first point. Every estimate keeps the cells' influences: the same cells are read
-at all points, and standard errors are clustered by cell.
+where x₁ is the first point. The slope of the mean is the pooled within-cell regression, so that
+cells with missing points do not bias it. The slope of the standard deviation is a line through the
+points, weighted by the number of cells. A cell has failed when the window between its highest and
+lowest state is less than half of its window at the first point. The same cells are read at all
+points, so standard errors are clustered by cell from the influence of every cell.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy import special
 from rramfit.card.quantity import Quantity, Scale
 from rramfit.card.schema import EnduranceCard, EnduranceState
 from rramfit.errors import FitError
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import Endurance
@@ -38,31 +38,31 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FEWEST_CELLS = 5
-LEFT = 0.5  # a cell has failed with less than this share of its first window
-WORN = 0.5  # share of failed cells from which on the states are no population any more
-TAIL = 0.01  # the window that a read sees: between these tails of the states
+MIN_CELLS = 5
+FAILED_BELOW = 0.5  # a cell has failed with less than this share of its first window
+WORN_OUT = 0.5  # share of failed cells above which mean and spread no longer describe a state
+TAIL = 0.01  # tail probability of the states between which the read window is measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnduranceFit(ShowsResult):
-    """States, window and failed cells over cycling.
+    """States, window and failed cells versus cycles.
 
     Attributes
     ----------
     result : FitResult
         `S0 mean`, `S0 std`, `S0 drift`, `S0 growth`, …, `window`, `window_loss`.
     order : (state,) array
-        States of the file in rising order of mean; `S0` is the lowest.
+        States of the file in order of increasing mean; `S0` is the lowest.
     cycle : (point,) array
     mean, std : (point, state) array
-        Over cells, states in rising order [S].
+        Mean and standard deviation over cells, states in increasing order [S].
     tail_window : (point,) array
-        Highest state's 1 % quantile less lowest state's 99 % quantile [S].
+        1 % quantile of the highest state minus 99 % quantile of the lowest [S].
     failed : (point,) array
-        Share of cells failed by each point.
+        Share of failed cells at each point.
     failed_share : Quantity, optional
-        At the last point; None where there is one state or one point.
+        Share at the last point; None with a single state or a single point.
     """
 
     result: FitResult
@@ -79,7 +79,7 @@ class EnduranceFit(ShowsResult):
             a.flags.writeable = False
 
     def to_card(self) -> EnduranceCard:
-        """Write the card's part."""
+        """Return the endurance part of the card."""
         e = self.result.estimates
         return EnduranceCard(
             first_cycle=int(self.cycle[0]),
@@ -100,8 +100,8 @@ class EnduranceFit(ShowsResult):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw every state's mean against cycles, with a band of one standard deviation."""
-        ax = own_axes(ax)
+        """Plot the mean of every state versus cycles, with a band of one standard deviation."""
+        ax = axes_or_new(ax)
         x = np.maximum(self.cycle, 1)
         for s in range(self.mean.shape[1]):
             m, d = self.mean[:, s] * 1e6, self.std[:, s] * 1e6
@@ -114,28 +114,32 @@ class EnduranceFit(ShowsResult):
 
 
 def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> EnduranceFit:
-    """Fit drift and spread of the switched states over cycling.
+    """Fit drift and spread of the switched states versus cycles.
 
     Parameters
     ----------
     endurance : Endurance
         Conductance [S], (point, state, row, col), after `cycle` SET/RESET cycles.
     healthy : (row, col) bool array, optional
-        Cells that may speak; all by default.
+        Cells to use; all by default.
 
     Raises
     ------
     FitError
-        If there is no point, a negative cycle number, or a state with fewer than 5 cells at the
-        first point.
+        If there is no point, if a cycle number is negative, or if a state has fewer than 5 cells at
+        the first point.
     """
     points, states, rows, cols = endurance.conductance.shape
     if points == 0 or states == 0:
-        msg = f"/endurance has {points} points of {states} states; expected at least one of each"
+        msg = (
+            f"/endurance has shape (points, states) = ({points}, {states}); expected at least "
+            "1 point and 1 state"
+        )
         raise FitError(msg)
     if (endurance.cycle < 0).any():
         msg = (
-            f"/endurance/cycle: found {int(endurance.cycle.min())}; expected cycles done, 0 or more"
+            f"/endurance/cycle: found {int(endurance.cycle.min())}; expected cycle counts of 0 or "
+            "more"
         )
         raise FitError(msg)
     use = np.ones((rows, cols), dtype=np.bool_) if healthy is None else healthy
@@ -143,10 +147,10 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
     cycle = endurance.cycle[rank]
     y = np.asarray(endurance.conductance[rank][:, :, use], dtype=np.float64)
     count = np.isfinite(y).sum(axis=2)
-    if count[0].min() < FEWEST_CELLS:
+    if count[0].min() < MIN_CELLS:
         msg = (
-            f"/endurance: state {int(count[0].argmin())} has {int(count[0].min())} cells at the "
-            f"first point; expected at least {FEWEST_CELLS}"
+            f"/endurance: state {int(count[0].argmin())} at the first point: found "
+            f"{int(count[0].min())} measured cells; expected at least {MIN_CELLS}"
         )
         raise FitError(msg)
     mean, std = _moments(y)
@@ -178,7 +182,7 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
 
 
 def _moments(y: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation over cells, (point, state); NaN where fewer than two."""
+    """Compute mean and standard deviation over cells, (point, state); NaN for fewer than two."""
     seen = np.isfinite(y)
     n = seen.sum(axis=2)
     mean = np.where(seen, y, 0.0).sum(axis=2) / np.maximum(n, 1)
@@ -189,7 +193,7 @@ def _moments(y: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One estimate and every cell's influence on it."""
+    """One estimate and the influence of every cell on it."""
 
     name: str
     unit: str
@@ -199,7 +203,7 @@ class _Part:
 
 
 def _states(x: Floats, y: Floats, mean: Floats, std: Floats) -> list[_Part]:
-    """First mean and spread of every state, and their slopes per decade."""
+    """Estimate mean and spread of every state at the first point, and their slopes per decade."""
     out: list[_Part] = []
     drifts = bool(np.ptp(x) > 0)
     for s in range(y.shape[1]):
@@ -215,18 +219,18 @@ def _states(x: Floats, y: Floats, mean: Floats, std: Floats) -> list[_Part]:
         if not drifts:
             continue
         out.append(_drift(f"S{s} drift", x, y[:, s], seen))
-        told = np.isfinite(std[:, s])
-        w = np.where(told, n, 0).astype(float)
+        known = np.isfinite(std[:, s])
+        w = np.where(known, n, 0).astype(float)
         centred = x - (w @ x) / w.sum()
         if (w * centred**2).sum() > 0:
             weight = w * centred / (w * centred**2).sum()
-            value = float(weight[told] @ std[told, s])
+            value = float(weight[known] @ std[known, s])
             out.append(_Part(f"S{s} growth", "S", "linear", value, weight @ psi_std))
     return out
 
 
 def _drift(name: str, x: Floats, y: Floats, seen: Bools) -> _Part:
-    """Pooled slope of cells on x, each about its own mean."""
+    """Fit the pooled slope over x, each cell centred on its mean."""
     n = np.maximum(seen.sum(axis=0), 1)
     xc = np.where(seen, x[:, None] - np.where(seen, x[:, None], 0).sum(axis=0) / n, 0.0)
     yc = np.where(seen, y, 0.0)
@@ -238,7 +242,7 @@ def _drift(name: str, x: Floats, y: Floats, seen: Bools) -> _Part:
 
 
 def _window(parts: list[_Part], mean: Floats, *, drifts: bool) -> list[_Part]:
-    """Window between highest and lowest state, and the share of it lost per decade."""
+    """Estimate the window between highest and lowest state, and its relative loss per decade."""
     by_name = {p.name: p for p in parts}
     top, low = by_name[f"S{mean.shape[1] - 1} mean"], by_name["S0 mean"]
     window = top.value - low.value
@@ -266,7 +270,7 @@ def _assemble(parts: list[_Part], use: Bools) -> tuple[dict[str, Quantity], Floa
 
 
 def _tail_window(y: Floats) -> Floats:
-    """Window between the states' tails at every point [S]; NaN where a state was not read."""
+    """Compute the window between the tails at every point [S]; NaN where a state is missing."""
     out = np.full(len(y), np.nan)
     for i, at in enumerate(y):
         low, high = at[0][np.isfinite(at[0])], at[-1][np.isfinite(at[-1])]
@@ -276,14 +280,14 @@ def _tail_window(y: Floats) -> Floats:
 
 
 def _failed(y: Floats) -> tuple[Floats, Quantity | None]:
-    """Share of cells with under half of their first window, by point, and at the last."""
+    """Return the share of failed cells at each point, and with its interval at the last point."""
     window = y[:, -1] - y[:, 0]
     start = window[0]
-    whole = np.isfinite(start) & (start > 0)
-    if y.shape[1] < 2 or len(y) < 2 or not whole.any():
+    valid = np.isfinite(start) & (start > 0)
+    if y.shape[1] < 2 or len(y) < 2 or not valid.any():
         return np.full(len(y), np.nan), None
-    seen = np.isfinite(window) & whole
-    lost = seen & (np.where(seen, window, 0.0) < LEFT * np.where(whole, start, 0.0))
+    seen = np.isfinite(window) & valid
+    lost = seen & (np.where(seen, window, 0.0) < FAILED_BELOW * np.where(valid, start, 0.0))
     n, k = int(seen[-1].sum()), int(lost[-1].sum())
     share = lost.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     if n == 0:
@@ -305,35 +309,36 @@ def _findings(
     if np.unique(np.maximum(cycle, 1)).size < 2:
         out.append(
             Finding(
-                "one point in cycles: states, but no drift",
-                "read the states at three or more points, evenly spaced in the logarithm of cycles",
+                "The states were read at a single cycle count, which determines no drift",
+                "Read the states at three or more cycle counts, evenly spaced on a logarithmic "
+                "scale",
             )
         )
     closed = np.flatnonzero(np.nan_to_num(tail, nan=math.inf) <= 0)
     if closed.size:
         out.append(
             Finding(
-                f"the window between the states' 1 % tails is closed at {int(cycle[closed[0]])} "
-                "cycles",
-                "use the array for fewer cycles, or program and verify",
+                f"The window between the 1 % tails of the states is closed at "
+                f"{int(cycle[closed[0]])} cycles",
+                "Use the array for fewer cycles, or program with verify",
             )
         )
     if share is not None and share.value > 0.01:
         first = int(cycle[np.flatnonzero(failed > 0.01)[0]])
         out.append(
             Finding(
-                f"{share.value:.1%} of cells have under half of their first window at "
-                f"{int(cycle[-1])} cycles; more than 1 % since {first}",
-                "treat failed cells as stuck from then on; states are means over failed cells too",
-                severe=share.value > WORN,
+                f"{share.value:.1%} of cells have less than half of their initial window at "
+                f"{int(cycle[-1])} cycles (over 1% from cycle {first} on)",
+                "Treat failed cells as stuck; the means of the states include them",
+                severe=share.value > WORN_OUT,
             )
         )
     loss = estimates.get("window_loss")
     if loss is not None and loss.ci95 is not None and loss.ci95[0] > 0.05:
         out.append(
             Finding(
-                f"the window loses {loss.value:.0%} of its first width per decade of cycles",
-                "plan for the width at the last cycle needed, not for the first",
+                f"The window loses {loss.value:.0%} of its initial width per decade of cycles",
+                "Design for the window width at the last cycle that the application needs",
             )
         )
     return out

@@ -1,16 +1,19 @@
-"""Read noise: what repeated reads of one state scatter by, and how.
+"""Read noise: the scatter of repeated reads of one state, its size and its spectrum.
 
-Its size at a level is the root of the cells' mean variance between reads. Over conductance it is a
-power law, fitted to every cell's own variance v (m degrees of freedom) about its mean g:
+The read noise of a level is the square root of the variance between reads, averaged over cells. As
+a function of conductance it is a power law, fitted to the variance v (m degrees of freedom) of
+every cell about its mean g:
 
     std(G)/G = coefficient·(g/G_ref)^exponent,
     E[v] = (coefficient·G_ref)²·(g/G_ref)^(2·exponent + 2),
 
-by the score equations of a gamma distribution, Σ m·(v/E[v] − 1)·(1, ln g) = 0, which ask for the
-mean only: cells with jumps count with their whole variance and no distribution of the noise is
-assumed. G_ref is the geometric mean of g. One or two cells say nothing of others: their own
-coefficient is given without an error. Over time it has a spectrum (`fitting.spectrum`) and, in part
-of the cells, two states (`fitting.telegraph`). Standard errors are clustered by cell.
+The fit solves the score equations of a gamma distribution, Σ m·(v/E[v] − 1)·(1, ln g) = 0. They
+use the mean of v only, so no distribution of the noise is assumed, and cells with jumps count with
+their full variance. G_ref is the geometric mean of g. With one or two cells the coefficient has no
+error, because they do not show how cells differ. Standard errors are clustered by cell.
+
+The spectrum of the noise is fitted in `rramfit.fitting.statistics.spectrum`, and cells with random
+telegraph noise are found in `rramfit.fitting.time.telegraph`.
 """
 
 from __future__ import annotations
@@ -25,12 +28,12 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity, Scale
 from rramfit.card.schema import ReadNoiseCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.statistics.read_spread import ReadSpread, read_spread
 from rramfit.fitting.statistics.spectrum import FEWEST_READS, Spectrum, evenly_sampled, fit_spectrum
-from rramfit.fitting.time.telegraph import FEWEST_READS as FEWEST_FOR_TELEGRAPH
+from rramfit.fitting.time.telegraph import MIN_READS as MIN_READS_FOR_TELEGRAPH
 from rramfit.fitting.time.telegraph import Telegraph, find_telegraph
 from rramfit.measurement.file.record import Reads
 from rramfit.streams import stream
@@ -45,24 +48,24 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-SERIES_READINGS = 1_000_000  # kept whole for spectrum and two states; of more cells, evenly many
-_FEWEST_CELLS = 3
-LEAST_RANGE = 0.3  # spread of ln g over cells that an exponent needs
+SERIES_READINGS = 1_000_000  # readings for spectrum and RTN; of more, every n-th cell
+_MIN_CELLS = 3
+MIN_LOG_RANGE = 0.3  # 5–95 % range of ln g over cells that an exponent needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadNoiseFit(ShowsResult):
-    """Size, spectrum and two-state share of read noise.
+    """Size and spectrum of read noise, and the share of cells with random telegraph noise.
 
     Attributes
     ----------
     result : FitResult
-        `coefficient`, `exponent`, `spectral_exponent`, as far as the data allow, and the standard
-        deviation between reads at every level, `L3 read` [S].
+        `coefficient`, `exponent` and `spectral_exponent` where the data determine them, and the
+        standard deviation between reads at every level, `L3 read` [S].
     reference_conductance : float
         [S]
     conductance, std : (cell,) array
-        Mean and standard deviation of each cell's reads [S].
+        Mean and standard deviation of the reads of each cell [S].
     spectrum : Spectrum, optional
     telegraph : Telegraph, optional
     """
@@ -80,7 +83,7 @@ class ReadNoiseFit(ShowsResult):
             a.flags.writeable = False
 
     def to_card(self) -> ReadNoiseCard:
-        """Write the card's part; the levels' own noise belongs to `variation`."""
+        """Return the read-noise part of the card; noise by level belongs to `variation`."""
         e = self.result.estimates
         return ReadNoiseCard(
             coefficient=e.get("coefficient"),
@@ -93,69 +96,67 @@ class ReadNoiseFit(ShowsResult):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw each cell's relative noise against its conductance, with the power law."""
-        ax = own_axes(ax)
+        """Plot the relative noise of each cell versus its conductance, with the power law."""
+        ax = axes_or_new(ax)
         use = (self.conductance > 0) & (self.std > 0)
         g, relative = self.conductance[use], self.std[use] / self.conductance[use]
         ax.loglog(g * 1e6, relative, ".", ms=1.5, alpha=0.4, rasterized=True)
         if "coefficient" in self.result.estimates:
             exponent = self.result["exponent"] if "exponent" in self.result.estimates else 0.0
             grid = np.geomspace(g.min(), g.max(), 50)
-            distribution = (
-                self.result["coefficient"] * (grid / self.reference_conductance) ** exponent
-            )
-            ax.plot(grid * 1e6, distribution, color="black", lw=1.5)
+            fitted = self.result["coefficient"] * (grid / self.reference_conductance) ** exponent
+            ax.plot(grid * 1e6, fitted, color="black", lw=1.5)
         ax.set_xlabel("conductance [uS]")
-        ax.set_ylabel("read noise over conductance")
+        ax.set_ylabel("relative read noise, std(G)/G")
         return ax
 
 
 def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0) -> ReadNoiseFit:
-    """Fit read noise to repeated reads with no programming between them.
+    """Fit read noise to repeated reads without programming in between.
 
     Parameters
     ----------
     reads : Reads
         Reads [S], (read, row, col), their times [s], and the level of every cell.
     healthy : (row, col) bool array, optional
-        Cells that may speak; all by default.
+        Cells to use; all by default.
     seed : int
-        Of the series drawn to tell two states from one.
+        Seed of the simulated series against which random telegraph noise is tested.
 
     Raises
     ------
     FitError
-        If fewer than 3 cells were read twice, or their reads do not differ.
+        If no cell was read at least twice, or if the reads of each cell are all equal.
     """
     spread = read_spread(reads)
     use = (spread.count > 1) & (reads.level >= 0)
     if not use.any():
-        use = spread.count > 1  # a file without levels still tells noise against conductance
+        use = spread.count > 1  # noise versus conductance needs no levels
     if healthy is not None:
         use &= healthy
     n = int(use.sum())
     if n == 0:
         msg = "/reads: 0 cells were read at least twice; expected 3 or more"
         raise FitError(msg)
-    parts: list[_Part] = _levels(spread, use) if n >= _FEWEST_CELLS else []
+    parts: list[_Part] = _levels(spread, use) if n >= _MIN_CELLS else []
     findings: list[Finding] = []
-    distribution, reference, problems = _power_law(spread, use)
+    power_law, reference, problems = _power_law(spread, use)
     findings += problems
     series, where = _series(reads, use)
     spectrum = fit_spectrum(series) if evenly_sampled(reads.time) and len(series) else None
     if spectrum is not None:
         influence = np.zeros(use.shape)
         influence[where] = spectrum.influence
-        distribution.append(
+        power_law.append(
             _Part("spectral_exponent", "1", "linear", spectrum.exponent, influence, spectrum.stderr)
         )
-    if not distribution and not parts:
-        msg = f"/reads: {'; '.join(f.what for f in findings)}"
+    if not power_law and not parts:
+        msg = f"/reads: {'. '.join(f.what for f in findings)}"
         raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
-    estimates, covariance = _assemble([*distribution, *parts])
-    if n < _FEWEST_CELLS:
-        findings.insert(0, _lone(n))
+    estimates, covariance = _assemble([*power_law, *parts])
+    if n < _MIN_CELLS:
+        findings.insert(0, _too_few_cells(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
     return ReadNoiseFit(
         result=FitResult(
@@ -176,18 +177,18 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One estimate and every cell's influence on it, (row, col)."""
+    """One estimate and the influence of every cell on it, (row, col)."""
 
     name: str
     unit: str
     scale: Scale
     value: float
     influence: Floats
-    stderr: float | None = None  # where the influence of a lone cell says nothing
+    stderr: float | None = None  # used where there are too few cells for a clustered error
 
 
 def _levels(spread: ReadSpread, use: Bools) -> list[_Part]:
-    """Give the standard deviation between reads at each level."""
+    """Return the standard deviation between reads at each level."""
     out = []
     for k in np.unique(spread.level[use & (spread.level >= 0)]).tolist():
         found = spread.variance(use & (spread.level == k))
@@ -198,16 +199,16 @@ def _levels(spread: ReadSpread, use: Bools) -> list[_Part]:
 
 
 def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list[Finding]]:
-    """Coefficient and exponent by Fisher scoring; without an exponent where g hardly differs."""
+    """Fit coefficient and exponent by Fisher scoring; no exponent where g hardly differs."""
     findings: list[Finding] = []
     positive = use & (np.where(use, spread.mean, 0.0) > 0)
-    lost = int(use.sum() - positive.sum())
-    if lost > 0.01 * use.sum():
+    excluded = int(use.sum() - positive.sum())
+    if excluded > 0.01 * use.sum():
         findings.append(
             Finding(
-                f"{lost} of {int(use.sum())} cells read 0 S or less on average, and have no "
+                f"{excluded} of {int(use.sum())} cells read 0 S or less on average and have no "
                 "relative noise",
-                "take the read-out's offset off the conductances",
+                "Subtract the offset of the read-out from the conductances",
             )
         )
     m = (spread.count - 1)[positive].astype(float)
@@ -216,22 +217,23 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
         if not spread.m2[use].any():
             findings.append(
                 Finding(
-                    "reads of one state do not differ: noise is below the converter's step",
-                    "read on a finer range",
+                    "Repeated reads of a cell do not differ: the read noise is below the step of "
+                    "the converter",
+                    "Read on a finer range",
                 )
             )
         return [], float(np.median(np.abs(spread.mean[use]))), findings
     g = spread.mean[positive]
     reference = float(np.exp(np.mean(np.log(g))))
     x = np.log(g / reference)
-    if len(g) < _FEWEST_CELLS:
-        own = math.sqrt(float((m * v / g**2).sum() / m.sum()))
-        return [_Part("coefficient", "1", "log", own, np.zeros(use.shape))], reference, findings
-    ranged = float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) > LEAST_RANGE
+    if len(g) < _MIN_CELLS:
+        pooled = math.sqrt(float((m * v / g**2).sum() / m.sum()))
+        return [_Part("coefficient", "1", "log", pooled, np.zeros(use.shape))], reference, findings
+    ranged = float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) > MIN_LOG_RANGE
     X = np.stack([np.ones_like(x), x])[: 2 if ranged else 1]
     start = float((m * v).sum() / m.sum())
     theta = np.array([math.log(start), 2.0])[: len(X)]
-    if not ranged:  # constant relative noise over so small a range
+    if not ranged:  # constant relative noise over this small range
         v = v * np.exp(-2 * x)
         theta = np.array([math.log(float((m * v).sum() / m.sum()))])
     information = (m * X) @ X.T
@@ -242,8 +244,7 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
         if np.abs(step).max() < 1e-12:
             break
     ratio = m * (v * np.exp(-theta @ X) - 1)
-    # The exact slope of the scores, not their expectation: right also where the distribution is
-    # bent.
+    # The exact slope of the scores, not its expectation, stays valid where the power law is not.
     slope = (m * v * np.exp(-theta @ X) * X) @ X.T
     psi = np.linalg.solve(slope, X * ratio)
     influence = np.zeros((len(X), *use.shape))
@@ -255,23 +256,24 @@ def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list
     else:
         findings.append(
             Finding(
-                f"conductances lie within {np.exp(np.ptp(np.quantile(x, (0.05, 0.95)))) - 1:.0%}: "
-                "how noise goes with conductance cannot be told",
-                "read cells at several levels",
+                "Conductances span only "
+                f"{np.exp(np.ptp(np.quantile(x, (0.05, 0.95)))) - 1:.0%} (5–95% range), too little"
+                " to determine the dependence of read noise on conductance",
+                "Read cells at several levels",
             )
         )
     return out, reference, findings
 
 
 def _series(reads: Reads, use: Bools) -> tuple[Floats, tuple[Integers, ...]]:
-    """Whole series of evenly chosen cells without gaps, (cell, read), and where they lie."""
+    """Return the gap-free series of every n-th cell, (cell, read), and their positions."""
     rows, cols = np.nonzero(use)
-    most = max(SERIES_READINGS // max(reads.shape[0], 1), 1)
-    every = max(math.ceil(len(rows) / most), 1)
+    max_cells = max(SERIES_READINGS // max(reads.shape[0], 1), 1)
+    every = max(math.ceil(len(rows) / max_cells), 1)
     rows, cols = rows[::every], cols[::every]
     y = np.concatenate([block[:, rows, cols] for block in reads.blocks()]).T
-    whole = np.isfinite(y).all(axis=1)
-    return np.ascontiguousarray(y[whole]), (rows[whole], cols[whole])
+    complete = np.isfinite(y).all(axis=1)
+    return np.ascontiguousarray(y[complete]), (rows[complete], cols[complete])
 
 
 def _assemble(parts: list[_Part]) -> tuple[dict[str, Quantity], Floats]:
@@ -293,7 +295,7 @@ def _assemble(parts: list[_Part]) -> tuple[dict[str, Quantity], Floats]:
 
 
 def _amplitude(telegraph: Telegraph | None, series: Floats) -> Quantity | None:
-    """Median distance of two states over the cell's conductance, with its order-statistic range."""
+    """Return the median relative distance of the two states, with its order-statistic interval."""
     if telegraph is None:
         return None
     mean = series.mean(axis=1)
@@ -309,12 +311,12 @@ def _amplitude(telegraph: Telegraph | None, series: Floats) -> Quantity | None:
     return Quantity.within(float(np.median(relative)), (high - low) / 3.92, "1", (low, high))
 
 
-def _lone(n: int) -> Finding:
-    cells = "1 cell alone was" if n == 1 else f"{n} cells alone were"
+def _too_few_cells(n: int) -> Finding:
+    cells = "Only 1 cell was" if n == 1 else f"Only {n} cells were"
     return Finding(
-        f"{cells} read at least twice: how noise differs from cell to cell cannot be told, and its "
-        "size has no error",
-        f"read {_FEWEST_CELLS} cells or more, better many",
+        f"{cells} read at least twice: the variation of read noise between cells is unknown, and "
+        "its size has no error",
+        f"Read at least {_MIN_CELLS} cells, preferably many",
     )
 
 
@@ -326,41 +328,45 @@ def _findings(
     if series == 0:
         out.append(
             Finding(
-                "no cell was read without gaps: neither spectrum nor two states can be told",
-                "fill the gaps: NaN in /reads/conductance",
+                "Every cell has gaps in its reads: neither the spectrum nor random telegraph noise "
+                "can be determined",
+                "Fill the NaN values in /reads/conductance",
             )
         )
     elif spectrum is None:
-        why = f"{n} reads" if n < FEWEST_READS else "reads are not evenly spaced in time"
+        few = f"{n} reads are too few to fit the noise spectrum"
+        uneven = "Reads are not evenly spaced in time, which the noise spectrum needs"
         out.append(
             Finding(
-                f"{why}: the spectrum needs {FEWEST_READS} evenly spaced ones",
-                f"read {FEWEST_READS} times or more at one interval",
+                few if n < FEWEST_READS else uneven,
+                f"Take at least {FEWEST_READS} reads per cell at a constant interval",
             )
         )
     if series and telegraph is None:
-        why = f"{n} reads" if n < FEWEST_FOR_TELEGRAPH else "reads are coarsely quantised"
+        few = f"{n} reads are too few to detect random telegraph noise"
+        coarse = "Reads are too coarsely quantised to detect random telegraph noise"
         out.append(
             Finding(
-                f"{why}: two states of a cell cannot be told from chance",
-                f"read {FEWEST_FOR_TELEGRAPH} times or more, on a fine range",
+                few if n < MIN_READS_FOR_TELEGRAPH else coarse,
+                f"Take at least {MIN_READS_FOR_TELEGRAPH} reads per cell, on a fine range",
             )
         )
     if telegraph is not None and telegraph.share.ci95 and telegraph.share.ci95[0] > 0.2:
         out.append(
             Finding(
-                f"{telegraph.share.value:.0%} of cells sit in one of two states: noise is not "
-                "normal, and longer waits move more cells",
-                "average reads over more than a state's dwell time, or programme anew",
+                f"{telegraph.share.value:.0%} of cells show random telegraph noise: their read "
+                "noise is not normal, and more cells switch over longer times",
+                "Average reads over more than the dwell time of a state, or program again",
             )
         )
     if spectrum is not None and spectrum.exponent - 2 * spectrum.stderr > 0.3:
         window = format_quantity(float(reads.time[-1] - reads.time[0]), "s")
         out.append(
             Finding(
-                f"noise grows towards low frequencies (1/f^{spectrum.exponent:.2f}): its size holds"
-                f" for the {window} over which it was read",
-                "read over the time that the application waits; averaging few reads helps little",
+                f"Read noise grows towards low frequencies (1/f^{spectrum.exponent:.2f}): its size "
+                f"holds only for the {window} over which it was measured",
+                "Measure over the time scale of the application; averaging a few reads helps "
+                "little",
             )
         )
     return out

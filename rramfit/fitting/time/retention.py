@@ -1,17 +1,18 @@
-"""Retention: what time does to a programmed state, level by level.
+"""Retention: the change of a programmed state over time, level by level.
 
-Time counts from programming. A reading at time 0 is the one taken at programming; the reference
-time t0 is the first reading later than that. Over x = ln(t/t0), ln 0 never enters:
+Time counts from programming. The reading at time 0 is taken at programming, and the reference time
+t0 is that of the first later reading. With x = ln(t/t0), so that ln 0 never occurs,
 
     G(t0) = G(0) + first_step ± first_spread
     G(t)  = G(t0) + drift·x ± growth·√x
 
-so a file with readings at 0 and once more tells the first step and no drift. All readings belong to
-cells that are the same at all times, and standard errors are clustered by cell. What cannot be told
-from one array is the dependence on temperature; the card carries the one that it was measured at.
+A file with a reading at 0 and one later reading therefore determines the first step but no drift.
+The same cells are read at all times, so standard errors are clustered by cell. The dependence on
+temperature is not fitted; the card states the temperature of the measurement.
 
-Where levels were told from the reading at time 0, cells entered a level partly by that reading's
-error: the next reading returns towards their mean, and the first step is not loss alone.
+Where levels were assigned from the reading at time 0, the error of that reading helped to select
+the cells of a level. The next reading then regresses to the mean, and the first step is not only
+relaxation.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import DriftCard, RetentionCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.time.drift import Drift, fit_drift
@@ -42,19 +43,19 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FEWEST_CELLS = 5  # cells with both readings that a level's estimates need
-MOST_TIMES = 64  # readings used; of more, those nearest to even steps in ln t
+MIN_CELLS = 5  # cells with two readings that the estimates of a level need
+MAX_TIMES = 64  # of more times, those nearest to even steps in ln t are used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionFit(ShowsResult):
-    """Drift and growth of spread, level by level.
+    """Drift and growth of spread of every level.
 
     Attributes
     ----------
     result : FitResult
-        `L3 first_step`, `L3 first_spread`, `L3 drift`, `L3 growth`, `L3 read` and so on, as far as
-        the times allow.
+        `L3 first_step`, `L3 first_spread`, `L3 drift`, `L3 growth`, `L3 read` and so on, where the
+        times determine them.
     temperature : float, optional
         [K]
     reference_time, longest_time : float
@@ -62,7 +63,7 @@ class RetentionFit(ShowsResult):
     time : (time,) array
         Readings used [s].
     change_mean, change_std : (level, time) array
-        Of the change since the first reading, over cells [S]; NaN where fewer than two.
+        Change since the first reading, over cells [S]; NaN for fewer than two cells.
     n_cells : (level,) array
         Cells with at least two readings.
     collapsed : CollapsedShare, optional
@@ -84,7 +85,7 @@ class RetentionFit(ShowsResult):
             a.flags.writeable = False
 
     def to_card(self) -> RetentionCard:
-        """Write the card's part."""
+        """Return the retention part of the card."""
         e = self.result.estimates
         names = ("first_step", "first_spread", "drift", "growth")
         rows = [
@@ -105,11 +106,11 @@ class RetentionFit(ShowsResult):
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw each level's mean change against time; time 0 stands at the left edge."""
-        ax = own_axes(ax)
+        """Plot the mean change of each level versus time, with time 0 at the left edge."""
+        ax = axes_or_new(ax)
         positive = self.time[self.time > 0]
         at = np.where(self.time > 0, self.time, positive.min() / 10)
-        levels = [k for k, n in enumerate(self.n_cells) if n >= FEWEST_CELLS]
+        levels = [k for k, n in enumerate(self.n_cells) if n >= MIN_CELLS]
         for i, k in enumerate(levels):
             shade = 0.15 + 0.75 * i / max(len(levels) - 1, 1)
             ax.plot(
@@ -132,9 +133,9 @@ def fit_retention(
     retention : Reads
         Readings [S], (time, row, col), with the level that each cell was programmed to.
     levels : Levels, optional
-        Targets and windows, to tell how levels were assigned.
+        Targets and windows, to check how levels were assigned.
     healthy : (row, col) bool array, optional
-        Cells that may speak; all by default.
+        Cells to use; all by default.
 
     Returns
     -------
@@ -144,7 +145,7 @@ def fit_retention(
     ------
     FitError
         If there are fewer than two times, a negative time, no reading after programming, or no
-        level with enough cells.
+        level with at least 5 cells.
     """
     time, y = _readings(retention)
     use = (retention.level >= 0) & (np.isfinite(y).sum(axis=0) >= 2)
@@ -154,10 +155,10 @@ def fit_retention(
     level = retention.level[use]
     cells = np.asarray(y[:, use].T, dtype=np.float64)
     n_cells = np.bincount(level, minlength=n_levels)
-    if n_cells.max(initial=0) < FEWEST_CELLS:
+    if n_cells.max(initial=0) < MIN_CELLS:
         msg = (
-            f"/retention: the fullest level has {n_cells.max(initial=0)} cells with two readings; "
-            f"expected at least {FEWEST_CELLS}"
+            f"/retention: the largest level has {n_cells.max(initial=0)} cells with two readings; "
+            f"expected at least {MIN_CELLS}"
         )
         raise FitError(msg)
     later = time > 0
@@ -173,7 +174,7 @@ def fit_retention(
     mean, std = _changes(cells, level, n_levels)
     first, last = cells[:, 0], _last(cells)
     collapse = collapsed_share(first, last)
-    told = findings(
+    found = findings(
         time=time,
         cells=cells,
         level=level,
@@ -183,7 +184,7 @@ def fit_retention(
         n_cells=n_cells,
         temperature=retention.temperature,
         collapse=collapse,
-        fewest=FEWEST_CELLS,
+        min_cells=MIN_CELLS,
     )
     return RetentionFit(
         result=FitResult(
@@ -191,7 +192,7 @@ def fit_retention(
             estimates=result.estimates,
             covariance=result.covariance,
             n_observations=int(np.isfinite(cells).sum()),
-            verdict=Verdict(tuple(told)),
+            verdict=Verdict(tuple(found)),
         ),
         temperature=retention.temperature,
         reference_time=t0,
@@ -206,22 +207,22 @@ def fit_retention(
 
 
 def _readings(retention: Reads) -> tuple[Floats, Floats]:
-    """Give times, rising, and readings (time, row, col); thinned evenly in ln t where very many."""
+    """Return sorted times and readings (time, row, col), at most `MAX_TIMES` even in ln t."""
     time = np.asarray(retention.time, dtype=np.float64)
     if len(time) < 2:
-        msg = f"/retention has {len(time)} time; a change needs at least 2"
+        msg = f"/retention/time has length {len(time)}; expected at least 2 readings"
         raise FitError(msg)
     if not np.isfinite(time).all() or (time < 0).any():
         msg = "/retention/time: found negative or missing times; expected seconds since programming"
         raise FitError(msg)
     order = np.argsort(time, kind="stable")
     if not (time > 0).any():
-        msg = "/retention/time: all readings are at time 0; a change needs a later one"
+        msg = "/retention/time: all readings are at time 0; expected at least one later reading"
         raise FitError(msg)
     keep = order
-    if len(order) > MOST_TIMES:
+    if len(order) > MAX_TIMES:
         x = np.log(np.maximum(time[order], time[time > 0].min() / math.e))
-        even = np.linspace(x[0], x[-1], MOST_TIMES)
+        even = np.linspace(x[0], x[-1], MAX_TIMES)
         keep = order[np.unique(np.searchsorted(x, even).clip(0, len(x) - 1))]
     wanted = np.zeros(len(time), dtype=bool)
     wanted[keep] = True
@@ -236,7 +237,7 @@ def _readings(retention: Reads) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One parameter of all levels: values and every cell's influence on its own level's."""
+    """One parameter of all levels: values and the influence of every cell on its level."""
 
     name: str
     unit: str
@@ -247,7 +248,7 @@ class _Part:
 
 
 def _first_step(before: Floats, after: Floats, level: Integers, n_levels: int) -> list[_Part]:
-    """Mean and standard deviation of the change to the reference time."""
+    """Compute mean and standard deviation of the change up to the reference time."""
     change = after - before
     seen = np.isfinite(change)
     d, k = np.where(seen, change, 0.0), level
@@ -257,7 +258,7 @@ def _first_step(before: Floats, after: Floats, level: Integers, n_levels: int) -
     r = np.where(seen, d - mean[k], 0.0)
     variance = np.bincount(k, r**2, n_levels) / np.maximum(n - 1, 1)
     std = np.sqrt(variance)
-    # Bessel's correction, as in the drift's influences, is left to the degrees of freedom.
+    # Bessel's correction is made later, as for the influences of the drift, in `_assemble`.
     twice = np.where(std > 0, 2 * std, 1.0)[k] * safe[k]
     count = n.astype(np.int64)
     return [
@@ -273,7 +274,7 @@ def _drift_parts(drift: Drift, level: Integers) -> list[_Part]:
         ("read", drift.read2, drift.read2_influence),
     ):
         std = np.sqrt(variance)
-        twice = np.where(std > 0, 2 * std, np.nan)[level]  # no error at the edge: no estimate
+        twice = np.where(std > 0, 2 * std, np.nan)[level]  # at 0 no error, so no estimate
         out.append(_Part(name, "S", "log", std, influence / twice, drift.cells))
     return out
 
@@ -285,10 +286,10 @@ class _Assembled:
 
 
 def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) -> _Assembled:
-    """Quantities with errors clustered by cell; a field over the array inflates them.
+    """Return quantities with errors clustered by cell, inflated by a smooth field over the array.
 
-    The cells of one level are a scattered choice of all, so that the inflation found over all
-    cells counts for a level by its share of them.
+    The cells of one level are scattered over the array, so the inflation found over all cells
+    applies to a level in proportion to its share of them.
     """
     inflation = {p.name: _inflation(p, use, level, n_levels) for p in parts}
     n_all = len(level)
@@ -296,23 +297,23 @@ def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) ->
     blocks: list[Floats] = []
     for k in range(n_levels):
         of = level == k
-        told = [
+        known = [
             p
             for p in parts
-            if p.cells[k] >= FEWEST_CELLS
+            if p.cells[k] >= MIN_CELLS
             and np.isfinite(p.values[k])
             and np.isfinite(p.influence[of]).all()
         ]
-        if not told:
+        if not known:
             continue
-        psi = np.stack([p.influence[of] for p in told])
-        for row, p in zip(psi, told, strict=True):
+        psi = np.stack([p.influence[of] for p in known])
+        for row, p in zip(psi, known, strict=True):
             n = int(p.cells[k])
             extra = 1 + (inflation[p.name] - 1) * n / n_all
             row *= math.sqrt(extra * n / (n - 1))
         clustered = clustered_covariance(psi[:, None, :], spatial=False)
         blocks.append(clustered.covariance)
-        for p, stderr, df in zip(told, clustered.stderr, clustered.df, strict=True):
+        for p, stderr, df in zip(known, clustered.stderr, clustered.df, strict=True):
             estimates[f"L{k} {p.name}"] = Quantity.estimated(
                 float(p.values[k]),
                 float(stderr),
@@ -329,7 +330,7 @@ def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) ->
 
 
 def _inflation(part: _Part, use: Bools, level: Integers, n_levels: int) -> float:
-    """Variance of a mean over all cells, over what it were without a field over the array."""
+    """Return the variance of a mean over all cells relative to that without a smooth field."""
     power = np.bincount(level, np.nan_to_num(part.influence) ** 2, n_levels)
     scale = np.sqrt(power / np.maximum(np.bincount(level, minlength=n_levels), 1))[level]
     field = np.zeros((1, *use.shape))
@@ -342,7 +343,7 @@ def _inflation(part: _Part, use: Bools, level: Integers, n_levels: int) -> float
 
 
 def _changes(cells: Floats, level: Integers, n_levels: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the change since the first reading, (level, time)."""
+    """Compute mean and standard deviation of the change since the first reading, (level, time)."""
     change = cells - cells[:, :1]
     seen = np.isfinite(change)
     d = np.where(seen, change, 0.0)
@@ -357,7 +358,7 @@ def _changes(cells: Floats, level: Integers, n_levels: int) -> tuple[Floats, Flo
 
 
 def _last(cells: Floats) -> Floats:
-    """Each cell's last reading."""
+    """Return the last reading of each cell."""
     seen = np.isfinite(cells)
     at = cells.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
     return np.asarray(cells[np.arange(len(cells)), at], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What can be wrong with readings over time, in words and numbers."""
+"""Checks of retention readings: collapsed cells, level assignment, and drift with ln t."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-LEFT = 0.2  # a cell has collapsed where no more than this share of its conductance is left
-BAD_SHARE = 0.01  # more than this and the measurement is spoilt
+COLLAPSED_BELOW = 0.2  # a cell below this share of its first conductance has collapsed
+MAX_COLLAPSED = 0.01  # share of collapsed cells above which the measurement is unusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +32,11 @@ class CollapsedShare:
     Attributes
     ----------
     share : Quantity
-        Of the conducting cells, with Jeffreys' 95 % interval.
+        Share of the conducting cells, with Jeffreys' 95 % interval.
     n_cells, n_collapsed : int
-        Conducting cells, and those of them that collapsed.
+        Number of conducting cells, and of those that collapsed.
     collapsed : (cell,) bool array
-        False also where the cell did not conduct to begin with.
+        Cells that collapsed; False also for cells that did not conduct at first.
     """
 
     share: Quantity
@@ -46,24 +46,25 @@ class CollapsedShare:
 
     @property
     def finding(self) -> Finding | None:
-        """The severe finding, where the share is beyond what lone bad cells make."""
+        """Severe finding, if more cells collapsed than single bad cells can explain."""
         low = self.share.ci95[0] if self.share.ci95 else 0.0
-        if low <= BAD_SHARE:
+        if low <= MAX_COLLAPSED:
             return None
         return Finding(
             f"{self.n_collapsed} of {self.n_cells} conducting cells ({self.share.value:.1%}) "
-            f"collapsed between two reads to under {LEFT:.0%} of their conductance",
-            "the measurement is spoilt, or contact was lost: look at where the collapsed cells lie "
-            "and measure again; its drift and growth must not be used",
+            f"fell between two readings to less than {COLLAPSED_BELOW:.0%} of their conductance "
+            "(collapsed)",
+            "Do not use drift and growth of this measurement; check the contacts and the position "
+            "of the collapsed cells, and measure again",
             severe=True,
         )
 
 
 def collapsed_share(before: Floats, after: Floats) -> CollapsedShare | None:
-    """Share of conducting cells that collapsed between two readings.
+    """Count the conducting cells that collapsed between two readings.
 
-    Conducting cells are those whose first reading is at least half of the 95 % quantile: there a
-    fall to a fifth is far outside of drift and noise.
+    Conducting cells are those whose first reading is at least half of the 95 % quantile. For them
+    a fall to a fifth is far outside drift and noise.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def collapsed_share(before: Floats, after: Floats) -> CollapsedShare | None:
     Returns
     -------
     CollapsedShare or None
-        None where fewer than 20 conducting cells were read twice.
+        None if fewer than 20 conducting cells were read twice.
 
     Examples
     --------
@@ -86,13 +87,15 @@ def collapsed_share(before: Floats, after: Floats) -> CollapsedShare | None:
     seen = np.isfinite(before) & np.isfinite(after)
     if seen.sum() < 20:
         return None
-    bar = 0.5 * float(np.quantile(before[seen], 0.95))
-    conducting = seen & (before >= bar) & (before > 0)
+    limit = 0.5 * float(np.quantile(before[seen], 0.95))
+    conducting = seen & (before >= limit) & (before > 0)
     n = int(conducting.sum())
     if n < 20:
         return None
-    gone = conducting & (np.where(seen, after, np.inf) < LEFT * np.where(seen, before, 0.0))
-    k = int(gone.sum())
+    collapsed = conducting & (
+        np.where(seen, after, np.inf) < COLLAPSED_BELOW * np.where(seen, before, 0.0)
+    )
+    k = int(collapsed.sum())
     share = k / n
     low = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.025)) if k > 0 else 0.0
     high = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.975)) if k < n else 1.0
@@ -101,7 +104,7 @@ def collapsed_share(before: Floats, after: Floats) -> CollapsedShare | None:
         share=Quantity.within(share, stderr, "1", (low, high)),
         n_cells=n,
         n_collapsed=k,
-        collapsed=gone,
+        collapsed=collapsed,
     )
 
 
@@ -116,48 +119,51 @@ def findings(
     n_cells: Integers,
     temperature: float | None,
     collapse: CollapsedShare | None,
-    fewest: int,
+    min_cells: int,
 ) -> list[Finding]:
-    """List what is wrong with retention data, the worst first.
+    """Return the findings of retention data, the severe one first.
 
     Parameters are those of the fit: `time` [s] (time,), `cells` [S] (cell, time), `level` (cell,).
     """
     out: list[Finding] = []
-    if collapse is not None and (spoilt := collapse.finding) is not None:
-        out.append(spoilt)
+    if collapse is not None and (severe := collapse.finding) is not None:
+        out.append(severe)
     if time[0] == 0:
         out += _selection(time, cells, level, n_levels, levels)
     later = time > 0
     if later.sum() == 1 and time[0] == 0:
         out.append(
             Finding(
-                "one reading after programming: a first step, but no drift with ln t",
-                "read at three or more times after programming, evenly spaced in ln t",
+                "A single reading after programming determines the first step, but no drift with "
+                "ln t",
+                "Read at three or more times after programming, evenly spaced in ln t",
             )
         )
     elif later.sum() == 2:
         out.append(
             Finding(
-                "two readings in ln t: the read noise of both is in the growth of spread",
-                "read at three or more times after programming, evenly spaced in ln t",
+                "With two readings after programming, the growth of spread includes the read noise "
+                "of both",
+                "Read at three or more times after programming, evenly spaced in ln t",
             )
         )
     elif drift is not None:
-        out += _bent(time[later], cells[:, later], level, drift)
-    thin = np.flatnonzero((n_cells > 0) & (n_cells < fewest))
-    if thin.size:
+        out += _departures(time[later], cells[:, later], level, drift)
+    small = np.flatnonzero((n_cells > 0) & (n_cells < min_cells))
+    if small.size:
         out.append(
             Finding(
-                f"fewer than {fewest} cells with two readings at {thin.size} of {len(n_cells)} "
-                f"levels, which have no estimate: {_listed(thin)}",
-                "program more cells to these levels, or leave them out",
+                f"{small.size} of {len(n_cells)} levels have fewer than {min_cells} cells with two "
+                f"readings, and no estimate: {_listed(small)}",
+                "Program more cells to these levels, or leave them out",
             )
         )
     if temperature is None:
         out.append(
             Finding(
-                "the temperature is not stated",
-                "set the attribute `temperature` [K] of /retention: drift holds at one temperature",
+                "The temperature of the retention measurement is not stated",
+                "Set the attribute `temperature` [K] of /retention; drift is valid at one "
+                "temperature only",
             )
         )
     return out
@@ -166,14 +172,14 @@ def findings(
 def _selection(
     time: Floats, cells: Floats, level: Integers, n_levels: int, levels: Levels | None
 ) -> list[Finding]:
-    """Tell where levels follow from the first reading itself."""
+    """Check whether levels were assigned from the first reading itself."""
     both = np.isfinite(cells[:, 0]) & np.isfinite(cells[:, 1])
     a, b, k = cells[both, 0], cells[both, 1], level[both]
     if levels is not None and levels.lower is not None and levels.upper is not None:
-        # A boundary belongs to either side; the margin is float32's.
+        # A value on a boundary belongs to both windows; the margin covers float32 rounding.
         low, high = levels.lower[k], levels.upper[k]
         margin = 1e-5 * (high - low)
-        top = k == k.max(initial=0)  # the last window is often open above
+        top = k == k.max(initial=0)  # the last window often has no upper limit
         inside = [
             float(np.mean((y >= low - margin) & ((y <= high + margin) | top))) for y in (a, b)
         ]
@@ -193,20 +199,20 @@ def _selection(
         return []
     return [
         Finding(
-            f"levels follow the first reading ({inside[0]:.1%} inside their windows at time 0, "
-            f"{inside[1]:.1%} at {format_quantity(float(time[1]), 's')}): the first step holds the "
-            "return of selected cells to their mean and the read noise",
-            "take the level that was asked for, or read twice before the wait and tell the level "
-            "from the first of the two",
+            f"Levels were assigned from the first reading ({inside[0]:.1%} of cells inside their "
+            f"windows at time 0, {inside[1]:.1%} at {format_quantity(float(time[1]), 's')}): the "
+            "first step includes regression to the mean and read noise",
+            "Use the programmed target as the level, or read twice before the wait and assign the "
+            "level from the first of the two readings",
         )
     ]
 
 
-def _bent(time: Floats, cells: Floats, level: Integers, drift: Drift) -> list[Finding]:
+def _departures(time: Floats, cells: Floats, level: Integers, drift: Drift) -> list[Finding]:
     """Test whether mean and variance of the increments follow ln t, pooled over levels."""
     x = np.log(time / time[0])
     step = np.diff(cells, axis=1)
-    slopes, ratios, texts = [], [], []
+    slopes, ratios, steps = [], [], []
     for j, width in enumerate(np.diff(x)):
         ok = np.isfinite(step[:, j]) & np.isfinite(drift.growth2[level])
         d = step[ok, j] - drift.slope[level[ok]] * width
@@ -221,29 +227,29 @@ def _bent(time: Floats, cells: Floats, level: Integers, drift: Drift) -> list[Fi
         slopes.append(float((n * mean**2 / np.where(power > 0, power, 1))[enough].sum()))
         expected = float((n * (drift.growth2 * width + 2 * read2))[enough].sum())
         ratios.append(float((n * power)[enough].sum()) / expected if expected > 0 else math.nan)
-        texts.append((j, int(enough.sum())))
+        steps.append((j, int(enough.sum())))
     out: list[Finding] = []
-    excess = [s / max(n, 1) for s, (_, n) in zip(slopes, texts, strict=True)]
-    # A level's n·mean²/variance is χ²₁ where the law holds: 1 ± 6·√(2/levels) by chance.
+    excess = [s / max(n, 1) for s, (_, n) in zip(slopes, steps, strict=True)]
+    # n·mean²/variance of a level is χ²₁ where the model holds: 1 ± 6·√(2/levels) by chance.
     worst = int(np.argmax(excess)) if excess else 0
-    if excess and excess[worst] > 1 + 6 * math.sqrt(2 / max(texts[worst][1], 1)):
-        a, b = time[texts[worst][0]], time[texts[worst][0] + 1]
+    if excess and excess[worst] > 1 + 6 * math.sqrt(2 / max(steps[worst][1], 1)):
+        a, b = time[steps[worst][0]], time[steps[worst][0] + 1]
         out.append(
             Finding(
-                f"the mean does not follow ln t: from {format_quantity(float(a), 's')} to "
-                f"{format_quantity(float(b), 's')} levels leave the line by "
-                f"{math.sqrt(excess[worst]):.1f} standard errors (root mean square)",
-                "use the mean changes at the times measured, not the line between them",
+                "The mean conductance does not follow ln t: from "
+                f"{format_quantity(float(a), 's')} to {format_quantity(float(b), 's')} the levels "
+                f"deviate from the line by {math.sqrt(excess[worst]):.1f} standard errors (rms)",
+                "Use the mean changes at the measured times instead of the fitted drift",
             )
         )
-    far = [r for r in ratios if math.isfinite(r)]
-    if far and (max(far) > 1.5 or min(far) < 1 / 1.5):
+    known = [r for r in ratios if math.isfinite(r)]
+    if known and (max(known) > 1.5 or min(known) < 1 / 1.5):
         out.append(
             Finding(
-                f"the spread does not grow as √ln t: the variance of single steps is "
-                f"{min(far):.2f} to {max(far):.2f} times what that law gives",
-                "growth holds from the reference time to the longest; in between read the spread "
-                "from the table of changes",
+                "The spread does not grow as √ln t: the variance of single steps is "
+                f"{min(known):.2f} to {max(known):.2f} times that of the fitted law",
+                "Use the fitted growth only from the reference time to the longest time; between "
+                "them use the measured changes",
             )
         )
     return out

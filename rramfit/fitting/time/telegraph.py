@@ -1,17 +1,17 @@
-"""Two-state cells: random telegraph noise told from noise of one state.
+"""Random telegraph noise: detection of cells with two states.
 
-A cell's reads are cut in two at the best place of their sorted values. With n₁ + n₂ = n reads on
-either side and pooled variance s₁² about the two means against s₀² about one, the statistic is the
-gain of the classification log-likelihood of two normal states of one spread,
+The sorted reads of a cell are split in two at the best cut. With n₁ + n₂ = n reads on the two
+sides, pooled variance s₁² about the two means and variance s₀² about the common mean, the
+statistic is the gain in classification log-likelihood of two normal states of equal spread,
 
     T = n₁·ln(n₁/n) + n₂·ln(n₂/n) − (n/2)·ln(s₁²/s₀²),
 
-exact over all cuts by cumulative sums. Its distribution under one state is found by drawing
-Gaussian series that have the mean spectrum of the cells: slow 1/f noise wanders and looks like two
-states far more often than white noise. A cell is two-state where T is beyond the quantile that one
-state passes with a chance of `FALSE_ALARM`, and where a mixture of two normals of one spread beats
-one normal by BIC. The share is freed of false alarms; it is that of cells whose states can be told
-apart at all. How long a state lasts is not here.
+maximised over all cuts by cumulative sums. Its distribution under one state is simulated by
+Gaussian series with the mean spectrum of the cells, because slow 1/f noise resembles two states far
+more often than white noise does. A cell has two states if T exceeds the quantile that one state
+exceeds with probability `FALSE_ALARM`, and if a mixture of two normals of equal spread has a better
+BIC than one normal. The share of two-state cells is corrected for false alarms; it counts only
+cells whose states can be resolved. Dwell times are not here.
 """
 
 from __future__ import annotations
@@ -26,38 +26,36 @@ from scipy import special
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.statistics.spectrum import fit_spectrum
 
-__all__ = ["FEWEST_READS", "Telegraph", "find_telegraph"]
+__all__ = ["MIN_READS", "Telegraph", "find_telegraph"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-FEWEST_READS = 32  # fewer, and no two states can be told from chance
+MIN_READS = 32  # with fewer, two states cannot be distinguished from chance
 FALSE_ALARM = 0.002
-_LEAST_SIDE = 0.03  # share of reads that either state needs; a lone outlier is none
-_MOST_READS = 2048  # of more, evenly many are used
-_MOST_READINGS = 1_000_000  # of more, evenly many cells are tested
-_DRAWS, _FEWEST_DRAWS = (
-    400_000,
-    500,
-)  # readings and series drawn for the distribution under one state
+_MIN_SHARE = 0.03  # share of reads that each state needs; a single outlier is no state
+_MAX_READS = 2048  # of more reads, every n-th is used
+_MAX_READINGS = 1_000_000  # of more readings, every n-th cell is tested
+_DRAWN_READINGS = 400_000  # simulated for the distribution under one state
+_MIN_DRAWS = 500  # series simulated at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Telegraph:
-    """Two-state cells.
+    """Cells with random telegraph noise.
 
     Attributes
     ----------
     share : Quantity
-        Freed of false alarms, with Jeffreys' 95 % interval.
+        Share of two-state cells, corrected for false alarms, with Jeffreys' 95 % interval.
     two_state : (cell,) bool array
-        Cells found, false alarms among them.
+        Detected cells, including false alarms.
     amplitude : (cell,) array
-        Distance of the two states [S]; NaN where there is one.
+        Distance between the two states [S]; NaN where only one state was found.
     false_alarm : float
-        Chance that a cell of one state is found.
+        Probability that a cell with one state is detected.
     n_cells : int
-        Cells that could be tested.
+        Number of cells that could be tested.
     """
 
     share: Quantity
@@ -68,24 +66,24 @@ class Telegraph:
 
 
 def find_telegraph(y: Floats, rng: np.random.Generator) -> Telegraph | None:
-    """Find cells that sit in one of two states.
+    """Find cells that switch between two states.
 
     Parameters
     ----------
     y : (cell, read) array
         Reads in order, without gaps [S].
     rng : Generator
-        Draws the series of one state.
+        Source of the simulated series with one state.
 
     Returns
     -------
     Telegraph or None
-        None where there are fewer than 32 reads, or none but coarsely quantised ones.
+        None if there are fewer than 32 reads, or if the reads of all cells are coarsely quantised.
     """
-    if y.shape[1] < FEWEST_READS:
+    if y.shape[1] < MIN_READS:
         return None
-    thin = max(math.ceil(y.shape[1] / _MOST_READS), 1)
-    every = max(math.ceil(y[:, ::thin].size / _MOST_READINGS), 1)
+    thin = max(math.ceil(y.shape[1] / _MAX_READS), 1)
+    every = max(math.ceil(y[:, ::thin].size / _MAX_READINGS), 1)
     reads = np.array(y[::every, ::thin])
     n = reads.shape[1]
     r = reads - reads.mean(axis=1, keepdims=True)
@@ -96,20 +94,20 @@ def find_telegraph(y: Floats, rng: np.random.Generator) -> Telegraph | None:
     if m == 0:
         return None
     statistic, _ = _best_cut(ordered[testable])
-    draws = max(_DRAWS // n, _FEWEST_DRAWS)
+    draws = max(_DRAWN_READINGS // n, _MIN_DRAWS)
     alarm = max(FALSE_ALARM, 4 / draws)
     one_state = np.sort(_one_state(r[testable] / std[testable, None], draws, rng), axis=1)
     null, _ = _best_cut(one_state)
     bar = float(np.quantile(null, 1 - alarm))
     beyond = np.flatnonzero(testable)[statistic > bar]
-    gain, apart = _mixture_gain(ordered[beyond])
+    gain, separation = _mixture_gain(ordered[beyond])
     found = beyond[gain > 0]
     passed = null > bar
     false_alarm = float((_mixture_gain(one_state[passed])[0] > 0).sum() / draws)
     two_state = np.zeros(len(y), dtype=np.bool_)
     two_state[found * every] = True
     amplitude = np.full(len(y), np.nan)
-    amplitude[found * every] = apart[gain > 0]
+    amplitude[found * every] = separation[gain > 0]
     return Telegraph(
         share=_share(len(found), m, false_alarm),
         two_state=two_state,
@@ -120,18 +118,18 @@ def find_telegraph(y: Floats, rng: np.random.Generator) -> Telegraph | None:
 
 
 def _resolution(ordered: Floats) -> Floats:
-    """Smallest step between different values of each cell [S]."""
+    """Return the smallest step between different values of each cell [S]."""
     steps = np.diff(ordered, axis=1)
-    # Float32 makes steps of its own, far below any converter's.
+    # Rounding to float32 also makes steps, but far below those of any converter.
     return np.asarray(
         np.where(steps > 0, steps, np.inf).min(axis=1, initial=np.inf), dtype=np.float64
     )
 
 
 def _best_cut(ordered: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Statistic of the best cut of sorted, centred values, and how many lie below it."""
+    """Return the statistic of the best cut of sorted, centred values, and the count below it."""
     n = ordered.shape[1]
-    least = max(2, math.ceil(_LEAST_SIDE * n))
+    least = max(2, math.ceil(_MIN_SHARE * n))
     n1 = np.arange(least, n - least + 1)
     below = np.cumsum(ordered, axis=1)[:, n1 - 1]
     total = (ordered**2).sum(axis=1, keepdims=True)
@@ -144,7 +142,7 @@ def _best_cut(ordered: Floats) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def _one_state(r: Floats, draws: int, rng: np.random.Generator) -> Floats:
-    """Gaussian series of the cells' mean spectrum, each centred, (draws, read)."""
+    """Draw centred Gaussian series with the mean spectrum of the cells, (draws, read)."""
     n = r.shape[1]
     spectrum = fit_spectrum(r)
     if spectrum is not None and spectrum.exponent > 0.3:
@@ -158,7 +156,7 @@ def _one_state(r: Floats, draws: int, rng: np.random.Generator) -> Floats:
 
 
 def _mixture_gain(ordered: Floats) -> tuple[Floats, Floats]:
-    """BIC of one normal less that of two of one spread, and the distance of their means."""
+    """Return the BIC of one normal minus that of two of equal spread, and the means' distance."""
     cells, n = ordered.shape
     if cells == 0:
         return np.empty(0), np.empty(0)
@@ -189,13 +187,13 @@ def _mixture_gain(ordered: Floats) -> tuple[Floats, Floats]:
 
 
 def _share(found: int, n: int, false_alarm: float) -> Quantity:
-    """Share of two-state cells, false alarms taken off value and interval."""
+    """Return the share of two-state cells, with false alarms subtracted from value and interval."""
 
-    def freed(rate: float) -> float:
+    def corrected(rate: float) -> float:
         return min(max((rate - false_alarm) / (1 - false_alarm), 0.0), 1.0)
 
     rate = found / n
     low = float(special.betaincinv(found + 0.5, n - found + 0.5, 0.025)) if found else 0.0
     high = float(special.betaincinv(found + 0.5, n - found + 0.5, 0.975)) if found < n else 1.0
     stderr = math.sqrt((found + 0.5) * (n - found + 0.5) / (n + 1) ** 2 / (n + 2))
-    return Quantity.within(freed(rate), stderr, "1", (freed(low), freed(high)))
+    return Quantity.within(corrected(rate), stderr, "1", (corrected(low), corrected(high)))

@@ -1,19 +1,20 @@
-"""How a cell's offsets go together between levels, and what each cell's own offset is.
+"""Correlation of a cell's offsets between levels, and the offsets themselves.
 
-Cycles are drawn afresh at every level, so over cells read at both levels the covariance of the cell
-means is that of the offsets; divided by the variances between cells, β, it is their correlation,
-with no scatter of cycles to dilute it:
+Variation between cycles is independent at every level, so over cells read at both levels the
+covariance of the cell means is that of the offsets. Divided by the variances between cells, β, it
+is their correlation, not attenuated by variation between cycles:
 
     R_kl = cov(m_k, m_l)/√(β_k·β_l).
 
-For lognormal levels that is the correlation of ln G; with C the covariance it is, in siemens,
+For lognormal levels this is the correlation of ln G. With C the covariance, the correlation in
+siemens is
 
     both log:  (e^C − 1)/√((e^β_k − 1)(e^β_l − 1)),   one:  C/√(β_l·(e^β_k − 1)).
 
-Estimates are moved to the nearest true correlation matrix by cutting off negative eigenvalues.
+The estimates are made positive semidefinite by setting negative eigenvalues to zero.
 
-A cell's offsets are given as posterior means: with b its offsets from the trend, Var b = B, and
-each cell mean its b plus noise of variance ω_k/n_k,
+The offsets of a cell are posterior means. With b its offsets from the trend, Var b = B, and each
+cell mean equal to its b plus noise of variance ω_k/n_k,
 
     E[b | data] = (1 + BΛ)⁻¹·BΛ·(m − μ − trend),   Λ = diag(n_k/ω_k).
 
@@ -36,17 +37,17 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _FEWEST_COMMON = 20  # cells read at both levels
-_JOINT_LEVELS = 8  # up to which offsets are estimated together
+_JOINT_LEVELS = 8  # most levels whose offsets are estimated jointly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelCorrelation:
-    """Correlation of a cell's offset between levels; NaN where two levels share too few cells."""
+    """Correlation of a cell's offsets between levels; NaN if two levels share too few cells."""
 
-    matrix: Floats  #  (level, level) in siemens, a true correlation matrix
+    matrix: Floats  #  (level, level) in siemens, positive semidefinite
     stderr: Floats  #  (level, level) 0 on the diagonal
     df: Floats  #      (level, level)
-    latent: Floats  #  (level, level) in the levels' own domains, a true correlation matrix
+    latent: Floats  #  (level, level) in the domains of the levels, positive semidefinite
 
     def __post_init__(self) -> None:
         for a in (self.matrix, self.stderr, self.df, self.latent):
@@ -54,7 +55,7 @@ class LevelCorrelation:
 
 
 def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorrelation | None:
-    """Estimate the correlation; None where no two levels have cells and components in common."""
+    """Estimate the correlation; None if no two levels share enough cells and have components."""
     count = len(levels)
     usable = [
         k
@@ -95,7 +96,7 @@ def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorre
 
 
 def nearest_correlation(matrix: Floats) -> Floats:
-    """Cut off negative eigenvalues, and put the diagonal back to 1."""
+    """Set negative eigenvalues to zero, and rescale the diagonal to 1."""
     clipped = np.clip(matrix, -1.0, 1.0)
     values, vectors = np.linalg.eigh(clipped)
     if values.min() >= 0:
@@ -108,7 +109,7 @@ def nearest_correlation(matrix: Floats) -> Floats:
 
 
 def _pair(a: LevelVariation, b: LevelVariation) -> tuple[float, Floats, int] | None:
-    """Correlation in the levels' domains, its influence by cell, and how many cells it rests on."""
+    """Return the correlation in the domains, its influence by cell, and the number of cells."""
     both = (a.readings > 0) & (b.readings > 0)
     n = int(both.sum())
     if n < _FEWEST_COMMON:
@@ -126,7 +127,7 @@ def _pair(a: LevelVariation, b: LevelVariation) -> tuple[float, Floats, int] | N
 
 
 def _in_siemens(r: float, a: LevelVariation, b: LevelVariation) -> tuple[float, float]:
-    """Correlation in siemens of one in the domains, and its slope."""
+    """Return the correlation in siemens for one in the domains, and the derivative."""
     bound = min(max(r, -1.0), 1.0)
     c = bound * float(np.sqrt(a.components.between * b.components.between))
     spreads = [
@@ -141,7 +142,7 @@ def _in_siemens(r: float, a: LevelVariation, b: LevelVariation) -> tuple[float, 
 
 
 def _second_order(v: LevelVariation | None) -> float:
-    """How much a smooth field adds to the variance of a correlation, over (1 − R²)²/cells.
+    """Return the variance of a correlation added by a smooth field, over (1 − R²)²/cells.
 
     The correlation of two fields of offsets has variance (1 − R²)²/n²·Σ ρ_cc'², ρ the correlation
     of offsets between cells.
@@ -151,7 +152,7 @@ def _second_order(v: LevelVariation | None) -> float:
         return 0.0
     seen = v.readings > 0
     residual = (v.centre - v.trend)[seen]
-    of_offsets = float(residual.var()) / v.components.between  # z² to the offsets' own scale
+    of_offsets = float(residual.var()) / v.components.between  # from z² to the scale of the offsets
     smooth = np.minimum(field.variance * field.share * of_offsets, 1.0) ** 2 * field.pair_sums(2)
     return max(field.mean(smooth) / float(field.observed.sum()), 0.0)
 
@@ -161,14 +162,14 @@ def cell_offsets(
     correlation: LevelCorrelation | None,
     healthy: Bools,
 ) -> Floats:
-    """Each cell's own mean less the level's mean, (level, row, col) [S].
+    """Compute the mean of each cell less that of the level, (level, row, col) [S].
 
-    Posterior means where components could be told apart, else the readings as they are. NaN for
-    cells that are not healthy or were never read, and for levels without a fit.
+    Posterior means if the components can be separated, otherwise differences of the readings. NaN
+    for cells that are not healthy or were never read, and for levels without a fit.
     """
     out = np.full((len(levels), *healthy.shape), np.nan)
-    apart = [k for k, v in enumerate(levels) if v is not None and v.components.separable]
-    groups = [apart] if len(apart) <= _JOINT_LEVELS else [[k] for k in apart]
+    separable = [k for k, v in enumerate(levels) if v is not None and v.components.separable]
+    groups = [separable] if len(separable) <= _JOINT_LEVELS else [[k] for k in separable]
     for group in groups:
         if group:
             out[group] = _posterior([_known(levels[k]) for k in group], group, correlation)
@@ -193,7 +194,7 @@ def _known(v: LevelVariation | None) -> LevelVariation:
 def _posterior(
     levels: Sequence[LevelVariation], index: list[int], correlation: LevelCorrelation | None
 ) -> Floats:
-    """Posterior mean offsets of levels estimated together, (level, row, col) [S]."""
+    """Compute the posterior mean offsets of levels jointly, (level, row, col) [S]."""
     count, shape = len(levels), levels[0].readings.shape
     prior = np.empty(count)
     rate, data = np.empty((2, *shape, count))

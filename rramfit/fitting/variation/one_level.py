@@ -1,18 +1,18 @@
-"""One level's variation: between cells, between cycles, between reads, and over the array.
+"""Variation of one level: between cells, between cycles, between reads, and over the array.
 
-The components are estimated in siemens, or in the logarithm where a lognormal level spreads by more
-than a quarter of its value: there moments in siemens rest on a few high cells. Below that they do
-not, and hold whatever noise or trend adds to the lognormal. Either way they are reported as
+The components are estimated in siemens, or in the logarithm for a lognormal level with a relative
+spread above 25 %: there, moments in siemens depend on a few high cells. With a smaller spread they
+do not, and also include noise and trends that are not lognormal. In both cases they are reported as
 standard deviations in siemens (`rramfit.fitting.statistics.components`):
 
-    d2d    over cells, of the cell's own mean; trend and smooth field included,
-    c2c    between cycles of a cell; the variance between reads taken out where it is known,
+    d2d    between the cells' means, including trend and smooth field,
+    c2c    between cycles of a cell, less the variance between reads if that is known,
     read   between reads of one programmed state.
 
-With one sweep, d2d and c2c cannot be told apart: their sum, the total, is all there is.
+With one sweep, d2d and c2c cannot be separated; only their sum, the total, is known.
 
-A component's variance can come out near zero or below: it is a difference. Where it is well
-determined its interval is formed on the logarithm, else on the variance itself.
+A component's variance is a difference and can be near zero or negative. If it is well determined,
+its interval is formed on the log scale, otherwise on the variance itself.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 FEWEST_CELLS = 8
-_FEWEST_REPEATS = 4  # Σ (n_c − 1) from which a variance between cycles is stated
-_WELL_KNOWN = 0.35  # relative error of a variance up to which its logarithm is near normal
+_FEWEST_REPEATS = 4  # least Σ (n_c − 1) for a variance between cycles
+_WELL_KNOWN = 0.35  # relative error of a variance up to which its logarithm is nearly normal
 _TREND_CELLS = 16
-_WIDE = 0.25  # spread of ln G from which the logarithm is taken
+_WIDE = 0.25  # spread of ln G above which the log domain is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelVariation:
-    """Variation at one level.
+    """Variation of one level.
 
-    `d2d` and `c2c` are absent where no cell was programmed to the level twice.
+    `d2d` and `c2c` are None if too few cells were programmed to the level more than once.
     """
 
     level: int
     domain: str  # "linear" or "log"
     n_cells: int
     n_readings: int
-    total: Quantity  # [S] of a reading, read noise included
+    total: Quantity  # [S] of a reading, including read noise
     d2d: Quantity | None
     c2c: Quantity | None
     read: Quantity | None
     c2c_includes_read: bool
     spatial: SpatialFit | None
-    effective_cells: float  # independent cells that would give the mean as well
+    effective_cells: float  # number of independent cells with the same error of the mean
     components: Components
     driver: Driver
-    centre: Floats  # (row, col) the cells' means in the domain; NaN where none
-    trend: Floats  #  (row, col) plane through them, about the mean
-    readings: NDArray[np.int64]  # (row, col)
+    centre: Floats  # (row, col) cell means in the domain; NaN where none
+    trend: Floats  #  (row, col) fitted plane, less its mean over the cells
+    readings: NDArray[np.int64]  # (row, col) number of readings
 
     def to_card(self) -> VariationCard:
-        """Return the level's part of a card."""
+        """Return the level as an entry of a card."""
         return VariationCard(
             level=self.level,
             domain="log" if self.domain == "log" else "linear",
@@ -82,12 +82,12 @@ class LevelVariation:
 
 
 def spread(variance: float, error: float, df: float) -> Quantity:
-    """Make a standard deviation of an estimated variance and its standard error."""
+    """Return the standard deviation [S] for an estimated variance and its standard error."""
     value = math.sqrt(max(variance, 0.0))
     if variance > 0 and error <= _WELL_KNOWN * variance:
         return Quantity.estimated(value, error / (2 * value), "S", scale="log", df=df)
     low, high = interval(variance, error, df=df)
-    # Below zero by chance: what could not have been seen is not excluded.
+    # A variance below zero by chance does not exclude values below its standard error.
     low, high = math.sqrt(max(low, 0.0)), math.sqrt(max(high, error))
     near = value if value**2 > error else math.sqrt(error)
     return Quantity.within(value, error / (2 * near) if near else 0.0, "S", (low, high))
@@ -102,7 +102,7 @@ def fit_level_variation(
     reads: ReadSpread | None = None,
     seed: int = 0,
 ) -> LevelVariation | None:
-    """Fit one level's variation; None where it has fewer than `FEWEST_CELLS` cells.
+    """Fit the variation of one level; None for fewer than `FEWEST_CELLS` cells.
 
     Parameters
     ----------
@@ -110,11 +110,11 @@ def fit_level_variation(
     healthy : (row, col) bool array
     level : int
     domain : {"linear", "log"}
-        "log" for a lognormal level; it is fitted in siemens all the same where it spreads little,
-        or has readings of zero or less.
+        "log" for a lognormal level; it is still fitted in siemens if its spread is small or if a
+        reading is not positive.
     reads : ReadSpread, optional
     seed : int
-        Of the test against no smooth field.
+        Seed of the test for a smooth field.
     """
     readings = np.where(healthy, statistics.count[level], 0)
     seen = readings > 0
@@ -122,7 +122,7 @@ def fit_level_variation(
         return None
     mean = np.where(seen, statistics.mean[level], np.nan)
     centre, m2 = mean, statistics.m2[level]
-    domain = "log" if domain == "log" and _spreads_widely(statistics, seen, level) else "linear"
+    domain = "log" if domain == "log" and _is_wide(statistics, seen, level) else "linear"
     if domain == "log":
         centre, m2 = np.where(seen, statistics.log_mean[level], np.nan), statistics.log_m2[level]
     trend = np.zeros(seen.shape)
@@ -132,23 +132,23 @@ def fit_level_variation(
     n = readings[seen]
     components = variance_components(n, centre[seen], m2[seen], trend=trend[seen])
 
-    def over(influence: Floats) -> Floats:
+    def on_array(influence: Floats) -> Floats:
         field = np.zeros(seen.shape)
         field[seen] = influence
         return field
 
-    of_mean = clustered_covariance(over(components.influence_mean)[None], driver=driver)
+    of_mean = clustered_covariance(on_array(components.influence_mean)[None], driver=driver)
     own = float(np.sum(components.influence_mean**2))
     excess = own * (float(of_mean.inflation[0]) - 1)
     s = in_siemens(components, domain, excess=excess)
     noise = None if reads is None else reads.variance(healthy & (reads.level == level))
     separable = components.degrees >= _FEWEST_REPEATS
-    within, of_within = s.within, over(s.influence_within)
+    within, of_within = s.within, on_array(s.influence_within)
     if noise is not None:
         within, of_within = within - noise[0], of_within - noise[1]
-    fields = [over(s.influence_total)]
+    fields = [on_array(s.influence_total)]
     if separable:
-        fields += [over(s.influence_between), of_within]
+        fields += [on_array(s.influence_between), of_within]
     fields += [] if noise is None else [noise[1]]
     found = clustered_covariance(
         np.stack(fields) / s.total if s.total else np.stack(fields), driver=driver
@@ -181,8 +181,8 @@ def fit_level_variation(
     )
 
 
-def _spreads_widely(statistics: ProgramStatistics, seen: Bools, level: int) -> bool:
-    """Whether a level of positive readings spreads by more than a quarter of its value."""
+def _is_wide(statistics: ProgramStatistics, seen: Bools, level: int) -> bool:
+    """Return whether a level has only positive readings and a relative spread above 25 %."""
     n = statistics.count[level][seen]
     mean = statistics.log_mean[level][seen]
     if not np.isfinite(mean).all():
@@ -193,7 +193,7 @@ def _spreads_widely(statistics: ProgramStatistics, seen: Bools, level: int) -> b
 
 
 def _plane_about_mean(centre: Floats, seen: Bools) -> Floats:
-    """Linear trend through the cells' means over the whole array, less its mean over them."""
+    """Return the linear trend of the cell means over the array, less its mean over the cells."""
     _, (_, row, col), _ = plane(centre)
     rows, cols = centre.shape
     trend = row * (np.arange(rows) - (rows - 1) / 2)[:, None]
@@ -204,7 +204,7 @@ def _plane_about_mean(centre: Floats, seen: Bools) -> Floats:
 def _noise_share(
     components: Components, n: NDArray[np.int64], centre: Floats, separable: bool
 ) -> tuple[float, float] | None:
-    """Share of the variance of the cell means about the plane that cycles make, and its error."""
+    """Return the share of cycles in the cell means' variance about the plane, and its error."""
     residual, _, observed = plane(centre)
     variance = float(residual[observed].var())
     if not separable or variance == 0:

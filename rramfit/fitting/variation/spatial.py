@@ -1,16 +1,16 @@
-"""How a level varies over the array: trends along rows and columns, and a smooth random field.
+"""Variation of a level over the array: trends along rows and columns, and a smooth random field.
 
-The trend is the least-squares plane through the cells' mean conductances. Its errors allow for the
-smooth field, which over one array passes for a trend in part:
+The trend is the least-squares plane through the mean conductances of the cells. Its errors allow
+for the smooth field, part of which looks like a trend on a single array:
 
     Var(slope) = Σ_c a_c²·e_c² + Σ_{c≠c'} a_c·a_c'·cov(e_c, e_c'),
 
-a the cells' coefficients in the slope, e what the plane leaves.
+with a the coefficients of the cells in the slope and e the residuals from the plane.
 
-Length and share of the field come from its likelihood (`rramfit.fitting.statistics.smooth_field`),
-as medians and 95 % intervals over what the data allow. Of the field's share in d2d², the scatter of
-the cell means that cycles make is taken out; with one reading a cell it cannot be, and no share is
-stated. A length is stated where the field is proven, by its likelihood against that of white noise.
+Length and share of the field are posterior medians and 95 % intervals from its likelihood
+(`rramfit.fitting.statistics.smooth_field`). The share refers to d2d², so the scatter of the cell
+means between cycles is subtracted; with one reading per cell this is not possible, and no share is
+reported. A length is reported if the field is significant against white noise.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from rramfit.card.schema import SpatialCard
 from rramfit.fitting.statistics.inference import Driver, mixture_error
 from rramfit.fitting.statistics.smooth_field import SmoothField, plane
 
-__all__ = ["PROVEN", "SpatialFit", "fit_spatial"]
+__all__ = ["SIGNIFICANT", "SpatialFit", "fit_spatial"]
 
 Floats = NDArray[np.float64]
 
-PROVEN = 0.05
-"""p-value below which a smooth field counts as proven."""
+SIGNIFICANT = 0.05
+"""p-value below which a smooth field counts as significant."""
 
 _ENDS = (0.025, 0.5, 0.975)
-_CAUTION = 0.8  # simulated shares of strong fields scatter so much more than their likelihood says
+_CAUTION = 0.8  # power of the likelihood, which understates the scatter of strong fields' shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,11 @@ class SpatialFit:
     row_trend: Quantity  # [S per pitch]
     col_trend: Quantity
     correlation_length: Quantity | None = None  # [pitches]
-    share: Quantity | None = None  # of d2d²
+    share: Quantity | None = None  # fraction of d2d²
     p_value: float | None = None
 
     def to_card(self) -> SpatialCard:
-        """Return the level's part of a card."""
+        """Return the fit as an entry of a card."""
         return SpatialCard(
             row_trend=self.row_trend,
             col_trend=self.col_trend,
@@ -66,14 +66,14 @@ def fit_spatial(
     Parameters
     ----------
     mean : (row, col) array
-        The cells' mean conductances [S], NaN where unknown.
+        Mean conductance of each cell [S], NaN where unknown.
     driver : Driver
-        Of the same cells.
+        Driver from the same cells.
     noise : (float, float), optional
-        Share of the variance of the cell means about the plane that cycles make, and its standard
-        error; None where it is not known.
+        Share of variation between cycles in the variance of the cell means about the plane, and its
+        standard error; None if unknown.
     seed : int
-        Of the test against no field.
+        Seed of the test for a smooth field.
     """
     residual, coefficients, observed = plane(mean)
     field = driver.field
@@ -86,7 +86,8 @@ def fit_spatial(
         if driver.lines is not None:
             sums = driver.lines.pair_sums(a)
             of_lines = variance * max(
-                sum(float(x) * e.variance for x, e in zip(sums, driver.lines.effects, strict=True)), 0.0
+                sum(float(x) * e.variance for x, e in zip(sums, driver.lines.effects, strict=True)),
+                0.0,
             )
             df_lines = driver.lines.error_df(np.maximum(sums, 0.0))
         smooth = np.zeros(1)
@@ -94,9 +95,7 @@ def fit_spatial(
             smooth = np.maximum(field.variance * field.share * field.pair_sums(weights=a), 0)
         if own > 0:
             every = own + of_lines + variance * smooth
-            inflation, df = mixture_error(
-                field, every, own, df, lines=of_lines, df_lines=df_lines
-            )
+            inflation, df = mixture_error(field, every, own, df, lines=of_lines, df_lines=df_lines)
         error = math.sqrt(own * inflation)
         slopes.append(Quantity.estimated(float(slope), error, "S", df=df))
     row, col = slopes
@@ -108,14 +107,14 @@ def fit_spatial(
     if noise is not None and variance > 0:
         lines = 0.0 if driver.lines is None else driver.lines.variance
         share = _share(field, noise, trend=trend / variance + lines)
-    length = _length(field) if p_value < PROVEN else None
+    length = _length(field) if p_value < SIGNIFICANT else None
     return SpatialFit(
         row_trend=row, col_trend=col, correlation_length=length, share=share, p_value=p_value
     )
 
 
 def _slope_weights(observed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Each cell's coefficient in the least-squares slopes along rows and columns."""
+    """Return the coefficient of each cell in the least-squares slopes along rows and columns."""
     r, c = np.nonzero(observed)
     design = np.stack([np.ones(len(r)), r - r.mean(), c - c.mean()])
     solved = np.linalg.pinv(design @ design.T) @ design
@@ -125,16 +124,16 @@ def _slope_weights(observed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
 
 
 def _trend_variance(slope: Quantity, cells: int) -> float:
-    """Variance over a line of cells that a slope makes [S²], its own error taken out."""
+    """Return the variance over a line of cells due to a slope [S²], corrected for its error."""
     return max(slope.value**2 - (slope.stderr or 0.0) ** 2, 0.0) * (cells**2 - 1) / 12
 
 
 def _share(field: SmoothField, noise: tuple[float, float], *, trend: float) -> Quantity:
-    """Share of d2d² that the field makes; all variances relative to that about the plane."""
+    """Return the share of the field in d2d², from variances relative to that about the plane."""
     smooth = field.variance * field.share
-    white = field.variance - smooth  # of cells alone, and of cycles
-    whole = np.maximum(smooth + white - noise[0], 1e-9) + trend
-    share = np.clip(smooth / whole, 0.0, 1.0)
+    white = field.variance - smooth  # of independent cells, and of cycles
+    d2d = np.maximum(smooth + white - noise[0], 1e-9) + trend
+    share = np.clip(smooth / d2d, 0.0, 1.0)
     low, middle, high = field.quantiles(share, _ENDS, caution=_CAUTION)
     n = int(field.observed.sum())
     other = middle * math.hypot(noise[1], math.sqrt(2 / n)) / max(1 - noise[0] + trend, 1e-9)
@@ -145,7 +144,7 @@ def _share(field: SmoothField, noise: tuple[float, float], *, trend: float) -> Q
 
 
 def _length(field: SmoothField) -> Quantity:
-    """Correlation length, given that there is a field."""
+    """Return the correlation length, given that there is a field."""
     weight = field.weight[:-1] / max(float(field.weight[:-1].sum()), 1e-300)
     length = field.length[:-1]
     order = np.argsort(length, kind="stable")

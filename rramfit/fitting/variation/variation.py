@@ -1,6 +1,6 @@
-"""Variation of all levels: components, their place on the array, and how levels go together.
+"""Variation of all levels: components, fields over the array, and correlation between levels.
 
-Accepted programmings of healthy cells count, no others. What is estimated, and how, stands in
+Only accepted programming operations of healthy cells are used. The models are described in
 `rramfit.fitting.variation.one_level` (one level), `rramfit.fitting.variation.spatial` (over the
 array) and `rramfit.fitting.variation.correlation` (between levels).
 """
@@ -27,9 +27,9 @@ from rramfit.fitting.variation.correlation import (
     fit_level_correlation,
 )
 from rramfit.fitting.variation.one_level import FEWEST_CELLS, LevelVariation, fit_level_variation
-from rramfit.fitting.variation.spatial import PROVEN
+from rramfit.fitting.variation.spatial import SIGNIFICANT
 from rramfit.measurement.file.record import Reads
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ __all__ = ["VariationFit", "fit_variation"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_FEW_EFFECTIVE = 10  # independent patches below which a population cannot be told from one array
+_FEW_EFFECTIVE = 10  # least number of independent cells for describing a population
 _CLIPPED_SHARE = 0.01
 
 
@@ -51,11 +51,11 @@ class VariationFit:
     Attributes
     ----------
     levels : tuple of LevelVariation or None
-        By level; None where too few cells were read.
+        By level; None for too few cells.
     correlation : LevelCorrelation, optional
-        Of a cell's offset between levels.
+        Correlation of a cell's offsets between levels.
     offsets : (level, row, col) array
-        Each cell's own mean less the level's [S], as posterior means; NaN where unknown.
+        Mean of each cell less that of the level [S], as posterior means; NaN where unknown.
     verdict : Verdict
     """
 
@@ -68,18 +68,18 @@ class VariationFit:
         self.offsets.flags.writeable = False
 
     def to_card(self) -> list[VariationCard]:
-        """Return the fitted levels' parts of a card."""
+        """Return the fitted levels as entries of a card."""
         return [v.to_card() for v in self.levels if v is not None]
 
     def correlation_to_card(self) -> list[list[float]] | None:
-        """Correlation between levels for a card; 0 where it is not known."""
+        """Return the correlation between levels for a card; 0 where unknown."""
         if self.correlation is None:
             return None
         rows: list[list[float]] = np.nan_to_num(self.correlation.matrix).tolist()
         return rows
 
     def quantities(self) -> dict[str, Quantity]:
-        """Every estimate by name, such as ``level 1 d2d``."""
+        """Return all estimates by name, such as ``level 1 d2d``."""
         found: dict[str, Quantity] = {}
         for v in self.levels:
             if v is None:
@@ -107,22 +107,19 @@ class VariationFit:
         return found
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate: value, stderr, low, high, unit."""
+        """Return one row per estimate: value, stderr, low, high, unit."""
         return quantities_frame(self.quantities())
 
     def summary(self) -> str:
-        """Return the fit as text for people."""
-        lines = [
-            f"Variation: {sum(v is not None for v in self.levels)} levels, {self.verdict.word}"
-        ]
-        lines += [f"  level {v.level}: {_in_words(v)}" for v in self.levels if v is not None]
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        """Return the fit as readable text."""
+        fitted = sum(v is not None for v in self.levels)
+        lines = [f"Variation: {counted(fitted, 'level')}, {self.verdict.word}"]
+        lines += [f"  level {v.level}: {_format_level(v)}" for v in self.levels if v is not None]
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         return f"<p><b>Variation ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -168,24 +165,24 @@ def fit_variation(
     ----------
     statistics : ProgramStatistics
     healthy : (row, col) bool array
-        Cells that nothing is wrong with.
+        Cells without faults.
     domains : sequence of {"linear", "log"}
-        By level: "log" where the level is lognormal. For other families that spread with their
-        value, gamma or Weibull, the way back from logarithms would be biased. A level that spreads
-        little is fitted in siemens in any case.
+        By level: "log" if the level is lognormal. For other families whose spread grows with their
+        value (gamma, Weibull), conversion from logarithms would be biased. A level with a small
+        spread is always fitted in siemens.
     reads : Reads, optional
-        Repeated reads of one programmed state: takes read noise out of c2c.
+        Repeated reads of one programmed state; with them, read noise is subtracted from c2c.
     seed : int
-        Of the test against no smooth field.
+        Seed of the test for a smooth field.
 
     Raises
     ------
     FitError
-        If no level has cells enough.
+        If no level has enough cells.
     """
     count = len(statistics.count)
     if len(domains) != count:
-        msg = f"{len(domains)} domains for {count} levels; expected one each"
+        msg = f"{counted(len(domains), 'domain')} for {counted(count, 'level')}; expected one each"
         raise ValueError(msg)
     noise = None if reads is None else read_spread(reads)
     levels = tuple(
@@ -195,8 +192,8 @@ def fit_variation(
     if not any(v is not None for v in levels):
         cells = int((np.where(healthy, statistics.count, 0) > 0).sum(axis=(1, 2)).max(initial=0))
         msg = (
-            f"variation: at most {cells} healthy cells were accepted at a level; "
-            f"expected at least {FEWEST_CELLS}"
+            f"variation: no level has more than {counted(cells, 'accepted healthy cell')}, but at "
+            f"least {FEWEST_CELLS} are required"
         )
         raise FitError(msg)
     correlation = fit_level_correlation(levels)
@@ -214,58 +211,66 @@ def _findings(
     found = []
     fitted = [v for v in levels if v is not None]
     if few := [k for k, v in enumerate(levels) if v is None]:
-        what = f"fewer than {FEWEST_CELLS} cells were accepted at {_named(few)}"
-        found.append(Finding(what, "no variation is stated there; program more cells to it"))
+        what = (
+            f"fewer than {FEWEST_CELLS} cells were accepted at {_format_levels(few)}, so no "
+            "variation is reported there"
+        )
+        found.append(Finding(what, "program more cells to these levels"))
     if mixed := [v.level for v in fitted if v.d2d is None]:
         what = (
-            f"at {_named(mixed)} cells were programmed once: variation between cells and between "
-            "cycles cannot be told apart, only their sum is known"
+            f"at {_format_levels(mixed)}, too few cells were programmed more than once, so "
+            "variation between cells and between cycles cannot be separated and only their sum is "
+            "known"
         )
         found.append(Finding(what, "program every cell to every level at least twice"))
     if patchy := [v.level for v in fitted if v.effective_cells < min(_FEW_EFFECTIVE, v.n_cells)]:
         least = min(v.effective_cells for v in fitted)
-        rests = (
-            "less than one independent patch"
-            if least < 1
-            else f"no more than {least:.1f} independent cells"
-        )
+        number = "below 1" if least < 1 else f"only {least:.1f}"
         what = (
-            f"conductance varies so smoothly over the array at {_named(patchy)} that the mean "
-            f"rests on {rests}"
+            f"conductance varies so smoothly over the array at {_format_levels(patchy)} that the "
+            f"effective number of independent cells is {number}"
         )
-        found.append(Finding(what, "measure further arrays, or a larger one"))
+        found.append(Finding(what, "measure more arrays, or a larger one"))
     clipped = int(statistics.clipped[:, healthy].sum())
     readings = int(statistics.measured[healthy].sum())
     if clipped > _CLIPPED_SHARE * readings:
-        what = f"{clipped} of {readings} readings of healthy cells lie at a rail"
-        remedy = "the components are too small; widen the instrument's range"
+        what = (
+            f"{clipped} of {readings} readings of healthy cells ({clipped / readings:.1%}) are "
+            "clipped at a rail, so the components are too small"
+        )
+        remedy = "increase the instrument's range"
         found.append(Finding(what, remedy))
     return found
 
 
-def _named(levels: Sequence[int]) -> str:
-    """Name levels in words, runs of them in short."""
+def _format_levels(levels: Sequence[int]) -> str:
+    """Return the level numbers, consecutive ones as a range."""
     runs: list[list[int]] = []
     for k in levels:
         if runs and runs[-1][-1] == k - 1:
             runs[-1].append(k)
         else:
             runs.append([k])
-    parts = [str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs]
-    return f"level{'s' if len(levels) > 1 else ''} {', '.join(parts)}"
+    parts: list[str] = []
+    for r in runs:
+        parts += [str(k) for k in r] if len(r) < 3 else [f"{r[0]} to {r[-1]}"]
+    text = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"level{'s' if len(levels) > 1 else ''} {text}"
 
 
-def _in_words(v: LevelVariation) -> str:
+def _format_level(v: LevelVariation) -> str:
     named = (("d2d", v.d2d), ("c2c", v.c2c), ("read", v.read), ("total", v.total))
     parts = [
-        f"{name} {format_quantity(q.value, 'S', digits=3)}"
-        + (f" ± {format_quantity(q.stderr, 'S', digits=3)}" if q.stderr else "")
-        for name, q in named
-        if q is not None
+        f"{name} {format_estimate(q.value, q.ci95, q.unit)}" for name, q in named if q is not None
     ]
-    if v.spatial is not None and v.spatial.p_value is not None and v.spatial.p_value < PROVEN:
-        length = v.spatial.correlation_length
-        reach = f", {length.value:.3g} pitches long" if length is not None else ""
-        share = v.spatial.share
-        parts.append(f"smooth field{f' {share.value:.0%} of d2d²' if share else ''}{reach}")
-    return ", ".join(parts) + f" ({v.n_cells} cells, {v.n_readings} readings)"
+    s = v.spatial
+    if s is not None and s.p_value is not None and s.p_value < SIGNIFICANT:
+        text = "smooth field"
+        if s.share is not None:
+            text += f" {format_estimate(s.share.value, s.share.ci95, '1', percent=True)} of d2d²"
+        if s.correlation_length is not None:
+            length = s.correlation_length
+            text += f", correlation length {format_estimate(length.value, length.ci95, 'pitches')}"
+        parts.append(text)
+    cells, readings = counted(v.n_cells, "cell"), counted(v.n_readings, "reading")
+    return f"{', '.join(parts)}; {cells}, {readings}"

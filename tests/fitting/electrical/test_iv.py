@@ -1,4 +1,4 @@
-"""Truth: curves computed with math.sinh from known b, and a measured file with a known offset."""
+"""I-V fits of curves computed with math.sinh from known b, and of a file with a known offset."""
 
 import math
 
@@ -15,7 +15,7 @@ OFFSET, NOISE = 6e-7, 1e-7
 
 
 def sweeps(seed, *, b, g, points=25, noise=NOISE, offset=OFFSET, first=0.0):
-    """Currents of cells with given b and G0, computed one number at a time."""
+    """Compute currents of cells with given b and G0, one number at a time."""
     rng = np.random.default_rng(seed)
     voltage = np.linspace(first, 0.35, points)
     current = np.array(
@@ -40,7 +40,7 @@ def population(seed, *, n=300, b0=2.0, tau=0.4, dependence=-0.5):
     return np.maximum(b0 + dependence * x + tau * rng.standard_normal(n), 0.0), g
 
 
-def test_shape_agrees_with_the_functions_it_stands_for():
+def test_current_shape_agrees_with_sinh_and_sin():
     for u in (1e-9, 0.3, 0.4999, 0.5001, 3.0, 40.0):
         f, _ = current_shape(np.array([u, -u]))
         root = math.sqrt(u)
@@ -53,7 +53,7 @@ def test_shape_agrees_with_the_functions_it_stands_for():
 
 @pytest.mark.parametrize("first", [0.0, 0.02])
 def test_recovers_population_and_its_errors(first):
-    """Mean z over chips is within 4/√chips of 0, and the root mean square of z near 1."""
+    """Mean z over chips is within 4/√chips of 0, and its rms is near 1."""
     truth = {"nonlinearity": 2.0, "spread": 0.4, "dependence": -0.5, "offset": OFFSET}
     z = {name: [] for name in truth}
     chips = 40
@@ -66,11 +66,11 @@ def test_recovers_population_and_its_errors(first):
             z[name].append((q.value - true) / q.stderr)
     for name, values in z.items():
         assert abs(np.mean(values)) < 4 / math.sqrt(chips), name
-        # χ² of 40: 0.6 to 1.45 holds in all but 1e-4 of cases.
+        # χ² of 40: outside 0.6 to 1.45 with probability 1e-4.
         assert 0.6 < np.sqrt(np.mean(np.square(values))) < 1.45, name
 
 
-def test_resistors_have_no_curvature_and_no_trouble():
+def test_resistors_have_no_curvature():
     n = 200
     fit = fit_iv(sweeps(1, b=np.zeros(n), g=np.full(n, 5e-5)))
     q = fit.curvature / fit.curvature_stderr
@@ -80,7 +80,7 @@ def test_resistors_have_no_curvature_and_no_trouble():
     assert high < 1.0
 
 
-def test_spoilt_and_silent_cells_are_named_and_left_out():
+def test_outlier_and_silent_cells_are_reported_and_left_out():
     b, g = population(5)
     g[:30] = 1e-9
     iv = sweeps(6, b=b, g=g)
@@ -90,15 +90,15 @@ def test_spoilt_and_silent_cells_are_named_and_left_out():
     fit = fit_iv(IVSweeps(voltage=iv.voltage, current=current, row=iv.row, col=iv.col))
     assert not fit.used[:38].any()
     assert fit.used[38:].all()
-    told = " ".join(f.what for f in fit.verdict.findings)
-    assert "30 of 300 cells conduct no current above the noise" in told
-    assert "8 of 300 cells scatter" in told
+    findings = " ".join(f.what for f in fit.verdict.findings)
+    assert "30 of 300 cells conduct no current above the noise" in findings
+    assert "8 of 300 cells scatter" in findings
     assert fit.result["nonlinearity"] == pytest.approx(
         2.0, abs=5 * fit.result.estimates["nonlinearity"].stderr + 0.1
     )
 
 
-def test_too_little_is_refused_with_numbers():
+def test_too_few_data_raise_an_error_with_numbers():
     b, g = population(1, n=5)
     with pytest.raises(FitError, match="3 different magnitudes of voltage"):
         fit_iv(sweeps(1, b=b, g=g, points=3))

@@ -1,4 +1,4 @@
-"""Line resistance from virtual chips whose currents come from the exact solver, not the fit's."""
+"""Line-resistance fits of virtual chips; currents come from the exact solver, not the fit's."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def chip(
     cell=0.005,
     gain=1.0,
 ):
-    """Virtual `/mvm`, half of the rows on; levels 20/100/200 uS so that wires take a third."""
+    """Simulate `/mvm` with half of the rows active; the wires reduce currents by a third."""
     rng = np.random.default_rng(seed)
     m, n = shape
     g = rng.choice([2e-5, 1e-4, 2e-4], shape) * np.exp(0.1 * rng.standard_normal(shape))
@@ -66,7 +66,7 @@ def test_recovers_the_wires(rows, reads):
     assert fit.noise == pytest.approx(0.01, rel=0.1)  # 960 currents: 4 standard errors
 
 
-def test_floating_rows_recover_what_they_tell():
+def test_identified_resistances_are_right_with_floating_rows():
     fit = fit_line_resistance(chip(1, rows="floating"))
     for name, value in zip(RESISTANCES, TRUTH, strict=True):
         if name in fit.result.estimates:
@@ -75,15 +75,15 @@ def test_floating_rows_recover_what_they_tell():
     assert {"wordline_resistance", "bitline_resistance"} <= set(fit.result.estimates)
 
 
-def test_without_noise_the_wires_are_exact():
+def test_resistances_are_exact_without_noise():
     fit = fit_line_resistance(chip(2, noise=0.0, cell=0.0, shape=(20, 16)))
     found = [fit.result[name] for name in RESISTANCES]
     assert found == pytest.approx(TRUTH, rel=1e-5)
     assert fit.predicted == pytest.approx(chip(2, noise=0.0, cell=0.0, shape=(20, 16)).current)
 
 
-def test_sensitivities_are_those_of_the_exact_solver():
-    """Central differences of `column_currents`, which shares no solver with the model."""
+def test_sensitivities_agree_with_the_exact_solver():
+    """Compare with central differences of `column_currents`, which shares no solver code."""
     data = chip(3, shape=(12, 9), patterns=5)
     model = LineModel(
         voltage=data.voltage,
@@ -105,8 +105,8 @@ def test_sensitivities_are_those_of_the_exact_solver():
         assert found.sensitivity[k] == pytest.approx(slope, rel=1e-4)
 
 
-def test_errors_are_the_real_ones():
-    """Standard scores over 16 chips: mean within 4/sqrt(16), spread within 4/sqrt(32) of 1."""
+def test_standard_errors_match_the_scatter_over_chips():
+    """Standard scores over 16 chips: mean within 4/√16 of 0, spread within 4/√32 of 1."""
     names = (*RESISTANCES, "gain")
     z = []
     for seed in range(16):
@@ -124,7 +124,7 @@ def test_errors_are_the_real_ones():
     assert np.all(np.abs(np.nanstd(z[:, :2], axis=0) - 1) < 4 / np.sqrt(32))
 
 
-def test_cells_that_changed_and_currents_that_stand_out_are_laid_aside():
+def test_changed_cells_and_outlier_currents_are_excluded():
     data = chip(4)
     conductance, current = data.conductance.copy(), data.current.copy()
     conductance[:, 7] *= 1.5  # a column read with another range
@@ -138,14 +138,14 @@ def test_cells_that_changed_and_currents_that_stand_out_are_laid_aside():
     assert fit.used.mean() > 0.95
 
 
-def test_cell_errors_are_told_from_noise():
-    """With cells read badly, errors shared by all patterns must not pass for precision."""
+def test_cell_errors_are_separated_from_noise():
+    """With poorly read cells, errors shared by all patterns must not look like precision."""
     fit = fit_line_resistance(chip(5, cell=0.05, noise=0.002))
-    assert 0.03 < fit.cell_error < 0.08  # what a cell does to other columns counts as its own
+    assert 0.03 < fit.cell_error < 0.08  # includes the neglected effect on other columns
     assert_recovers(fit)
 
 
-def test_gaps_are_left_out_and_said():
+def test_gaps_are_left_out_and_reported():
     data = chip(6)
     conductance, current = data.conductance.copy(), data.current.copy()
     conductance[3, 4] = np.nan
@@ -153,22 +153,22 @@ def test_gaps_are_left_out_and_said():
     fit = fit_line_resistance(dataclasses.replace(data, conductance=conductance, current=current))
     assert_recovers(fit)
     assert not fit.used[:, [4, 10]].any()
-    assert "1 cells of /mvm were not read" in fit.summary()
+    assert "1 cell of /mvm was not read" in fit.summary()
 
 
-def test_what_the_patterns_do_not_tell_is_not_reported():
-    """A single column: every current ends in the same sense resistor; a single row likewise."""
+def test_unidentified_resistances_are_not_reported():
+    """With 2 columns, the wordline resistance has little effect on the currents."""
     data = chip(7, shape=(40, 2), patterns=12, noise=0.05)
     fit = fit_line_resistance(data)
     assert "wordline_resistance" not in fit.result.estimates
-    assert "do not tell" in fit.summary()
+    assert "do not identify" in fit.summary()
     card = fit.to_card()
     assert card.wordline_resistance is None
     assert card.inactive_rows == "grounded"
 
 
 def test_a_resistance_is_never_negative():
-    """Drivers without resistance: half of the best estimates would lie below zero."""
+    """With ideal drivers and sense amplifiers, half of the raw estimates are negative."""
     lows = []
     for seed in range(4):
         fit = fit_line_resistance(chip(seed, resistances=(2.0, 1.0, 0.0, 0.0), patterns=12))
@@ -188,7 +188,7 @@ def test_the_card_carries_the_fit():
     assert np.array(card.correlation) == pytest.approx(fit.result.correlation)
 
 
-def test_too_little_is_an_error():
+def test_too_few_data_raise_an_error():
     data = chip(9, shape=(4, 2), patterns=1)
     with pytest.raises(FitError, match="2 usable currents"):
         fit_line_resistance(data)
@@ -197,7 +197,7 @@ def test_too_little_is_an_error():
         fit_line_resistance(dark)
 
 
-def test_one_cell_tells_no_wire():
+def test_one_cell_identifies_no_resistance():
     voltage = np.linspace(0.05, 0.2, 8)[:, None]
     noise = 1 + 1e-3 * np.random.default_rng(8).standard_normal((8, 1))
     fit = fit_line_resistance(
@@ -210,9 +210,9 @@ def test_one_cell_tells_no_wire():
         )
     )
     assert set(fit.result.estimates) == {"gain"}
-    assert any("do not tell" in f.what for f in fit.verdict.findings)
+    assert any("do not identify" in f.what for f in fit.verdict.findings)
 
 
-def test_currents_of_the_other_sign_are_called_out():
-    turned = fit_line_resistance(chip(9, shape=(16, 12), gain=-1.0))
-    assert any("sign is turned" in f.what and f.severe for f in turned.verdict.findings)
+def test_currents_of_opposite_sign_are_reported():
+    inverted = fit_line_resistance(chip(9, shape=(16, 12), gain=-1.0))
+    assert any("sign is inverted" in f.what and f.severe for f in inverted.verdict.findings)

@@ -1,4 +1,4 @@
-"""Plans of input patterns: what they promise is what a fit of such patterns then states."""
+"""Plans of input patterns: a fit of the patterns reaches the predicted standard errors."""
 
 import dataclasses
 
@@ -32,21 +32,21 @@ def measured(voltage, g, seed):
 
 
 @pytest.mark.parametrize("wanted", [{"bitline_resistance": 0.15}, {"driver_resistance": 5.0}])
-def test_promises_are_kept(wanted):
+def test_fit_reaches_the_predicted_standard_errors(wanted):
     g = cells()
     plan = plan_lines(g, LINE, wanted=wanted)
     assert plan.met
     fit = fit_line_resistance(measured(plan.voltage, g, 3))
-    for name, promised in plan.stderr.items():
+    for name, predicted in plan.stderr.items():
         if name in fit.result.estimates:
-            assert fit.result.estimates[name].stderr == pytest.approx(promised, rel=0.3)
+            assert fit.result.estimates[name].stderr == pytest.approx(predicted, rel=0.3)
     (name,) = wanted
     assert plan.stderr[name] <= wanted[name]
     assert "wanted" in plan.summary()
 
 
-def test_more_patterns_never_tell_less_and_less_is_asked_first():
-    plan = plan_lines(cells(), LINE, wanted={"sense_resistance": 2.0}, most=16)
+def test_more_patterns_reduce_errors_and_the_smallest_set_is_proposed():
+    plan = plan_lines(cells(), LINE, wanted={"sense_resistance": 2.0}, max_patterns=16)
     for kind in PATTERN_KINDS:
         errors = [s["sense_resistance"] for (k, _), s in plan.compared.items() if k == kind]
         assert errors == sorted(errors, reverse=True)
@@ -56,20 +56,20 @@ def test_more_patterns_never_tell_less_and_less_is_asked_first():
     assert len(plan.voltage) == min(shorter)
 
 
-def test_what_cannot_be_reached_is_said():
-    plan = plan_lines(cells(), LINE, wanted={"driver_resistance": 1e-6}, most=8)
+def test_unreachable_standard_errors_are_reported():
+    plan = plan_lines(cells(), LINE, wanted={"driver_resistance": 1e-6}, max_patterns=8)
     assert not plan.met
-    assert "short of what is wanted" in plan.summary()
-    with pytest.raises(FitError, match="expected errors above 0"):
+    assert "misses the wanted standard errors" in plan.summary()
+    with pytest.raises(FitError, match="found r_wl; expected values above 0"):
         plan_lines(cells(), LINE, wanted={"r_wl": 1.0})
 
 
-def test_floating_rows_hide_what_grounded_ones_tell():
-    """Sneak paths through floating rows leave driver and gain almost one."""
+def test_floating_rows_give_larger_errors_than_grounded_rows():
+    """Sneak paths through floating rows make driver resistance and gain hard to separate."""
     wanted = {"driver_resistance": 5.0}
-    grounded = plan_lines(cells(), LINE, wanted=wanted, most=16)
+    grounded = plan_lines(cells(), LINE, wanted=wanted, max_patterns=16)
     floating = plan_lines(
-        cells(), dataclasses.replace(LINE, inactive_rows="floating"), wanted=wanted, most=16
+        cells(), dataclasses.replace(LINE, inactive_rows="floating"), wanted=wanted, max_patterns=16
     )
     key = ("one row", 16)
     names = ("driver_resistance", "sense_resistance")

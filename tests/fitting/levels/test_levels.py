@@ -1,4 +1,4 @@
-"""The levels' fit against the distributions that its readings were drawn from."""
+"""Level fits against the distributions that the readings were drawn from."""
 
 import math
 
@@ -26,12 +26,12 @@ def fit(
     healthy: np.ndarray | None = None,
 ) -> LevelsFit:
     program = program_in_memory(y, read_voltage=0.2, level=level, verified=verified, levels=levels)
-    sound = np.ones(y.shape[1:], dtype=bool) if healthy is None else healthy
-    return fit_levels(accumulate(program, len(levels)), sound, levels, seed=1)
+    healthy_cells = np.ones(y.shape[1:], dtype=bool) if healthy is None else healthy
+    return fit_levels(accumulate(program, len(levels)), healthy_cells, levels, seed=1)
 
 
 def latent(rng: np.random.Generator, sweeps: int, *, cells: float = 0.7) -> np.ndarray:
-    """Standard normals (sweep, row, col), correlated within a cell."""
+    """Draw standard normals (sweep, row, col), correlated within a cell."""
     own = rng.standard_normal((ROWS, COLS))
     return cells * own + math.sqrt(1 - cells**2) * rng.standard_normal((sweeps, ROWS, COLS))
 
@@ -41,7 +41,7 @@ def one_level(y: np.ndarray, target: float = 5e-5) -> LevelsFit:
     return fit(y, level, Levels(target=np.array([target])), verified=np.ones(y.shape, dtype=bool))
 
 
-LAWS = {
+DISTRIBUTIONS = {
     "normal": stats.norm(5e-5, 5e-6),
     "lognormal": stats.lognorm(0.25, scale=5e-5),
     "gamma": stats.gamma(6, scale=1e-5),
@@ -52,16 +52,16 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_the_distribution_drawn_from_is_found(name: str) -> None:
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_true_family_is_chosen(name: str) -> None:
     z = latent(np.random.default_rng(11), 3)
-    y = LAWS[name].ppf(stats.norm.cdf(z))
+    y = DISTRIBUTIONS[name].ppf(stats.norm.cdf(z))
     found = one_level(y)[0]
     assert found.distribution is not None
     assert found.distribution.family == name
     assert found.distribution.chosen.p_value is not None
     assert found.distribution.chosen.p_value > 1e-3
-    grid = LAWS[name].ppf([0.01, 0.1, 0.5, 0.9, 0.99])
+    grid = DISTRIBUTIONS[name].ppf([0.01, 0.1, 0.5, 0.9, 0.99])
     # 2,304 cells, half of the variance between them: some 1,000 independent readings
     np.testing.assert_allclose(
         found.distribution.cdf(grid), [0.01, 0.1, 0.5, 0.9, 0.99], atol=4 * 0.016
@@ -70,11 +70,11 @@ def test_the_distribution_drawn_from_is_found(name: str) -> None:
     assert found.std is not None
     assert found.mean.stderr is not None
     assert found.std.stderr is not None
-    assert abs(found.mean.value - LAWS[name].mean()) < 4 * found.mean.stderr
-    assert abs(found.std.value - LAWS[name].std()) < 4 * found.std.stderr
+    assert abs(found.mean.value - DISTRIBUTIONS[name].mean()) < 4 * found.mean.stderr
+    assert abs(found.std.value - DISTRIBUTIONS[name].std()) < 4 * found.std.stderr
 
 
-def test_two_populations_are_a_mixture() -> None:
+def test_two_populations_are_fitted_by_a_mixture() -> None:
     rng = np.random.default_rng(12)
     second = rng.random((1, ROWS, COLS)) < 0.3
     y = np.where(second, 7e-5, 5e-5) + 3e-6 * rng.standard_normal((1, ROWS, COLS))
@@ -88,7 +88,7 @@ def test_two_populations_are_a_mixture() -> None:
     assert abs(weight.value - 0.3) < 4 * weight.stderr
 
 
-def test_intervals_cover() -> None:
+def test_intervals_have_coverage() -> None:
     rng = np.random.default_rng(13)
     truth = {"mean": 5e-5, "std": 5e-6, "loc": 5e-5, "scale": 5e-6}
     hits, given = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
@@ -111,7 +111,7 @@ def test_intervals_cover() -> None:
         assert stats.binom.cdf(hits[name], given[name], 0.95) > 1e-3
 
 
-def test_goodness_is_uniform_under_the_distribution() -> None:
+def test_p_value_is_uniform_if_the_distribution_is_true() -> None:
     rng = np.random.default_rng(14)
     p = []
     for _ in range(200):
@@ -122,15 +122,15 @@ def test_goodness_is_uniform_under_the_distribution() -> None:
             level=np.zeros(z.shape, dtype=np.int64),
             accepted=np.ones(z.shape, dtype=bool),
         )
-        sound = np.ones((20, 20), dtype=bool)
-        readings = collect_readings(block, sound, 0, floor=None, ceiling=None)
+        healthy_cells = np.ones((20, 20), dtype=bool)
+        readings = collect_readings(block, healthy_cells, 0, floor=None, ceiling=None)
         p.append(assess(maximise(NormalLikelihood(), readings), readings).p_value())
     assert stats.kstest(p, "uniform").pvalue > 1e-3
     assert stats.binom.cdf(sum(v < 0.05 for v in p), 200, 0.05) > 1e-3
     assert stats.binom.sf(sum(v < 0.05 for v in p) - 1, 200, 0.05) > 1e-3
 
 
-def test_rails_are_bounds() -> None:
+def test_clipped_readings_are_censored() -> None:
     rng = np.random.default_rng(15)
     truth = stats.norm(5e-5, 5e-6)
     y = truth.ppf(stats.norm.cdf(latent(rng, 2)))
@@ -146,7 +146,7 @@ def test_rails_are_bounds() -> None:
     assert clipped.mean() < 5e-5 - 3 * found.mean.stderr
 
 
-def test_negative_conductances_leave_the_positive_families_out() -> None:
+def test_negative_conductances_exclude_positive_families() -> None:
     rng = np.random.default_rng(16)
     y = 1e-7 + 1e-7 * rng.standard_normal((1, ROWS, COLS))
     found = one_level(y, 1e-7)[0]
@@ -158,7 +158,7 @@ def test_negative_conductances_leave_the_positive_families_out() -> None:
 
 
 def two_normals(seed: int, gap: float, sweeps: int = 4) -> tuple[LevelsFit, Levels]:
-    """Two levels of std 1 uS, `gap` uS apart."""
+    """Fit two levels of std 1 uS, `gap` uS apart."""
     rng = np.random.default_rng(seed)
     level = np.broadcast_to((np.arange(sweeps) % 2)[:, None, None], (sweeps, ROWS, COLS)).copy()
     levels = Levels(target=np.array([20e-6, (20 + gap) * 1e-6]))
@@ -192,13 +192,13 @@ def test_threshold_overlap_and_bits_of_two_normals() -> None:
         assert quantity.stderr is not None
         assert quantity.stderr > 0
         assert abs(quantity.value - truth) < 4 * quantity.stderr
-    # both means have variance (0.49 + 0.51/2)/cells [uS²], and share the cells' own part
-    wanted = 1e-6 * math.sqrt((0.49 + 0.51 / 4) / (ROWS * COLS))
-    assert threshold.stderr == pytest.approx(wanted, rel=0.15)
+    # both means have variance (0.49 + 0.51/2)/cells [uS²], of which the cells' part is common
+    expected = 1e-6 * math.sqrt((0.49 + 0.51 / 4) / (ROWS * COLS))
+    assert threshold.stderr == pytest.approx(expected, rel=0.15)
     assert found[1].threshold is None
 
 
-def test_quadrature_of_bits_is_exact_for_given_distributions() -> None:
+def test_bits_match_adaptive_quadrature() -> None:
     found, _ = two_normals(18, 2.0)
     distributions = [v.distribution for v in found.levels]
     a, b = (
@@ -213,15 +213,15 @@ def test_quadrature_of_bits_is_exact_for_given_distributions() -> None:
         return float(f * math.log2(2 * f / (f + g)))
 
     scaled = [(m * 1e6, s * 1e6) for m, s in (a, b)]
-    wanted = 0.5 * sum(
+    expected = 0.5 * sum(
         integrate.quad(inside, o[0] - 9, o[0] + 9, args=(o, p), epsabs=1e-12)[0]
         for o, p in (scaled, scaled[::-1])
     )
     assert found.bits_per_cell is not None
-    assert found.bits_per_cell.value == pytest.approx(wanted, abs=1e-8)
+    assert found.bits_per_cell.value == pytest.approx(expected, abs=1e-8)
 
 
-def test_far_levels_hold_all_bits() -> None:
+def test_separate_levels_store_all_bits() -> None:
     found, _ = two_normals(19, 60.0)
     assert found.bits_per_cell is not None
     assert found.bits_per_cell.value == pytest.approx(1.0, abs=1e-12)
@@ -231,7 +231,7 @@ def test_far_levels_hold_all_bits() -> None:
     assert 25e-6 < found[0].threshold.value < 75e-6
 
 
-def test_poor_levels_are_findings() -> None:
+def test_levels_with_too_few_cells_are_reported() -> None:
     rng = np.random.default_rng(20)
     level = np.zeros((1, ROWS, COLS), dtype=np.int64)
     level[0, 0, :2] = 1
@@ -242,14 +242,14 @@ def test_poor_levels_are_findings() -> None:
     assert [v.distribution is None for v in found.levels] == [False, True, True, True]
     assert found[1].mean is None
     assert found[2].mean is not None
-    said = found.verdict.findings[0].what
-    assert "level 1 has 2 accepted readings of 2 cells" in said
-    assert "level 3 has 0 accepted readings of 0 cells" in said
+    what = found.verdict.findings[0].what
+    assert "level 1 has 2 accepted readings from 2 cells" in what
+    assert "level 3 has 0 accepted readings from 0 cells" in what
     assert found.bits_per_cell is None
     assert found.verdict.word == "warning"
 
 
-def test_a_cut_distribution_is_called_out() -> None:
+def test_a_truncated_distribution_is_reported() -> None:
     rng = np.random.default_rng(21)
     lower, upper = 4.5e-5, 5.5e-5
     y = 5e-5 + 6e-6 * rng.standard_normal((1, ROWS, COLS))
@@ -257,10 +257,10 @@ def test_a_cut_distribution_is_called_out() -> None:
     levels = Levels(target=np.array([5e-5]), lower=np.array([lower]), upper=np.array([upper]))
     found = fit(y, level, levels)
     assert found[0].n_cells == int(((y >= lower) & (y <= upper)).sum())
-    assert any("verify window cuts" in f.what for f in found.verdict.findings)
+    assert any("verify window truncates" in f.what for f in found.verdict.findings)
 
 
-def test_wrong_targets_are_called_out() -> None:
+def test_wrong_targets_are_reported() -> None:
     rng = np.random.default_rng(22)
     y = 8e-5 + 1e-6 * rng.standard_normal((1, ROWS, COLS))
     levels = Levels(target=np.array([5e-5]), lower=np.array([4e-5]), upper=np.array([6e-5]))
@@ -270,21 +270,21 @@ def test_wrong_targets_are_called_out() -> None:
     assert any("outside the verify window" in f.what for f in found.verdict.findings)
 
 
-def test_cells_that_are_not_healthy_have_no_part() -> None:
+def test_faulty_cells_are_excluded() -> None:
     rng = np.random.default_rng(23)
     y = 5e-5 + 1e-6 * rng.standard_normal((2, ROWS, COLS))
     healthy = np.ones((ROWS, COLS), dtype=bool)
     healthy[:5] = False
-    spoilt = y.copy()
-    spoilt[:, :5] = 9e-5
+    corrupted = y.copy()
+    corrupted[:, :5] = 9e-5
     levels = Levels(target=np.array([5e-5]))
     level, yes = np.zeros(y.shape, dtype=np.int64), np.ones(y.shape, dtype=bool)
-    a, b = (fit(x, level, levels, verified=yes, healthy=healthy)[0] for x in (y, spoilt))
+    a, b = (fit(x, level, levels, verified=yes, healthy=healthy)[0] for x in (y, corrupted))
     assert a.n_cells == (ROWS - 5) * COLS
     assert a.to_card() == b.to_card()
 
 
-def test_same_seed_same_numbers_and_all_renderings() -> None:
+def test_results_repeat_and_all_outputs_render() -> None:
     (one, _), (two, _) = two_normals(24, 6.0), two_normals(24, 6.0)
     cards = [[card.model_dump_json() for card in x.to_card()] for x in (one, two)]
     assert cards[0] == cards[1]
@@ -300,7 +300,7 @@ def test_same_seed_same_numbers_and_all_renderings() -> None:
     assert len(ax.lines) == 4
 
 
-def test_real_levels_of_very_few_cells(shared) -> None:
+def test_measured_levels_with_very_few_cells(shared) -> None:
     import h5py
 
     path = shared / "data/measured/h5/techC_relaxation.h5"
@@ -313,5 +313,5 @@ def test_real_levels_of_very_few_cells(shared) -> None:
     assert [v.index for v in found.levels if v.distribution] == [0, 31, 32]
     assert found[33].n_cells == 5
     assert found[36].n_cells == 2
-    assert "48 levels more" not in found.verdict.findings[0].what
+    assert "48 more levels" not in found.verdict.findings[0].what
     assert "level 1 has 0 accepted readings" in found.verdict.findings[0].what

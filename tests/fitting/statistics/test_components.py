@@ -1,3 +1,5 @@
+"""Variance components against textbook formulas and direct maximisation."""
+
 import math
 
 import numpy as np
@@ -9,7 +11,7 @@ from rramfit.streams import stream
 
 
 def draw(rng, n, mean, between, within):
-    """Readings of cells, and their statistics."""
+    """Draw readings of cells; return them with their means and squared deviations."""
     b = mean + math.sqrt(between) * rng.standard_normal(len(n))
     y = [b[i] + math.sqrt(within) * rng.standard_normal(k) for i, k in enumerate(n)]
     m = np.array([x.mean() for x in y])
@@ -17,7 +19,7 @@ def draw(rng, n, mean, between, within):
 
 
 def reml_given_within(n, m, within):
-    """Restricted likelihood of β with dense matrices, maximised by a general search."""
+    """Maximise the restricted likelihood of β with dense matrices by a general search."""
 
     def minus(between):
         v = np.diag(between + within / n)
@@ -34,7 +36,7 @@ def reml_given_within(n, m, within):
     return found.x
 
 
-def test_balanced_is_the_analysis_of_variance():
+def test_balanced_data_match_analysis_of_variance():
     rng = stream(1, "balanced")
     n = np.full(200, 6)
     y, m, q = draw(rng, n, 5.0, 2.0, 3.0)
@@ -45,7 +47,7 @@ def test_balanced_is_the_analysis_of_variance():
     assert c.mean == pytest.approx(m.mean(), rel=1e-12)
 
 
-def test_unbalanced_is_the_restricted_maximum():
+def test_unbalanced_data_match_restricted_maximum_likelihood():
     rng = stream(2, "unbalanced")
     n = rng.integers(1, 9, 60)
     _, m, q = draw(rng, n, 5.0, 0.5, 3.0)
@@ -53,8 +55,8 @@ def test_unbalanced_is_the_restricted_maximum():
     assert c.between == pytest.approx(reml_given_within(n, m, c.within), rel=1e-5)
 
 
-def test_influence_is_the_derivative_by_a_cells_weight():
-    """Leaving a cell out moves an estimate by minus its influence, to first order in 1/cells."""
+def test_influence_matches_leaving_a_cell_out():
+    """Leaving a cell out changes an estimate by minus its influence, to first order in 1/cells."""
     rng = stream(3, "influence")
     n = rng.integers(1, 7, 400)
     _, m, q = draw(rng, n, 1.0, 1.0, 2.0)
@@ -72,7 +74,7 @@ def test_influence_is_the_derivative_by_a_cells_weight():
         assert np.std(moved - psi[:40]) < 0.05 * np.std(psi[:40])
 
 
-def test_no_variance_between_cells_is_estimated_without_bias():
+def test_zero_variance_between_cells_is_estimated_without_bias():
     rng = stream(4, "none")
     n = np.full(100, 4)
     found = [variance_components(n, *draw(rng, n, 0.0, 0.0, 1.0)[1:]).between for _ in range(200)]
@@ -80,11 +82,11 @@ def test_no_variance_between_cells_is_estimated_without_bias():
     assert min(found) < 0
 
 
-def test_lognormal_goes_into_siemens_exactly():
+def test_lognormal_components_convert_exactly_to_siemens():
     mu, between, within = math.log(50e-6), 0.3, 0.2
     n = np.full(1000, 2)
     z = stream(5, "moments").standard_normal((1000, 3))
-    for i in range(3):  # orthonormal columns of mean 0: sample moments equal the model's
+    for i in range(3):  # orthonormal columns of mean 0: sample moments equal those of the model
         z[:, i] -= z[:, i].mean() + z[:, :i] @ (z[:, :i].T @ z[:, i]) / 1000
         z[:, i] /= math.sqrt((z[:, i] ** 2).mean())
     m = mu + math.sqrt((between + within / 2) * 999 / 1000) * z[:, 0]
@@ -96,7 +98,7 @@ def test_lognormal_goes_into_siemens_exactly():
     assert s.total == pytest.approx(s.between + s.within, rel=1e-9)
 
 
-def test_lognormal_influences_follow_the_formulas():
+def test_lognormal_influences_match_numerical_derivatives():
     rng = stream(6, "delta")
     n = rng.integers(1, 6, 300)
     _, m, q = draw(rng, n, -10.0, 0.2, 0.1)
@@ -118,7 +120,7 @@ def test_lognormal_influences_follow_the_formulas():
         np.testing.assert_allclose(got, e, rtol=1e-5, atol=1e-6 * np.abs(e).max())
 
 
-def test_one_reading_a_cell_gives_the_total_alone():
+def test_one_reading_per_cell_gives_only_the_total():
     rng = stream(7, "single")
     m = rng.standard_normal(50)
     c = variance_components(np.ones(50, np.int64), m, np.zeros(50))
@@ -128,7 +130,7 @@ def test_one_reading_a_cell_gives_the_total_alone():
     assert in_siemens(c, "linear").total == c.total
 
 
-def test_readings_that_are_all_equal_have_no_spread():
+def test_equal_readings_have_zero_variance():
     c = variance_components(np.array([1, 2, 3]), np.full(3, 4.0), np.zeros(3))
     assert (c.mean, c.between, c.within) == (4.0, 0.0, 0.0)
     np.testing.assert_array_equal(c.weight, np.full(3, 1 / 3))

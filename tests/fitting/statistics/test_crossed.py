@@ -43,9 +43,7 @@ def test_agrees_with_the_dense_likelihood(weighted):
     y = draw(rng, groups, fixed, (0.8, 0.5, 0.9), 1.0)
     weight = rng.uniform(0.5, 2.0, len(y)) if weighted else np.ones(len(y))
     found = fit_crossed(y, groups, fixed, weight=weight)
-    best = optimize.minimize(
-        dense_nll, np.zeros(4), args=(y, groups, fixed, weight), method="BFGS"
-    )
+    best = optimize.minimize(dense_nll, np.zeros(4), args=(y, groups, fixed, weight), method="BFGS")
     expected = np.exp(best.x)
     np.testing.assert_allclose(found.residual, expected[0], rtol=2e-3)
     np.testing.assert_allclose(found.variance, expected[1:], rtol=5e-3, atol=2e-3)

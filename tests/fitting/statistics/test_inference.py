@@ -1,23 +1,26 @@
+"""Clustered errors and the smooth field against exact covariances and simulated arrays."""
+
 import numpy as np
 import pytest
 from scipy import fft, stats
 
-from rramfit.fitting.statistics import smooth_field as sf
 from rramfit.fitting.statistics.inference import clustered_covariance, normal_scores
+from rramfit.fitting.statistics.kernels import KERNELS, correlation
+from rramfit.fitting.statistics.ordinates import expected_ordinates
 from rramfit.fitting.statistics.smooth_field import fit_smooth_field, plane
 from rramfit.streams import stream
 
 
-def correlation(n, length):
+def line_correlation(n, length):
     d = np.subtract.outer(np.arange(n), np.arange(n))
     return np.exp(-((d / length) ** 2))
 
 
 def fields(rng, count, shape, length, share):
-    """Fields of variance 1 with a smooth share, exactly, by the matrix root of the covariance."""
+    """Draw fields of variance 1 with a smooth share, exactly, by the covariance's matrix root."""
     roots = []
     for n in shape:
-        w, u = np.linalg.eigh(correlation(n, length))
+        w, u = np.linalg.eigh(line_correlation(n, length))
         roots.append(u * np.sqrt(np.maximum(w, 0)))
     smooth = roots[0] @ rng.standard_normal((count, *shape)) @ roots[1].T
     white = rng.standard_normal((count, *shape))
@@ -25,14 +28,14 @@ def fields(rng, count, shape, length, share):
 
 
 def mean_and_variance(x):
-    """Estimates, and each cell's influence on them."""
+    """Return mean and variance, and the influence of each cell on them."""
     n = np.isfinite(x).sum()
     d = x - np.nanmean(x)
     variance = float(np.nansum(d**2) / n)
     return np.nanmean(x), variance, np.stack([d / n, (d**2 - variance) / n])
 
 
-def test_independent_cells_give_the_clustered_sum():
+def test_independent_cells_give_the_clustered_covariance():
     x = stream(1, "white").standard_normal((24, 30))
     _, _, psi = mean_and_variance(x)
     c = clustered_covariance(psi, spatial=False)
@@ -43,14 +46,21 @@ def test_independent_cells_give_the_clustered_sum():
     assert 25 < c.df[1] < 350  # squares have kurtosis 15
 
 
-def test_expected_ordinates_are_exact():
-    n, length = 16, 3.7
-    d = fft.dct(np.eye(n), type=2, norm="ortho", axis=0)
-    k = correlation(n, length)
-    lags = sf._line_autocorrelations(n)
-    np.testing.assert_allclose(
-        lags @ np.exp(-((np.arange(n) / length) ** 2)), np.diag(d @ k @ d.T), rtol=1e-10
-    )
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_expected_ordinates_are_exact(kernel):
+    shape, length = (9, 7), 3.7
+    at = np.argwhere(np.ones(shape))
+    distance = np.hypot(*(at[:, None] - at[None]).transpose(2, 0, 1))
+    k = correlation(kernel, distance / length)
+    d = np.kron(*(fft.dct(np.eye(n), type=2, norm="ortho", axis=0) for n in shape))
+    exact = np.diag(d @ k @ d.T).reshape(shape)
+    np.testing.assert_allclose(expected_ordinates(shape, kernel, length), exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kernel_falls_to_1_over_e_at_its_length(kernel):
+    found = correlation(kernel, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(found, [1.0, np.exp(-1)], rtol=1e-12)
 
 
 def test_pair_sums_are_the_double_sum():
@@ -59,14 +69,17 @@ def test_pair_sums_are_the_double_sum():
     x[rng.random(x.shape) < 0.3] = np.nan
     field = fit_smooth_field(x)
     at = np.argwhere(np.isfinite(x))
-    d2 = ((at[:, None] - at[None]) ** 2).sum(axis=2)
+    distance = np.sqrt(((at[:, None] - at[None]) ** 2).sum(axis=2))
     for power, i in ((1, 5), (3, 200)):
-        exact = np.exp(-power * d2 / field.length[i] ** 2).sum() - len(at)
-        assert field.pair_sums(power)[i] == pytest.approx(exact, rel=1e-9)
+        kernel = KERNELS[field.kernel[i]]
+        exact = (correlation(kernel, distance / field.length[i]) ** power).sum() - len(at)
+        weights = np.isfinite(x).astype(float)
+        assert field.pair_sums(power, weights=weights)[i] == pytest.approx(exact, rel=1e-9)
+        assert field.pair_sums(power)[i] == min(field.limit[i], pytest.approx(exact, rel=1e-9))
 
 
-def test_quantiles_of_a_field_beyond_doubt():
-    """A likelihood thousands of units above no field's, and taken to a power."""
+def test_quantiles_of_a_very_significant_field():
+    """The log-likelihood exceeds that of no field by thousands, and is raised to a power."""
     x = fields(stream(4, "sure"), 1, (128, 128), 8.0, 0.9)[0]
     field = fit_smooth_field(x)
     assert field.gain > 4000
@@ -78,7 +91,7 @@ def test_quantiles_of_a_field_beyond_doubt():
     assert middle == pytest.approx(plain, abs=high - low)
 
 
-def test_plane_is_taken_out_around_missing_cells():
+def test_plane_is_removed_with_missing_cells():
     r, c = np.mgrid[:10, :14]
     x = 3.0 + 0.2 * (r - 4.5) - 0.1 * (c - 6.5)
     x[2:5, 3:9] = np.nan
@@ -99,8 +112,8 @@ def test_normal_scores_do_not_depend_on_the_scale_of_values():
 
 @pytest.mark.parametrize(("length", "share"), [(1.0, 0.0), (3.0, 0.5), (6.0, 0.2)])
 @pytest.mark.parametrize("driven", [True, False])
-def test_stated_errors_are_the_real_ones(length, share, driven):
-    """Over 120 arrays of 40 × 40 the mean's z has variance 1 within 4 standard errors."""
+def test_standard_errors_match_simulation(length, share, driven):
+    """Over 120 arrays of 40 × 40 cells, z of the mean has variance 1 within 4 standard errors."""
     n = 120
     z = []
     for x in fields(stream(4, "arrays"), n, (40, 40), length, share):
@@ -110,7 +123,7 @@ def test_stated_errors_are_the_real_ones(length, share, driven):
     assert np.mean(np.square(z)) == pytest.approx(1, abs=4 * np.sqrt(2 / n))
 
 
-def test_intervals_of_the_variance_cover_under_a_smooth_field():
+def test_variance_intervals_have_coverage_under_a_smooth_field():
     n, hits = 120, 0
     for x in fields(stream(5, "arrays"), n, (40, 40), 4.0, 0.5):
         _, v, psi = mean_and_variance(x)
@@ -120,15 +133,15 @@ def test_intervals_of_the_variance_cover_under_a_smooth_field():
     assert hits >= n * 0.95 - 4 * np.sqrt(n * 0.95 * 0.05)
 
 
-def test_scattered_cells_see_the_same_field():
-    """512 of 4,096 cells, as of one level among eight, still show a strong field."""
+def test_scattered_cells_show_the_same_field():
+    """512 of 4,096 cells, as for one of eight levels, still show a strong field."""
     rng = stream(6, "thin")
     inflation = []
     for x in fields(rng, 30, (64, 64), 8.0, 0.7):
         x[rng.random(x.shape) > 1 / 8] = np.nan
         _, _, psi = mean_and_variance(x)
         inflation.append(clustered_covariance(psi, driver=x).inflation[0])
-    k = correlation(64, 8.0).sum() ** 2
+    k = line_correlation(64, 8.0).sum() ** 2
     expected = 1 + 0.7 * (k / 64**2 - 1) / 8
     assert np.median(inflation) == pytest.approx(expected, rel=0.25)
 
@@ -142,7 +155,7 @@ def test_few_clustered_events_have_few_degrees_of_freedom():
     assert c.stderr[0] == pytest.approx(np.sqrt(p * (1 - p) / x.size), rel=0.3)
 
 
-def test_small_or_constant_arrays_are_taken_as_independent():
+def test_small_or_constant_arrays_are_treated_as_independent():
     tiny = stream(8, "tiny").standard_normal((4, 5))
     _, _, psi = mean_and_variance(tiny)
     np.testing.assert_array_equal(clustered_covariance(psi).inflation, 1)

@@ -1,4 +1,4 @@
-"""Errors of what rests on several levels, against the exact variance of sums of Gaussian fields."""
+"""Errors of quantities that depend on several levels, against sums of simulated Gaussian fields."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ LENGTH = 6.0
 
 
 def smooth(rng: np.random.Generator) -> np.ndarray:
-    """Gaussian field with correlation exp(−(d/LENGTH)²)."""
+    """Draw a Gaussian field with correlation exp(−(d/LENGTH)²)."""
     at = np.arange(SHAPE[0])
     root = np.linalg.cholesky(
         np.exp(-(((at[:, None] - at) / LENGTH) ** 2)) + 1e-9 * np.eye(at.size)
@@ -20,7 +20,7 @@ def smooth(rng: np.random.Generator) -> np.ndarray:
 
 
 def levels(seed: int, shared: float, share: float) -> list[np.ndarray]:
-    """Two levels' offsets, their correlation `shared`, the field's share of variance `share`."""
+    """Draw offsets of two levels with correlation `shared` and field share `share`."""
     rng = np.random.default_rng(seed)
     out = []
     common = (smooth(rng), rng.standard_normal(SHAPE))
@@ -38,7 +38,9 @@ def influence(values: np.ndarray, sign: float = 1.0) -> Influence:
     return Influence(values=flat, position=np.arange(values.size), shape=SHAPE)
 
 
-def stated(z: list[np.ndarray], signs: tuple[float, float], *, reliability: float = 1.0) -> float:
+def standard_error(
+    z: list[np.ndarray], signs: tuple[float, float], *, reliability: float = 1.0
+) -> float:
     drivers = [Driver.of(v) for v in z]
     parts = [influence(v, s) for v, s in zip(z, signs, strict=True)]
     errors = [part_errors({"x": p}, d)["x"] for p, d in zip(parts, drivers, strict=True)]
@@ -47,26 +49,26 @@ def stated(z: list[np.ndarray], signs: tuple[float, float], *, reliability: floa
 
 
 @pytest.mark.parametrize("signs", [(1.0, 1.0), (1.0, -1.0)], ids=["sum", "difference"])
-def test_sum_over_levels_has_the_error_that_it_states(signs: tuple[float, float]) -> None:
+def test_standard_error_of_sum_over_levels_matches_simulation(signs: tuple[float, float]) -> None:
     shared, chips = 0.8, 60
     totals, errors = [], []
     for seed in range(chips):
         a, b = levels(seed, shared, 0.5)
         totals.append(signs[0] * a.mean() + signs[1] * b.mean())
-        errors.append(stated([a, b], signs))
+        errors.append(standard_error([a, b], signs))
     actual = float(np.std(totals))
-    # the actual spread is known to 1/√(2·60); the stated one wanders with the field it sees
+    # the actual spread is known to 1/√(2·60); the standard error varies with the field drawn
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(actual, rel=0.35)
 
 
 def test_without_a_field_cells_are_counted_once() -> None:
     a, b = levels(1, 0.8, 0.0)
-    together = stated([a, b], (1.0, 1.0))
+    together = standard_error([a, b], (1.0, 1.0))
     # Var = (1 + 1 + 2·0.8)/cells; each sample variance is known to √(2/1600)
     assert together == pytest.approx(np.sqrt(3.6 / a.size), rel=0.1)
 
 
-def test_offset_correlation_allows_for_noise_and_strangers() -> None:
+def test_offset_correlation_allows_for_noise_and_disjoint_cells() -> None:
     rng = np.random.default_rng(2)
     a, b = levels(2, 0.8, 0.0)
     noisy = [v + rng.standard_normal(SHAPE) for v in (a, b)]

@@ -1,4 +1,4 @@
-"""Each family's likelihood against the card's densities, differences and other optimisers."""
+"""Likelihood of each family against card densities, numerical derivatives and other optimisers."""
 
 import math
 
@@ -52,7 +52,7 @@ def _points(clipped: tuple[int, int]) -> Points:
 
 
 def _readings(y: np.ndarray, **rails: float | None) -> LevelReadings:
-    """Readings (sweep, row, col), all of one level and accepted."""
+    """Collect readings (sweep, row, col), all of one level and accepted."""
     block = SweepBlock(
         first=0,
         conductance=y,
@@ -64,8 +64,8 @@ def _readings(y: np.ndarray, **rails: float | None) -> LevelReadings:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("clipped", [(0, 0), (7, 9)], ids=["seen", "clipped"])
-def test_gradient_is_that_of_the_likelihood(case: str, clipped: tuple[int, int]) -> None:
+@pytest.mark.parametrize("clipped", [(0, 0), (7, 9)], ids=["unclipped", "clipped"])
+def test_gradient_matches_numerical_derivative(case: str, clipped: tuple[int, int]) -> None:
     likelihood, theta = CASES[case]
     points, at = _points(clipped), np.array(theta)
     _, gradient = likelihood.mean_nll(at, points)
@@ -78,7 +78,7 @@ def test_gradient_is_that_of_the_likelihood(case: str, clipped: tuple[int, int])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_distribution_is_the_one_that_the_card_names(case: str) -> None:
+def test_likelihood_matches_the_family_of_the_card(case: str) -> None:
     likelihood, theta = CASES[case]
     at, distribution = np.array(theta), family(likelihood.family)
     x = np.linspace(0.3, 2.2, 9)
@@ -95,7 +95,7 @@ def test_distribution_is_the_one_that_the_card_names(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_frame_only_changes_units(case: str) -> None:
+def test_frame_changes_only_units(case: str) -> None:
     likelihood, theta = CASES[case]
     origin = 0.0 if likelihood.positive else 4e-5
     frame, at = Frame(origin, 2e-5), np.array(theta)
@@ -117,12 +117,12 @@ def test_frame_only_changes_units(case: str) -> None:
         ("johnson_su", lambda x: stats.johnsonsu.logpdf(x, *stats.johnsonsu.fit(x, -3, 3))),
     ],
 )
-def test_no_other_optimiser_finds_more(case: str, scipy_fit) -> None:
+def test_no_other_optimiser_finds_a_higher_likelihood(case: str, scipy_fit) -> None:
     y = 1 + 0.2 * stats.johnsonsu.rvs(-1, 1.8, size=(1, 20, 40), random_state=3)
     maximum = maximise(CASES[case][0], _readings(np.maximum(y, 0.05)))
     other = float(np.sum(scipy_fit(np.maximum(y, 0.05).ravel())))
     assert maximum.converged
-    assert maximum.log_likelihood >= other - 1e-6  # ours may only be the higher
+    assert maximum.log_likelihood >= other - 1e-6  # ours may only be higher
     assert maximum.log_likelihood == pytest.approx(other, abs=0.05)
 
 
@@ -150,7 +150,7 @@ def test_compressed_fit_is_the_exact_maximum(case: str) -> None:
     np.testing.assert_allclose(maximum.theta, direct.x, atol=float(1e-3 * error.min()))
 
 
-def test_censored_fit_recovers_what_uncensored_moments_miss() -> None:
+def test_censored_fit_is_unbiased_where_moments_are_not() -> None:
     rng = np.random.default_rng(6)
     y = 5e-5 + 1e-5 * rng.standard_normal((2, 50, 50))
     ceiling = 5.8e-5
@@ -164,10 +164,10 @@ def test_censored_fit_recovers_what_uncensored_moments_miss() -> None:
     assert maximum.parameters["scale"] == pytest.approx(scale * 1e-5, rel=1e-3)
     stderr = 1e-5 / math.sqrt(y.size)
     assert abs(maximum.parameters["loc"] - 5e-5) < 4 * 1.1 * stderr
-    assert abs(readings.seen.mean() - 5e-5) > 20 * stderr
+    assert abs(readings.unclipped.mean() - 5e-5) > 20 * stderr
 
 
-def test_sandwich_counts_cells_not_readings() -> None:
+def test_sandwich_error_counts_cells_not_readings() -> None:
     rng = np.random.default_rng(7)
     offset = rng.standard_normal((40, 40))
     y = 5e-5 + 1e-5 * (0.8 * offset + 0.6 * rng.standard_normal((10, 40, 40)))
@@ -178,14 +178,14 @@ def test_sandwich_counts_cells_not_readings() -> None:
     assert stderr == pytest.approx(true, rel=4 / math.sqrt(2 * 1600))
 
 
-def test_limits_are_named() -> None:
+def test_limiting_distributions_are_described() -> None:
     rng = np.random.default_rng(8)
     flat = maximise(StudentTLikelihood(), _readings(rng.uniform(1, 2, (1, 30, 30))))
-    assert flat.edges == ("df is 200: the distribution is normal",)
+    assert flat.edges == ("df is 200, so the distribution is normal",)
     assert flat.influence()[2].max() == 0
 
 
-def test_points_keep_extremes_and_sums() -> None:
+def test_compression_preserves_extremes_and_sums() -> None:
     x = np.random.default_rng(9).standard_normal(50_000)
     points, index, exact = compress(x)
     assert not exact
@@ -194,6 +194,6 @@ def test_points_keep_extremes_and_sums() -> None:
     assert np.all(np.diff(points) > 0)
     count = np.bincount(index)
     assert float(count @ points) == pytest.approx(float(x.sum()), abs=1e-8)
-    # what putting together loses of the variance: a run's own, below (widest inner run)²/12
+    # compression loses the variance within bins, below (widest inner bin)²/12
     lost = x.var() - (count @ points**2 / x.size - (count @ points / x.size) ** 2)
     assert 0 <= lost < 1e-5

@@ -66,7 +66,9 @@ def test_a_checkerboard_is_no_line():
 
 
 def test_a_smooth_field_is_no_line(smooth):
-    kept = [Driver.of(smooth(seed, shape=(64, 64), length=8.0, share=0.6)).lines for seed in range(20)]
+    kept = [
+        Driver.of(smooth(seed, shape=(64, 64), length=8.0, share=0.6)).lines for seed in range(20)
+    ]
     assert sum(x is not None for x in kept) <= 2
 
 

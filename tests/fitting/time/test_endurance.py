@@ -1,4 +1,4 @@
-"""Truth: states drawn here with known drift, spread and failures."""
+"""Endurance fits of simulated states with known drift, spread and failures."""
 
 import math
 
@@ -15,13 +15,13 @@ RISE, FALL, GROWTH = 0.5e-6, -3e-6, 0.8e-6
 
 
 def cycled(seed, *, side=24, missing=0.1, failing=0):
-    """High state listed first; its spread grows, half of it being the cells' own."""
+    """Simulate two states, the high one first; half of its growing spread is fixed per cell."""
     rng = np.random.default_rng(seed)
     x = np.log10(CYCLES)[:, None, None]
     shape = (len(CYCLES), side, side)
     spread = HIGH_STD + GROWTH * x
-    own = rng.standard_normal((side, side))
-    high = HIGH + FALL * x + spread * (own + rng.standard_normal(shape)) / math.sqrt(2)
+    fixed = rng.standard_normal((side, side))
+    high = HIGH + FALL * x + spread * (fixed + rng.standard_normal(shape)) / math.sqrt(2)
     low = LOW + RISE * x + LOW_STD * rng.standard_normal(shape)
     y = np.stack([high, low], axis=1)
     y[-1].reshape(2, -1)[0, :failing] = LOW
@@ -30,7 +30,7 @@ def cycled(seed, *, side=24, missing=0.1, failing=0):
 
 
 def test_recovers_states_and_their_errors():
-    """Mean z within 4/√n of 0, root mean square near 1 (χ² of 60 at 1e-4: 0.67 to 1.36)."""
+    """Mean z is within 4/√n of 0, its rms near 1 (χ² of 60 at 1e-4: 0.67 to 1.36)."""
     truth = {
         "S0 mean": LOW,
         "S0 std": LOW_STD,
@@ -54,10 +54,12 @@ def test_recovers_states_and_their_errors():
         assert 0.67 < np.std(values) < 1.36, name
 
 
-def test_states_come_in_rising_order_and_points_in_order_of_cycles():
+def test_states_are_sorted_by_mean_and_points_by_cycle():
     record = cycled(1)
-    back = Endurance(conductance=record.conductance[::-1].copy(), cycle=CYCLES[::-1].copy())
-    fit, same = fit_endurance(record), fit_endurance(back)
+    reversed_record = Endurance(
+        conductance=record.conductance[::-1].copy(), cycle=CYCLES[::-1].copy()
+    )
+    fit, same = fit_endurance(record), fit_endurance(reversed_record)
     assert fit.order.tolist() == [1, 0]
     assert same.to_card() == fit.to_card()
     assert [s.state for s in fit.to_card().states] == [1, 0]
@@ -70,12 +72,14 @@ def test_failed_cells_are_counted():
     window = record.conductance[:, 0] - record.conductance[:, 1]
     assert fit.failed_share.value == pytest.approx(np.mean(window[-1] < window[0] / 2), abs=1e-12)
     assert fit.failed_share.value >= 60 / 576
-    assert any("of cells have under half" in f.what for f in fit.verdict.findings)
-    assert any("tails is closed at 10000 cycles" in f.what for f in fit.verdict.findings)
+    assert any("of cells have less than half" in f.what for f in fit.verdict.findings)
+    assert any(
+        "tails of the states is closed at 10000 cycles" in f.what for f in fit.verdict.findings
+    )
     assert fit_endurance(cycled(2, missing=0.0, failing=400)).verdict.word == "bad"
 
 
-def test_one_point_tells_states_and_no_drift():
+def test_one_point_gives_states_but_no_drift():
     record = cycled(3)
     fit = fit_endurance(
         Endurance(conductance=record.conductance[:1].copy(), cycle=CYCLES[:1].copy())
@@ -85,12 +89,12 @@ def test_one_point_tells_states_and_no_drift():
     assert "no drift" in fit.verdict.findings[0].what
 
 
-def test_too_little_is_refused_with_numbers():
+def test_too_few_data_raise_an_error_with_numbers():
     record = cycled(4)
     few = record.conductance.copy()
     few[0, 1].reshape(-1)[4:] = np.nan
     few[0, 1].reshape(-1)[:4] = LOW
-    with pytest.raises(FitError, match="state 1 has 4 cells"):
+    with pytest.raises(FitError, match="state 1 at the first point: found 4 measured cells"):
         fit_endurance(Endurance(conductance=few, cycle=CYCLES.copy()))
     with pytest.raises(FitError, match="found -1"):
         fit_endurance(Endurance(conductance=record.conductance.copy(), cycle=CYCLES - 2))

@@ -1,4 +1,4 @@
-"""Truth: noise drawn here with known size, spectrum and two-state cells."""
+"""Read-noise fits of simulated noise with known size, spectrum and two-state cells."""
 
 import math
 
@@ -21,7 +21,7 @@ def record(y, level=None, times=None):
 
 
 def noisy(seed, *, n=12, side=24, df=None):
-    """Cells of three levels with power-distribution noise; Student's t where df is given."""
+    """Simulate cells of three levels with power-law noise; Student's t where df is given."""
     rng = np.random.default_rng(seed)
     level = rng.integers(0, 3, (side, side))
     g = 15e-6 * 2.2**level * np.exp(0.05 * rng.standard_normal((side, side)))
@@ -34,7 +34,7 @@ def noisy(seed, *, n=12, side=24, df=None):
 
 
 def coloured(rng, cells, n, gamma, white=0.0):
-    """Gaussian series of S ∝ f^−γ, cut from one eight times as long, unit variance, plus white."""
+    """Simulate S ∝ f^−γ at unit variance plus white noise, cut from a series 8 times as long."""
     f = np.fft.rfftfreq(8 * n)
     f[0] = f[1]
     z = rng.standard_normal((cells, len(f))) + 1j * rng.standard_normal((cells, len(f)))
@@ -43,8 +43,8 @@ def coloured(rng, cells, n, gamma, white=0.0):
 
 
 @pytest.mark.parametrize("df", [None, 8])
-def test_recovers_the_power_distribution_and_its_errors(df):
-    """Mean z within 4/√n of 0 and root mean square near 1 (χ² of 40 at 1e-4: 0.6 to 1.45)."""
+def test_recovers_the_power_law_and_its_errors(df):
+    """Mean z is within 4/√n of 0 and its rms near 1 (χ² of 40 at 1e-4: 0.6 to 1.45)."""
     z = {"coefficient": [], "exponent": [], "L1 read": []}
     for seed in range(40):
         reads, g = noisy(seed, df=df)
@@ -62,7 +62,7 @@ def test_recovers_the_power_distribution_and_its_errors(df):
             q = fit.result.estimates[name]
             z[name].append((q.value - true) / q.stderr)
     for name, values in z.items():
-        # The power law reads g off the noisy mean: a bias of the order of noise²/12 reads.
+        # The power law uses g from the noisy mean: a bias of the order of noise²/12 reads.
         assert abs(np.mean(values)) < 4 / math.sqrt(40) + 0.2, name
         assert 0.6 < np.std(values) < 1.45, name
 
@@ -74,7 +74,7 @@ def test_recovers_the_spectral_exponent(gamma, white):
         fit = fit_spectrum(coloured(np.random.default_rng(seed), 60, 256, gamma, white))
         z.append((fit.exponent - gamma) / fit.stderr)
         bias.append(fit.exponent - gamma)
-    # A finite window costs a steep spectrum some hundredths; beyond that it must be chance.
+    # A finite window biases a steep spectrum by a few hundredths; the rest must be chance.
     assert abs(np.mean(bias)) < 0.03 + 4 * np.std(bias) / math.sqrt(20)
     assert 0.45 < np.std(z) < 1.7  # χ² of 20 at 1e-4
 
@@ -95,19 +95,19 @@ def test_finds_two_state_cells_and_few_others():
     assert np.median(found.amplitude[found.two_state]) == pytest.approx(6, abs=0.5)
 
 
-def test_slow_noise_of_one_state_is_not_taken_for_two():
+def test_slow_noise_of_one_state_is_not_reported_as_two_states():
     found = find_telegraph(
         coloured(np.random.default_rng(3), 1500, 128, 1.0), np.random.default_rng(4)
     )
     assert found.two_state.sum() <= 12
 
 
-def test_quantised_reads_are_not_taken_for_two_states():
+def test_quantised_reads_are_not_reported_as_two_states():
     y = np.rint(0.5 * np.random.default_rng(5).standard_normal((200, 64)))
     assert find_telegraph(y, np.random.default_rng(6)) is None
 
 
-def test_a_whole_fit_tells_spectrum_and_states():
+def test_full_fit_returns_spectrum_and_telegraph_share():
     rng = np.random.default_rng(7)
     side, n = 20, 128
     g = rng.uniform(20e-6, 80e-6, (side, side))
@@ -126,14 +126,16 @@ def test_a_whole_fit_tells_spectrum_and_states():
     assert again.to_card() == card
 
 
-def test_what_cannot_be_told_is_said():
+def test_findings_name_what_the_data_do_not_determine():
     rng = np.random.default_rng(8)
     y = 50e-6 * (1 + 0.01 * rng.standard_normal((8, 10, 10)))
     fit = fit_read_noise(record(y))
-    told = " ".join(f.what for f in fit.verdict.findings)
-    assert "8 reads: the spectrum needs 64" in told
-    assert "8 reads: two states" in told
-    assert "cannot be told" in told
+    findings = " ".join(f.what for f in fit.verdict.findings)
+    remedies = " ".join(f.remedy for f in fit.verdict.findings)
+    assert "8 reads are too few to fit the noise spectrum" in findings
+    assert "at least 64 reads" in remedies
+    assert "8 reads are too few to detect random telegraph noise" in findings
+    assert "too little to determine the dependence of read noise on conductance" in findings
     assert "exponent" not in fit.result.estimates
     q = fit.result.estimates["coefficient"]
     assert q.value == pytest.approx(0.01, abs=4 * q.stderr)
@@ -143,23 +145,23 @@ def test_what_cannot_be_told_is_said():
         fit_read_noise(record(y[:1]))
 
 
-def test_reads_that_do_not_differ_have_no_noise_to_fit():
-    with pytest.raises(FitError, match="below the converter's step"):
+def test_identical_reads_raise_an_error():
+    with pytest.raises(FitError, match="below the step of the converter"):
         fit_read_noise(record(np.full((8, 10, 10), 50e-6)))
 
 
-def test_cells_below_zero_are_not_called_noiseless():
+def test_cells_below_zero_are_not_reported_as_noiseless():
     rng = np.random.default_rng(9)
     fit = fit_read_noise(record(-50e-6 + 1e-6 * rng.standard_normal((8, 10, 10))))
-    told = [f.what for f in fit.verdict.findings]
-    assert any("100 of 100 cells read 0 S or less" in what for what in told)
-    assert not any("do not differ" in what for what in told)
+    findings = [f.what for f in fit.verdict.findings]
+    assert any("100 of 100 cells read 0 S or less" in what for what in findings)
+    assert not any("do not differ" in what for what in findings)
 
 
-def test_one_cell_alone_has_its_own_noise_without_an_error():
+def test_a_single_cell_has_a_noise_coefficient_without_an_error():
     y = 50e-6 * (1 + 0.02 * np.random.default_rng(9).standard_normal((4000, 1, 1)))
     fit = fit_read_noise(record(y))
-    assert any("1 cell alone" in f.what for f in fit.verdict.findings)
+    assert any("Only 1 cell was read" in f.what for f in fit.verdict.findings)
     assert not any(f.severe for f in fit.verdict.findings)
     q = fit.to_card().coefficient
     assert q.value == pytest.approx(y.std(ddof=1) / y.mean(), rel=1e-9)

@@ -1,4 +1,4 @@
-"""Truth: Wiener drift in ln t drawn here, and the measured bakes whose state is known."""
+"""Retention fits of simulated Wiener drift in ln t, and of measured bakes with known outcome."""
 
 import math
 
@@ -27,7 +27,7 @@ def record(y, time, level, temperature=300.0):
 
 
 def drifting(seed, *, times=TIMES, side=24, levels=2, missing=0.1):
-    """Two levels at 20 and 40 uS in a chequerboard; readings miss at random."""
+    """Simulate levels at 20 and 40 uS in a chequerboard, with readings missing at random."""
     rng = np.random.default_rng(seed)
     level = np.indices((side, side)).sum(axis=0) % levels
     start = 20e-6 * (1 + level)
@@ -45,7 +45,7 @@ def drifting(seed, *, times=TIMES, side=24, levels=2, missing=0.1):
 
 
 def test_recovers_drift_and_its_errors():
-    """Mean z within 4/√n of 0; its root mean square near 1 (χ² of 80 at 1e-4: 0.72 to 1.31)."""
+    """Mean z is within 4/√n of 0, its rms near 1 (χ² of 80 at 1e-4: 0.72 to 1.31)."""
     truth = {
         "first_step": STEP,
         "first_spread": math.sqrt(STEP_SPREAD**2 + 2 * READ**2),
@@ -61,12 +61,12 @@ def test_recovers_drift_and_its_errors():
                 q = fit.result.estimates[f"L{k} {name}"]
                 z[name].append((q.value - true) / q.stderr)
     for name, values in z.items():
-        # A standard deviation of some 250 cells has a bias of its own, well under 0.2 stderr.
+        # A standard deviation over some 250 cells is biased by well under 0.2 stderr.
         assert abs(np.mean(values)) < 4 / math.sqrt(80) + 0.2, name
         assert 0.72 < np.std(values) < 1.31, name
 
 
-def test_a_reading_at_programming_and_one_more_tell_a_step_and_no_drift():
+def test_readings_at_programming_and_one_later_time_give_a_step_but_no_drift():
     fit = fit_retention(drifting(1, times=np.array([0.0, 3600.0])))
     card = fit.to_card()
     assert card.reference_time.value == 3600.0
@@ -77,17 +77,17 @@ def test_a_reading_at_programming_and_one_more_tell_a_step_and_no_drift():
     assert any("no drift with ln t" in f.what for f in fit.verdict.findings)
 
 
-def test_two_later_readings_tell_drift_with_read_noise_in_the_growth():
+def test_two_later_readings_give_drift_with_read_noise_in_the_growth():
     fit = fit_retention(drifting(2, times=np.array([1.0, 1e4]), missing=0.0))
     x = math.log(1e4)
-    whole = math.sqrt(GROWTH**2 + 2 * READ**2 / x)
+    expected = math.sqrt(GROWTH**2 + 2 * READ**2 / x)
     q = fit.result.estimates["L1 growth"]
-    assert q.value == pytest.approx(whole, abs=4 * q.stderr)
+    assert q.value == pytest.approx(expected, abs=4 * q.stderr)
     assert "L1 read" not in fit.result.estimates
     assert "L1 first_step" not in fit.result.estimates
 
 
-def test_levels_told_from_the_first_reading_are_called_out():
+def test_levels_assigned_from_the_first_reading_are_reported():
     rng = np.random.default_rng(3)
     true = rng.uniform(0, 40e-6, (32, 32))
     first = true + 1e-6 * rng.standard_normal(true.shape)
@@ -98,19 +98,19 @@ def test_levels_told_from_the_first_reading_are_called_out():
     inside = (first >= edges[0]) & (first < edges[-1])
     y = np.stack([first, second])
     reads = record(y, [0.0, 10.0], np.where(inside, level, -1))
-    told = [f.what for f in fit_retention(reads, levels).verdict.findings]
-    assert any("levels follow the first reading (100.0%" in t for t in told)
-    asked = record(y, [0.0, 10.0], np.digitize(true, edges[1:-1]))
-    assert not any("follow" in f.what for f in fit_retention(asked, levels).verdict.findings)
+    findings = [f.what for f in fit_retention(reads, levels).verdict.findings]
+    assert any("Levels were assigned from the first reading (100.0%" in t for t in findings)
+    targeted = record(y, [0.0, 10.0], np.digitize(true, edges[1:-1]))
+    assert not any("assigned" in f.what for f in fit_retention(targeted, levels).verdict.findings)
 
 
-def test_few_noisy_cells_alike_do_not_follow_their_first_reading():
+def test_few_noisy_cells_are_not_reported_as_assigned_from_the_first_reading():
     level = np.arange(24).reshape(4, 6) % 3
     rng = np.random.default_rng(4)
     for _ in range(20):
         y = 20e-6 * (1 + level) * (1 + 0.01 * rng.standard_normal((2, 4, 6)))
         fit = fit_retention(record(y, [0.0, 10.0], level))
-        assert not any("follow" in f.what for f in fit.verdict.findings)
+        assert not any("assigned" in f.what for f in fit.verdict.findings)
 
 
 def test_collapse_is_counted_and_severe():
@@ -119,22 +119,22 @@ def test_collapse_is_counted_and_severe():
     after = before * rng.normal(0.95, 0.05, 4000)
     after[:1000] = 0.01e-6
     found = collapsed_share(before, after)
-    bar = 0.5 * np.quantile(before, 0.95)
-    assert found.n_cells == int((before >= bar).sum())
-    assert found.n_collapsed == int((before[:1000] >= bar).sum())
+    limit = 0.5 * np.quantile(before, 0.95)
+    assert found.n_cells == int((before >= limit).sum())
+    assert found.n_collapsed == int((before[:1000] >= limit).sum())
     assert found.finding.severe
     assert collapsed_share(before[1000:], after[1000:]).finding is None
     assert collapsed_share(before[:19], after[:19]) is None
 
 
-def test_too_little_is_refused_with_numbers():
+def test_too_few_data_raise_an_error_with_numbers():
     reads = drifting(1)
-    with pytest.raises(FitError, match="1 time"):
-        fit_retention(record(reads.whole()[:1], [1.0], reads.level))
+    with pytest.raises(FitError, match="has length 1; expected at least 2 readings"):
+        fit_retention(record(reads.read_all()[:1], [1.0], reads.level))
     with pytest.raises(FitError, match="negative"):
-        fit_retention(record(reads.whole()[:2], [-1.0, 1.0], reads.level))
-    with pytest.raises(FitError, match="fullest level has 0 cells"):
-        fit_retention(record(reads.whole(), TIMES, np.full_like(reads.level, -1)))
+        fit_retention(record(reads.read_all()[:2], [-1.0, 1.0], reads.level))
+    with pytest.raises(FitError, match="largest level has 0 cells"):
+        fit_retention(record(reads.read_all(), TIMES, np.full_like(reads.level, -1)))
 
 
 def measured(shared, name):
@@ -145,7 +145,7 @@ def measured(shared, name):
         return record(y, group["time"][...], group["level"][...].astype(np.int64), 358.15), levels
 
 
-def test_spoilt_bake_is_bad_and_the_other_is_not(shared):
+def test_collapsed_bake_is_bad_and_the_other_is_not(shared):
     bad = fit_retention(*measured(shared, "bake85"))
     assert bad.verdict.word == "bad"
     assert bad.collapsed.share.value == pytest.approx(0.5, abs=0.03)
@@ -157,12 +157,12 @@ def test_spoilt_bake_is_bad_and_the_other_is_not(shared):
 def test_relaxation_over_seven_decades(shared):
     reads, levels = measured(shared, "techC_relaxation")
     fit = fit_retention(reads, levels)
-    y = reads.whole()
+    y = reads.read_all()
     of = (reads.level == 23) & np.isfinite(y[0]) & np.isfinite(y[1])
     assert fit.result["L23 first_step"] == pytest.approx((y[1] - y[0])[of].mean(), rel=1e-6)
     assert fit.result["L1 drift"] > 0 > fit.result["L23 drift"]
     assert any(
-        "fewer than 5 cells with two readings at 8 of 52 levels" in f.what
+        "8 of 52 levels have fewer than 5 cells with two readings" in f.what
         for f in fit.verdict.findings
     )
     assert fit.to_card().reference_time.value == 0.01

@@ -1,3 +1,5 @@
+"""Variance components, fields and correlations against the values chips were drawn with."""
+
 import math
 
 import numpy as np
@@ -29,9 +31,9 @@ def smooth(rng, length):
 
 
 def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=0.0, trend=0.0, read=0.0, missing=0.0):
-    """Both levels in turn, `sweeps` times each; relative spreads, offsets correlated by R.
+    """Draw both levels in turn, `sweeps` times each; relative spreads, offsets correlated by R.
 
-    With `log`, lognormal levels of so many times the spread.
+    With `log`, the levels are lognormal with `log` times the spread.
     """
     rng = stream(seed, "chip")
     b = rng.standard_normal((2, ROWS, COLS))
@@ -52,7 +54,7 @@ def chip(seed, *, sweeps=4, share=0.0, length=5.0, log=0.0, trend=0.0, read=0.0,
     return accumulate(program_in_memory(y, read_voltage=0.2, level=level), 2), b
 
 
-def whole():
+def all_cells():
     return np.ones((ROWS, COLS), bool)
 
 
@@ -62,7 +64,7 @@ def assert_agrees(quantity, truth, errors=4.0):
 
 def test_linear_components_are_recovered_from_unbalanced_data():
     statistics, _ = chip(1, sweeps=5, missing=0.3)
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     for k in range(2):
         v = fit.levels[k]
         assert_agrees(v.d2d, SIGMA_B[k] * MEAN[k])
@@ -75,9 +77,9 @@ def test_linear_components_are_recovered_from_unbalanced_data():
 
 
 @pytest.mark.parametrize(("widened", "domain"), [(1.0, "linear"), (5.0, "log")])
-def test_lognormal_components_are_stated_in_siemens(widened, domain):
+def test_lognormal_components_are_reported_in_siemens(widened, domain):
     statistics, _ = chip(2, log=widened)
-    fit = fit_variation(statistics, whole(), domains=["log", "log"])
+    fit = fit_variation(statistics, all_cells(), domains=["log", "log"])
     for k in range(2):
         b, w = (widened * SIGMA_B[k]) ** 2, (widened * SIGMA_W[k]) ** 2
         square = MEAN[k] ** 2 * math.exp(b + w)
@@ -86,12 +88,12 @@ def test_lognormal_components_are_stated_in_siemens(widened, domain):
         assert_agrees(v.d2d, math.sqrt(square * math.expm1(b)))
         assert_agrees(v.c2c, math.sqrt(square * math.exp(b) * math.expm1(w)))
     latent = widened**2 * R * SIGMA_B.prod()
-    whole_siemens = math.expm1(latent) / math.sqrt(np.prod(np.expm1((widened * SIGMA_B) ** 2)))
+    expected = math.expm1(latent) / math.sqrt(np.prod(np.expm1((widened * SIGMA_B) ** 2)))
     error = fit.correlation.stderr[0, 1]
-    assert fit.correlation.matrix[0, 1] == pytest.approx(whole_siemens, abs=4 * error)
+    assert fit.correlation.matrix[0, 1] == pytest.approx(expected, abs=4 * error)
 
 
-def test_read_noise_is_taken_out_of_c2c():
+def test_read_noise_is_subtracted_from_c2c():
     read = 0.05
     statistics, _ = chip(3, read=read)
     rng = stream(3, "reads")
@@ -99,7 +101,7 @@ def test_read_noise_is_taken_out_of_c2c():
     state = MEAN[level] * (1 + 0.05 * rng.standard_normal((ROWS, COLS)))
     y = state + read * MEAN[level] * rng.standard_normal((20, ROWS, COLS))
     reads = reads_in_memory(y, time=np.arange(20.0), level=level)
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"], reads=reads)
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"], reads=reads)
     for k, v in enumerate(fit.levels):
         assert_agrees(v.read, read * MEAN[k])
         assert_agrees(v.c2c, SIGMA_W[k] * MEAN[k])
@@ -107,7 +109,7 @@ def test_read_noise_is_taken_out_of_c2c():
         assert not v.to_card().c2c_includes_read
 
 
-def test_read_spread_is_each_cells_variance():
+def test_read_spread_is_the_variance_of_each_cell():
     rng = stream(4, "spread")
     y = 1e-5 + 1e-9 * rng.standard_normal((7, 3, 4))
     y[2:4, 0, 0] = np.nan
@@ -116,10 +118,10 @@ def test_read_spread_is_each_cells_variance():
     assert s.count[0, 0] == 5
 
 
-def test_trend_and_smooth_field_are_told_apart():
+def test_trend_and_smooth_field_are_separated():
     trend, share, length = 0.004, 0.6, 4.0
     statistics, _ = chip(5, share=share, length=length, trend=trend)
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     for k, v in enumerate(fit.levels):
         s = v.spatial
         assert_agrees(s.row_trend, trend * MEAN[k])
@@ -127,47 +129,47 @@ def test_trend_and_smooth_field_are_told_apart():
         assert s.p_value == 1e-3  # none of 999 draws gains as much
         low, high = s.correlation_length.ci95
         assert low * 0.7 < length < high * 1.4
-        whole_variance = SIGMA_B[k] ** 2 + trend**2 * (ROWS**2 - 1) / 12
-        assert_agrees(s.share, share * SIGMA_B[k] ** 2 / whole_variance)
-        assert_agrees(v.d2d, math.sqrt(whole_variance) * MEAN[k])
+        total_variance = SIGMA_B[k] ** 2 + trend**2 * (ROWS**2 - 1) / 12
+        assert_agrees(s.share, share * SIGMA_B[k] ** 2 / total_variance)
+        assert_agrees(v.d2d, math.sqrt(total_variance) * MEAN[k])
 
 
-def test_an_array_within_one_smooth_patch_says_so(shared):
+def test_an_array_with_one_smooth_patch_is_reported(shared):
     m = read_measurement(shared / "data/measured/h5/C10_tile1.h5")
     statistics = accumulate(m.program, 1)
     fit = fit_variation(statistics, screen(m, statistics).healthy, domains=["linear"])
     assert fit.levels[0].effective_cells < 1
-    (said,) = [f.what for f in fit.verdict.findings if "smoothly" in f.what]
-    assert "the mean rests on less than one independent patch" in said
+    (what,) = [f.what for f in fit.verdict.findings if "smoothly" in f.what]
+    assert "the effective number of independent cells is below 1" in what
 
 
-def test_no_smooth_field_is_not_claimed():
+def test_white_noise_gives_no_significant_field():
     p = []
     for seed in range(20):
         statistics, _ = chip(100 + seed, sweeps=2)
-        fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+        fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
         p.append(fit.levels[0].spatial.p_value)
         assert fit.levels[0].spatial.share.ci95[0] == 0
-    assert sum(x < 0.05 for x in p) <= 4  # binomial(20, 0.05): more with chance 0.003
+    assert sum(x < 0.05 for x in p) <= 4  # binomial(20, 0.05): more with probability 0.003
 
 
-def test_one_sweep_says_what_it_cannot_tell():
+def test_one_sweep_reports_that_components_cannot_be_separated():
     statistics, _ = chip(6, sweeps=1)
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     assert fit.levels[0].d2d is None
     assert fit.levels[0].c2c is None
     assert fit.levels[0].spatial.share is None
     assert_agrees(fit.levels[0].total, math.hypot(SIGMA_B[0], SIGMA_W[0]) * MEAN[0])
-    assert "cannot be told apart" in fit.verdict.findings[0].what
+    assert "cannot be separated" in fit.verdict.findings[0].what
     assert fit.verdict.word == "warning"
     assert fit.correlation is None
     seen = statistics.mean[0] - statistics.mean[0].mean()
     np.testing.assert_allclose(fit.offsets[0], seen, atol=1e-12)
 
 
-def test_offsets_are_nearer_to_the_truth_than_cell_means():
+def test_offsets_are_more_accurate_than_cell_means():
     statistics, b = chip(7, sweeps=2)
-    healthy = whole()
+    healthy = all_cells()
     healthy[3, 4] = False
     fit = fit_variation(statistics, healthy, domains=["linear", "linear"])
     assert np.isnan(fit.offsets[:, 3, 4]).all()
@@ -181,25 +183,25 @@ def test_offsets_are_nearer_to_the_truth_than_cell_means():
         assert error < np.mean((raw - true) ** 2)
 
 
-def test_a_level_never_asked_of_a_cell_is_predicted_from_the_others():
+def test_a_level_never_programmed_is_predicted_from_the_others():
     statistics, b = chip(8, sweeps=8, missing=0.65)
     unseen = (statistics.count[1] == 0) & (statistics.count[0] > 1)
     assert unseen.sum() > 40
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     # R times the root of level 0's reliability, 0.5; its standard error over 40 cells is 0.12
     assert np.corrcoef(fit.offsets[1][unseen], b[1][unseen])[0, 1] > 0.1
 
 
-def test_too_few_cells_are_a_finding_and_no_level_at_all_an_error():
+def test_too_few_cells_are_a_finding_and_no_level_is_an_error():
     statistics, _ = chip(9)
     few = np.zeros((ROWS, COLS), bool)
     few[0, :5] = True
-    with pytest.raises(FitError, match="at most 5 healthy cells"):
+    with pytest.raises(FitError, match="no level has more than 5 accepted healthy cells"):
         fit_variation(statistics, few, domains=["linear", "linear"])
     few[1, :10] = True
     fit = fit_variation(statistics, few, domains=["linear", "linear"])
     assert fit.levels[0].n_cells == 15
-    with pytest.raises(ValueError, match="1 domains for 2 levels"):
+    with pytest.raises(ValueError, match="1 domain for 2 levels"):
         fit_variation(statistics, few, domains=["linear"])
 
 
@@ -213,7 +215,7 @@ def test_readings_of_zero_are_fitted_in_the_linear_domain():
     assert fit.levels[0].domain == "linear"
 
 
-def test_components_of_almost_nothing_reach_down_to_zero():
+def test_interval_of_a_negligible_component_includes_zero():
     rng = stream(11, "nothing")
     y = 1e-5 + 1e-7 * rng.standard_normal((2, 20, 20))
     statistics = accumulate(
@@ -224,9 +226,9 @@ def test_components_of_almost_nothing_reach_down_to_zero():
     assert 0 <= d2d.value <= d2d.ci95[1] < 1e-7
 
 
-def test_result_speaks_to_people_and_cards():
+def test_result_renders_as_text_table_and_card():
     statistics, _ = chip(12)
-    fit = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     cards = fit.to_card()
     assert [c.level for c in cards] == [0, 1]
     assert fit.correlation_to_card() == fit.correlation.matrix.tolist()
@@ -236,11 +238,11 @@ def test_result_speaks_to_people_and_cards():
     assert "level 0: d2d" in fit.summary()
     assert "<table" in fit._repr_html_()
     assert fit.plot().get_ylabel() == "standard deviation [uS]"
-    again = fit_variation(statistics, whole(), domains=["linear", "linear"])
+    again = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
     assert again.summary() == fit.summary()
 
 
-def test_estimated_correlations_are_made_possible():
+def test_correlations_are_made_positive_semidefinite():
     impossible = np.array([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1.0]])
     possible = nearest_correlation(impossible)
     assert np.linalg.eigvalsh(possible).min() > -1e-12

@@ -1,4 +1,4 @@
-"""Likelihoods of the level families, with exact gradients, and their maxima."""
+"""Likelihoods of the level families with exact gradients, and their maximisation."""
 
 from rramfit.fitting.statistics.likelihood.contract import Likelihood
 from rramfit.fitting.statistics.likelihood.johnson_su import JohnsonSULikelihood

@@ -1,9 +1,10 @@
-"""What a family's likelihood must be able to say, in coordinates of order one.
+"""Interface of a family's likelihood, in coordinates of order one.
 
-A family has internal parameters θ that are free on a box and near to normal in their errors. It
-gives the log density of readings, the log probability below and above a bound, each with its exact
-gradient in θ (the shape derivative of an incomplete gamma or Student integral, which has no closed
-form, by fourth-order differences), starting values, and the parameters as they stand in a card.
+A family has internal parameters θ that are free within a box and have nearly normal errors. It
+returns the log density of readings and the log probability below and above a bound, each with its
+exact gradient in θ. Exception: the shape derivative of an incomplete gamma function or of Student's
+distribution function has no closed form and is computed by fourth-order differences. A family also
+returns starting values, and the parameters in the form used in a card.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ class Likelihood(ABC):
     Attributes
     ----------
     family : str
-        Name in a card.
+        Name used in a card.
     positive : bool
         Whether x must be positive; the frame's origin is then zero.
     lower, upper : (p,) arrays
-        The box of θ. A value on it stands for a limiting distribution, named in `edges`.
+        Bounds of θ. A value on a bound means a limiting distribution, described in `edges`.
     edges : tuple of (str, str)
-        What the distribution becomes where a parameter rests on its lower or upper bound, (p,); ""
-        where readings cannot bring it there.
+        Description of the limiting distribution at the lower and upper bound of each parameter,
+        (p,); "" for a bound that no readings reach.
     widths : tuple of int
-        Parameters at whose lower bound the distribution is a spike: on equal readings its
-        likelihood would grow without end.
+        Indices of width parameters: at their lower bound the distribution is a spike, and on equal
+        readings the likelihood would be unbounded.
     """
 
     family: str
@@ -51,23 +52,23 @@ class Likelihood(ABC):
 
     @abstractmethod
     def starts(self, points: Points) -> Sequence[Floats]:
-        """Return starting values, the likeliest of which is taken."""
+        """Return starting values; the search starts from the most likely one."""
 
     @abstractmethod
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density, (n,), and its gradient, (p, n)."""
+        """Return the log density, (n,), and its gradient, (p, n)."""
 
     @abstractmethod
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability of a reading at or below `bound`, and its gradient, (p,)."""
+        """Return the log probability of a reading ≤ `bound`, and its gradient, (p,)."""
 
     @abstractmethod
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability of a reading at or above `bound`, and its gradient, (p,)."""
+        """Return the log probability of a reading ≥ `bound`, and its gradient, (p,)."""
 
     @abstractmethod
     def natural(self, theta: Floats, frame: Frame) -> dict[str, float]:
-        """Return the parameters as they stand in a card, in SI units."""
+        """Return the parameters as used in a card, in SI units."""
 
     @property
     def size(self) -> int:
@@ -75,7 +76,7 @@ class Likelihood(ABC):
         return self.lower.size
 
     def terms(self, theta: Floats, points: Points) -> tuple[Floats, Floats]:
-        """Log likelihood of each point and rail, (m + 2,), and gradients, (p, m + 2)."""
+        """Return the log likelihood of each point and rail, (m + 2,), and gradients, (p, m + 2)."""
         m = points.x.size
         value, score = np.zeros(m + 2), np.zeros((theta.size, m + 2))
         value[:m], score[:, :m] = self.log_density(theta, points.x)
@@ -86,19 +87,19 @@ class Likelihood(ABC):
         return value, score
 
     def mean_nll(self, theta: Floats, points: Points) -> tuple[float, Floats]:
-        """Mean negative log likelihood of a reading, and its gradient, (p,)."""
+        """Return the mean negative log likelihood of a reading, and its gradient, (p,)."""
         value, score = self.terms(theta, points)
         total = points.total
         return -float(points.weight @ value) / total, -(score @ points.weight) / total
 
 
 def mills(log_pdf: float, log_probability: float) -> float:
-    """Density over probability, from their logs, without overflow."""
+    """Return density over probability from their logarithms, without overflow."""
     return float(np.exp(min(log_pdf - log_probability, 700.0)))
 
 
 def derivative(function: Callable[[float], float], at: float, step: float = 1e-3) -> float:
-    """First derivative by the fourth-order central difference."""
+    """Return the first derivative by a fourth-order central difference."""
     one = function(at + step) - function(at - step)
     two = function(at + 2 * step) - function(at - 2 * step)
     return (8 * one - two) / (12 * step)

@@ -1,11 +1,11 @@
-"""Maximum of a family's likelihood of one level's readings, exact, with what its errors rest on.
+"""Maximum of a family's likelihood for the readings of one level, with the data for its errors.
 
-The maximum is found on compressed points, which is near enough to compare families (`approach`),
-and then moved by one Newton step on the gradient of the exact readings (`refine`; by more, where
-that step is not small). What is kept is the observed information, by
-differences of the exact gradient, and the score of each cell summed over its readings. From these
-follows each cell's influence on the estimate, I⁻¹·score, and from the influences a covariance that
-allows for readings of one cell being alike (White, Econometrica 50 (1982) 1).
+The maximum is found on compressed points, which is accurate enough to compare families
+(`approach`). Newton steps on the gradient of the exact readings then correct it (`refine`); one
+step usually suffices. The result keeps the observed information, by differences of the exact
+gradient, and the score of each cell summed over its readings. From these follows the influence of
+each cell on the estimate, I⁻¹·score, and from the influences a covariance that allows for
+correlated readings of one cell (White, Econometrica 50 (1982) 1).
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _POLISHES = 4
-_ENOUGH = 1e-2  # of the log likelihood: far less than it moves by chance
-_REFIT = 1e-2  # of the log likelihood, before the last step
+_ENOUGH = 1e-2  # tolerance in the log likelihood, far below its random scatter
+_REFIT = 1e-2  # tolerance in the log likelihood before the last step
 _SINGULAR = 1e-8
-_SMALL = 1e-8  # of the decrement, times the number of readings
+_SMALL = 1e-8  # decrement times number of readings at which steps end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maximum:
-    """One family at its likelihood's maximum, in internal parameters θ.
+    """Likelihood maximum of one family, in internal parameters θ.
 
     Attributes
     ----------
@@ -52,15 +52,15 @@ class Maximum:
         Compressed readings in that frame.
     theta : (p,) array
     free : (p,) bool array
-        False where a parameter rests on its bound.
+        False for a parameter on its bound.
     curvature : (p, p) array
         Hessian of the mean negative log likelihood.
     log_likelihood : float
-        Of all readings, densities in 1/S.
+        Log likelihood of all readings, densities in 1/S.
     score : (p, cell) array
         Gradient of each cell's log likelihood.
     converged, regular : bool
-        Whether the search ended at a maximum, and whether the information there is positive.
+        Whether the search found a maximum, and whether the information there is positive.
     """
 
     likelihood: Likelihood
@@ -76,27 +76,27 @@ class Maximum:
 
     @property
     def size(self) -> int:
-        """Number of free parameters, those at a bound included."""
+        """Number of parameters, including those at a bound."""
         return self.theta.size
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion."""
+        """Akaike information criterion."""
         return 2 * (self.size - self.log_likelihood)
 
     @property
     def bic(self) -> float:
-        """Bayesian criterion, for the number of readings."""
+        """Bayesian information criterion, for the number of readings."""
         return self.size * math.log(self.points.total) - 2 * self.log_likelihood
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Parameters as they stand in a card."""
+        """Parameters as used in a card."""
         return self.likelihood.natural(self.theta, self.frame)
 
     @property
     def edges(self) -> tuple[str, ...]:
-        """What it means that parameters rest on their bounds."""
+        """Descriptions of the limiting distribution, one per parameter on its bound."""
         high = self.theta >= self.likelihood.upper
         texts = (
             text[int(high[i])] or "a parameter is at its bound"
@@ -106,24 +106,24 @@ class Maximum:
         return tuple(dict.fromkeys(texts))
 
     @property
-    def spiked(self) -> bool:
-        """Whether the distribution has shrunk onto equal readings, where its likelihood has no maximum."""
+    def collapsed(self) -> bool:
+        """Whether the distribution collapsed onto equal readings: its likelihood is unbounded."""
         narrow = self.theta <= self.likelihood.lower
         return bool(np.any(narrow[list(self.likelihood.widths)]))
 
     def influence(self) -> Floats:
-        """Influence of each cell on θ, (p, cell); zero for parameters at a bound."""
+        """Return the influence of each cell on θ, (p, cell); zero for parameters at a bound."""
         out = np.zeros_like(self.score)
         if self.free.any():
             size, value, vector = spectrum(self.curvature[np.ix_(self.free, self.free)])
-            known = np.where(value > _SINGULAR, value, np.inf)  # nothing is said of the others
+            known = np.where(value > _SINGULAR, value, np.inf)  # other directions are undetermined
             score = vector.T @ (self.score[self.free] / size[:, None])
             inner = vector @ (score / known[:, None]) / size[:, None]
             out[self.free] = inner / self.points.total
         return out
 
     def differentiate(self, function: Callable[[Floats], Floats]) -> Floats:
-        """Differentiate a function of θ, (…,), in its free parameters: (…, p), zero elsewhere."""
+        """Differentiate a function of θ, (…,), by its free parameters, (…, p); zero elsewhere."""
         shape = np.shape(function(self.theta))
         out = np.zeros((*shape, self.size))
         for i in np.flatnonzero(self.free):
@@ -140,13 +140,13 @@ def maximise(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
     ----------
     likelihood : Likelihood
     readings : LevelReadings
-        At least as many different ones as there are parameters.
+        With at least as many different values as there are parameters.
     """
     return refine(approach(likelihood, readings), readings)
 
 
 def approach(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
-    """Fit one family to the compressed readings of a level; the parameters are as in `maximise`."""
+    """Fit one family to the compressed readings of a level; parameters as for `maximise`."""
     points = readings.points(frame := readings.frame(positive=likelihood.positive))
     found = _search(likelihood, points)
     start = Maximum(
@@ -165,14 +165,14 @@ def approach(likelihood: Likelihood, readings: LevelReadings) -> Maximum:
 
 
 def refine(maximum: Maximum, readings: LevelReadings) -> Maximum:
-    """Correct a maximum that was found on compressed readings by the exact ones."""
+    """Correct a maximum found on compressed readings, using the exact readings."""
     if readings.exact:
         return maximum
     return _polish(maximum, readings, readings.single_points(maximum.frame))
 
 
 def refit(maximum: Maximum, weight: Floats) -> Floats:
-    """θ for the same points under other weights, (m + 2,): a fold, or a resample."""
+    """Return θ for the same points with other weights, (m + 2,), of a fold or a resample."""
     points = maximum.points.reweighted(weight)
     likelihood = maximum.likelihood
     box = (likelihood.lower, likelihood.upper)
@@ -184,7 +184,7 @@ def refit(maximum: Maximum, weight: Floats) -> Floats:
         tolerance=_REFIT / points.total,
         iterations=15,
     )
-    if found.converged:  # one step more costs no further gradient
+    if found.converged:  # one more step needs no further gradient
         return np.clip(found.at + solve_free(found.curvature, found.gradient, found.free), *box)
     return found.at
 
@@ -202,7 +202,7 @@ def _search(likelihood: Likelihood, points: Points) -> Minimum:
 
 
 def _polish(maximum: Maximum, readings: LevelReadings, points: Points) -> Maximum:
-    """Take Newton steps on the readings at `points`, then scores and curvature there."""
+    """Take Newton steps on the readings at `points`, then compute scores and curvature there."""
     likelihood, theta, free = maximum.likelihood, maximum.theta, maximum.free
     box = (likelihood.lower, likelihood.upper)
     total = points.total
@@ -211,10 +211,10 @@ def _polish(maximum: Maximum, readings: LevelReadings, points: Points) -> Maximu
         gradient = -(score @ points.weight) / total
         step = solve_free(maximum.curvature, gradient, free)
         decrement = -float(gradient @ step) * total
-        if not decrement > 1e-20 or decrement > 1e-2:  # nothing to gain, or out of Newton's reach
+        if not decrement > 1e-20 or decrement > 1e-2:  # converged, or too far for Newton steps
             break
         theta = np.clip(theta + step, *box)
-        if decrement < _SMALL:  # the values and scores at hand are those of the new θ
+        if decrement < _SMALL:  # value and score also hold at the new θ
             break
     curvature = hessian(lambda t: likelihood.mean_nll(t, maximum.points), theta, *box)
     inner = curvature[np.ix_(free, free)]
@@ -224,7 +224,7 @@ def _polish(maximum: Maximum, readings: LevelReadings, points: Points) -> Maximu
         theta=theta,
         curvature=curvature,
         log_likelihood=(
-            float(points.weight @ value) - readings.seen.size * math.log(maximum.frame.unit)
+            float(points.weight @ value) - readings.unclipped.size * math.log(maximum.frame.unit)
         ),
         score=readings.cell_sums(score, single=single),
         regular=not inner.size or bool(spectrum(inner)[1][0] > _SINGULAR),

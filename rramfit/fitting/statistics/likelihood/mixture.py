@@ -1,9 +1,9 @@
 """Normal mixture of K parts: f = Σ w_i·φ(z_i)/s_i, z_i = (x − m_i)/s_i.
 
 Internal parameters θ = (ln w_i/w_1 for i = 2…K, m_1…m_K, ln s_1…ln s_K). The likelihood of a
-mixture has no bound where a part shrinks onto one reading, so s_i is kept above 5 % of the level's
-own width, and |ln w_i/w_1| below 7. Starting values come from a few rounds of expectation
-maximisation, begun from parts side by side and from parts one inside the other.
+mixture is unbounded if a part collapses onto one reading, so s_i is kept above 5 % of the width of
+the level, and |ln w_i/w_1| below 7. Starting values come from a few rounds of
+expectation-maximisation, which start from adjacent parts and from nested parts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEAST_WIDTH = 0.05
 
 
 class MixtureLikelihood(Likelihood):
-    """Mixture of `parts` normals in x; the frame's unit must be the width of the level."""
+    """Likelihood of a mixture of `parts` normals; the unit of the frame is the level's width."""
 
     family = "mixture"
 
@@ -37,7 +37,7 @@ class MixtureLikelihood(Likelihood):
             [np.full(k - 1, -7.0), np.full(k, -1e3), np.full(k, math.log(_LEAST_WIDTH))]
         )
         self.upper = np.concatenate([np.full(k - 1, 7.0), np.full(k, 1e3), np.full(k, 20.0)])
-        weight = "a part's weight is at the end of its range"
+        weight = "the weight of a mixture part is at its bound"
         self.edges = (
             *((weight, weight),) * (k - 1),
             *(("", ""),) * k,
@@ -46,7 +46,7 @@ class MixtureLikelihood(Likelihood):
         self.widths = tuple(range(2 * k - 1, 3 * k - 1))
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return the distributions that expectation maximisation comes to."""
+        """Return the results of a few rounds of expectation-maximisation."""
         k = self.parts
         q = points.quantile((np.arange(k) + 0.5) / k)
         inner = np.full(k, float(points.quantile(np.array([0.5]))[0]))
@@ -75,7 +75,7 @@ class MixtureLikelihood(Likelihood):
         return weight / weight.sum(), theta[k - 1 : 2 * k - 1], np.exp(theta[2 * k - 1 :])
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         weight, mean, std = (p[:, None] for p in self._parts(theta))
         z = (x - mean) / std
         z2 = z * z
@@ -88,11 +88,11 @@ class MixtureLikelihood(Likelihood):
         return top + np.log(total), score
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability below, and gradient."""
+        """Return the log probability below `bound`, and its gradient."""
         return self._tail(theta, bound, 1.0)
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability above, and gradient."""
+        """Return the log probability above `bound`, and its gradient."""
         return self._tail(theta, bound, -1.0)
 
     def _tail(self, theta: Floats, bound: float, sign: float) -> tuple[float, Floats]:
@@ -106,7 +106,7 @@ class MixtureLikelihood(Likelihood):
         return value, np.concatenate([(share - weight)[1:], -h / std, -h * z])
 
     def natural(self, theta: Floats, frame: Frame) -> dict[str, float]:
-        """Return weight_i, and mean_i and std_i [S], in rising order of mean."""
+        """Return weight_i, and mean_i and std_i [S], in ascending order of mean."""
         weight, mean, std = self._parts(theta)
         order = np.argsort(mean, kind="stable")
         out: dict[str, float] = {}

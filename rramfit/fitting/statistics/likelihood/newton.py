@@ -1,10 +1,11 @@
-"""Minimum of a smooth function on a box, by Newton steps on its exact gradient.
+"""Minimisation of a smooth function within bounds, by Newton steps with its exact gradient.
 
-The Hessian is the central difference of the gradient. It is kept while steps go well (each must
-shrink the Newton decrement g'H⁻¹g a hundredfold) and taken anew when they do not; a Hessian that is
-not positive is mended in its eigenvalues. A parameter at a bound that its gradient pushes outwards
-rests there. The decrement is the yardstick of convergence: it does not depend on the parameters'
-scales, and below 1e-15 of a mean negative log likelihood it is out of the data's sight.
+The Hessian is the central difference of the gradient. It is reused while each step reduces the
+Newton decrement g'H⁻¹g by a factor of 100, and recomputed otherwise. An indefinite Hessian is made
+positive by taking the absolute values of its eigenvalues, with a lower limit. A parameter on a
+bound stays there while its gradient points out of the box. The decrement is the measure of
+convergence because it does not depend on the scales of the parameters; below 1e-15, for a mean
+negative log likelihood, the remaining change is far smaller than the data can resolve.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ _LONGEST = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minimum:
-    """Where the search ended.
+    """Result of the search.
 
     Attributes
     ----------
     at, gradient : (p,) arrays
     value : float
     curvature : (p, p) array
-        Hessian, as last taken.
+        Last computed Hessian.
     free : (p,) bool array
-        False where a parameter rests on its bound.
+        False for a parameter on its bound.
     converged : bool
     iterations : int
     """
@@ -50,7 +51,7 @@ class Minimum:
 
 
 def hessian(objective: Objective, at: Floats, lower: Floats, upper: Floats) -> Floats:
-    """Hessian from central differences of the gradient, inside the box, (p, p)."""
+    """Compute the Hessian by central differences of the gradient, within the bounds, (p, p)."""
     rows = []
     for i, x in enumerate(at):
         h = 1e-5 * max(1.0, abs(x))
@@ -62,7 +63,7 @@ def hessian(objective: Objective, at: Floats, lower: Floats, upper: Floats) -> F
 
 
 def solve_free(curvature: Floats, gradient: Floats, free: NDArray[np.bool_]) -> Floats:
-    """Newton's step −H⁻¹g of the free parameters; zero for the others."""
+    """Return the Newton step −H⁻¹g of the free parameters; zero for the others."""
     step = np.zeros_like(gradient)
     if free.any():
         size, value, vector = spectrum(curvature[np.ix_(free, free)])
@@ -72,14 +73,14 @@ def solve_free(curvature: Floats, gradient: Floats, free: NDArray[np.bool_]) -> 
 
 
 def spectrum(curvature: Floats) -> tuple[Floats, Floats, Floats]:
-    """Spectrum of a Hessian in parameters of its own scale.
+    """Compute the spectrum of a Hessian after scaling to unit diagonal.
 
     Returns
     -------
     size : (p,) array
         Square roots of the diagonal: θ·size has unit curvatures.
     value, vector : (p,), (p, p) arrays
-        Eigenvalues, rising, and eigenvectors of the Hessian in θ·size.
+        Eigenvalues, ascending, and eigenvectors of the Hessian in θ·size.
     """
     size = np.sqrt(np.maximum(np.abs(np.diagonal(curvature)), 1e-100))
     value, vector = np.linalg.eigh(curvature / np.outer(size, size))
@@ -97,20 +98,21 @@ def minimise(
     enough: float = 1e-9,
     iterations: int = 60,
 ) -> Minimum:
-    """Search the box for a minimum.
+    """Search for a minimum within the bounds.
 
     Parameters
     ----------
     objective : callable
-        Value and exact gradient, of order one.
+        Returns value and exact gradient, of order one.
     start, lower, upper : (p,) arrays
     curvature : (p, p) array, optional
-        A Hessian to begin with, from a problem nearby.
+        Initial Hessian, from a similar problem.
     tolerance : float
         Newton decrement at which the search ends.
     enough : float
-        Decrement at which a search that could not go on counts as converged.
+        Decrement up to which a stalled search counts as converged.
     iterations : int
+        Upper limit.
     """
     at = np.clip(start, lower, upper)
     value, gradient = objective(at)
@@ -137,9 +139,9 @@ def minimise(
                 break
             known = None
             continue
-        at, value, gradient, whole = moved
+        at, value, gradient, full_step = moved
         fresh = False
-        if not whole:
+        if not full_step:
             known = None
     if known is None:
         known = hessian(objective, at, lower, upper)
@@ -164,14 +166,14 @@ def _line_search(
     lower: Floats,
     upper: Floats,
 ) -> tuple[Floats, float, Floats, bool] | None:
-    """First of the points at 1, 1/3, 1/9, … of the step that lies lower, or None."""
+    """Return the first lower point at 1, 1/3, 1/9, … of the step, or None."""
     length = 1.0
     for _ in range(25):
-        there = np.clip(at + length * step, lower, upper)
+        trial = np.clip(at + length * step, lower, upper)
         with np.errstate(all="ignore"):
-            found, slope = objective(there)
-        wanted = value + 1e-4 * float(gradient @ (there - at)) + 1e-14 * max(1.0, abs(value))
-        if np.isfinite(found) and found <= wanted and np.isfinite(slope).all():
-            return there, found, slope, length == 1.0
+            found, slope = objective(trial)
+        limit = value + 1e-4 * float(gradient @ (trial - at)) + 1e-14 * max(1.0, abs(value))
+        if np.isfinite(found) and found <= limit and np.isfinite(slope).all():
+            return trial, found, slope, length == 1.0
         length /= 3
     return None

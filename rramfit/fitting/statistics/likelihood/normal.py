@@ -1,6 +1,6 @@
-"""Normal and lognormal: z = (x − m)/s, or (ln x − m)/s, is standard normal.
+"""Normal and lognormal likelihood: z = (x − m)/s, or (ln x − m)/s, is standard normal.
 
-Internal parameters θ = (m, ln s). Below a bound the log probability is ln Φ(z), above it ln Φ(−z).
+Internal parameters θ = (m, ln s). The log probability is ln Φ(z) below a bound and ln Φ(−z) above.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 class NormalLikelihood(Likelihood):
-    """Normal in x."""
+    """Likelihood of a normal distribution of x."""
 
     family = "normal"
     lower = np.array([-1e3, -20.0])
@@ -28,22 +28,22 @@ class NormalLikelihood(Likelihood):
     edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return mean and standard deviation of what was seen."""
+        """Return mean and standard deviation of the unclipped readings."""
         return (np.array([points.mean, math.log(points.std)]),)
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         s = math.exp(theta[1])
         z = (x - theta[0]) / s
         z2 = z * z
         return -0.5 * z2 - (theta[1] + LOG_SQRT_2PI), np.stack([z / s, z2 - 1])
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log Φ(z) and gradient."""
+        """Return ln Φ(z) and its gradient."""
         return self._tail(theta, bound, 1.0)
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log Φ(−z) and gradient."""
+        """Return ln Φ(−z) and its gradient."""
         return self._tail(theta, bound, -1.0)
 
     @staticmethod
@@ -63,29 +63,29 @@ class NormalLikelihood(Likelihood):
 
 
 class LognormalLikelihood(NormalLikelihood):
-    """Normal in ln x."""
+    """Likelihood of a normal distribution of ln x."""
 
     family = "lognormal"
     positive = True
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return mean and standard deviation of the logs."""
+        """Return mean and standard deviation of the logarithms of the unclipped readings."""
         w, y = points.weight[:-2] / points.weight[:-2].sum(), np.log(points.x)
         mean = float(w @ y)
         return (np.array([mean, 0.5 * math.log(float(w @ (y - mean) ** 2))]),)
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         y = np.log(x)
         value, score = super().log_density(theta, y)
         return value - y, score
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log Φ(z) and gradient; nothing lies below a bound that is not positive."""
+        """Return ln Φ(z) and its gradient; a bound ≤ 0 has probability 0 below it."""
         return self._tail(theta, math.log(bound), 1.0) if bound > 0 else (-math.inf, np.zeros(2))
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log Φ(−z) and gradient; all lies above a bound that is not positive."""
+        """Return ln Φ(−z) and its gradient; a bound ≤ 0 has probability 1 above it."""
         return self._tail(theta, math.log(bound), -1.0) if bound > 0 else (0.0, np.zeros(2))
 
     def natural(self, theta: Floats, frame: Frame) -> dict[str, float]:

@@ -1,15 +1,15 @@
-"""Readings as a likelihood sees them: weighted points, and bounds at the rails.
+"""Readings in the form that a likelihood uses: weighted points, and bounds at the rails.
 
-A reading clipped at the instrument's floor says "at most floor", one at the ceiling "at least
-ceiling": they are left- and right-censored observations. All readings of one rail have the same
-term, so a rail is one more point with a weight.
+A reading clipped at the instrument's floor means "at most floor", one at the ceiling "at least
+ceiling": left- and right-censored observations. All readings at one rail have the same term, so a
+rail is one more point with a weight.
 
-Many readings are compressed to about 2,000 points before a likelihood is maximised: equal readings
-are one point; where there are still too many, the 64 lowest and highest stay single and the rest
-are put together in runs of neighbours, each at its own mean. A run's width h changes the likelihood
-only in second order, h²·(ln f)''/24 a reading. In the tails, where readings lie far apart, a run
-holds 2 % of the readings beyond it, further in all runs hold the same number. The exact readings
-then correct the maximum (`rramfit.fitting.statistics.likelihood.maximum`).
+Large samples are compressed to about 2,000 points before a likelihood is maximised. Equal readings
+become one point. If too many points remain, the 64 lowest and 64 highest stay single and the rest
+are grouped into bins of neighbours, each represented by its mean. A bin of width h changes the
+likelihood only to second order, by h²·(ln f)''/24 per reading. In the tails, where readings are far
+apart, a bin holds 2 % of the readings beyond it; elsewhere all bins hold the same number. The exact
+readings then correct the maximum (`rramfit.fitting.statistics.likelihood.maximum`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["Frame", "Points", "compress"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_FEW = 2048  # different readings that need no runs
-_SINGLE, _RUNS, _TAIL = 64, 1500, 0.02
+_FEW = 2048  # number of different readings up to which no bins are needed
+_SINGLE, _BINS, _TAIL = 64, 1500, 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Coordinates in which a likelihood is worked out: x = (g − origin)/unit, of order one."""
+    """Coordinates for computing a likelihood: x = (g − origin)/unit, of order one."""
 
     origin: float  # [S]
     unit: float  # [S]
 
     def put(self, g: Floats) -> Floats:
-        """Put conductances [S] into the frame."""
+        """Convert conductances [S] to the frame."""
         return np.asarray((g - self.origin) / self.unit)
 
 
@@ -47,7 +47,7 @@ class Points:
     Attributes
     ----------
     x : (m,) array
-        Readings seen as they are.
+        Unclipped readings.
     floor, ceiling : float, optional
         Rails at which readings were clipped.
     weight : (m + 2,) array
@@ -66,18 +66,18 @@ class Points:
 
     @property
     def mean(self) -> float:
-        """Mean of the readings that were seen."""
+        """Mean of the unclipped readings."""
         w = self.weight[:-2]
         return float(w @ self.x / w.sum())
 
     @property
     def std(self) -> float:
-        """Standard deviation of the readings that were seen."""
+        """Standard deviation of the unclipped readings."""
         w = self.weight[:-2]
         return float(np.sqrt(w @ (self.x - self.mean) ** 2 / w.sum()))
 
     def quantile(self, q: Floats) -> Floats:
-        """Quantiles of the readings seen; `x` must rise."""
+        """Return quantiles of the unclipped readings; `x` must be ascending."""
         w = self.weight[:-2]
         at = (np.cumsum(w) - 0.5 * w) / w.sum()
         return np.asarray(np.interp(q, at, self.x))
@@ -88,7 +88,7 @@ class Points:
 
 
 def compress(x: Floats) -> tuple[Floats, Integers, bool]:
-    """Put readings together into points.
+    """Compress readings to points.
 
     Parameters
     ----------
@@ -97,32 +97,32 @@ def compress(x: Floats) -> tuple[Floats, Integers, bool]:
     Returns
     -------
     points : (m,) array
-        Rising.
+        Ascending.
     index : (n,) array
-        The point of each reading.
+        Point of each reading.
     exact : bool
-        Whether each point stands for equal readings.
+        Whether each point represents equal readings only.
     """
-    order = np.argsort(x)  # equal readings in any order: they are of one point
-    rising = x[order]
+    order = np.argsort(x)  # equal readings in any order: they share a point
+    ascending = x[order]
     new = np.ones(x.size, dtype=bool)
-    new[1:] = rising[1:] != rising[:-1]
+    new[1:] = ascending[1:] != ascending[:-1]
     exact = np.count_nonzero(new) <= _FEW
     if not exact:
         first = np.maximum.accumulate(np.where(new, np.arange(x.size), 0))
         new[:] = False
-        new[first[_run_starts(x.size)]] = True
+        new[first[_bin_starts(x.size)]] = True
     group = np.cumsum(new) - 1
     index = np.empty(x.size, dtype=np.int64)
     index[order] = group
     if exact:
-        return rising[new], index, True
-    return np.bincount(group, weights=rising) / np.bincount(group), index, False
+        return ascending[new], index, True
+    return np.bincount(group, weights=ascending) / np.bincount(group), index, False
 
 
-def _run_starts(n: int) -> Integers:
-    """Ranks at which runs of n > `_FEW` readings start, the same from both ends."""
-    step = n / _RUNS
+def _bin_starts(n: int) -> Integers:
+    """Return the start ranks of the bins of n > `_FEW` readings, the same from both ends."""
+    step = n / _BINS
     tail = list(range(_SINGLE + 1))
     while _TAIL * tail[-1] < step:
         tail.append(tail[-1] + max(1, int(_TAIL * tail[-1])))

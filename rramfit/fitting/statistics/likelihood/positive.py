@@ -1,11 +1,11 @@
-"""Gamma and Weibull: distributions of a positive conductance.
+"""Gamma and Weibull likelihood, for positive conductances.
 
-Gamma, θ = (ln m, ln k) with mean m and shape k; with r = x/m
+Gamma: θ = (ln m, ln k) with mean m and shape k. With r = x/m,
 
-    ln f = k·(ln r − r + 1) + A(k) − ln x,   A(k) = k·ln k − k − ln Γ(k),
+    ln f = k·(ln r − r + 1) + A(k) − ln x,   A(k) = k·ln k − k − ln Γ(k).
 
-which keeps its digits where k is large; A comes from Stirling's series there. Weibull, θ = (ln s,
-ln k); with v = k·ln(x/s)
+This form stays accurate for large k, where A comes from Stirling's series. Weibull: θ = (ln s,
+ln k). With v = k·ln(x/s),
 
     ln f = ln k + v − exp(v) − ln x.
 """
@@ -29,7 +29,7 @@ _EULER = 0.5772156649015329
 
 
 class GammaLikelihood(Likelihood):
-    """Gamma in x."""
+    """Likelihood of a gamma distribution of x."""
 
     family = "gamma"
     positive = True
@@ -38,26 +38,26 @@ class GammaLikelihood(Likelihood):
     edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return the distribution with the mean and variance of what was seen."""
+        """Return the distribution with the mean and variance of the unclipped readings."""
         shape = min(max((points.mean / points.std) ** 2, 0.1), 1e8)
         return (np.array([math.log(points.mean), math.log(shape)]),)
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         k = math.exp(theta[1])
         log_x = np.log(x)
         log_r = log_x - theta[0]
         excess = np.expm1(log_r)
-        bent = log_r - excess
+        curved = log_r - excess
         constant, slope = _gamma_constants(k)
-        return k * bent + constant - log_x, np.stack([k * excess, k * (bent + slope)])
+        return k * curved + constant - log_x, np.stack([k * excess, k * (curved + slope)])
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log of the regularised lower incomplete gamma function, and gradient."""
+        """Return the log of the regularised lower incomplete gamma function, and its gradient."""
         return self._tail(theta, bound, special.gammainc, 1.0, -math.inf)
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log of the regularised upper incomplete gamma function, and gradient."""
+        """Return the log of the regularised upper incomplete gamma function, and its gradient."""
         return self._tail(theta, bound, special.gammaincc, -1.0, 0.0)
 
     def _tail(
@@ -93,7 +93,7 @@ def _gamma_constants(k: float) -> tuple[float, float]:
 
 
 class WeibullLikelihood(Likelihood):
-    """Weibull in x."""
+    """Likelihood of a Weibull distribution of x."""
 
     family = "weibull"
     positive = True
@@ -102,14 +102,14 @@ class WeibullLikelihood(Likelihood):
     edges = (("", ""), ("", ""))
 
     def starts(self, points: Points) -> tuple[Floats]:
-        """Return the distribution with the mean and variance of what was seen, in logs."""
+        """Return the distribution with the mean and variance of the logarithms of the readings."""
         w, y = points.weight[:-2] / points.weight[:-2].sum(), np.log(points.x)
         mean = float(w @ y)
         shape = math.pi / math.sqrt(6 * float(w @ (y - mean) ** 2))
         return (np.array([mean + _EULER / shape, math.log(min(max(shape, 0.06), 9e4))]),)
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         k = math.exp(theta[1])
         log_x = np.log(x)
         v = k * (log_x - theta[0])
@@ -120,14 +120,14 @@ class WeibullLikelihood(Likelihood):
         )
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log(1 − exp(−H)) with H the cumulated hazard at the bound, and gradient."""
+        """Return ln(1 − exp(−H)), H the cumulative hazard at the bound, and its gradient."""
         if bound <= 0:
             return -math.inf, np.zeros(2)
         hazard, gradient = self._hazard(theta, bound)
         return math.log(-math.expm1(-hazard)), gradient / math.expm1(min(hazard, 700.0))
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Return −H, with H the cumulated hazard at the bound, and gradient."""
+        """Return −H, H the cumulative hazard at the bound, and its gradient."""
         if bound <= 0:
             return 0.0, np.zeros(2)
         hazard, gradient = self._hazard(theta, bound)

@@ -1,7 +1,7 @@
-"""The readings of one level: which cell each belongs to, and which ones are only bounds.
+"""Readings of one level: the cell of each reading, and which readings are clipped.
 
-Accepted readings of healthy cells. A reading at or beyond a rail of the instrument is counted as
-clipped there; the others are seen as they are.
+Only accepted readings of healthy cells are included. A reading at or beyond a rail of the
+instrument counts as clipped at that rail; all others are taken at their value.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ class LevelReadings:
     level : int
     shape : (rows, cols)
     position : (cell,) int array
-        Flat place of each cell in the array; the cells are numbered in this order below.
-    seen : (n,) array
+        Flat index of each cell in the array; the attributes below number the cells in this order.
+    unclipped : (n,) array
         Readings inside the rails [S].
     cell : (n,) int array
-        Cell of each.
+        Cell of each reading.
     floor, ceiling : float, optional
         Rails [S].
     floor_count, ceiling_count : (cell,) arrays
-        Clipped readings of each cell.
+        Number of clipped readings of each cell.
     node : (m,) array
         Compressed readings [S].
     weight : (m + 2,) array
-        Readings at each node, at the floor and at the ceiling.
+        Number of readings at each node, at the floor and at the ceiling.
     point : (n,) int array
         Node of each reading.
     exact : bool
-        Whether each node stands for equal readings.
+        Whether each node represents equal readings only.
     """
 
     level: int
     shape: tuple[int, int]
     position: Integers
-    seen: Floats
+    unclipped: Floats
     cell: Integers
     floor: float | None
     ceiling: float | None
@@ -66,7 +66,7 @@ class LevelReadings:
     @property
     def n(self) -> int:
         """Number of readings, clipped ones included."""
-        return self.seen.size + self.n_clipped
+        return self.unclipped.size + self.n_clipped
 
     @property
     def n_clipped(self) -> int:
@@ -79,31 +79,31 @@ class LevelReadings:
         return self.position.size
 
     def with_clipped(self) -> Floats:
-        """All readings [S], clipped ones at their rail."""
+        """Return all readings [S], clipped ones at their rail."""
         ends = [
             np.full(int(count.sum()), rail)
             for rail, count in ((self.floor, self.floor_count), (self.ceiling, self.ceiling_count))
             if rail is not None
         ]
-        return np.concatenate([self.seen, *ends])
+        return np.concatenate([self.unclipped, *ends])
 
     def frame(self, *, positive: bool) -> Frame:
-        """Coordinates of order one: median and quartile width, or the median alone."""
+        """Return coordinates of order one, from median and quartile width or the median alone."""
         w = np.cumsum(self.weight[:-2])
         q1, q2, q3 = np.interp(np.array([0.25, 0.5, 0.75]) * w[-1], w, self.node)
         if positive:
             return Frame(0.0, float(q2))
         width = (q3 - q1) / 1.349
-        return Frame(float(q2), float(width if width > 0 else self.seen.std()))
+        return Frame(float(q2), float(width if width > 0 else self.unclipped.std()))
 
     def points(self, frame: Frame) -> Points:
-        """Compressed readings in a frame."""
+        """Return the compressed readings in a frame."""
         return self._points(frame, self.node, self.weight)
 
     def single_points(self, frame: Frame) -> Points:
-        """All readings in a frame, each a point of its own."""
-        weight = np.concatenate([np.ones(self.seen.size), self.weight[-2:]])
-        return self._points(frame, self.seen, weight)
+        """Return all readings in a frame, one point per reading."""
+        weight = np.concatenate([np.ones(self.unclipped.size), self.weight[-2:]])
+        return self._points(frame, self.unclipped, weight)
 
     def _points(self, frame: Frame, x: Floats, weight: Floats) -> Points:
         floor = None if self.floor is None else (self.floor - frame.origin) / frame.unit
@@ -111,7 +111,7 @@ class LevelReadings:
         return Points(x=frame.put(x), floor=floor, ceiling=ceiling, weight=weight)
 
     def cell_sums(self, values: Floats, *, single: bool = False) -> Floats:
-        """Sum values at points and rails over each cell's readings.
+        """Sum values at points and rails over the readings of each cell.
 
         Parameters
         ----------
@@ -134,7 +134,7 @@ class LevelReadings:
         return out
 
     def fold_weights(self, fold: Integers, folds: int) -> Floats:
-        """Node weights of each fold of the cells, (folds, m + 2)."""
+        """Return the node weights of each fold of the cells, (folds, m + 2)."""
         m = self.node.size
         at = fold[self.cell] * m + self.point
         seen = np.bincount(at, minlength=folds * m).reshape(folds, m)
@@ -181,7 +181,7 @@ def collect_readings(
         level=level,
         shape=(healthy.shape[0], healthy.shape[1]),
         position=position,
-        seen=reading[inside],
+        unclipped=reading[inside],
         cell=cell[inside],
         floor=floor,
         ceiling=ceiling,
@@ -195,7 +195,7 @@ def collect_readings(
 
 
 def _number(where: Integers, size: int) -> tuple[Integers, Integers]:
-    """Places that occur, rising, and for each reading the number of its place."""
+    """Return the positions that occur, ascending, and the index of each reading's position."""
     present = np.zeros(size, dtype=bool)
     present[where] = True
     number = np.cumsum(present) - 1

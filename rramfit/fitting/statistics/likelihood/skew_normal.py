@@ -1,8 +1,9 @@
-"""Skew normal: with z = (x − m)/s, ln f = ln 2 − ln s + ln φ(z) + ln Φ(a·z).
+"""Skew normal likelihood: with z = (x − m)/s, ln f = ln 2 − ln s + ln φ(z) + ln Φ(a·z).
 
-Internal parameters θ = (m, ln s, a). At a = 0 the information about θ is singular (the distribution
-moves with a as it moves with m), so that errors of a nearly even level's parameters are wide; its
-distribution function is not concerned. |a| ends at 50, where the distribution is half a normal.
+Internal parameters θ = (m, ln s, a). At a = 0 the information about θ is singular: a small change
+in a has the same effect as one in m. The parameters of a nearly symmetric level therefore have wide
+intervals; its distribution function does not. The bound of |a| is 50, where the distribution is
+half-normal.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 class SkewNormalLikelihood(Likelihood):
-    """Skew normal in x."""
+    """Likelihood of a skew normal distribution of x."""
 
     family = "skew_normal"
     lower = np.array([-1e3, -20.0, -50.0])
@@ -31,13 +32,13 @@ class SkewNormalLikelihood(Likelihood):
         ("", ""),
         ("", ""),
         (
-            "shape is -50: the distribution is half a normal",
-            "shape is 50: the distribution is half a normal",
+            "shape is -50, so the distribution is half-normal",
+            "shape is 50, so the distribution is half-normal",
         ),
     )
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return distributions with the mean and variance of what was seen and different skewness."""
+        """Return distributions of different skewness, with mean and variance of the readings."""
         out = []
         for a in (-4.0, -1.5, 1.5, 4.0):
             b = a / math.hypot(1, a) * math.sqrt(2 / math.pi)
@@ -46,7 +47,7 @@ class SkewNormalLikelihood(Likelihood):
         return tuple(out)
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         s, a = math.exp(theta[1]), float(theta[2])
         z = (x - theta[0]) / s
         z2, t = z * z, a * z
@@ -57,11 +58,11 @@ class SkewNormalLikelihood(Likelihood):
         return value, np.stack([(z - a * h) / s, z2 - 1 - a * hz, hz])
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability below, and gradient, by Owen's T."""
+        """Return the log probability below `bound` by Owen's T, and its gradient."""
         return self._tail(theta, bound, 1.0)
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability above, and gradient, by Owen's T."""
+        """Return the log probability above `bound` by Owen's T, and its gradient."""
         return self._tail(theta, bound, -1.0)
 
     @staticmethod

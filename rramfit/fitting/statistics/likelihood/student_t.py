@@ -1,11 +1,11 @@
-"""Student's t: heavy, even tails.
+"""Student's t likelihood: a symmetric distribution with heavy tails.
 
-With z = (x − m)/s and ν degrees of freedom
+With z = (x − m)/s and ν degrees of freedom,
 
     ln f = C(ν) − ln s − (ν + 1)/2·ln(1 + z²/ν).
 
-Internal parameters θ = (m, ln s, ln ν). ν ends at 200, where the distribution is normal for all
-that data can tell.
+Internal parameters θ = (m, ln s, ln ν). The upper bound of ν is 200, where data cannot distinguish
+the distribution from a normal one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 class StudentTLikelihood(Likelihood):
-    """Student's t in x."""
+    """Likelihood of a Student's t distribution of x."""
 
     family = "student_t"
     lower = np.array([-1e3, -4.0, math.log(0.5)])
@@ -33,13 +33,13 @@ class StudentTLikelihood(Likelihood):
     edges = (
         ("", ""),
         ("", ""),
-        ("df is 0.5, the least allowed", "df is 200: the distribution is normal"),
+        ("df is at its lower bound of 0.5", "df is 200, so the distribution is normal"),
     )
 
     widths = (1,)
 
     def starts(self, points: Points) -> tuple[Floats, ...]:
-        """Return distributions with the quartiles of what was seen and different tails."""
+        """Return distributions with the quartiles of the unclipped readings and different tails."""
         q1, q2, q3 = points.quantile(np.array([0.25, 0.5, 0.75]))
         width = max(float(q3 - q1), 1e-3 * points.std)
         return tuple(
@@ -48,7 +48,7 @@ class StudentTLikelihood(Likelihood):
         )
 
     def log_density(self, theta: Floats, x: Floats) -> tuple[Floats, Floats]:
-        """Log density and gradient."""
+        """Return the log density and its gradient."""
         s, v = math.exp(theta[1]), math.exp(theta[2])
         z = (x - theta[0]) / s
         z2 = z * z
@@ -62,11 +62,11 @@ class StudentTLikelihood(Likelihood):
         return constant - (v + 1) / 2 * bend, score
 
     def log_below(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability below, and gradient."""
+        """Return the log probability below `bound`, and its gradient."""
         return self._tail(theta, bound, 1.0)
 
     def log_above(self, theta: Floats, bound: float) -> tuple[float, Floats]:
-        """Log probability above, and gradient."""
+        """Return the log probability above `bound`, and its gradient."""
         return self._tail(theta, bound, -1.0)
 
     def _tail(self, theta: Floats, bound: float, sign: float) -> tuple[float, Floats]:

@@ -1,0 +1,91 @@
+"""Findings of a line-resistance fit: convergence, sign, identified resistances, outliers, noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.fitting.electrical.line_noise import ErrorModel
+from rramfit.fitting.result import Finding
+
+__all__ = ["line_findings"]
+
+Bools = NDArray[np.bool_]
+
+_MANY_OUTLIERS = 0.05
+_NOISY = 0.2  # relative noise above which the model must be wrong
+
+
+def line_findings(
+    *,
+    gain: float,
+    converged: bool,
+    errors: ErrorModel,
+    measured: Bools,
+    unidentified: list[str],
+    sums: list[str],
+    inactive_rows: str,
+) -> list[Finding]:
+    """Return the findings of a fit, with what to measure instead.
+
+    Parameters
+    ----------
+    gain : float
+        Fitted gain of the currents.
+    converged : bool
+    errors : ErrorModel
+    measured : (pattern, col) bool array
+        Usable currents, outliers included.
+    unidentified, sums : list of str
+        Resistances that are not identified, and sums of them that are.
+    inactive_rows : {"grounded", "floating", "gated"}
+    """
+    out = []
+    if not converged:
+        out.append(
+            Finding(
+                "The fit of the line resistances did not converge",
+                "Check the residuals between measured and predicted currents",
+                severe=True,
+            )
+        )
+    if gain <= 0:
+        out.append(
+            Finding(
+                f"Measured currents are {gain:.3g} times the predicted currents, so their sign is "
+                "inverted",
+                "Count currents that leave the columns below the last row as positive",
+                severe=True,
+            )
+        )
+    if unidentified:
+        names = ", ".join(_readable(name) for name in unidentified)
+        only = f", only {', '.join(_readable(name) for name in sums)}" if sums else ""
+        remedy = (
+            "Ground the rows without input, because floating rows hide the current paths"
+            if inactive_rows == "floating"
+            else "Add patterns with few active rows, near and far from the sense amplifiers "
+            "(`rramfit measurement plan-lines`)"
+        )
+        out.append(Finding(f"The input patterns do not identify {names}{only}", remedy))
+    outliers = int((measured & ~errors.used).sum())
+    if outliers > _MANY_OUTLIERS * measured.sum():
+        out.append(
+            Finding(
+                f"{outliers} of {int(measured.sum())} currents are outliers and were left out",
+                "Read the cells again, and check for broken columns",
+            )
+        )
+    if errors.noise > _NOISY:
+        out.append(
+            Finding(
+                f"Currents deviate from the line model by {100 * errors.noise:.0f} %",
+                "Check the units, the order of rows and columns, and the state of inactive rows",
+                severe=True,
+            )
+        )
+    return out
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
