@@ -1,4 +1,4 @@
-"""From measured resistive-memory arrays to a model card, and from the card to neural networks.
+"""Characterize measured resistive-memory arrays; map and train neural networks on them.
 
 >>> import rramfit
 >>> c = rramfit.characterize("measurements.h5")      # doctest: +SKIP
@@ -53,7 +53,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from its home when it is first asked for, so that `import` is light."""
+    """Import a public name on first use, so that importing `rramfit` is fast."""
     if name not in _HOMES:
         msg = f"module 'rramfit' has no attribute {name!r}"
         raise AttributeError(msg)

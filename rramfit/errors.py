@@ -1,7 +1,10 @@
-"""The one error tree: every error that rramfit raises on purpose.
+"""The errors that rramfit raises on purpose, all derived from `RramfitError`.
 
-A message says where, what was found, what was expected and what to do. The library raises; only
-the command line catches.
+A message names the place, what was found, what was expected and what to do:
+
+    chip.h5: /levels/target: found unit 'kOhm', expected a conductance unit such as uS. Convert it.
+
+The library raises; only the command line catches.
 """
 
 from __future__ import annotations
@@ -21,7 +24,23 @@ __all__ = [
     "RramfitError",
     "RramfitWarning",
     "TrainingError",
+    "sentence",
 ]
+
+
+def sentence(text: str) -> str:
+    """Return `text` with a capital first letter and a full stop at the end.
+
+    Examples
+    --------
+    >>> sentence("measure more cells"), sentence("Is the order right?"), sentence("")
+    ('Measure more cells.', 'Is the order right?', '')
+    """
+    return _end(text[:1].upper() + text[1:])
+
+
+def _end(text: str) -> str:
+    return text if not text or text.endswith((".", "?", "!")) else f"{text}."
 
 
 class RramfitError(Exception):
@@ -29,7 +48,7 @@ class RramfitError(Exception):
 
 
 class InputError(RramfitError):
-    """An input that is refused: names the file, the place in it, and the mend.
+    """A rejected input file: names the file, the place in it, the fault and the fix.
 
     Parameters
     ----------
@@ -38,16 +57,16 @@ class InputError(RramfitError):
     where : str
         The place in it: an HDF5 path or a JSON key path.
     found, expected : str
-        What is there, and what should be.
+        What is there, and what should be there: noun phrases that complete "found …, expected …".
     remedy : str, optional
-        What to do about it.
+        What to do: an imperative sentence.
     """
 
     def __init__(
         self, path: Path | str, where: str, *, found: str, expected: str, remedy: str = ""
     ) -> None:
-        text = f"{path}: {where}: found {found}; expected {expected}"
-        super().__init__(f"{text}; {remedy}" if remedy else text)
+        text = _end(f"{path}: {where}: found {found}, expected {expected}")
+        super().__init__(f"{text} {sentence(remedy)}".rstrip())
         self.path = Path(path)
         self.where = where
         self.found = found
@@ -55,7 +74,7 @@ class InputError(RramfitError):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the way back from a worker process."""
+        """Support pickling, so that worker processes can raise it."""
         fields = {"found": self.found, "expected": self.expected, "remedy": self.remedy}
         return _rebuild_input_error, (type(self), self.path, self.where, fields)
 
@@ -71,43 +90,43 @@ class MeasurementError(InputError):
 
 
 class CardError(InputError):
-    """A model card that cannot be read, or whose content and digest disagree."""
+    """A model card that cannot be read, or whose content does not match its digest."""
 
 
 class CheckpointError(InputError):
-    """A file of tensors that cannot be read, or is of another network, chip or training."""
+    """A tensor file that cannot be read, or belongs to another network, chip or training run."""
 
 
 class RecipeError(InputError):
-    """A training recipe that cannot be read, or asks for what there is not."""
+    """A training recipe that cannot be read, or asks for something that does not exist."""
 
 
 class OutputError(RramfitError):
-    """A result that cannot be written: names the file or folder, and why.
+    """A result that cannot be written: names the file or folder, and the reason.
 
     Parameters
     ----------
     path : Path or str
     reason : str
-        In the operating system's words.
+        Usually the operating system's message.
     """
 
     def __init__(self, path: Path | str, reason: str) -> None:
-        super().__init__(f"cannot write {path}: {reason}; give another folder or name")
+        super().__init__(f"cannot write {path}: {reason}. Choose another folder or file name.")
         self.path = Path(path)
         self.reason = reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the way back from a worker process."""
+        """Support pickling, so that worker processes can raise it."""
         return type(self), (self.path, self.reason)
 
 
 class FitError(RramfitError):
-    """A fit that has no answer to give: no data, or a singular design."""
+    """A fit that has no solution: too little data, or a singular design."""
 
 
 class ArrayError(RramfitError):
-    """An array, wire or drive that cannot exist, or a solver that missed its tolerance."""
+    """An impossible array, wire or drive, or a solver that missed its tolerance."""
 
 
 class MappingError(RramfitError):
@@ -115,8 +134,8 @@ class MappingError(RramfitError):
 
 
 class TrainingError(RramfitError):
-    """A training that cannot start, resume or go on."""
+    """A training run that cannot start, resume or continue."""
 
 
 class RramfitWarning(UserWarning):
-    """Trouble that does not stop the work but that a person should know of."""
+    """A problem that does not stop the work, but that the user should know about."""

@@ -1,8 +1,8 @@
-"""Provenance and whole files: where a result came from, and how it reaches the disk.
+"""Provenance of results and atomic writing of files.
 
-The same input and seed give the same bytes, so no clock is read here: the time of a result is
-``SOURCE_DATE_EPOCH`` where it is set (the convention of reproducible builds), else the time at
-which the input was measured, else the modification time of the newest input file.
+The same input and seed give the same bytes, so the clock is never read. The time of a result is
+``SOURCE_DATE_EPOCH`` if it is set (the convention of reproducible builds), else the time at which
+the input was measured, else the modification time of the newest input file.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from pathlib import Path
 from rramfit.errors import OutputError
 
 __all__ = [
+    "atomic_file",
     "check_file",
     "check_folder",
     "package_version",
     "result_time",
     "sha256_of",
-    "whole_file",
 ]
 
 
 def package_version() -> str:
-    """Version of the installed package."""
+    """Return the version of the installed package."""
     return metadata.version("rramfit")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    """Return the SHA-256 digest of a file, as 64 hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple[str, str]:
-    """Time that stands for a result, and where it was taken from.
+    """Return the time of a result, and the source of that time.
 
     Parameters
     ----------
     inputs : sequence of Path
         The input files.
     measured_at : str, optional
-        ISO 8601 time with zone at which the input was measured.
+        When the input was measured: ISO 8601 with time zone.
 
     Returns
     -------
     time, source : str
-        ISO 8601 in UTC to the second, and what it is the time of.
+        ISO 8601 in UTC, to the second; and where it was taken from.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch:
@@ -67,32 +67,32 @@ def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple
 
 
 def check_folder(folder: Path) -> None:
-    """Check that results can be written into a folder, which need not be there yet.
+    """Check that results can be written into a folder, which may not exist yet.
 
     Raises
     ------
     OutputError
-        Before any work is put into results that would be lost.
+        If not; call this before the work whose results would be lost.
     """
-    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not there.is_dir():
-        raise OutputError(folder, f"{there} is not a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(folder, f"no permission to write into {there}")
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not existing.is_dir():
+        raise OutputError(folder, f"{existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(folder, f"no permission to write into {existing}")
 
 
 def check_file(path: Path) -> None:
-    """Check that a result can be written to a file, whose folder need not be there yet.
+    """Check that a result can be written to a file, whose folder may not exist yet.
 
     Raises
     ------
     OutputError
-        Before any work is put into a result that would be lost.
+        If not; call this before the work whose result would be lost.
     """
-    if not path.name or os.path.isdir(path):  # noqa: PTH112  # a name may be too long to ask for
+    if not path.name or os.path.isdir(path):  # noqa: PTH112  # Path.is_dir fails on a name that is too long
         raise OutputError(path, os.strerror(errno.EISDIR))
     if os.path.exists(path) and not path.is_file():  # noqa: PTH110
-        raise OutputError(path, "it is a device or a pipe, and no file can take its place")
+        raise OutputError(path, "it is a device or a pipe, not a regular file")
     try:
         check_folder(path.absolute().parent)
     except OutputError as e:
@@ -100,10 +100,10 @@ def check_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: yields a path beside it, renamed on success.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Write a file completely or not at all: yield a temporary path, renamed on success.
 
-    A symbolic link stays one: the file that it points to is written.
+    A symbolic link is followed: the file that it points to is written.
 
     Raises
     ------
@@ -114,20 +114,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     --------
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with whole_file(target) as beside:
-    ...     _ = beside.write_text("done")
+    >>> with atomic_file(target) as part:
+    ...     _ = part.write_text("done")
     >>> target.read_text()
     'done'
     """
     check_file(path)
     path = path.resolve() if os.path.islink(path) else path  # noqa: PTH114
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.replace(path)
+        yield part
+        part.replace(path)
     except OSError as e:
         raise OutputError(path, os.strerror(e.errno) if e.errno else str(e)) from e
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Named random streams: one seed in, independent generators out.
+"""Named random streams: independent generators from one seed.
 
-A stream's numbers depend on the seed and on its own name alone, so adding a stream, say
-"failure", never shifts another, say "d2d". Nothing in rramfit seeds a global generator.
+The numbers of a stream depend only on the seed and on its name, so adding a stream (for example
+"failure") never changes another (for example "d2d"). rramfit never seeds a global generator.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _key(name: str) -> int:
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """Numpy generator of the stream `name` under `seed`.
+    """Return the NumPy generator of the stream `name` for `seed`.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def torch_stream(seed: int, name: str, *, device: str | torch.device = "cpu") -> torch.Generator:
-    """Torch generator of the stream `name` under `seed`, on `device`."""
+    """Return the PyTorch generator of the stream `name` for `seed`, on `device`."""
     import torch
 
     state = np.random.SeedSequence([seed, _key(name)]).generate_state(1, np.uint64)[0]

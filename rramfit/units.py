@@ -1,18 +1,31 @@
-"""Units: SI inside, the laboratory's prefixes at the edges.
+"""Units: SI inside rramfit, prefixed units in files and printed text.
 
-A quantity in a file carries its unit; it is converted here and nowhere else. A resistance is read
-as the conductance it stands for, G = 1/R.
+A quantity in a file carries its unit, and is converted here and nowhere else. A resistance is
+converted to a conductance, G = 1/R.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ACCEPTED_UNITS", "format_quantity", "to_si"]
+__all__ = [
+    "ACCEPTED_UNITS",
+    "RoundedEstimate",
+    "counted",
+    "format_estimate",
+    "format_number",
+    "format_p_value",
+    "format_quantity",
+    "format_range",
+    "prefixed_unit",
+    "round_estimate",
+    "to_si",
+]
 
 _SCALES: Mapping[str, Mapping[str, float]] = {
     "conductance": {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "nS": 1e-9},
@@ -30,7 +43,9 @@ ACCEPTED_UNITS: Mapping[str, tuple[str, ...]] = {
 """Accepted unit names for each kind of quantity."""
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
-_PREFIXED = frozenset({"S", "ohm", "V", "A", "s"})
+_PREFIXED = frozenset({"S", "ohm", "V", "A", "s", "J"})
+_NO_EXPONENT = (1e-4, 1e6)  # numbers between these are written without an exponent
+_MOST_DIGITS = 7
 
 
 def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
@@ -39,11 +54,11 @@ def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
     Parameters
     ----------
     values : array_like
-        Numbers as they stand in the file.
+        Numbers as stored in the file.
     unit : str
         Their unit, one of ``ACCEPTED_UNITS[kind]``.
     kind : {"conductance", "voltage", "current", "time", "temperature"}
-        What the numbers are.
+        Kind of quantity.
 
     Returns
     -------
@@ -70,8 +85,57 @@ def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
     return np.asarray(x * _SCALES[kind][unit], dtype=np.float64)
 
 
+def counted(n: int, one: str) -> str:
+    """Format a count with its noun, in the plural unless it is 1.
+
+    Examples
+    --------
+    >>> counted(1, "level"), counted(2, "level")
+    ('1 level', '2 levels')
+    """
+    return f"{n} {one}" + ("" if n == 1 else "s")
+
+
+def format_number(value: float, digits: int = 4) -> str:
+    """Format a number to `digits` significant digits; no exponent from 1e-4 to 1e6.
+
+    Examples
+    --------
+    >>> format_number(412.0, 2), format_number(0.012345, 3), format_number(1234567.0, 3)
+    ('410', '0.0123', '1.23e+06')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(float(text)) < _NO_EXPONENT[1] else text
+
+
+def format_p_value(p: float) -> str:
+    """Format a p-value to one digit, down to 1e-12.
+
+    Examples
+    --------
+    >>> format_p_value(0.00213), format_p_value(0.0)
+    ('p = 0.002', 'p < 1e-12')
+    """
+    return f"p = {p:.1g}" if p >= 1e-12 else "p < 1e-12"
+
+
+def prefixed_unit(magnitude: float, unit: str) -> tuple[float, str]:
+    """Return the factor and the prefixed unit for a number of this size.
+
+    Examples
+    --------
+    >>> prefixed_unit(83e-6, "S")
+    (1000000.0, 'uS')
+    """
+    if unit not in _PREFIXED or magnitude == 0 or not math.isfinite(magnitude):
+        return 1.0, "" if unit == "1" else unit
+    exponent = 3 * math.floor(math.log10(abs(magnitude)) / 3)
+    exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
+    return 10.0**-exponent, f"{_PREFIXES[exponent]}{unit}"
+
+
 def format_quantity(value: float, unit: str, *, digits: int = 4) -> str:
-    """Write a number the way the laboratory says it.
+    """Format a number with its unit and an SI prefix.
 
     Examples
     --------
@@ -80,10 +144,115 @@ def format_quantity(value: float, unit: str, *, digits: int = 4) -> str:
     >>> format_quantity(0.0123, "1")
     '0.0123'
     """
-    if unit in ("1", ""):
-        return f"{value:.{digits}g}"
-    if unit not in _PREFIXED or value == 0 or not math.isfinite(value):
-        return f"{value:.{digits}g} {unit}"
-    exponent = 3 * math.floor(math.log10(abs(value)) / 3)
-    exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
-    return f"{value / 10.0**exponent:.{digits}g} {_PREFIXES[exponent]}{unit}"
+    factor, symbol = prefixed_unit(value, unit)
+    # Dividing by 1e-6 and multiplying by 1e6 differ in the last bit; files show the quotient.
+    return f"{format_number(value / (1 / factor), digits)} {symbol}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundedEstimate:
+    """A value and its interval as text, with the same decimals and the same unit."""
+
+    value: str
+    low: str
+    high: str
+    unit: str  # with its prefix; "" for a plain number
+    factor: float  # from SI to `unit`
+
+    @property
+    def interval(self) -> str:
+        """The interval without its unit."""
+        return format_range(self.low, self.high)
+
+
+def round_estimate(
+    value: float, interval: tuple[float, float], unit: str, *, percent: bool = False
+) -> RoundedEstimate:
+    """Round an estimate to the decimals that its interval justifies.
+
+    The last digit is at the decimal place of the leading digit of the interval's half width (itself
+    rounded to two digits). One more is kept if the value has fewer than two significant digits
+    otherwise.
+
+    Parameters
+    ----------
+    value : float
+    interval : (low, high)
+    unit : str
+        SI symbol; "1" for a plain number.
+    percent : bool
+        Whether to show the share in per cent.
+
+    Examples
+    --------
+    >>> e = round_estimate(1.57707, (1.57566, 1.57848), "1")
+    >>> e.value, e.interval
+    ('1.577', '1.576\N{EN DASH}1.578')
+    """
+    low, high = interval
+    factor, symbol = prefixed_unit(abs(value) or max(abs(low), abs(high)), unit)
+    if percent:
+        factor, symbol = 100.0, "%"
+    numbers = [factor * x for x in (value, low, high)]
+    largest = max(abs(x) for x in numbers)
+    half = 0.5 * (numbers[2] - numbers[1])
+    if not (half > 0 and math.isfinite(largest)):
+        texts = [format_number(x) for x in numbers]
+        return RoundedEstimate(
+            value=texts[0], low=texts[1], high=texts[2], unit=symbol, factor=factor
+        )
+    decimals = _decimals(half)
+    if numbers[0] and decimals <= _decimals(numbers[0]):
+        decimals += 1
+    order = math.floor(math.log10(largest))
+    decimals = min(decimals, _MOST_DIGITS - 1 - order)
+    if _NO_EXPONENT[0] <= largest < _NO_EXPONENT[1]:
+        texts = [_fixed(x, decimals) for x in numbers]
+    else:
+        texts = [format_number(x, max(order + 1 + decimals, 1)) for x in numbers]
+    return RoundedEstimate(value=texts[0], low=texts[1], high=texts[2], unit=symbol, factor=factor)
+
+
+def format_estimate(
+    value: float, interval: tuple[float, float] | None, unit: str, *, percent: bool = False
+) -> str:
+    """Format an estimate with its interval and unit, as `round_estimate` rounds it.
+
+    Parameters
+    ----------
+    value : float
+    interval : (low, high), optional
+        Without it, the value is shown to four significant digits.
+    unit : str
+        SI symbol; "1" for a plain number.
+    percent : bool
+        Whether to show the share in per cent.
+
+    Examples
+    --------
+    >>> format_estimate(83.2e-6, (82.39e-6, 84.01e-6), "S")
+    '83.2 uS (82.4\N{EN DASH}84.0)'
+    >>> format_estimate(-1.2e-7, (-1.6e-7, -0.8e-7), "S")
+    '-120 nS (-160 to -80)'
+    """
+    if interval is None:
+        return f"{format_number(100 * value)} %" if percent else format_quantity(value, unit)
+    e = round_estimate(value, interval, unit, percent=percent)
+    return f"{e.value} {e.unit}".rstrip() + f" ({e.interval})"
+
+
+def format_range(low: str, high: str) -> str:
+    """Join two formatted numbers: with a dash, or with "to" where a minus or an exponent is."""
+    return (
+        f"{low}\N{EN DASH}{high}" if (low + high).replace(".", "").isdigit() else f"{low} to {high}"
+    )
+
+
+def _decimals(x: float) -> int:
+    """Return the decimal place of the leading digit of `x`, rounded to two digits."""
+    return -math.floor(math.log10(abs(float(f"{x:.1e}"))))
+
+
+def _fixed(x: float, decimals: int) -> str:
+    text = f"{round(x, decimals):.{max(decimals, 0)}f}"
+    return text.removeprefix("-") if float(text) == 0 else text

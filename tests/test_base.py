@@ -1,4 +1,4 @@
-"""Errors, units, provenance and streams keep their promises."""
+"""Errors, units, provenance and random streams."""
 
 import os
 import pickle
@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 
 from rramfit.errors import InputError, MeasurementError, OutputError, RramfitError
-from rramfit.provenance import check_folder, result_time, sha256_of, whole_file
+from rramfit.provenance import atomic_file, check_folder, result_time, sha256_of
 from rramfit.streams import stream, torch_stream
 from rramfit.units import ACCEPTED_UNITS, format_quantity, to_si
 
 
-def test_an_input_error_says_where_what_and_what_to_do():
+def test_an_input_error_reads_as_sentences():
     error = MeasurementError("a.h5", "/levels", found="no units", expected="S", remedy="add units")
-    assert str(error) == "a.h5: /levels: found no units; expected S; add units"
+    assert str(error) == "a.h5: /levels: found no units, expected S. Add units."
+    plain = MeasurementError("a.h5", "/levels", found="no units", expected="S")
+    assert str(plain) == "a.h5: /levels: found no units, expected S."
     assert isinstance(error, InputError)
     assert isinstance(error, RramfitError)
 
 
-def test_an_input_error_survives_a_process_boundary():
+def test_an_input_error_can_be_pickled():
     error = MeasurementError("a.h5", "/levels", found="x", expected="y", remedy="z")
     back = pickle.loads(pickle.dumps(error))
     assert type(back) is MeasurementError
@@ -43,7 +45,7 @@ def test_units_become_si(value, unit, kind, si):
     assert to_si(value, unit, kind) == pytest.approx(si)
 
 
-def test_every_accepted_unit_converts_and_another_is_refused():
+def test_accepted_units_convert_and_others_are_rejected():
     for kind, units in ACCEPTED_UNITS.items():
         for unit in units:
             assert np.isfinite(to_si(1.0, unit, kind))
@@ -51,7 +53,7 @@ def test_every_accepted_unit_converts_and_another_is_refused():
         to_si(1.0, "mho", "conductance")
 
 
-def test_no_resistance_is_an_infinite_conductance():
+def test_zero_resistance_is_infinite_conductance():
     assert np.isinf(to_si(0.0, "ohm", "conductance"))
 
 
@@ -64,11 +66,11 @@ def test_no_resistance_is_an_infinite_conductance():
         (0.3, "1/V", "0.3 1/V"),
     ],
 )
-def test_quantities_are_written_as_the_laboratory_says_them(value, unit, text):
+def test_quantities_have_si_prefixes(value, unit, text):
     assert format_quantity(value, unit) == text
 
 
-def test_a_stream_depends_on_seed_and_name_alone():
+def test_a_stream_depends_only_on_seed_and_name():
     a = stream(3, "d2d").standard_normal(4)
     stream(3, "failure").standard_normal(4)
     np.testing.assert_array_equal(a, stream(3, "d2d").standard_normal(4))
@@ -90,42 +92,42 @@ def test_time_comes_from_the_epoch_then_the_measurement_then_the_file(tmp_path, 
     assert result_time([path], "2020-02-02T02:02:02+01:00")[0] == "1970-01-01T00:00:00Z"
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_completely_or_not_at_all(tmp_path):
     target = tmp_path / "deep" / "a.txt"
-    with whole_file(target) as beside:
-        beside.write_text("one")
-    with pytest.raises(ZeroDivisionError), whole_file(target) as beside:
-        beside.write_text(f"tw{1 / 0}")
+    with atomic_file(target) as part:
+        part.write_text("one")
+    with pytest.raises(ZeroDivisionError), atomic_file(target) as part:
+        part.write_text(f"tw{1 / 0}")
     assert target.read_text() == "one"
     assert list(target.parent.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("name", ["file/a.txt", "folder", f"{'x' * 300}.txt"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path, name):
+def test_an_unwritable_path_is_reported(tmp_path, name):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError) as caught, whole_file(tmp_path / name) as beside:
-        beside.write_text("one")
+    with pytest.raises(OutputError) as caught, atomic_file(tmp_path / name) as part:
+        part.write_text("one")
     back = pickle.loads(pickle.dumps(caught.value))
     assert str(back).startswith(f"cannot write {tmp_path / name}: ")
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_link_is_written_through_and_a_pipe_left_alone(tmp_path):
+def test_a_link_is_followed_and_a_pipe_is_rejected(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    with whole_file(tmp_path / "link") as beside:
-        beside.write_text("one")
+    with atomic_file(tmp_path / "link") as part:
+        part.write_text("one")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "one"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputError, match="a device or a pipe"), whole_file(tmp_path / "pipe"):
+    with pytest.raises(OutputError, match="a device or a pipe"), atomic_file(tmp_path / "pipe"):
         pass
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_folder_for_results_is_checked_before_the_work(tmp_path):
-    check_folder(tmp_path / "not" / "yet")
-    assert not (tmp_path / "not").exists()
+def test_check_folder_accepts_a_new_folder_and_rejects_a_file(tmp_path):
+    check_folder(tmp_path / "new" / "folder")
+    assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is not a folder"):
         check_folder(tmp_path / "file" / "deep")

@@ -1,4 +1,4 @@
-"""Raw logs of real chips, read by the layouts of the project and characterized: what is found."""
+"""Raw logs of real chips, converted with the project's layouts and characterized."""
 
 import pytest
 
@@ -9,8 +9,8 @@ MLC, CHIP = "stanford-mlc", "stanford-256x256"
 
 
 @pytest.fixture
-def told(shared, repo):
-    """Characterize the first measurement in logs: told(layout, folder, *names)."""
+def characterized(shared, repo):
+    """Return a function that characterizes the first measurement in logs."""
 
     def work(layout, folder, *names):
         logs = [shared / "data/measured" / folder / name for name in names]
@@ -24,8 +24,8 @@ def findings(result, fit):
     return " ".join(result.card.quality.fits[fit].findings)
 
 
-def test_program_and_verify_of_a_whole_chip(told):
-    found = told("C10_dead_test", MLC, "C10_dead_test.csv.gz")
+def test_program_and_verify_of_a_full_chip(characterized):
+    found = characterized("C10_dead_test", MLC, "C10_dead_test.csv.gz")
     assert found.card.quality.verdict == "warning"
     (failure,) = found.card.failure
     assert failure.probability.value == pytest.approx(649 / 16384, abs=1e-4)
@@ -38,16 +38,16 @@ def test_program_and_verify_of_a_whole_chip(told):
 
 
 @pytest.mark.parametrize("stage", ["fresh", "formed"])
-def test_a_chip_in_one_state(told, stage):
-    found = told(f"C1_read_{stage}", CHIP, f"C1_read_{stage}.tsv.gz")
+def test_a_chip_in_one_state(characterized, stage):
+    found = characterized(f"C1_read_{stage}", CHIP, f"C1_read_{stage}.tsv.gz")
     assert found.card.quality.verdict == "warning"
     assert len(found.card.levels) == 1
-    assert "one state alone" in findings(found, "blind_levels")
-    assert not found.card.failure  # nobody knows which cells were accepted
+    assert "only one state" in findings(found, "blind_levels")
+    assert not found.card.failure  # acceptance is not known
 
 
-def test_a_chip_in_two_unknown_states(told):
-    found = told("C1_read_3", CHIP, "C1_read_3.tsv.gz")
+def test_a_chip_in_two_unknown_states(characterized):
+    found = characterized("C1_read_3", CHIP, "C1_read_3.tsv.gz")
     assert found.card.quality.verdict == "warning"
     low, high = (level.mean.value for level in found.card.levels)
     assert low < 10e-6 < 60e-6 < high
@@ -57,8 +57,8 @@ def test_a_chip_in_two_unknown_states(told):
     assert (found.cells.certainty > 0.99).mean() > 0.99
 
 
-def test_levels_one_after_another(told):
-    found = told("13scheme_test", MLC, "13scheme_test_100_24_8_Dec10.tsv.gz")
+def test_levels_programmed_in_sequence(characterized):
+    found = characterized("13scheme_test", MLC, "13scheme_test_100_24_8_Dec10.tsv.gz")
     assert found.card.quality.verdict == "warning"
     assert len(found.card.levels) == 8
     assert found.card.retention is not None
@@ -66,42 +66,42 @@ def test_levels_one_after_another(told):
     assert "65436 of 65536 cells were not measured" in findings(found, "screening")
 
 
-def test_cells_without_a_place(told):
-    found = told("relaxdata", "relaxation-techC", "relaxdata.min.tsv.gz")
+def test_cells_without_coordinates(characterized):
+    found = characterized("relaxdata", "relaxation-techC", "relaxdata.min.tsv.gz")
     assert found.card.quality.verdict == "warning"
     assert found.card.domain.longest_time.value == pytest.approx(1e5, rel=0.05)
     assert sum(level.mean is not None for level in found.card.levels) >= 32
     assert "negative" not in found.card.quality.summary
 
 
-def test_a_spoilt_bake_is_called_out(told):
-    found = told("bake85", MLC, "prebake85.tsv.gz", "postbake85.tsv.gz")
+def test_a_failed_bake_is_reported(characterized):
+    found = characterized("bake85", MLC, "prebake85.tsv.gz", "postbake85.tsv.gz")
     assert found.card.quality.verdict == "bad"
     assert "49.1% of cells fell below 30%" in findings(found, "diagnostics")
     assert "collapsed" in findings(found, "retention")
 
 
-def test_a_sound_bake_is_not(told):
-    found = told("bake110", MLC, "prebake110.tsv.gz", "postbake110.tsv.gz")
+def test_a_good_bake_is_not_reported(characterized):
+    found = characterized("bake110", MLC, "prebake110.tsv.gz", "postbake110.tsv.gz")
     assert found.card.quality.verdict == "warning"
-    said = findings(found, "diagnostics") + findings(found, "retention")
-    assert "collapse" not in said
-    assert "fell below" not in said
+    text = findings(found, "diagnostics") + findings(found, "retention")
+    assert "collapse" not in text
+    assert "fell below" not in text
 
 
 @pytest.mark.parametrize(
     ("layout", "folder", "offset"),
     [("read_multivolt", CHIP, -2.0e-6), ("read_voltage_sweep", MLC, 0.6e-6)],
 )
-def test_an_instrument_offset_is_found(told, layout, folder, offset):
-    found = told(layout, folder, f"{layout}.tsv.gz")
+def test_an_instrument_offset_is_found(characterized, layout, folder, offset):
+    found = characterized(layout, folder, f"{layout}.tsv.gz")
     assert found.card.quality.verdict == "warning"
     assert "offset of the instrument" in findings(found, "diagnostics")
     assert found.iv.result["offset"] == pytest.approx(offset, rel=0.05)
 
 
-def test_one_cell_read_ten_thousand_times(told):
-    found = told("ret1", CHIP, "ret1.csv.gz")
+def test_one_cell_read_ten_thousand_times(characterized):
+    found = characterized("ret1", CHIP, "ret1.csv.gz")
     assert found.card.quality.verdict == "warning"
     assert found.card.read_noise.coefficient.value == pytest.approx(0.017, rel=0.01)
-    assert "1 cell alone" in findings(found, "read_noise")
+    assert "Only 1 cell was read" in findings(found, "read_noise")

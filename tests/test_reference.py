@@ -1,4 +1,4 @@
-"""The published card and report still follow from the committed measurement."""
+"""The published card and report can be reproduced from the committed measurement."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def published(repo):
     return load_card(repo / "fits" / "reference-1.0.0.card.json")
 
 
-def test_the_card_follows_from_the_data(refit, published):
-    """To a thousandth of each standard error: another processor rounds otherwise, no more."""
+def test_the_card_is_reproduced_from_the_data(refit, published):
+    """Within 1e-3 standard errors: processors differ in rounding."""
     result = compare_cards(published, refit.card)
     assert not result.only_first
     assert not result.only_second
@@ -29,7 +29,7 @@ def test_the_card_follows_from_the_data(refit, published):
         assert abs(d.first.value - d.second.value) <= allowed, d.path
 
 
-def test_the_words_follow_too(refit, published):
+def test_verdicts_and_families_are_reproduced(refit, published):
     assert refit.card.quality.verdict == published.quality.verdict
     assert {k: v.verdict for k, v in refit.card.quality.fits.items()} == {
         k: v.verdict for k, v in published.quality.fits.items()
@@ -45,7 +45,7 @@ def test_the_sidecar_belongs_to_the_card(repo, refit, published):
     assert (load_cells(path).fault == refit.cells.fault).all()
 
 
-def test_stuck_cells_are_where_the_card_says_that_they_are(refit):
+def test_stuck_cells_have_the_median_conductance_of_the_card(refit):
     cells, stuck = refit.cells, refit.card.stuck
     kinds = {Fault.STUCK_LOW: stuck.low_conductance, Fault.STUCK_HIGH: stuck.high_conductance}
     assert (np.isfinite(cells.stuck_conductance) == np.isin(cells.fault, list(kinds))).all()
@@ -54,22 +54,25 @@ def test_stuck_cells_are_where_the_card_says_that_they_are(refit):
         assert np.median(found) == pytest.approx(median.value, rel=1e-6)
 
 
-def test_the_card_names_the_committed_measurement(repo, published):
+def test_the_card_refers_to_the_committed_measurement(repo, published):
     (source,) = published.provenance.inputs
     assert source.sha256 == sha256_of(repo / "data" / source.name)
     assert published.array.synthetic
 
 
-def test_the_report_is_of_this_card(repo, published):
+def test_the_report_shows_this_card(repo, published):
     text = (repo / "reports" / "reference.report.html").read_text(encoding="utf-8")
     assert published.digest in text
     assert (repo / "reports" / "reference.report.png").stat().st_size > 10_000
 
 
-def test_estimates_lie_within_their_errors_of_the_truth(refit):
-    """Of many parameters with honest 95 % intervals, few miss, and none by far."""
+def test_estimates_agree_with_the_truth_within_their_errors(refit):
+    """Few of the 95 % intervals miss the true value, and none by more than 4 standard errors."""
     truth = dict(refit.measurement.truth)
-    for path in ("iv.nonlinearity", "read_noise.coefficient"):  # at another conductance
+    for path in (
+        "iv.nonlinearity",
+        "read_noise.coefficient",
+    ):  # the truth refers to another conductance
         del truth[path]
     checked = {
         path: (q.value - truth[path]) / q.stderr

@@ -1,3 +1,3 @@
-"""Fits: from measured sweeps to estimates with honest uncertainties."""
+"""Fits: estimates with uncertainties from measured sweeps."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""From fits to a card: each fit's own part, the domain, the quality and the provenance.
+"""Assemble a card from the fits: the part of each fit, the domain, quality and provenance.
 
-No number is made here; each is some fit's, or a fact of the file. The card's verdict is the worst
-of its fits' verdicts.
+No number is computed here: each comes from a fit or from the file. The card's verdict is the worst
+verdict of its fits.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from pathlib import Path
 from rramfit.card import ModelCard, Quantity, seal
 from rramfit.card.quality import CellsFile, FitQuality, InputFile, Provenance, Quality
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard
+from rramfit.errors import sentence
 from rramfit.fitting.fits import Fits
-from rramfit.fitting.result import Verdict
+from rramfit.fitting.result import Verdict, rank_findings
 from rramfit.measurement.file.record import Measurement
 from rramfit.provenance import package_version, result_time, sha256_of
 
@@ -30,19 +31,19 @@ def assemble_card(
     name: str,
     seed: int,
 ) -> ModelCard:
-    """Make the sealed card of one characterization.
+    """Build the sealed card of one characterization.
 
     Parameters
     ----------
     measurement : Measurement
     fits : Fits
-        What was fitted; absent fits are None.
+        The fits; None for those that did not run.
     verdicts : mapping of str to Verdict
-        By name of the fit, failed ones included.
+        By the name of the fit; includes fits that failed.
     not_run : mapping of str to str
-        Fits that the file has no data for: name, and the group that is missing.
+        Fits that the file has no data for: name of the fit, and the missing group.
     cells : CellsFile or None
-        The sidecar's name and digest.
+        Name and digest of the per-cell file.
     name : str
         The card's name.
     seed : int
@@ -110,12 +111,12 @@ def _quality(fits: Fits, verdicts: Mapping[str, Verdict], not_run: Mapping[str, 
     by_fit |= {
         name: FitQuality(
             verdict="not run",
-            findings=[f"not measured: the file has no {group}"],
-            remedies=[f"measure {group}"],
+            findings=[f"The file has no {group}."],
+            remedies=[f"Measure {group}."],
         )
         for name, group in not_run.items()
     }
-    everything = Verdict(tuple(f for verdict in verdicts.values() for f in verdict.findings))
+    everything = Verdict(tuple(finding for _, finding in rank_findings(verdicts)))
     return Quality(
         verdict=everything.word,
         summary=_summary(everything, len(verdicts)),
@@ -127,32 +128,31 @@ def _quality(fits: Fits, verdicts: Mapping[str, Verdict], not_run: Mapping[str, 
 
 def _summary(everything: Verdict, count: int) -> str:
     findings = everything.findings
-    severe = [f for f in findings if f.severe]
-    if severe:
-        left = len(findings) - 1
-        more = f", and {left} more finding{'s' * (left > 1)}" if left else ""
-        return f"Do not use it before this is understood: {severe[0].what}{more}."
+    if everything.word == "bad":
+        rest = len(findings) - 1
+        more = f" There {'is' if rest == 1 else 'are'} {rest} more finding{'s' * (rest > 1)}."
+        return f"Do not use this card yet. {sentence(findings[0].what)}{more if rest else ''}"
     if findings:
-        first = f"{len(findings)} things to know, the first" if len(findings) > 1 else "to know"
-        return f"The fits can be used; {first}: {findings[0].what}."
-    return f"All {count} fits can be believed."
+        counted = f"{len(findings)} findings. Most important" if len(findings) > 1 else "1 finding"
+        return f"The fits can be used, with {counted}: {sentence(findings[0].what)}"
+    return f"All {count} fits can be used." if count > 1 else "The fit can be used."
 
 
 def _provenance(measurement: Measurement, *, name: str, seed: int) -> Provenance:
     path, origin, at = measurement.path, measurement.origin, measurement.identity.measured_at
     measured = origin.files if origin is not None else () if path is None else (path,)
     arguments: dict[str, str | int] = {"name": name}
-    beside: tuple[Path, ...] = ()
+    layout: tuple[Path, ...] = ()
     if origin is not None:
         arguments |= {"rows": origin.rows, "bad_rows": origin.bad_rows}
         if origin.layout is not None:
             arguments["layout"] = origin.layout.name
-            beside = (origin.layout,)
+            layout = (origin.layout,)
         if origin.tile is not None:
             arguments["tile"] = origin.tile
     time, source = result_time(measured, at) if measured else (at or "", "measured_at of the input")
     return Provenance(
-        inputs=[InputFile(name=p.name, sha256=sha256_of(p)) for p in (*measured, *beside)],
+        inputs=[InputFile(name=p.name, sha256=sha256_of(p)) for p in (*measured, *layout)],
         rramfit_version=package_version(),
         arguments=arguments,
         seed=seed,

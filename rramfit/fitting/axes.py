@@ -1,4 +1,4 @@
-"""Axes to draw on: a figure of its own, never pyplot's, which keeps global state."""
+"""Matplotlib axes for plots, from a new figure and not from pyplot, which keeps global state."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["own_axes"]
+__all__ = ["axes_or_new"]
 
 
-def own_axes(ax: Axes | None = None) -> Axes:
-    """Give back `ax`, or the axes of a new figure where there is none."""
+def axes_or_new(ax: Axes | None = None) -> Axes:
+    """Return `ax`, or the axes of a new figure if it is None."""
     if ax is not None:
         return ax
     from matplotlib.figure import Figure

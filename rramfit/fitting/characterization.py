@@ -1,9 +1,9 @@
-"""The main job: a measured file in; every fit that it allows, the card and the per-cell maps out.
+"""Characterize a measurement: run every fit that it allows; build the card and per-cell maps.
 
     measurement → screening → levels → variation, failure, … → card
 
-Each fit runs where its group is in the file. One that has no answer to give is a finding in the
-card's quality, not the end of the others.
+A fit runs if its group is in the file. A fit that fails becomes a finding in the card's quality;
+the other fits still run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from rramfit.card import CellMaps, Fault, ModelCard, cells_bytes, save_card, save_cells
 from rramfit.card.quality import CellsFile
-from rramfit.errors import FitError
+from rramfit.errors import FitError, sentence
 from rramfit.fitting.assembly import assemble_card
 from rramfit.fitting.checks.conversion_findings import judge_conversion
 from rramfit.fitting.checks.diagnostics import diagnose
@@ -51,29 +51,32 @@ __all__ = ["Characterization", "characterize"]
 D = TypeVar("D")
 R = TypeVar("R", bound=Result)
 
-_LOG_FAMILIES = frozenset({"lognormal"})  # whose components go into siemens exactly
+_LOG_FAMILIES = frozenset({"lognormal"})  # variance components convert exactly from ln S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Characterization(Fits):
-    """What was found out about one array: the fits, and what was made of them.
+    """The results for one array: the fits, the card and the per-cell maps.
 
     Attributes
     ----------
     measurement : Measurement
-        What was measured; with the levels that were found where the file names none.
+        The input; if the file defines no levels, with the levels that were found.
     card : ModelCard
         The sealed card.
     cells : CellMaps
-        This very array, cell by cell.
+        Per-cell maps of this array.
+    verdicts : dict of str to Verdict
+        By the name of the fit; includes fits that failed.
     """
 
     measurement: Measurement
     card: ModelCard
     cells: CellMaps
+    verdicts: dict[str, Verdict]
 
     def save(self, folder: Path | str = ".") -> tuple[Path, Path]:
-        """Write ``NAME.card.json`` and ``NAME.cells.h5``; give their paths."""
+        """Write ``NAME.card.json`` and ``NAME.cells.h5``, and return their paths."""
         card = Path(folder) / f"{self.card.name}.card.json"
         cells = Path(folder) / f"{self.card.name}.cells.h5"
         save_cells(self.cells, cells)
@@ -81,11 +84,11 @@ class Characterization(Fits):
         return card, cells
 
     def to_frame(self) -> pd.DataFrame:
-        """Every parameter of the card: value, stderr, low, high, unit."""
+        """Return every parameter of the card: value, stderr, low, high, unit."""
         return self.card.to_frame()
 
     def summary(self) -> str:
-        """Return every fit's summary as text for people."""
+        """Return the summaries of all fits as readable text."""
         head = f"{self.card.name}: {self.card.quality.verdict}. {self.card.quality.summary}"
         return "\n\n".join((head, *(fit.summary() for fit in self.results().values())))
 
@@ -105,13 +108,13 @@ def characterize(
     Parameters
     ----------
     source : Path, str or Measurement
-        A measurement file, or a record of one.
+        A measurement file, or a measurement in memory.
     name : str, optional
-        The card's name; by default the file's, without its suffix, or the array's.
+        Name of the card; by default the file name without suffix, or else the array id.
     seed : int
-        Of folds, bootstraps and permutations.
+        Seed of folds, bootstraps and permutations.
     on_stage : callable (str), optional
-        Told what is being done, for progress.
+        Called with the name of each stage, to show progress.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def characterize(
     run = _Run(on_stage)
     if measurement.origin is not None:
         run.verdicts["conversion"] = judge_conversion(measurement.origin)
-    # Matrices here are small: a second thread for them would mostly wait.
+    # The matrices are small: a second BLAS thread would mostly wait.
     with threadpool_limits(1, user_api="blas"):
         measurement, fits = _fit(measurement, run, seed)
     maps = _cell_maps(fits, (measurement.rows, measurement.cols))
@@ -142,11 +145,13 @@ def characterize(
         seed=seed,
     )
     found = {field.name: getattr(fits, field.name) for field in dataclasses.fields(fits)}
-    return Characterization(measurement=measurement, card=card, cells=maps, **found)
+    return Characterization(
+        measurement=measurement, card=card, cells=maps, verdicts=run.verdicts, **found
+    )
 
 
 class _Run:
-    """Runs fits one by one, and keeps what became of each."""
+    """Runs fits one by one, and records the verdict of each."""
 
     def __init__(self, on_stage: Callable[[str], None]) -> None:
         self.on_stage = on_stage
@@ -154,19 +159,19 @@ class _Run:
         self.missing: dict[str, str] = {}
 
     def fit(self, name: str, work: Callable[[], R]) -> R | None:
-        """Run one fit; an answer it cannot give is a severe finding."""
+        """Run one fit; record a `FitError` as a severe finding."""
         self.on_stage(name)
         try:
             result = work()
         except FitError as e:
-            remedy = "measure more, or leave the group out"
-            self.verdicts[name] = Verdict((Finding(str(e), remedy, severe=True),))
+            remedy = "Measure more data, or remove this group from the file."
+            self.verdicts[name] = Verdict((Finding(sentence(str(e)), remedy, severe=True),))
             return None
         self.verdicts[name] = result.verdict
         return result
 
     def fit_group(self, name: str, group: str, data: D | None, work: Callable[[D], R]) -> R | None:
-        """Run a fit whose group is in the file; note the group where it is not."""
+        """Run a fit if its group is in the file; otherwise record the missing group."""
         if data is None:
             self.missing[name] = group
             return None
@@ -174,7 +179,7 @@ class _Run:
 
 
 def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, Fits]:
-    """Run every fit that the file allows; give the measurement with the levels that were found."""
+    """Run every fit that the file allows; return the measurement with the levels found."""
     m, blind = measurement, None
     if m.program is not None and not m.program.levels_known:
         blind = run.fit("blind_levels", lambda: find_levels(m, seed=seed))
@@ -185,7 +190,7 @@ def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, F
         run.verdicts["targets"] = Verdict((finding,))
     statistics = None
     if m.program is not None:
-        run.on_stage("gathering")
+        run.on_stage("accumulating")
         statistics = accumulate(m.program, len(m.levels) if m.levels is not None else 0)
     screening = screen(m, statistics)
     run.verdicts["screening"] = screening.verdict
@@ -221,7 +226,7 @@ def _fit_program(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
 
 
 def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
-    """Run the fits of the other groups, and look for bad data."""
+    """Run the fits of the other groups, and the checks for bad data."""
     healthy = fits.screening.healthy
     return dataclasses.replace(
         fits,
@@ -251,14 +256,14 @@ def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
 
 
 def _domains(levels: LevelsFit | None, count: int) -> list[str]:
-    """Give the domain in which each level's spread is even: that of its family."""
+    """Return each level's domain, "linear" or "log", in which its family's spread is constant."""
     if levels is None:
         return ["linear"] * count
     return ["log" if level.family in _LOG_FAMILIES else "linear" for level in levels.levels]
 
 
 def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
-    """Give this very array, cell by cell, as far as the fits know it."""
+    """Collect the per-cell results of the fits."""
     count = len(fits.statistics.count) if fits.statistics is not None else 0
     unknown = np.full((count, *shape), np.nan)
     fault = fits.screening.fault

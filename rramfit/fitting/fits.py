@@ -1,4 +1,4 @@
-"""Every fit of one measured array, by name; absent where the file has no data for it."""
+"""All fits of one measured array, by name; None if the file has no data for a fit."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["Fits", "Result"]
 
 
 class Result(Protocol):
-    """What every fit's result can do."""
+    """Interface of every fit's result."""
 
     @property
     def verdict(self) -> Verdict:
-        """Whether it may be believed."""
+        """Whether the result can be used."""
 
     def summary(self) -> str:
-        """Return the result as text for people."""
+        """Return the result as readable text."""
 
     def to_frame(self) -> pd.DataFrame:
         """Return the result as a tidy table."""
@@ -64,7 +64,7 @@ class Fits:
     readout: ReadoutFit | None = None
 
     def results(self) -> dict[str, Result]:
-        """Fits that ran, by name, in the order of the work."""
+        """Return the fits that ran, by name, in the order in which they ran."""
         found = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(Fits)

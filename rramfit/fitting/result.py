@@ -1,13 +1,14 @@
-"""What every fit gives back: estimates with covariance and units, and a verdict in words.
+"""The result of a fit: estimates with covariance and units, and a verdict.
 
-A fit returns one immutable result, always of the same type. Its health is a list of findings,
-each with what to do about it; a fit without findings is ok. A finding is severe where the numbers
-must not be used.
+A fit returns one immutable result, always of the same type. Its verdict is a list of findings,
+each with a remedy; a fit without findings is ok. A severe finding means that the numbers must not
+be used.
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -16,38 +17,57 @@ from numpy.typing import NDArray
 
 from rramfit.card.quality import FitQuality
 from rramfit.card.quantity import Quantity, quantities_frame
+from rramfit.errors import sentence
+from rramfit.units import format_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finding", "FitResult", "ShowsResult", "Verdict"]
+__all__ = ["Finding", "FitResult", "ShowsResult", "Verdict", "rank_findings"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, and what to do about it."""
+    """One problem, and what to do about it.
+
+    Attributes
+    ----------
+    what : str
+        The problem: one full sentence, with the number.
+    remedy : str
+        What to do: one imperative sentence.
+    severe : bool
+        Whether the numbers of the fit must not be used.
+    affected : float
+        Share of the array's cells or readings that are faulty; 0 where none is, or where the
+        finding is about what the measurement cannot determine. It orders the findings.
+    """
 
     what: str
     remedy: str
     severe: bool = False
+    affected: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{sentence(self.what)} {sentence(self.remedy)}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a fit may be believed."""
+    """Whether a fit can be used: its findings."""
 
     findings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
     @property
     def word(self) -> Literal["ok", "warning", "bad"]:
-        """The verdict in one word."""
+        """The verdict as one word."""
         if any(f.severe for f in self.findings):
             return "bad"
         return "warning" if self.findings else "ok"
@@ -57,12 +77,27 @@ class Verdict:
         return Verdict(self.findings + tuple(f for f in other.findings if f not in known))
 
     def to_card(self) -> FitQuality:
-        """Write the verdict as a part of a card's `quality`."""
+        """Return the verdict as an entry of a card's `quality`, findings by importance."""
+        findings = sorted(self.findings, key=_importance)
         return FitQuality(
             verdict=self.word,
-            findings=[f.what for f in self.findings],
-            remedies=[f.remedy for f in self.findings],
+            findings=[sentence(f.what) for f in findings],
+            remedies=[sentence(f.remedy) for f in findings],
         )
+
+
+def rank_findings(verdicts: Mapping[str, Verdict]) -> list[tuple[str, Finding]]:
+    """Return all findings with the names of their fits, the most important first.
+
+    Severe findings come first, then those that affect the larger share of the array; equal ones
+    keep the order of the fits.
+    """
+    found = [(name, finding) for name, v in verdicts.items() for finding in v.findings]
+    return sorted(found, key=lambda pair: _importance(pair[1]))
+
+
+def _importance(finding: Finding) -> tuple[bool, float]:
+    return not finding.severe, -finding.affected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +107,13 @@ class FitResult:
     Attributes
     ----------
     title : str
-        What was fitted, for people.
+        What was fitted, for printed output.
     estimates : dict of str to Quantity
     covariance : (p, p) array
-        In the order of `estimates`, in the products of their units.
+        In the order of `estimates`; units are the products of theirs.
     n_observations : int
     log_likelihood : float, optional
-        Where the fit maximises one.
+        If the fit maximises one.
     verdict : Verdict
     """
 
@@ -92,7 +127,7 @@ class FitResult:
     def __post_init__(self) -> None:
         p = len(self.estimates)
         if self.covariance.shape != (p, p):
-            msg = f"{p} estimates and a covariance of shape {self.covariance.shape}"
+            msg = f"covariance has shape {self.covariance.shape}, expected {(p, p)}"
             raise ValueError(msg)
         self.covariance.flags.writeable = False
 
@@ -101,47 +136,45 @@ class FitResult:
 
     @property
     def correlation(self) -> Floats:
-        """Correlation of the estimates, (p, p)."""
+        """Correlation matrix of the estimates, (p, p)."""
         s = np.sqrt(np.diagonal(self.covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(self.covariance / np.outer(s, s), dtype=np.float64)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate: value, stderr, low, high, unit."""
+        """Return one row per estimate: value, stderr, low, high, unit."""
         return quantities_frame(self.estimates)
 
     def summary(self) -> str:
-        """Return the result as text for people."""
+        """Return the result as readable text."""
         head = f"{self.title}: n = {self.n_observations}, {self.verdict.word}"
         lines = [head, *(f"  {name:<22} {_show(q)}" for name, q in self.estimates.items())]
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = html.escape(f"{self.title} (n = {self.n_observations}, {self.verdict.word})")
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
 
 
 class ShowsResult:
-    """A fit that shows itself by its `result`: the same words, table and verdict everywhere."""
+    """Mixin for a fit that is shown by its `result`: its verdict, text and table."""
 
     __slots__ = ()
     result: FitResult
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the fit may be believed, and what to do where not."""
+        """Whether the fit can be used, and what to do if not."""
         return self.result.verdict
 
     def summary(self) -> str:
-        """Return the result as text for people."""
+        """Return the result as readable text."""
         return self.result.summary()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate: value, stderr, low, high, unit."""
+        """Return one row per estimate: value, stderr, low, high, unit."""
         return self.result.to_frame()
 
     def _repr_html_(self) -> str:
@@ -149,6 +182,4 @@ class ShowsResult:
 
 
 def _show(q: Quantity) -> str:
-    if q.stderr is None or q.ci95 is None:
-        return f"{q.value:>13.6g} {q.unit}"
-    return f"{q.value:>13.6g} ± {q.stderr:<9.2g} [{q.ci95[0]:.5g}, {q.ci95[1]:.5g}] {q.unit}"
+    return format_estimate(q.value, q.ci95, q.unit)

@@ -1,7 +1,7 @@
-"""Checks of the data as a whole, and of the fitted card against held-out data.
+"""Checks of the measurement for bad data, and of the fitted distributions on held-out data.
 
-In: the measurement, its screening and the fits. Out: findings in words about the tester and the
-file (offsets, periodic patterns, collapse, drift or repeats among sweeps), and the held-out check.
+In: the measurement, its screening and the fits. Out: findings about the tester and the file
+(offsets, periodic patterns, collapse, drift, duplicate sweeps), and the held-out check.
 
 Not here: faults of single cells (`rramfit.fitting.screening`).
 """

@@ -1,9 +1,9 @@
-"""Cells that collapse or jump between two reads with nothing done to them in between.
+"""Detect cells whose conductance collapses or jumps between two reads.
 
-With y before and y' after, a cell of at least 5 % of the array's conductance has collapsed where
-y' < 0.3·y, and jumped where y' > y/0.3. Relaxation moves cells by parts of their value and loses a
-few in a hundred; where every fifth cell or more is lost at once, contact, supply or addressing
-failed, not the cells. Whole rows or columns that do so together say which.
+With y before and y' after, a cell has collapsed if y' < 0.3·y, and jumped if y' > y/0.3; cells
+below 5 % of the array's 95 % quantile are ignored. Relaxation changes a cell by a fraction of its
+value and loses a few per cent of cells. If more than 20 % of cells change at once, the cause is a
+contact, the supply or the addressing; the finding names the rows or columns that changed together.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from numpy.typing import NDArray
 
 from rramfit.fitting.result import Finding
 from rramfit.measurement.file.record import Reads
+from rramfit.units import format_quantity
 
-__all__ = ["find_collapse", "lines_in_words"]
+__all__ = ["find_collapse", "format_ranges"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _RATIO = 0.3
-_LEAST = 0.05  # of the 95 % quantile: below, an offset alone makes any ratio
-_SEVERE, _NOTED = 0.2, 0.03  # shares of cells
-_LINE = 0.5  # share of a line's cells that makes it one that collapsed
-_FEWEST = 20  # cells without which nothing is said
+_LEAST = 0.05  # of the 95 % quantile; below it, an offset dominates the ratio
+_SEVERE, _REPORTED = 0.2, 0.03  # shares of cells
+_LINE = 0.5  # share of its cells from which a line counts as collapsed
+_FEWEST = 20  # cells needed for the check
 
 
 def find_collapse(reads: Reads, healthy: Bools, *, group: str) -> list[Finding]:
-    """Look for cells that collapse or jump from one read to the next, or from the first.
+    """Check for cells that collapse or jump since the previous read, or since the first.
 
     Parameters
     ----------
     reads : Reads
     healthy : (row, col) bool array
     group : str
-        Name of the group, for people.
+        Name of the group in the finding.
 
     Returns
     -------
     list of Finding
-        At most one for collapses and one for jumps: that of the worst read.
+        At most one for collapses and one for jumps, each for the worst pair of reads.
     """
     worst: dict[str, tuple[float, int, int, Bools, Bools]] = {}
     first = before = np.full(healthy.shape, np.nan)
@@ -56,7 +57,7 @@ def find_collapse(reads: Reads, healthy: Bools, *, group: str) -> list[Finding]:
             first = np.where(np.isnan(first), y, first)
             before = np.where(np.isnan(y), before, y)
             at += 1
-    return [_finding(group, word, reads, w) for word, w in worst.items() if w[0] > _NOTED]
+    return [_finding(group, word, reads, w) for word, w in worst.items() if w[0] > _REPORTED]
 
 
 def _changed(before: Floats, after: Floats, healthy: Bools) -> dict[str, tuple[Bools, Bools]]:
@@ -83,40 +84,44 @@ def _finding(
     )
     what = (
         f"{group}: {share:.1%} of cells {change} between read {since} "
-        f"({reads.time[since]:.3g} s) and read {at} ({reads.time[at]:.3g} s)"
+        f"({_seconds(reads.time[since])}) and read {at} ({_seconds(reads.time[at])})"
     )
     where = _where(changed, seen, share)
     remedy = (
-        "this is no property of cells: check contacts, supply and addressing, and measure again"
+        "Check contacts, supply and addressing, and measure again: cells do not change like this."
         if severe
-        else "look at these cells; the mean drift does not describe them"
+        else "Inspect these cells: the fitted mean drift does not describe them."
     )
-    return Finding(what + where, remedy, severe=severe)
+    return Finding(f"{what}{where}.", remedy, severe=severe)
+
+
+def _seconds(time: float) -> str:
+    return format_quantity(float(time), "s", digits=3)
 
 
 def _where(changed: Bools, seen: Bools, share: float) -> str:
-    """Name the rows or columns that changed as a whole, where those are most of the cells."""
+    """Name the rows or columns that changed together, if they hold most of the changed cells."""
     for axis, word in ((1, "rows"), (0, "columns")):
         n = seen.sum(axis=axis)
         with np.errstate(invalid="ignore", divide="ignore"):
-            of_line = np.where(n > 0, changed.sum(axis=axis) / n, 0.0)
-        lines = np.flatnonzero(of_line > max(_LINE, 1.5 * share))
+            share_of_line = np.where(n > 0, changed.sum(axis=axis) / n, 0.0)
+        lines = np.flatnonzero(share_of_line > max(_LINE, 1.5 * share))
         in_lines = changed.take(lines, axis=1 - axis).sum()
         if lines.size and in_lines > 0.5 * changed.sum():
-            return f", in {word} {lines_in_words(lines)}"
+            return f", in {word} {format_ranges(lines)}"
     return ""
 
 
-def lines_in_words(lines: NDArray[np.integer]) -> str:
-    """Write line numbers as runs.
+def format_ranges(lines: NDArray[np.integer]) -> str:
+    """Format line numbers as ranges.
 
     Examples
     --------
     >>> import numpy as np
-    >>> lines_in_words(np.array([0, 2, 3, 4, 9]))
+    >>> format_ranges(np.array([0, 2, 3, 4, 9]))
     '0, 2–4, 9'
     """
     runs = np.split(lines, np.flatnonzero(np.diff(lines) > 1) + 1)
     words = [str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs]
-    more = f" and {len(words) - 8} more runs" if len(words) > 8 else ""
+    more = f" and {len(words) - 8} more ranges" if len(words) > 8 else ""
     return ", ".join(words[:8]) + more

@@ -1,21 +1,22 @@
-"""What bringing a lab's file to layout 1.0 left out: rows of a log that could not be used.
+"""Findings on a converted log: rows that could not be used.
 
-They are named with their lines, reason by reason. A log that loses more than a tenth of its rows
-does not have the layout that it was read with, or was spoilt; what is left of it is no fair sample.
+The finding lists their lines by reason. If more than 10 % of the rows are unusable, the log is
+damaged or does not match the layout file, and the remaining rows may be a biased sample.
 """
 
 from __future__ import annotations
 
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.measurement.file.origin import Origin
+from rramfit.units import counted
 
 __all__ = ["judge_conversion"]
 
-_SPOILT = 0.1  # share of bad rows
+_SEVERE = 0.1  # share of bad rows
 
 
 def judge_conversion(origin: Origin) -> Verdict:
-    """Name the rows that were left out.
+    """Report the rows that were skipped.
 
     Parameters
     ----------
@@ -24,9 +25,11 @@ def judge_conversion(origin: Origin) -> Verdict:
     if not origin.bad:
         return Verdict()
     reasons = "; ".join(f"{len(bad.lines)} in {bad}" for bad in origin.bad)
-    rows = f"{origin.bad_rows} of {origin.rows} rows of the log were left out"
-    severe = origin.bad_rows > _SPOILT * origin.rows
-    remedy = "look at these lines of the log"
-    if severe:
-        remedy += ", and whether the layout file says what stands there"
-    return Verdict((Finding(f"{rows}: {reasons}", remedy, severe=severe),))
+    rows = (
+        f"{origin.bad_rows} of {counted(origin.rows, 'row')} of the log "
+        f"{'was' if origin.bad_rows == 1 else 'were'} skipped"
+    )
+    severe = origin.bad_rows > _SEVERE * origin.rows
+    remedy = "Check these lines of the log"
+    remedy += ", and whether the layout file matches the log." if severe else "."
+    return Verdict((Finding(f"{rows}: {reasons}.", remedy, severe=severe),))

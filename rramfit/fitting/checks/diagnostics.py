@@ -1,18 +1,18 @@
-"""Bad data is called out, in words: what no fit can mend.
+"""Checks for bad data: faults of the instrument or the file that no fit can correct.
 
-Each check looks for one thing that instruments and files do and cells do not:
+Each check looks for one effect that instruments and files cause and cells do not:
 
 | check | looks for | module |
 | --- | --- | --- |
 | collapse | cells that collapse or jump between two reads | `collapse` |
-| offset | negative conductance, dead lines that read, current at 0 V | `offsets` |
-| pattern | a pattern that repeats over rows or columns | `line_artefacts` |
-| constant | a row or column that reads a constant, other than nothing | here |
-| drift, duplicates | levels that drift over the sweeps; sweeps or reads twice | `sweep_sequence` |
+| offset | negative conductance, dead lines that conduct, current at 0 V | `offsets` |
+| pattern | a periodic pattern over rows or columns | `line_artefacts` |
+| constant | a row or column that reads a constant other than zero | here |
+| drift, duplicates | levels that drift over sweeps; copied sweeps or reads | `sweep_sequence` |
 | saturation | readings at a rail | here |
-| targets | levels that do not lie where asked for, or apart | `targets` |
+| targets | levels that miss their targets or overlap | `targets` |
 
-Checks that rest on a test raise a false alarm once in a thousand clean chips each.
+Each check that uses a statistical test raises a false alarm on 1 in 1000 clean chips.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
-from rramfit.fitting.checks.collapse import find_collapse, lines_in_words
+from rramfit.fitting.checks.collapse import find_collapse, format_ranges
 from rramfit.fitting.checks.line_artefacts import find_periodic
 from rramfit.fitting.checks.sweep_sequence import (
     FEWEST_SWEEPS,
@@ -40,7 +40,7 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.screening.stuck import LevelSpread, level_spread
 from rramfit.measurement.file.record import Measurement, Reads
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,15 +50,15 @@ __all__ = ["Diagnostics", "diagnose"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_SATURATED, _SPOILT = 0.01, 0.1  # shares of readings at a rail
+_SATURATED, _SEVERE = 0.01, 0.1  # shares of readings at a rail
 _CELLS = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
-    """What is wrong with the data, by check."""
+    """Findings of the checks for bad data."""
 
-    found: dict[str, tuple[Finding, ...]]  # every check that ran
+    found: dict[str, tuple[Finding, ...]]  # by check, for every check that ran
 
     @property
     def verdict(self) -> Verdict:
@@ -66,15 +66,15 @@ class Diagnostics:
         return Verdict(tuple(f for findings in self.found.values() for f in findings))
 
     def summary(self) -> str:
-        """Return the checks as text for people."""
-        lines = [f"Bad data: {len(self.found)} checks, {self.verdict.word}"]
+        """Return the checks as readable text."""
+        lines = [f"Data checks: {counted(len(self.found), 'check')}, {self.verdict.word}"]
         for name, findings in self.found.items():
-            lines.append(f"  {name:<12} {'nothing found' if not findings else ''}".rstrip())
-            lines += [f"  ! {f.what}: {f.remedy}" for f in findings]
+            lines.append(f"  {name:<12} {'no findings' if not findings else ''}".rstrip())
+            lines += [f"  ! {f}" for f in findings]
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a finding: check, what, remedy, severe."""
+        """Return one row per finding: check, what, remedy, severe."""
         import pandas as pd
 
         rows = [
@@ -87,23 +87,23 @@ class Diagnostics:
     def _repr_html_(self) -> str:
         items = "".join(
             f"<li>{html.escape(name)}: "
-            + ("; ".join(html.escape(f"{f.what}: {f.remedy}") for f in findings) or "nothing found")
+            + (" ".join(html.escape(str(f)) for f in findings) or "no findings")
             + "</li>"
             for name, findings in self.found.items()
         )
-        return f"<p><b>Bad data ({self.verdict.word})</b></p><ul>{items}</ul>"
+        return f"<p><b>Data checks ({self.verdict.word})</b></p><ul>{items}</ul>"
 
 
 def diagnose(
     measurement: Measurement, statistics: ProgramStatistics | None, screening: Screening
 ) -> Diagnostics:
-    """Look for bad data in everything that was measured.
+    """Check all groups of a measurement for bad data.
 
     Parameters
     ----------
     measurement : Measurement
     statistics : ProgramStatistics or None
-        Of its programming sweeps.
+        Statistics of its programming sweeps.
     screening : Screening
     """
     healthy = screening.healthy
@@ -135,7 +135,9 @@ def _check_program(
     at = level_spread(statistics, healthy)
     if statistics.sweeps >= FEWEST_SWEEPS:
         found["drift"] = find_drift(statistics, at.spread)
-    found["pattern"] = find_periodic(_residual(statistics, at, healthy), what="level offsets")
+    found["pattern"] = find_periodic(
+        _residual(statistics, at, healthy), what="The cells' deviations from their levels"
+    )
     sample = statistics.sample
     asked = np.where(healthy, sample.level, -1)
     found["targets"] = find_mismatch(level_medians(sample.conductance, asked, levels), levels)
@@ -152,16 +154,16 @@ def _check_reads(
     change, first, some = _change(reads, healthy)
     if change is not None:
         found.setdefault("pattern", []).extend(
-            find_periodic(change, what=f"{name}: changes since the first read")
+            find_periodic(change, what=f"{name}: the changes since the first read")
         )
     copies = identical_reads(some)
     if copies:
         i, j = copies[0]
         found.setdefault("duplicates", []).append(
             Finding(
-                f"{name}: {len({j for _, j in copies})} reads are copies of others (read {j} "
-                f"of {i})",
-                "a read counted twice makes noise and drift look small: remove the copies",
+                f"{name}: {_repeats(len({j for _, j in copies}))} an earlier read exactly (first: "
+                f"read {j} repeats read {i}).",
+                "Remove the duplicates: they make noise and drift look too small.",
                 severe=True,
             )
         )
@@ -172,8 +174,12 @@ def _check_reads(
         )
 
 
+def _repeats(n: int) -> str:
+    return f"{counted(n, 'read')} {'repeats' if n == 1 else 'repeat'}"
+
+
 def _change(reads: Reads, healthy: Bools) -> tuple[Floats | None, Floats | None, Floats]:
-    """Change from first to last read in its own robust units, the first, and some cells' reads."""
+    """Return the scaled change from first to last read, the first, and reads of some cells."""
     first = last = None
     step = max(1, int(healthy.sum()) // _CELLS)
     most = max(1, reads.shape[0] // 64)
@@ -199,7 +205,7 @@ def _change(reads: Reads, healthy: Bools) -> tuple[Floats | None, Floats | None,
 
 
 def _residual(statistics: ProgramStatistics, at: LevelSpread, healthy: Bools) -> Floats:
-    """Mean deviation of each cell from its levels, in their standard deviations, (row, col)."""
+    """Return each cell's mean deviation from its levels, in standard deviations, (row, col)."""
     total, n = np.zeros(healthy.shape), np.zeros(healthy.shape)
     for k in np.flatnonzero(np.isfinite(at.centre) & (at.spread > 0)):
         seen = healthy & (statistics.count[k] > 0)
@@ -212,7 +218,7 @@ def _residual(statistics: ProgramStatistics, at: LevelSpread, healthy: Bools) ->
 
 
 def _constant(screening: Screening) -> list[Finding]:
-    """Dead lines that read a conductance rather than nothing."""
+    """Report dead lines that read a constant other than zero."""
     out = []
     scale = (
         float(np.nanmedian(np.abs(screening.value))) if np.isfinite(screening.value).any() else 0
@@ -227,13 +233,13 @@ def _constant(screening: Screening) -> list[Finding]:
             what = (
                 f"{word} {lines[0]} reads"
                 if lines.size == 1
-                else (f"{word}s {lines_in_words(lines)} read")
+                else (f"{word}s {format_ranges(lines)} read")
             )
             out.append(
                 Finding(
-                    f"{what} a constant {format_quantity(float(np.median(value)), 'S')}, "
-                    "whatever is asked of the cells",
-                    "a short or a stuck decoder line; its cells are left out",
+                    f"{what.capitalize()} a constant "
+                    f"{format_quantity(float(np.median(value)), 'S', digits=3)} at every level.",
+                    "Check for a short or a stuck decoder line; the fits exclude these cells.",
                 )
             )
     return out
@@ -250,10 +256,10 @@ def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
             continue
         out.append(
             Finding(
-                f"{n / readings:.1%} of readings lie at the {word} of the read-out, "
-                f"{format_quantity(rail, 'S')}",
-                "choose a read-out range that holds all levels, and measure again",
-                severe=n > _SPOILT * readings,
+                f"{n / readings:.1%} of readings are at the {word} of the read-out range, "
+                f"{format_quantity(rail, 'S')}.",
+                "Choose a read-out range that covers all levels, and measure again.",
+                severe=n > _SEVERE * readings,
             )
         )
     return out

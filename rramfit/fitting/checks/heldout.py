@@ -1,17 +1,17 @@
 """Held-out check: how well a distribution fitted to some cells and cycles predicts the others.
 
-The cells are dealt into five folds and the sweeps cut into an early and a late half. Each fold's
-cells in each half are predicted by the level's distribution refitted to the other cells in the
-other half, so that every reading is predicted once and never by its own cell or its own time. With
-u = F(y) the predicted distribution function at a reading,
+Cells are split into five folds at random, and sweeps into an early and a late half. The readings
+of a fold in one half are predicted by the level's distribution, refitted to the other folds in the
+other half. Each reading is predicted once, without data from its own cell or its own half. With
+u = F(y), the predicted distribution function at a reading y,
 
     coverage   share of u within the central 50, 90 and 99 %
-    distance   largest gap between the distribution of u and the uniform (Kolmogorov, Smirnov)
+    distance   Kolmogorov-Smirnov distance between the distribution of u and the uniform one
     log score  mean predicted log density [ln 1/S]
 
-The family is the one that the whole fit chose. What the distance may be by chance is found by
-parametric bootstrap (`rramfit.fitting.levels.goodness_bootstrap`). With very many readings every
-distribution is refuted: the verdict asks for a distance that matters as well.
+The family is the one chosen in the full fit. The p-value of the distance comes from a parametric
+bootstrap (`rramfit.fitting.levels.goodness_bootstrap`). With very many readings every distribution
+is rejected, so a finding also requires a minimum distance.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
-from rramfit.fitting.axes import own_axes
+from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.levels.goodness_bootstrap import bootstrap_p_value
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
@@ -35,6 +35,7 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import Frame, LevelReadings, refit
 from rramfit.measurement.file.record import Levels
 from rramfit.streams import stream
+from rramfit.units import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,10 +49,10 @@ Bools = NDArray[np.bool_]
 
 FOLDS = 5
 COVERAGES = (0.50, 0.90, 0.99)
-FEWEST_CELLS = 20  # a fold of fewer than four cells says nothing
-CHANCE = 0.005  # a distance that the bootstrap reaches less often is not chance …
-MATTERS, SPOILS = 0.03, 0.10  # … and is worth a finding, or a severe one, from this size on
-_U = 200  # quantiles of u kept for pictures
+FEWEST_CELLS = 20  # at least four cells per fold
+P_LIMIT = 0.005  # bootstrap p-value below which a distance is significant …
+DISTANCE_LIMIT, SEVERE_DISTANCE = 0.03, 0.10  # … and distance for a finding, or a severe one
+_U = 200  # number of quantiles of u kept for plots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +67,15 @@ class HeldOutLevel:
     log_score : float
         [ln 1/S]
     distance : float
-        Kolmogorov-Smirnov.
+        Kolmogorov-Smirnov distance.
     coverage, coverage_stderr : (3,) array
-        Of the 50, 90 and 99 % intervals; errors clustered by cell.
+        Coverage of the 50, 90 and 99 % intervals; standard errors clustered by cell.
     p_value : float
     n_cells, n_observations : int
     halves : bool
-        Whether cycles were split too; False where all readings are of one sweep.
+        Whether sweeps were split too; False if all readings belong to one sweep.
     u : (q,) array
-        Evenly spaced quantiles of the transforms, for pictures.
+        Evenly spaced quantiles of the predicted distribution function, for plots.
     """
 
     index: int
@@ -93,14 +94,14 @@ class HeldOutLevel:
     @property
     def words(self) -> str:
         """The verdict on this level."""
-        if self.p_value >= CHANCE:
-            return "the distribution predicts cells and cycles that it has not seen"
-        if self.distance < MATTERS:
-            return "off by more than chance, but by too little to matter"
-        return f"the distribution misses: it misplaces up to {self.distance:.1%} of readings"
+        if self.p_value >= P_LIMIT:
+            return "the distribution predicts held-out cells and cycles"
+        if self.distance < DISTANCE_LIMIT:
+            return "the deviation is significant but small"
+        return f"the distribution misplaces up to {self.distance:.1%} of held-out readings"
 
     def to_card(self) -> HeldOut:
-        """Write the card's entry."""
+        """Return the card's entry."""
         return HeldOut(
             level=self.index,
             log_score=self.log_score,
@@ -117,51 +118,49 @@ class HeldOutLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOutCheck:
-    """The held-out check of all levels that have a distribution and cells enough."""
+    """The held-out check of all levels that have a distribution and enough cells."""
 
     levels: tuple[HeldOutLevel, ...]
     verdict: Verdict
 
     def to_card(self) -> list[HeldOut]:
-        """Write the card's entries."""
+        """Return the card's entries."""
         return [level.to_card() for level in self.levels]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a level."""
+        """Return one row per level."""
         import pandas as pd
 
         rows = [v.to_card().model_dump(exclude={"level"}) for v in self.levels]
         return pd.DataFrame(rows, index=pd.Index([v.index for v in self.levels], name="level"))
 
     def summary(self) -> str:
-        """Return the check as text for people."""
+        """Return the check as readable text."""
         head = f"{'level':<8}{'50 %':>8}{'90 %':>8}{'99 %':>8}{'distance':>10}{'p':>8}{'score':>9}"
-        lines = [f"held-out prediction: {self.verdict.word}", head]
+        lines = [f"Held-out check: {self.verdict.word}", head]
         for v in self.levels:
             share = "".join(f"{c:>8.1%}" for c in v.coverage)
             lines.append(
                 f"{v.name:<8}{share}{v.distance:>10.4f}{v.p_value:>8.3f}{v.log_score:>9.3f}"
                 f"  {v.words}"
             )
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
-        title = html.escape(f"held-out prediction ({self.verdict.word})")
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
+        title = html.escape(f"Held-out check ({self.verdict.word})")
         return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw observed less predicted share of readings below each predicted quantile."""
-        ax = own_axes(ax)
+        """Plot observed minus predicted share of readings below each predicted quantile."""
+        ax = axes_or_new(ax)
         for v in self.levels:
             at = (np.arange(v.u.size) + 0.5) / v.u.size
             ax.plot(v.u, at - v.u, lw=1, label=v.name)
         ax.axhline(0, color="grey", lw=0.8)
-        ax.set_xlabel("predicted share below")
-        ax.set_ylabel("observed less predicted")
+        ax.set_xlabel("predicted share of readings below")
+        ax.set_ylabel("observed minus predicted")
         if 0 < len(self.levels) <= 8:
             ax.legend()
         return ax
@@ -175,33 +174,33 @@ def check_heldout(
     seed: int,
     fit: LevelsFit | None = None,
 ) -> HeldOutCheck:
-    """Predict every level's readings from other cells and other cycles.
+    """Predict each level's readings from other cells and other cycles.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     healthy : (row, col) bool array
-        Cells that respond.
+        Cells to use.
     levels : Levels
     seed : int
-        Of folds and bootstrap.
+        Seed of folds and bootstrap.
     fit : LevelsFit, optional
-        The levels' distributions, where they are fitted already.
+        The fitted levels, if they are already known.
     """
     known = fit or fit_levels(statistics, healthy, levels, seed=seed)
     done: list[HeldOutLevel] = []
-    left_out: list[str] = []
+    skipped: list[str] = []
     for level in known.levels:
         if level.distribution is None or level.n_cells < FEWEST_CELLS:
-            left_out.append(level.name)
+            skipped.append(level.name)
             continue
         sweep = _sweeps(statistics, healthy, level.readings)
         done.append(_check_level(level.name, level.distribution, level.readings, sweep, seed))
-    return HeldOutCheck(levels=tuple(done), verdict=Verdict(tuple(_findings(done, left_out))))
+    return HeldOutCheck(levels=tuple(done), verdict=Verdict(tuple(_findings(done, skipped))))
 
 
 def _sweeps(statistics: ProgramStatistics, healthy: Bools, readings: LevelReadings) -> Integers:
-    """Sweep of each of the readings inside the rails, (n,)."""
+    """Return the sweep of each reading inside the rails, (n,)."""
     sample = statistics.sample
     y = sample.conductance
     chosen = (sample.level == readings.level) & sample.accepted & healthy & np.isfinite(y)
@@ -224,7 +223,7 @@ def _check_level(
     m = readings.node.size
     weights = np.bincount(group * m + readings.point, minlength=parts * m).reshape(parts, m)
     u_at, score_at = np.empty((parts, m)), np.empty((parts, m))
-    ends = np.zeros((parts, 2))  # predicted chance of a reading at the floor, at the ceiling
+    ends = np.zeros((parts, 2))  # predicted probability of a reading at the floor, at the ceiling
     clipped = np.array([readings.floor_count.sum(), readings.ceiling_count.sum()])
     for p in range(parts):
         parameters = _predicted(distribution, weights, p, clipped, halves=halves)
@@ -238,11 +237,11 @@ def _check_level(
     u = u_at[group, readings.point]
     n = readings.n
     total = float(score_at[group, readings.point].sum())
-    # Readings at a rail are spread over the chance that they have, as an even share of it.
+    # Readings at a rail are spread evenly over the predicted probability of that rail.
     at_floor = float(ends[:, 0].mean()) if clipped[0] else 0.0
     at_ceiling = float(ends[:, 1].mean()) if clipped[1] else 0.0
-    for k, chance in zip(clipped, (at_floor, at_ceiling), strict=True):
-        total += float(k) * math.log(max(chance, 1e-300))
+    for k, probability in zip(clipped, (at_floor, at_ceiling), strict=True):
+        total += float(k) * math.log(max(probability, 1e-300))
     everything = np.concatenate(
         [
             u,
@@ -275,7 +274,7 @@ def _check_level(
 
 
 def _halves(sweep: Integers) -> tuple[Integers, bool]:
-    """Tell readings of the late half of the sweeps; nothing to split where there is one sweep."""
+    """Return 1 for readings of the late half of the sweeps, and whether there is more than one."""
     found = np.unique(sweep)
     if found.size < 2:
         return np.zeros(sweep.size, dtype=np.int64), False
@@ -290,13 +289,13 @@ def _predicted(
     *,
     halves: bool,
 ) -> dict[str, float]:
-    """Parameters fitted to other cells and the other half of the sweeps."""
+    """Fit the parameters to the other cells in the other half of the sweeps."""
     number = np.arange(len(weights))
     train = number != part
     if halves:
         train = (number // 2 != part // 2) & (number % 2 != part % 2)
     weight = weights[train].sum(axis=0).astype(np.float64)
-    # Clipped readings are few; each training set has its share of all.
+    # Each training set gets a proportional share of the few clipped readings.
     share = weight.sum() / max(float(weights.sum()), 1.0)
     theta = refit(distribution.maximum, np.concatenate([weight, clipped * share]))
     frame: Frame = distribution.maximum.frame
@@ -304,7 +303,7 @@ def _predicted(
 
 
 def _coverage(u: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
-    """Coverage of the central intervals; a clipped reading is outside of them all."""
+    """Compute the coverage of the central intervals; a clipped reading is outside all of them."""
     count = readings.cell_sums(np.ones(readings.weight.size))
     values, errors = [], []
     for c in COVERAGES:
@@ -318,28 +317,30 @@ def _coverage(u: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
     return np.array(values), np.array(errors)
 
 
-def _findings(done: list[HeldOutLevel], left_out: list[str]) -> list[Finding]:
+def _findings(done: list[HeldOutLevel], skipped: list[str]) -> list[Finding]:
     out: list[Finding] = []
-    missed = [v for v in done if v.p_value < CHANCE and v.distance >= MATTERS]
+    missed = [v for v in done if v.p_value < P_LIMIT and v.distance >= DISTANCE_LIMIT]
     if missed:
         worst = max(missed, key=lambda v: v.distance)
         out.append(
             Finding(
-                f"{len(missed)} of {len(done)} levels' distributions do not predict unseen cells and "
-                f"cycles; the worst is {worst.name}: {worst.coverage[1]:.1%} of readings within "
-                f"its 90 % interval, up to {worst.distance:.1%} misplaced",
-                "look at the level's readings on probability paper: patterns over sweeps or over "
-                "the array, or a distribution that no family here has",
-                severe=worst.distance >= SPOILS,
+                f"The distributions of {len(missed)} of {counted(len(done), 'level')} do not "
+                f"predict held-out cells and cycles; for the worst, {worst.name}, the 90 % "
+                f"interval covers {worst.coverage[1]:.1%} of readings, and up to "
+                f"{worst.distance:.1%} are misplaced.",
+                "Check the level's probability plot for drift over sweeps, patterns over the "
+                "array, or a shape that no family describes.",
+                severe=worst.distance >= SEVERE_DISTANCE,
             )
         )
-    if left_out:
-        shown = ", ".join(left_out[:6]) + (", …" if len(left_out) > 6 else "")
+    if skipped:
+        shown = ", ".join(skipped[:6]) + (", …" if len(skipped) > 6 else "")
         out.append(
             Finding(
-                f"too few cells to hold any out at {len(left_out)} of "
-                f"{len(left_out) + len(done)} levels: {shown}",
-                f"program at least {FEWEST_CELLS} cells to each level",
+                f"{len(skipped)} of {counted(len(skipped) + len(done), 'level')} "
+                f"{'has' if len(skipped) == 1 else 'have'} too few cells for the held-out check: "
+                f"{shown}.",
+                f"Program at least {FEWEST_CELLS} cells to each level.",
             )
         )
     return out

@@ -1,14 +1,14 @@
-"""Patterns that repeat over rows or columns: a multiplexer's, not the cells'.
+"""Detect periodic patterns over rows or columns, which a decoder or multiplexer causes.
 
-Cells' residuals, in standard deviations of their level, are averaged over each row and the line
-through the means taken off. A pattern of period p rows is a line in their periodogram at R/p,
-2R/p, … of R rows. A smooth field and a trend have smooth spectra, so each ordinate is compared with
-its neighbours,
+Residuals of the cells, in standard deviations of their level, are averaged over each row, and a
+straight line is subtracted from the row means. A pattern of period p rows gives peaks in the
+periodogram of R rows at R/p, 2R/p, … A smooth field or trend has a smooth spectrum, so each
+ordinate is compared with its neighbours,
 
     P_j / mean(P_{j±1} … P_{j±4})  ~  F(2, 16)    (F(1, ·) at half the sampling rate),
 
-from the third ordinate up, and the smallest p-value is multiplied by the number of ordinates. The
-period is that of the most telling line, or of its fundamental where that shows as well.
+from the third ordinate up; the smallest p-value is multiplied by the number of ordinates. The
+period is that of the most significant peak, or of its fundamental if that is also visible.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.fitting.result import Finding
+from rramfit.units import format_p_value
 
 __all__ = ["PeriodicPattern", "find_periodic", "periodic_pattern"]
 
@@ -28,35 +29,35 @@ Floats = NDArray[np.float64]
 
 FALSE_ALARM = 1e-3
 _FIRST, _NEIGHBOURS = 3, 4
-_SHOWS = 0.05  # p-value of a fundamental whose harmonic was found
-_CLIP = 4.0  # standard deviations at which single residuals are cut off
+_VISIBLE = 0.05  # p-value for a fundamental whose harmonic is significant
+_CLIP = 4.0  # standard deviations at which residuals are clipped
 _FEWEST_CELLS, _FEWEST_LINES = 4, 24
-_LARGE = 0.5  # amplitude in standard deviations of a level that spoils the fits
+_LARGE = 0.5  # amplitude, in standard deviations of a level, that invalidates the fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodicPattern:
-    """The most telling line in a periodogram of row or column means."""
+    """The most significant peak in the periodogram of row or column means."""
 
     axis: int  # 0: over rows, 1: over columns
     period: float  # lines
-    amplitude: float  # of the sine, in the residuals' unit
-    p_value: float  # all ordinates allowed for
+    amplitude: float  # of the sine, in units of the residuals
+    p_value: float  # corrected for the number of ordinates
 
 
 def periodic_pattern(residual: Floats, axis: int) -> PeriodicPattern | None:
-    """Find the most telling periodic pattern over rows (axis 0) or columns (axis 1).
+    """Find the most significant periodic pattern over rows (axis 0) or columns (axis 1).
 
     Parameters
     ----------
     residual : (row, col) array
-        Deviation of each cell in standard deviations of its level; NaN where unknown.
+        Deviation of each cell, in standard deviations of its level; NaN if unknown.
     axis : {0, 1}
 
     Returns
     -------
     PeriodicPattern or None
-        None with fewer than 24 lines that have cells.
+        None with fewer than 24 lines that have at least 4 cells.
     """
     x = np.clip(residual if axis == 0 else residual.T, -_CLIP, _CLIP)
     n = np.isfinite(x).sum(axis=1)
@@ -91,21 +92,21 @@ def periodic_pattern(residual: Floats, axis: int) -> PeriodicPattern | None:
 
 
 def _fundamental(p: Floats) -> int:
-    """Take the first ordinate that shows and of which the most telling one is a harmonic."""
+    """Return the lowest visible ordinate that has the most significant one as a harmonic."""
     most = _FIRST + int(np.argmin(p[_FIRST:]))
-    shows = [j for j in range(_FIRST, most) if most % j == 0 and p[j] < _SHOWS]
-    return shows[0] if shows else most
+    visible = [j for j in range(_FIRST, most) if most % j == 0 and p[j] < _VISIBLE]
+    return visible[0] if visible else most
 
 
 def find_periodic(residual: Floats, *, what: str) -> list[Finding]:
-    """Look for patterns that repeat over rows or columns.
+    """Check for periodic patterns over rows and columns.
 
     Parameters
     ----------
     residual : (row, col) array
         In standard deviations of a level.
     what : str
-        What the residuals are of, for people.
+        Name of the residuals, a plural, that opens the finding.
     """
     out = []
     for axis, word in ((0, "row"), (1, "column")):
@@ -114,11 +115,11 @@ def find_periodic(residual: Floats, *, what: str) -> list[Finding]:
             continue
         out.append(
             Finding(
-                f"{what} repeat every {found.period:.3g} {word}s or a multiple of that, by "
-                f"±{found.amplitude:.2g} standard deviations of a level "
-                f"(p = {max(found.p_value, 1e-12):.1g})",
-                f"a {word} decoder or multiplexer makes such a pattern, cells do not: calibrate it "
-                "out and measure again",
+                f"{what} repeat every {found.period:.3g} {word}s or a multiple of that, with an "
+                f"amplitude of {found.amplitude:.2g} standard deviations of a level "
+                f"({format_p_value(found.p_value)}).",
+                f"Check and calibrate the {word} decoder or multiplexer, and measure again: cells "
+                "do not cause such a pattern.",
                 severe=found.amplitude > _LARGE,
             )
         )

@@ -1,13 +1,13 @@
-"""The sequence of sweeps: do they drift, and are they all sweeps of their own.
+"""Checks of the sequence of sweeps: drift and duplicates.
 
-Drift: the mean of accepted readings of sweep t at level k, less the level's mean and in units of
-the level's spread, is averaged over levels by its number of readings,
+Drift: let ȳ_kt be the mean of the accepted readings of sweep t at level k, and ȳ_k and σ_k the
+level's mean and standard deviation. The weighted mean over levels,
 
     m_t = Σ_k n_kt·(ȳ_kt − ȳ_k)/σ_k / Σ_k n_kt,
 
-and regressed on t; scatter of sweeps about the line sets the error, so what sweeps have in common
-is allowed for. Duplicates: of two separate sweeps, hardly any reading agrees to the last digit
-unless the converter is coarse, and then all pairs of sweeps agree as often.
+is regressed on t. The standard error comes from the scatter of sweeps about the line, and so
+includes variation that all cells of a sweep share. Duplicates: two separate sweeps share few exact
+readings, unless the converter is coarse; then all pairs of sweeps share equally many.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scipy import special
 
 from rramfit.fitting.result import Finding
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.units import format_p_value
 
 __all__ = ["FEWEST_SWEEPS", "find_drift", "find_duplicates", "identical_reads"]
 
@@ -28,19 +29,19 @@ Bools = NDArray[np.bool_]
 
 FALSE_ALARM = 1e-3
 FEWEST_SWEEPS = 6
-_LARGE = 0.5  # change over the sequence in standard deviations of a level that spoils the fits
-_ALIKE, _OVER_OTHERS = 0.5, 3.0
-_CELLS = 2048  # looked at for duplicates
+_LARGE = 0.5  # drift, in standard deviations of a level, that invalidates the fits
+_IDENTICAL, _OVER_USUAL = 0.5, 3.0  # share of identical readings; ratio to the usual share
+_CELLS = 2048  # cells compared in the search for duplicates
 
 
 def find_drift(statistics: ProgramStatistics, spread: Floats) -> list[Finding]:
-    """Look for a drift of the levels over the sequence of sweeps.
+    """Test for a drift of the levels over the sequence of sweeps.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     spread : (level,) array
-        Standard deviation of readings at each level [S]; NaN where unknown.
+        Standard deviation of readings at each level [S]; NaN if unknown.
     """
     n = np.where(np.isfinite(spread) & (spread > 0), statistics.sweep_count, 0).astype(float)
     y = np.where(n > 0, statistics.sweep_mean, 0.0)
@@ -67,17 +68,17 @@ def find_drift(statistics: ProgramStatistics, spread: Floats) -> list[Finding]:
         return []
     return [
         Finding(
-            f"levels drift by {change:+.2g} standard deviations over the {statistics.sweeps} "
-            f"sweeps (p = {max(p, 1e-12):.1g})",
-            "chip or instrument changes while it is measured: let it settle, ask for levels in "
-            "mixed order, or cut the sequence; c2c holds the drift",
+            f"The levels drift by {change:+.2g} standard deviations over {statistics.sweeps} "
+            f"sweeps ({format_p_value(p)}), and cycle-to-cycle variation includes this drift.",
+            "Let the chip and the instrument settle, program the levels in mixed order, or use "
+            "only a part of the sweeps.",
             severe=abs(change) > _LARGE,
         )
     ]
 
 
 def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
-    """Look for sweeps that are copies of others."""
+    """Check for sweeps that duplicate other sweeps."""
     pairs = _same_means(statistics)
     sample = statistics.sample
     y = sample.conductance[:, healthy]
@@ -87,43 +88,45 @@ def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Findi
     pairs |= {(int(numbers[i]), int(numbers[j])) for i, j in identical_reads(y)}
     if not pairs:
         return []
-    first = ", ".join(f"{j} of {i}" for i, j in sorted(pairs)[:4])
+    first = ", ".join(f"{j} equals {i}" for i, j in sorted(pairs)[:4])
     copies = len({j for _, j in pairs})
     return [
         Finding(
-            f"{copies} of {statistics.sweeps} sweeps are copies of others (sweep {first})",
-            "a sweep counted twice makes cycle-to-cycle variation look small: remove the copies",
+            f"{copies} of {statistics.sweeps} sweeps "
+            f"{'duplicates another sweep' if copies == 1 else 'duplicate other sweeps'} "
+            f"(sweep {first}).",
+            "Remove the duplicates: they make cycle-to-cycle variation look too small.",
             severe=True,
         )
     ]
 
 
 def identical_reads(y: Floats) -> list[tuple[int, int]]:
-    """Pairs of reads (i, j), i < j, that are copies of each other.
+    """Find pairs of reads (i, j), i < j, that duplicate each other.
 
     Parameters
     ----------
     y : (read, cell) array
-        NaN is never alike.
+        NaN never matches.
     """
     reads = len(y)
     if reads < 2 or not y.size:
         return []
     x = y[:, :: max(1, y.shape[1] // _CELLS)]
-    alike = np.zeros((reads, reads))
+    shared = np.zeros((reads, reads))
     for i in range(reads - 1):
         same = x[i + 1 :] == x[i]
         both = np.isfinite(x[i + 1 :]) & np.isfinite(x[i])
         n = both.sum(axis=1)
-        alike[i, i + 1 :] = np.where(n >= 10, same.sum(axis=1) / np.maximum(n, 1), 0.0)
+        shared[i, i + 1 :] = np.where(n >= 10, same.sum(axis=1) / np.maximum(n, 1), 0.0)
     upper = np.triu_indices(reads, 1)
-    usual = float(np.median(alike[upper])) if reads > 3 else 0.0
-    found = alike > max(_ALIKE, min(_OVER_OTHERS * usual, 0.95))
+    usual = float(np.median(shared[upper])) if reads > 3 else 0.0
+    found = shared > max(_IDENTICAL, min(_OVER_USUAL * usual, 0.95))
     return [(int(i), int(j)) for i, j in np.argwhere(found)]
 
 
 def _same_means(statistics: ProgramStatistics) -> set[tuple[int, int]]:
-    """Sweeps of which all levels' means are the same to the last digit."""
+    """Return pairs of sweeps whose means agree exactly at every level."""
     many = statistics.sweep_count.sum(axis=1) >= 10
     seen: dict[bytes, int] = {}
     out = set()

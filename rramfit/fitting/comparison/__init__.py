@@ -1,7 +1,7 @@
-"""A card against another chip or another card.
+"""Comparison of a card with another chip or another card.
 
-In: a card, and a second card or a characterized measurement. Out: for every parameter whether both
-can belong to one population, and whether the card's distributions predict the other readings.
+In: a card, and a second card or a measurement. Out: for each parameter, whether the two values
+differ significantly; for each level, whether the card's distribution predicts the other readings.
 
 Not here: the held-out check within one measurement (`rramfit.fitting.checks.heldout`).
 """

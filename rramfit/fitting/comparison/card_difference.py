@@ -1,15 +1,15 @@
-"""Two cards, parameter by parameter: whether they may be of one population.
+"""Compare two cards parameter by parameter: test whether they describe one population.
 
-Each number brings its own uncertainty, a smooth field and few degrees of freedom included. The
-difference is taken on the scale on which its interval was made (linear, log, logit or Fisher's),
-which the interval itself tells, with Student's t of Welch and Satterthwaite's degrees of freedom:
+Each standard error includes the smooth field and the few degrees of freedom of its fit. The
+difference is taken on the scale of the intervals (linear, log, logit or Fisher's z), which follows
+from their symmetry, and tested with Welch's t and the Welch-Satterthwaite degrees of freedom:
 
     t = (a − b)/√(s_a² + s_b²),   df = (s_a² + s_b²)²/(s_a⁴/df_a + s_b⁴/df_b)
 
-An interval of another make (exact, profile) enters by the half that faces the other number. With
-many parameters some differ by chance: Holm's step-down test holds the chance of any false alarm.
-What was given and not estimated is not compared, nor what has another meaning in the other card:
-parameters of different families, numbers at other reference points, entries of different levels.
+An interval that is symmetric on none of these scales (exact or profile) enters by the half that
+faces the other number. Holm's step-down test limits the probability of any false alarm over all
+parameters. Two stated values are not compared, nor values with different meanings: parameters of
+different families, at different reference points, or of different levels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rramfit.card.schema import ModelCard
 __all__ = ["ParameterTest", "compare_parameters", "holm"]
 
 _NORMAL = 1.959963984540054
-_SAME_REFERENCE = 0.02  # relative difference up to which numbers hold at one reference
+_SAME_REFERENCE = 0.02  # relative difference up to which two reference points are the same
 
 _SCALES: tuple[tuple[Callable[[float], float], Callable[[float], float]], ...] = (
     (lambda x: x, lambda _: 1.0),
@@ -46,7 +46,7 @@ class ParameterTest:
     t: float
     df: float
     p_value: float
-    differs: bool = False  # by Holm's test over all parameters
+    differs: bool = False  # significant in Holm's test over all parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _OnScale:
 def compare_parameters(first: ModelCard, second: ModelCard) -> list[ParameterTest]:
     """Test every estimated parameter that both cards have, in the order of the first.
 
-    Levels are matched by their place; whoever calls has seen to it that they are the same.
+    Levels are matched by position; the caller must check that they are the same.
     """
     a, b = dict(quantities(first)), dict(quantities(second))
     skipped = tuple(_other_meaning(first, second))
@@ -76,7 +76,7 @@ def compare_parameters(first: ModelCard, second: ModelCard) -> list[ParameterTes
 
 
 def holm(tests: list[ParameterTest], alpha: float) -> list[ParameterTest]:
-    """Mark the tests that fail under Holm's step-down procedure at family-wise `alpha`."""
+    """Mark the differences that are significant in Holm's test at family-wise level `alpha`."""
     order = sorted(range(len(tests)), key=lambda i: tests[i].p_value)
     failing: set[int] = set()
     for rank, i in enumerate(order):
@@ -98,7 +98,7 @@ def holm(tests: list[ParameterTest], alpha: float) -> list[ParameterTest]:
 
 
 def difference(a: Quantity, b: Quantity) -> tuple[float, float, float] | None:
-    """Return t, degrees of freedom and two-sided p-value; None where neither was estimated.
+    """Return t, degrees of freedom and two-sided p-value; None if neither was estimated.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def difference(a: Quantity, b: Quantity) -> tuple[float, float, float] | None:
 
 
 def _on_scale(q: Quantity, at: int) -> _OnScale | None:
-    """Return a number on a scale, if its interval was made there; one that was given is on all."""
+    """Return a number on a scale if its interval is symmetric there; a stated number always."""
     to, slope = _SCALES[at]
     try:
         value, per = to(q.value), slope(q.value)
@@ -141,7 +141,7 @@ def _on_scale(q: Quantity, at: int) -> _OnScale | None:
 
 
 def _df(quantile: float) -> float:
-    """Degrees of freedom of the Student's t whose 97.5 % quantile this is."""
+    """Return the degrees of freedom of the Student's t with this 97.5 % quantile."""
     low, high = 0.0, 1.0  # of 1/df
     for _ in range(50):
         middle = 0.5 * (low + high)
@@ -151,7 +151,7 @@ def _df(quantile: float) -> float:
 
 
 def _facing_halves(a: Quantity, b: Quantity) -> tuple[float, float, float]:
-    """Difference over the halves of the intervals that face each other (Zou and Donner 2008)."""
+    """Test with the halves of the intervals that face each other (Zou and Donner 2008)."""
     upper, lower = (a, b) if a.value >= b.value else (b, a)
     down = upper.value - upper.ci95[0] if upper.ci95 else 0.0
     up = lower.ci95[1] - lower.value if lower.ci95 else 0.0
@@ -164,7 +164,7 @@ def _facing_halves(a: Quantity, b: Quantity) -> tuple[float, float, float]:
 
 
 def _other_meaning(first: ModelCard, second: ModelCard) -> Iterator[str]:
-    """Paths whose numbers mean something else in the other card."""
+    """Yield the paths whose values have a different meaning in the other card."""
     for i, (x, y) in enumerate(zip(first.levels, second.levels, strict=False)):
         families = [v.distribution.family if v.distribution else None for v in (x, y)]
         if families[0] != families[1] or families[0] == "mixture":
@@ -188,10 +188,10 @@ def _other_meaning(first: ModelCard, second: ModelCard) -> Iterator[str]:
     noise = (first.read_noise, second.read_noise)
     if noise[0] and noise[1] and not _same(*noise, "reference_conductance"):
         yield "read_noise.coefficient"
-    kept = (first.retention, second.retention)
-    if kept[0] and kept[1]:
-        alike = (_same(*kept, name) for name in ("reference_time", "temperature"))
-        if not all(alike):
+    retention = (first.retention, second.retention)
+    if retention[0] and retention[1]:
+        same = (_same(*retention, name) for name in ("reference_time", "temperature"))
+        if not all(same):
             yield "retention"
 
 

@@ -1,10 +1,10 @@
-"""A card's distribution of a level against another chip's readings.
+"""Compare a card's distribution of a level with another chip's readings.
 
-Every accepted reading of a healthy cell at the level is put into the card's distribution, u = F(y):
-were the distribution the chip's own, u would be even between 0 and 1. Coverage, the largest gap and
-the mean log density follow from u; what the gap may be by chance is found by bootstrap
-(`rramfit.fitting.levels.goodness_bootstrap`), the card's own uncertainty of mean and spread
-included.
+Each accepted reading y of a healthy cell at the level is transformed to u = F(y) by the card's
+distribution; u is uniform on [0, 1] if the distribution also describes the other chip. Coverage,
+the Kolmogorov-Smirnov distance and the mean log density follow. The p-value of the distance comes
+from a bootstrap (`rramfit.fitting.levels.goodness_bootstrap`) that includes the card's uncertainty
+of mean and spread.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
 from rramfit.card.schema import LevelCard, ModelCard
-from rramfit.fitting.checks.heldout import CHANCE, COVERAGES, MATTERS
+from rramfit.fitting.checks.heldout import COVERAGES, DISTANCE_LIMIT, P_LIMIT
 from rramfit.fitting.levels.goodness_bootstrap import GRID, predicted_p_value
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import collect_readings
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 FEWEST_READINGS = 20
-_U = 200  # quantiles of u kept for pictures
+_U = 200  # number of quantiles of u kept for plots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,15 @@ class LevelPrediction:
     log_score : float
         Mean log density of the readings under the card's distribution [ln 1/S].
     own_score : float, optional
-        The card's own held-out score [ln 1/S].
+        The log score of the card's own held-out check [ln 1/S].
     distance : float
-        Kolmogorov-Smirnov.
+        Kolmogorov-Smirnov distance.
     coverage : (3,) array
-        Of the card's 50, 90 and 99 % intervals.
+        Coverage of the card's 50, 90 and 99 % intervals.
     p_value : float
     n_cells, n_observations : int
     u : (q,) array
-        Evenly spaced quantiles of the transforms, for pictures.
+        Evenly spaced quantiles of the card's distribution function, for plots.
     """
 
     index: int
@@ -68,8 +68,8 @@ class LevelPrediction:
 
     @property
     def fails(self) -> bool:
-        """More readings are misplaced than chance does, and than matters."""
-        return self.p_value < CHANCE and self.distance >= MATTERS
+        """Whether the distance is significant and large enough to matter."""
+        return self.p_value < P_LIMIT and self.distance >= DISTANCE_LIMIT
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain values."""
@@ -91,7 +91,7 @@ class LevelPrediction:
 def predict_levels(
     card: ModelCard, statistics: ProgramStatistics, healthy: Bools, *, seed: int
 ) -> list[LevelPrediction]:
-    """Put another chip's readings into the card's distributions, level by level."""
+    """Compare another chip's readings with the card's distributions, level by level."""
     own = {h.level: h for h in card.quality.heldout}
     out = []
     for level in card.levels:
@@ -120,16 +120,18 @@ def _predict_level(
         floor=statistics.floor,
         ceiling=statistics.ceiling,
     )
-    if readings.seen.size < FEWEST_READINGS:
+    if readings.unclipped.size < FEWEST_READINGS:
         return None
     known = family(distribution.family)
     parameters = {name: q.value for name, q in distribution.parameters.items()}
-    u = np.clip(known.cdf(readings.seen, parameters), 0.0, 1.0)
+    u = np.clip(known.cdf(readings.unclipped, parameters), 0.0, 1.0)
     ordered = np.sort(u)
     n = ordered.size
     rank = np.arange(n)
     distance = float(np.max(np.maximum((rank + 1) / n - ordered, ordered - rank / n)))
-    density = np.maximum(known.logpdf(readings.seen, parameters), -1e3)  # outside a support
+    density = np.maximum(
+        known.logpdf(readings.unclipped, parameters), -1e3
+    )  # a finite score outside the support
     p_value = predicted_p_value(
         _gaps(level, parameters),
         readings,
@@ -153,7 +155,7 @@ def _predict_level(
 
 
 def _gaps(level: LevelCard, parameters: dict[str, float]) -> Floats:
-    """Change of the distribution at its own quantiles, for one standard error of mean and of spread."""
+    """Return the change of F at its quantiles for one standard error of mean and of spread."""
     if level.distribution is None or level.mean is None or level.std is None:
         return np.zeros((0, GRID.size))
     known = family(level.distribution.family)

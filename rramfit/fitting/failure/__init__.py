@@ -1,10 +1,10 @@
-"""Programming failure: how often a cell is not accepted at the level asked for, and why.
+"""Programming failure: the probability that a cell is not accepted at its target level.
 
-In: attempts and their acceptance, and the screening's faulty cells. Out: failure probability per
-level, its hard (the cell always fails) and soft (it fails at times) parts, shares of stuck cells
-and dead lines, and whether faults cluster.
+In: attempts, their acceptance, and the faulty cells that screening found. Out: failure probability
+per level, its hard part (the cell always fails) and soft part (it fails at random), shares of stuck
+cells and dead lines, and whether faults cluster.
 
-Not here: which single cells are faulty (`rramfit.fitting.screening`).
+Not here: which cells are faulty (`rramfit.fitting.screening`).
 """
 
 from rramfit.fitting.failure.failure import FailureFit, fit_failure

@@ -1,22 +1,22 @@
-"""Programming failure: how often a cell asked for a level is not accepted there, and why.
+"""Programming failure: the probability that a cell is not accepted at its target level.
 
-P(not accepted | level k) is over all measured cells, stuck and dead ones included, one attempt of
-the tester's whole pulse budget; its interval counts cells, not attempts, and lines or patches where
-faults cluster in them (`rramfit.fitting.failure.shares`). With a share π of cells in dead lines,
+P(not accepted | level k) is over all measured cells, including stuck and dead ones; an attempt is
+one use of the tester's full pulse budget. The interval takes cells as independent, not attempts;
+if faults cluster, it takes lines or patches (`rramfit.fitting.failure.shares`). With a share π of
+cells in dead lines,
 
     P = π·P_dead + (1 − π)·P_alive,    Var P = (P_dead − P_alive)²·Var π + (1 − π)²·Var P_alive,
 
-the dead lines being events among lines; where none was seen the interval holds for arrays without.
-Of cells that are not stuck, repetition tells the hard share from the soft probability
-(`rramfit.fitting.failure.hard_soft`). Where cells that never respond may be stuck or may have
-failed each time, the stuck shares' intervals span both readings. What accepted cells read is not
-here.
+where dead lines count as events among lines; if none was seen, the interval holds for arrays
+without dead lines. For cells that are not stuck, repeated attempts separate the hard share from the
+soft probability (`rramfit.fitting.failure.hard_soft`). If it is uncertain whether unresponsive
+cells are stuck or failed each time, the intervals span both cases. The conductance of accepted
+cells is not here.
 """
 
 from __future__ import annotations
 
 import html
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.statistics.medians import median_of_readings
 from rramfit.measurement.file.record import Levels
+from rramfit.units import counted, format_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,23 +61,23 @@ class LevelFailure:
     failures: int
     cells: int
     probability: Quantity
-    inflation: float  # of the variance, by clustering of faults
+    inflation: float  # factor on the variance, from clustering of faults
     hard: Quantity | None = None
     soft: Quantity | None = None
-    conductance: Quantity | None = None  # [S] median reading of attempts that failed
+    conductance: Quantity | None = None  # [S] median reading of failed attempts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureFit:
-    """Programming failure by level, stuck cells, and how faults lie.
+    """Programming failure by level, stuck cells, and clustering of faults.
 
     Attributes
     ----------
     levels : tuple of LevelFailure
-        Levels that were attempted; empty where acceptance is not known.
+        Levels that were attempted; empty if acceptance is not known.
     stuck : StuckCard or None
     hard_posterior : (level, row, col) array
-        P(the cell never programs at the level); NaN where that cannot be told.
+        P(the cell never programs at the level); NaN if it cannot be estimated.
     clustering : FaultClustering or None
     verdict : Verdict
     """
@@ -91,7 +92,7 @@ class FailureFit:
         self.hard_posterior.flags.writeable = False
 
     def to_card(self) -> tuple[list[FailureCard], StuckCard | None]:
-        """Write the parts `failure` and `stuck` of a card."""
+        """Return the parts `failure` and `stuck` of a card."""
         cards = [
             FailureCard(
                 level=x.level,
@@ -106,7 +107,7 @@ class FailureFit:
         return cards, self.stuck
 
     def quantities(self) -> dict[str, Quantity]:
-        """Every estimate by name."""
+        """Return every estimate by name."""
         out: dict[str, Quantity] = {}
         for x in self.levels:
             for word in ("probability", "hard", "soft", "conductance"):
@@ -121,31 +122,28 @@ class FailureFit:
         return out
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an estimate: value, stderr, low, high, unit."""
+        """Return one row per estimate: value, stderr, low, high, unit."""
         return quantities_frame(self.quantities())
 
     def summary(self) -> str:
-        """Return the fit as text for people."""
+        """Return the fit as readable text."""
         n = sum(x.attempts for x in self.levels)
-        lines = [f"Programming failure: {n} attempts, {self.verdict.word}"]
+        lines = [f"Programming failure: {counted(n, 'attempt')}, {self.verdict.word}"]
         for name, q in self.quantities().items():
-            low, high = q.ci95 or (math.nan, math.nan)
-            lines.append(f"  {name:<24} {q.value:>11.4g} [{low:.4g}, {high:.4g}] {q.unit}")
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+            lines.append(f"  {name:<24} {format_estimate(q.value, q.ci95, q.unit)}")
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = f"<p><b>Programming failure ({self.verdict.word})</b></p>"
         return f"{title}{self.to_frame().to_html()}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw P(not accepted) by level with its interval, and hard and soft parts."""
-        from rramfit.fitting.axes import own_axes
+        """Plot P(not accepted) by level with its interval, and the hard and soft parts."""
+        from rramfit.fitting.axes import axes_or_new
 
-        axes = own_axes(ax)
+        axes = axes_or_new(ax)
         for i, (word, marker) in enumerate((("probability", "o"), ("hard", "s"), ("soft", "^"))):
             found = [(x.level, getattr(x, word)) for x in self.levels]
             seen = [(k + 0.12 * i, q) for k, q in found if q is not None]
@@ -179,9 +177,9 @@ def fit_failure(
     statistics : ProgramStatistics
     screening : Screening
     levels : Levels, optional
-        For the levels' names.
+        Source of the levels' names.
     seed : int
-        Of the permutations that clustering is tested by.
+        Seed of the permutations in the test for clustering.
 
     Raises
     ------
@@ -189,7 +187,7 @@ def fit_failure(
         If no cell was programmed to a known level.
     """
     if not (statistics.attempts > 0).any():
-        msg = "no cell was programmed to a known level; failure needs /program with levels"
+        msg = "no cell was programmed to a known level; the failure fit needs /program and /levels"
         raise FitError(msg)
     dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
     stuck = screening.where(Fault.STUCK_LOW, Fault.STUCK_HIGH)
@@ -224,18 +222,18 @@ def fit_failure(
 
 
 _UNKNOWN = Finding(
-    "it is not known which cells were accepted: programming failure cannot be told",
-    "record /program/verified, or give the verify window /levels/lower and /levels/upper",
+    "Acceptance is not known, so programming failure cannot be estimated.",
+    "Record /program/verified, or the verify window /levels/lower and /levels/upper.",
 )
 
 
 def _hard_soft(
     statistics: ProgramStatistics, screening: Screening, clustering: float
 ) -> list[HardSoft | None]:
-    """Fit each level that some cells were tried at twice; None for the others.
+    """Fit each level at which some cells were tried at least twice; None for the others.
 
-    Where cells may be stuck or may have failed each time, the fit is made with them and without
-    them, and the intervals span both.
+    If it is uncertain whether cells are stuck or failed each time, the level is fitted with and
+    without them, and the intervals span both fits.
     """
     faulty = ~screening.healthy
     stuck_or_not = np.nan_to_num(screening.stuck_posterior)
@@ -258,7 +256,7 @@ def _hard_soft(
 def _posteriors(
     statistics: ProgramStatistics, faulty: Bools, fits: list[HardSoft | None]
 ) -> Floats:
-    """P(never programs) by cell; a stuck or dead cell programs where it was ever accepted."""
+    """Return P(never programs) by cell; a stuck or dead cell programs if it was ever accepted."""
     out = np.full(statistics.attempts.shape, np.nan)
     for k, fit in enumerate(fits):
         n, x = statistics.attempts[k], statistics.failures[k]
@@ -273,7 +271,7 @@ def _posteriors(
 def _clustering(
     statistics: ProgramStatistics, stuck: Bools, dead: Bools, posterior: Floats, seed: int
 ) -> FaultClustering:
-    """Test how stuck cells and cells that never program at some level lie."""
+    """Test whether stuck cells, and cells that never program at some level, cluster."""
     once = statistics.attempts.sum(axis=0) <= 1
     never = (np.nan_to_num(posterior) > 0.5).any(axis=0)
     failed = once & (statistics.failures.sum(axis=0) > 0)
@@ -283,7 +281,7 @@ def _clustering(
 
 
 def _hard_inflation(posterior: Floats, faulty: Bools, clustering: FaultClustering) -> float:
-    """Variance of the number of hard cells over that of independent ones."""
+    """Return the variance of the number of hard cells over that of independent cells."""
     if clustering.dominant is None or np.isnan(posterior).all():
         return 1.0
     hard = np.where(faulty, 0.0, np.nan_to_num(posterior).max(axis=0))
@@ -316,7 +314,7 @@ def _level(
 
 
 def _with_dead_lines(n: Integers, x: Integers, dead: Bools, clustering: FaultClustering) -> Share:
-    """P(not accepted) over all measured cells, dead lines being events among lines."""
+    """Compute P(not accepted) over all measured cells; dead lines are events among lines."""
     alive = np.where(dead, 0, n)
     if not alive.any():
         return clustered_share(x.astype(float), n.astype(float), None)
@@ -324,13 +322,13 @@ def _with_dead_lines(n: Integers, x: Integers, dead: Bools, clustering: FaultClu
     in_dead = int(n[dead].sum())
     if not in_dead:
         return share
-    of_dead = float(x[dead].sum()) / in_dead
+    p_dead = float(x[dead].sum()) / in_dead
     pi = in_dead / int(n.sum())
     rows, cols = dead.all(axis=1), dead.all(axis=0)
     variance_pi = sum(line.mean() * (1 - line.mean()) / line.size for line in (rows, cols))
-    value = pi * of_dead + (1 - pi) * share.value
+    value = pi * p_dead + (1 - pi) * share.value
     alive_variance = share.variance or 0.25 / share.effective**2
-    variance = (of_dead - share.value) ** 2 * float(variance_pi) + (1 - pi) ** 2 * alive_variance
+    variance = (p_dead - share.value) ** 2 * float(variance_pi) + (1 - pi) ** 2 * alive_variance
     if not (0 < value < 1 and variance > 0):
         return share
     return Share(
@@ -342,7 +340,7 @@ def _with_dead_lines(n: Integers, x: Integers, dead: Bools, clustering: FaultClu
 
 
 def _failed_conductance(statistics: ProgramStatistics, k: int, faulty: Bools) -> Quantity | None:
-    """Median reading of failed attempts of cells that are not stuck [S]."""
+    """Return the median reading of failed attempts of cells that are not stuck [S]."""
     sample = statistics.sample
     failed = (sample.level == k) & ~sample.accepted & ~faulty
     return median_of_readings(sample.conductance, failed)
@@ -358,32 +356,30 @@ def _verdict(
     if failing and all(x.hard is None for x in levels):
         findings.append(
             Finding(
-                "every cell was tried once at each level: hard and soft failure cannot be told "
-                "apart",
-                "program every cell at least twice at each level",
+                "Each cell was tried once at each level; one attempt cannot distinguish hard from "
+                "soft failure.",
+                "Program every cell at least twice at each level.",
             )
         )
     uneven = [
-        f"{x.name} ({fit.scatter:.2g})"
+        f"{fit.scatter:.2g} ({x.name})"
         for x in levels
         if (fit := fits[x.level]) is not None and fit.scatter_p < _SCATTER_P
     ]
     if uneven:
         findings.append(
             Finding(
-                "soft failures repeat in the same cells more than chance makes them, at "
-                + ", ".join(uneven[:8])
-                + " (scatter over binomial)",
-                "cells differ in how readily they fail; the soft probability is their mean, its "
-                "interval is widened",
+                "Cells differ in their soft failure probability: the variance of failures over "
+                f"cells exceeds the binomial one, with ratios {', '.join(uneven[:8])}.",
+                "Use the soft probability as the mean over cells; its interval is widened.",
             )
         )
     most = max(levels, key=lambda x: x.probability.value, default=None)
     if most is not None and most.probability.value > 0.5:
         findings.append(
             Finding(
-                f"{most.probability.value:.0%} of attempts at {most.name} were not accepted",
-                "check the verify window and the pulse budget; a level that mostly fails is none",
+                f"{most.probability.value:.0%} of attempts at {most.name} were not accepted.",
+                "Check the verify window and the pulse budget, and program the level again.",
                 severe=True,
             )
         )

@@ -1,18 +1,18 @@
-"""Whether faults lie together: in rows, in columns, in patches, or as chance would scatter them.
+"""Test whether faults cluster in rows, columns or patches, or are scattered at random.
 
-Cells are put into groups, and T = Σ_g n_g·(n_g − 1)/2 counts the pairs of faults that share one.
-Groups are tried of five kinds:
+Cells are grouped, and T = Σ_g n_g·(n_g − 1)/2 counts the pairs of faults in the same group. Five
+kinds of groups are tested:
 
     rows, columns
-    folded rows, folded columns   every p-th cell of a line, p = 2, 4, 8, 16: what is one physical
-                                  line where a memory folds several rows of addresses onto it
-    patches                       squares of 2, 4, 8, 16, 32 cells
+    folded rows, folded columns   every p-th cell of a line, p = 2, 4, 8, 16: one physical line, if
+                                  the memory folds several address rows onto it
+    patches                       squares with a side of 2, 4, 8, 16, 32 cells
 
-Against chance: faults are scattered anew over the cells that could have had one, within strata
-where the chance of a fault differs (the level asked of a cell). Where the scattered values cannot
-show how rare the observed one is, a Pearson type III distribution of their first three moments
-does. The p-value of a kind allows for the groupings tried in it. A grouping is named dominant by
-the greatest excess over chance in standard deviations: a bad column also makes crowded patches.
+The null distribution is a permutation: faults are redistributed over all cells that could have had
+one, within strata of equal fault probability (the target level). If the permutations are too few to
+resolve a small p-value, a Pearson type III distribution with their first three moments is used. The
+p-value of a kind is corrected for the number of groupings tried. The dominant grouping is the one
+with the largest excess in standard deviations, because a bad column also fills patches.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ __all__ = ["ClusterTest", "FaultClustering", "find_clustering", "groups_of"]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-Crowded = tuple[int, int, int, int]  # line or patch, part of it, faults, cells
+Crowded = tuple[int, int, int, int]  # line or patch, offset in a folded line, faults, cells
 
 KINDS = ("rows", "columns", "folded rows", "folded columns", "patches")
 FEWEST_FAULTS = 5
 SIGNIFICANT = 0.01  # over all kinds together
 _FOLDS = (2, 4, 8, 16)
 _PATCHES = (2, 4, 8, 16, 32)
-_SMALLEST_P = 1e-9  # beyond which the distribution of the tail is not to be trusted
+_SMALLEST_P = 1e-9  # below which the tail of the Pearson III distribution is not reliable
 _DRAWS, _MOST_POSITIONS = 999, 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterTest:
-    """One kind of grouping against chance."""
+    """Test of one kind of grouping."""
 
     kind: str
-    size: int  # of folding or patch; 1 for whole lines
-    pairs: int  # of faults in one group
-    expected: float  # by chance
-    excess: float  # in standard deviations of chance
+    size: int  # folding factor or side of a patch; 1 for rows and columns
+    pairs: int  # pairs of faults in the same group
+    expected: float  # pairs expected by chance
+    excess: float  # (pairs − expected), in standard deviations
     p_value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultClustering:
-    """How the faults of one array lie."""
+    """Clustering of the faults of one array."""
 
     faults: int
     tests: tuple[ClusterTest, ...]  # best grouping of each kind; empty with too few faults
@@ -66,18 +66,18 @@ class FaultClustering:
 
     @property
     def dominant(self) -> ClusterTest | None:
-        """The grouping that departs most from chance, where any does so significantly."""
+        """The significant grouping with the largest excess, or None."""
         found = [t for t in self.tests if t.p_value < SIGNIFICANT / len(KINDS)]
         return max(found, key=lambda t: t.excess, default=None)
 
     def by(self, word: str) -> bool:
-        """Whether faults cluster by "row", "column" or "patch"."""
+        """Return whether faults cluster by "row", "column" or "patch"."""
         limit = SIGNIFICANT / len(KINDS)
         return any(word in t.kind and t.p_value < limit for t in self.tests)
 
 
 def groups_of(kind: str, size: int, shape: tuple[int, int]) -> Integers:
-    """Group of each cell, (row, col): numbers from 0."""
+    """Return the group number of each cell, (row, col), from 0."""
     r, c = np.indices(shape)
     match kind:
         case "rows":
@@ -95,21 +95,21 @@ def groups_of(kind: str, size: int, shape: tuple[int, int]) -> Integers:
 def find_clustering(
     fault: Bools, possible: Bools, *, stratum: Integers | None = None, seed: int = 0
 ) -> FaultClustering:
-    """Test whether faults lie together in rows, columns or patches.
+    """Test whether faults cluster in rows, columns or patches.
 
     Parameters
     ----------
     fault : (row, col) bool array
     possible : (row, col) bool array
-        Cells that could have had one: measured, and not in a dead line.
+        Cells that could have had a fault: measured, and not in a dead line.
     stratum : (row, col) int array, optional
-        Faults are scattered within strata.
+        Stratum of each cell; faults are permuted within strata.
     seed : int
 
     Returns
     -------
     FaultClustering
-        Without tests where there are fewer than five faults.
+        Without tests if there are fewer than five faults.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def find_clustering(
     if n < FEWEST_FAULTS or n > possible.sum() - FEWEST_FAULTS:
         return FaultClustering(faults=n, tests=(), worst=(), verdict=Verdict())
     strata = np.zeros(fault.shape, dtype=np.int64) if stratum is None else stratum
-    drawn = _scattered(fault, possible, strata, seed)
+    drawn = _permuted(fault, possible, strata, seed)
     here = np.flatnonzero(fault)
     tests = tuple(
         _best([_test(k, s, here, drawn, possible) for s in _sizes(k, fault.shape)]) for k in KINDS
@@ -148,8 +148,8 @@ def _sizes(kind: str, shape: tuple[int, int]) -> tuple[int, ...]:
     return tuple(s for s in sizes if s <= most) or (2,)
 
 
-def _scattered(fault: Bools, possible: Bools, strata: Integers, seed: int) -> Integers:
-    """Faults scattered anew within their strata, (draw, fault): flat places, no two alike."""
+def _permuted(fault: Bools, possible: Bools, strata: Integers, seed: int) -> Integers:
+    """Permute the faults within their strata, (draw, fault): distinct flat indices per draw."""
     rng = stream(seed, "fault clustering")
     flat, k = np.flatnonzero(possible), strata[possible]
     n = int(fault.sum())
@@ -170,7 +170,7 @@ def _scattered(fault: Bools, possible: Bools, strata: Integers, seed: int) -> In
 
 
 def _repeated(drawn: Integers) -> Bools:
-    """Say which places of a row were drawn before in it."""
+    """Return which indices repeat an earlier one of the same row."""
     order = np.argsort(drawn, axis=1, kind="stable")
     ordered = np.take_along_axis(drawn, order, axis=1)
     again = np.zeros(drawn.shape, dtype=np.bool_)
@@ -180,9 +180,9 @@ def _repeated(drawn: Integers) -> Bools:
 
 def _test(kind: str, size: int, here: Integers, drawn: Integers, possible: Bools) -> ClusterTest:
     group = groups_of(kind, size, possible.shape).ravel()
-    many = int(group.max()) + 1
-    pairs = int(_pairs(group[here][None], many)[0])
-    chance = _pairs(group[drawn], many).astype(float)
+    groups = int(group.max()) + 1
+    pairs = int(_pairs(group[here][None], groups)[0])
+    chance = _pairs(group[drawn], groups).astype(float)
     mean, sd = float(chance.mean()), float(chance.std())
     excess = (pairs - mean) / sd if sd > 0 else 0.0
     above = int((chance >= pairs).sum())
@@ -193,16 +193,16 @@ def _test(kind: str, size: int, here: Integers, drawn: Integers, possible: Bools
     return ClusterTest(kind=kind, size=size, pairs=pairs, expected=mean, excess=excess, p_value=p)
 
 
-def _pairs(group: Integers, many: int) -> Integers:
-    """Pairs that share a group, for each row of (draw, fault)."""
+def _pairs(group: Integers, groups: int) -> Integers:
+    """Count the pairs of faults in the same group, for each row of (draw, fault)."""
     draws = len(group)
-    places = group + np.arange(draws)[:, None] * many
-    n = np.bincount(places.ravel(), minlength=draws * many).reshape(draws, many)
+    places = group + np.arange(draws)[:, None] * groups
+    n = np.bincount(places.ravel(), minlength=draws * groups).reshape(draws, groups)
     return np.asarray((n * (n - 1)).sum(axis=1) // 2, dtype=np.int64)
 
 
 def _pearson3_tail(z: float, skew: float) -> float:
-    """P(Z > z) of a standardised Pearson type III distribution (a shifted gamma) of this skewness."""
+    """Return P(Z > z) of a standardised Pearson III variable (a shifted gamma) of this skewness."""
     if skew < 1e-3:
         return float(special.ndtr(-z))
     shape = 4 / skew**2
@@ -210,7 +210,7 @@ def _pearson3_tail(z: float, skew: float) -> float:
 
 
 def _best(tests: list[ClusterTest]) -> ClusterTest:
-    """Take the most telling grouping of a kind, its p-value times their number."""
+    """Return the most significant grouping of a kind, with its Bonferroni-corrected p-value."""
     t = min(tests, key=lambda t: (t.p_value, -t.excess))
     return ClusterTest(
         kind=t.kind,
@@ -223,11 +223,11 @@ def _best(tests: list[ClusterTest]) -> ClusterTest:
 
 
 def _worst(test: ClusterTest, fault: Bools, possible: Bools) -> tuple[Crowded, ...]:
-    """Name the groups with the most faults, at most eight."""
+    """Return the groups with the most faults, at most eight."""
     group = groups_of(test.kind, test.size, fault.shape)
-    many = int(group.max()) + 1
-    n = np.bincount(group[fault], minlength=many)
-    cells = np.bincount(group[possible], minlength=many)
+    groups = int(group.max()) + 1
+    n = np.bincount(group[fault], minlength=groups)
+    cells = np.bincount(group[possible], minlength=groups)
     top = np.argsort(-n, kind="stable")[:8]
     parts = test.size if "folded" in test.kind else 1
     return tuple(
@@ -238,17 +238,18 @@ def _worst(test: ClusterTest, fault: Bools, possible: Bools) -> tuple[Crowded, .
 def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...]) -> Finding:
     line, part, faults, cells = worst[0]
     where = {
-        "rows": f"row {line} has {faults} of {cells} cells",
-        "columns": f"column {line} has {faults} of {cells} cells",
-        "folded rows": f"row {line}, columns {part} + {test.size}·i: {faults} of {cells} cells",
-        "folded columns": f"column {line}, rows {part} + {test.size}·i: {faults} of {cells} cells",
-        "patches": f"one square of {test.size} × {test.size} has {faults} of {cells} cells",
+        "rows": f"row {line}",
+        "columns": f"column {line}",
+        "folded rows": f"row {line}, columns {part} + {test.size}·i,",
+        "folded columns": f"column {line}, rows {part} + {test.size}·i,",
+        "patches": f"one patch of {test.size} × {test.size} cells",
     }[test.kind]
     p = test.p_value
     chance = f"p = {p:.1g}" if p > 10 * _SMALLEST_P else f"p < {10 * _SMALLEST_P:.0e}"
     ratio = test.pairs / max(test.expected, 1e-9)
     return Finding(
-        f"{n} faulty cells lie together in {test.kind}, {ratio:.3g} times as many pairs as by "
-        f"chance ({chance}); {where}",
-        "look at what these cells share: driver, contact, decoder; intervals allow for it",
+        f"{n} faulty cells cluster in {test.kind}, with {ratio:.3g} times as many pairs as by "
+        f"chance ({chance}); {where} has {faults} of {cells} cells faulty.",
+        "Check what these cells share: driver, contact or decoder. The intervals include the "
+        "clustering.",
     )

@@ -1,19 +1,19 @@
-"""Hard and soft programming failure told apart by repetition.
+"""Hard and soft programming failure, separated by repeated attempts.
 
-Cell c was asked n_c times for one level and failed x_c times. A share h of cells never programs at
-the level; the others fail each time with probability s:
+Cell c was programmed n_c times to one level and failed x_c times. A share h of cells never programs
+at the level; the others fail each time with probability s:
 
     P(x | n) = h·1[x = n] + (1 − h)·C(n, x)·s^x·(1 − s)^(n − x).
 
-Only Σ x and Σ (n − x) over cells with x < n, their number, and the n of cells with x = n enter. In
-angles, h = sin²α and s = sin²β, Jeffreys' prior of a lone share is flat, and so it is taken: the
-posterior over the quarter square of angles is summed on a grid that is narrowed to where it lies.
-Point estimates are those of maximum likelihood; intervals are equal-tailed of the posterior, and
-reach down to 0 where the likelihood ratio does not exclude it at 2.5 % one-sided. For rare events
-this is Jeffreys' interval, whose coverage is nominal on average where a Wald interval's is not.
+Sufficient statistics are Σ x and Σ (n − x) over cells with x < n, their number, and the n of cells
+with x = n. With h = sin²α and s = sin²β, Jeffreys' prior of a single share is flat in the angle;
+this prior is used for both. The posterior of (α, β) in [0, π/2]² is integrated on a grid that zooms
+in on its support. Point estimates are maximum likelihood. Intervals are equal-tailed, and extend to
+0 if the likelihood ratio does not exclude 0 at 2.5 % one-sided. For rare events this is Jeffreys'
+interval, whose coverage is nominal on average, unlike that of a Wald interval.
 
-Cells of unlike s show as more scatter than binomial among cells with x < n; it is tested, and the
-weight of their evidence on s divided by its excess. One attempt a cell tells nothing here.
+If s differs between cells, the failures of cells with x < n scatter more than binomially; this is
+tested, and the weight of these cells is divided by the excess. The fit needs two attempts per cell.
 """
 
 from __future__ import annotations
@@ -34,21 +34,24 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _GRID, _ZOOMS = 81, 4
-_REACH = 14.0  # log likelihood below the top beyond which the posterior is nothing
-_ONE_SIDED = 3.841  # χ²(1): 2.5 % one-sided, as a share of 0 lies on the edge
-_MOST_STEPS, _FLAT = 2000, 1e-10  # of the likelihood's ascent; gradient a cell at which it ends
-_MOST_EXACT = 200  # attempts up to which the scatter is taken from the exact distribution
+_REACH = 14.0  # drop in log-likelihood beyond which the posterior is negligible
+_ONE_SIDED = 3.841  # χ²(1): 2.5 % one-sided, because a share of 0 is on the boundary
+_MOST_STEPS, _FLAT = (
+    2000,
+    1e-10,
+)  # expectation-maximisation: steps; gradient per cell at which it stops
+_MOST_EXACT = 200  # attempts up to which the scatter uses the exact distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempts:
-    """What the likelihood needs of the cells at one level."""
+    """Sufficient statistics of the cells at one level."""
 
     cells_mixed: float  # cells that succeeded at least once
     failed: float  #      their failures
     passed: float  #      their successes
     full_n: Floats  #     (group,) attempts of cells that failed every time
-    full_cells: Floats  # (group,) how many such cells
+    full_cells: Floats  # (group,) number of such cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +61,17 @@ class HardSoft:
     hard: Quantity
     soft: Quantity
     log_likelihood: float
-    scatter: float  # of failures over cells, binomial = 1
-    scatter_p: float  # P(as much or more by chance)
+    scatter: float  # variance of failures over cells, relative to binomial
+    scatter_p: float  # P(at least as much by chance)
 
     def spanning(self, other: HardSoft) -> HardSoft:
-        """Keep the estimates, with intervals that span the other fit's too."""
+        """Return the estimates with intervals that also span those of the other fit."""
         return replace(
             self, hard=_spanning(self.hard, other.hard), soft=_spanning(self.soft, other.soft)
         )
 
     def posterior(self, attempts: Integers, failures: Integers) -> Floats:
-        """P(a cell never programs | its record); NaN where it was not tried."""
+        """Return P(a cell never programs | its attempts); NaN if it was not tried."""
         h, s = self.hard.value, self.soft.value
         n = attempts.astype(float)
         full = h / np.maximum(h + (1 - h) * s**n, 1e-300)
@@ -83,7 +86,7 @@ def _spanning(q: Quantity, other: Quantity) -> Quantity:
 
 
 def attempts_of(n: Integers, x: Integers) -> Attempts:
-    """Sum up cells' attempts n and failures x, (cell,)."""
+    """Summarize the attempts n and failures x of cells, (cell,)."""
     n, x = n[n > 0], x[n > 0]
     full = x == n
     values, counts = np.unique(n[full], return_counts=True)
@@ -97,7 +100,7 @@ def attempts_of(n: Integers, x: Integers) -> Attempts:
 
 
 def hard_soft_likelihood(theta: Floats, data: Attempts) -> tuple[float, Floats]:
-    """Log-likelihood in angles, and its gradient.
+    """Compute the log-likelihood in angles, and its gradient.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def hard_soft_likelihood(theta: Floats, data: Attempts) -> tuple[float, Floats]:
     Returns
     -------
     log_likelihood : float
-        Up to the binomial coefficients.
+        Without the binomial coefficients.
     gradient : (2,) array
         With respect to (α, β).
     """
@@ -129,15 +132,15 @@ def hard_soft_likelihood(theta: Floats, data: Attempts) -> tuple[float, Floats]:
 
 
 def fit_hard_soft(n: Integers, x: Integers, *, clustering: float = 1.0) -> HardSoft:
-    """Fit hard share and soft probability to cells tried several times.
+    """Fit hard share and soft probability to cells with repeated attempts.
 
     Parameters
     ----------
     n, x : (cell,) int arrays
         Attempts and failures of each cell that is not stuck.
     clustering : float
-        Variance of the number of hard cells over that of independent ones; the evidence on h
-        is divided by it.
+        Variance of the number of hard cells over that of independent cells; the weight of the
+        data on h is divided by it.
 
     Returns
     -------
@@ -146,10 +149,10 @@ def fit_hard_soft(n: Integers, x: Integers, *, clustering: float = 1.0) -> HardS
     Raises
     ------
     FitError
-        If no cell was tried twice.
+        If no cell was tried at least twice.
     """
     if not (n > 1).any():
-        msg = f"{int((n > 0).sum())} cells were tried once each; hard and soft failure need two"
+        msg = f"each of {int((n > 0).sum())} cells was tried once; hard and soft failure need two"
         raise FitError(msg)
     data = attempts_of(n, x)
     top, best = _maximum(data)
@@ -172,7 +175,7 @@ def fit_hard_soft(n: Integers, x: Integers, *, clustering: float = 1.0) -> HardS
 
 
 def _weighted(data: Attempts, soft: float, hard: float) -> Attempts:
-    """Weaken the evidence: attempts of responding cells by `soft`, then all of it by `hard`."""
+    """Scale the weights: attempts of responding cells by `soft`, numbers of cells by `hard`."""
     return Attempts(
         cells_mixed=data.cells_mixed * hard,
         failed=data.failed * soft,
@@ -191,10 +194,10 @@ def _start(data: Attempts) -> Floats:
 
 
 def _maximum(data: Attempts) -> tuple[Floats, float]:
-    """Angles of the highest likelihood, and its logarithm.
+    """Return the angles that maximise the likelihood, and its logarithm.
 
-    Expectation-maximisation rises at every step and stops where the gradient vanishes; towards a
-    hard share of 0, where it would creep, the edge itself is tried.
+    Expectation-maximisation stops when the gradient vanishes. It converges slowly towards a hard
+    share of 0, so this boundary is tried separately.
     """
     cells = max(data.cells_mixed + float(data.full_cells.sum()), 1.0)
     top = _start(data)
@@ -213,7 +216,7 @@ def _maximum(data: Attempts) -> tuple[Floats, float]:
 
 
 def _em_step(theta: Floats, data: Attempts) -> Floats:
-    """Weigh cells that always failed as hard or soft, and take both shares anew."""
+    """Do one expectation-maximisation step over the cells that always failed."""
     h, s = np.sin(theta) ** 2
     p = np.maximum(h + (1 - h) * s**data.full_n, 1e-300)
     hard = float(data.full_cells @ (h / p))
@@ -225,7 +228,7 @@ def _em_step(theta: Floats, data: Attempts) -> Floats:
 
 
 def _profile(data: Attempts, which: int, share: float) -> float:
-    """Highest log-likelihood with one share held."""
+    """Return the maximum log-likelihood with one share held fixed."""
     held = math.asin(math.sqrt(share))
 
     def nll(angle: float) -> float:
@@ -241,7 +244,7 @@ def _profile(data: Attempts, which: int, share: float) -> float:
 def _posterior(
     data: Attempts, top: Floats
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """2.5 % and 97.5 % quantiles and standard deviation of h and of s, prior flat in angles."""
+    """Return the 2.5 % and 97.5 % quantiles and standard deviation of h and of s."""
     low, high = np.zeros(2), np.full(2, 0.5 * math.pi - 1e-9)
     log_p = np.zeros((1, 1))
     a, b = top[:1], top[1:]
@@ -269,7 +272,7 @@ def _grid_likelihood(a: Floats, b: Floats, data: Attempts) -> Floats:
 
 
 def _marginal(angle: Floats, weight: Floats) -> tuple[float, float, float]:
-    """Quantiles and standard deviation of a share from its angle's posterior on a grid."""
+    """Return quantiles and standard deviation of a share from its angle's posterior on a grid."""
     step = 0.5 * (weight[1:] + weight[:-1])
     cumulative = np.concatenate([[0.0], np.cumsum(step)])
     cumulative /= cumulative[-1]
@@ -281,15 +284,15 @@ def _marginal(angle: Floats, weight: Floats) -> tuple[float, float, float]:
 
 
 def _scatter(n: Integers, x: Integers, s: float) -> tuple[float, float]:
-    """Scatter of failures over cells that succeeded at least once, over the binomial's.
+    """Compare the variance of failures, over cells that succeeded at least once, with binomial.
 
     Returns
     -------
     scatter, p_value : float
-        From the binomial distribution cut off at x < n; p by the normal distribution of the sum of
-        squares.
+        Ratio to the binomial distribution truncated to x < n, and its p-value from the normal
+        approximation of the sum of squares.
     """
-    keep = (x < n) & (n > 2)  # of two attempts, 0 or 1 failed: no scatter beyond the mean's
+    keep = (x < n) & (n > 2)  # with two attempts, the mean determines the scatter
     n, x = n[keep], x[keep]
     if x.sum() < 5:
         return 1.0, 1.0

@@ -1,16 +1,15 @@
-"""Shares of cells or attempts, with intervals that stay honest when events are few or repeat.
+"""Shares of cells or attempts, with intervals valid for rare, repeated or clustered events.
 
-The share P = Σ x / Σ n over cells has influence ψ_c = (x_c − P·n_c)/Σ n. Its variance V is Σ ψ_c²,
-as a cell that fails once may fail always; where events cluster in lines, sums over the lines take
-the place of single cells (Cameron, Gelbach and Miller, J. Business & Economic Statistics 29 (2011)
-238, for rows and columns at once), and where they cluster in patches, the field's covariance is
-added (`rramfit.fitting.statistics.inference`). V makes an effective number of attempts, and the
-interval is Jeffreys' at that number (Korn and Graubard, Survey Methodology 24 (1998) 193):
+The share P = Σ x / Σ n over cells has the influence function ψ_c = (x_c − P·n_c)/Σ n. Its variance
+is V = Σ ψ_c², because the attempts of one cell are not independent. If events cluster in lines,
+sums over lines replace single cells (Cameron, Gelbach and Miller, J. Business & Economic Statistics
+29 (2011) 238, for rows and columns together); if they cluster in patches, the spatial covariance is
+added (`rramfit.fitting.statistics.inference`). V gives an effective number of attempts m, and the
+interval is Jeffreys' interval for it (Korn and Graubard, Survey Methodology 24 (1998) 193):
 
     m = P(1 − P)/V,    P ~ Beta(P·m + 1/2, (1 − P)·m + 1/2),
 
-with m no more than Σ n, and the number of cells tried where no event, or nothing else, was seen.
-The lower end for no event is 0, the upper for nothing else 1.
+with m at most Σ n. If P is 0 or 1, m is the number of cells tried, and the interval includes P.
 """
 
 from __future__ import annotations
@@ -33,20 +32,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A share and how well it is known."""
+    """A share and its uncertainty."""
 
     value: float
     variance: float
-    effective: float  # number of independent attempts that would know it as well
-    inflation: float  # variance over that of independent cells
+    effective: float  # number of independent attempts with the same uncertainty
+    inflation: float  # variance relative to independent cells
 
     def quantity(self) -> Quantity:
-        """Write the share with its Jeffreys interval."""
+        """Return the share with its Jeffreys interval."""
         return jeffreys(self.value * self.effective, self.effective)
 
 
 def jeffreys(events: float, attempts: float) -> Quantity:
-    """Share of `events` in `attempts`, not necessarily whole numbers, with Jeffreys' interval.
+    """Return the share of `events` in `attempts` with Jeffreys' interval; both may be fractions.
 
     Examples
     --------
@@ -63,14 +62,14 @@ def jeffreys(events: float, attempts: float) -> Quantity:
 
 
 def clustered_share(events: Floats, attempts: Floats, clustering: FaultClustering | None) -> Share:
-    """Share of events in attempts over cells.
+    """Compute the share of events in attempts over cells.
 
     Parameters
     ----------
     events, attempts : (row, col) array
-        Of each cell; cells without attempts count for nothing.
+        Counts of each cell; cells without attempts are ignored.
     clustering : FaultClustering or None
-        How faults were found to lie; None takes cells as independent.
+        Clustering of the faults; None if cells are independent.
 
     Raises
     ------
@@ -79,7 +78,7 @@ def clustered_share(events: Floats, attempts: Floats, clustering: FaultClusterin
     """
     total, cells = float(attempts.sum()), int((attempts > 0).sum())
     if not cells:
-        msg = "a share of no attempts"
+        msg = "a share needs at least one attempt"
         raise ValueError(msg)
     value = float(events.sum()) / total
     psi = np.where(attempts > 0, events - value * attempts, 0.0) / total
@@ -93,14 +92,14 @@ def clustered_share(events: Floats, attempts: Floats, clustering: FaultClusterin
 
 
 def inflation(psi: Floats, clustering: FaultClustering) -> float:
-    """Variance of a sum over cells, over what it would be of independent cells.
+    """Compute the variance of a sum over cells, relative to independent cells.
 
     Parameters
     ----------
     psi : (row, col) array
-        What each cell adds to the sum, of mean 0.
+        Contribution of each cell to the sum, with mean 0.
     clustering : FaultClustering
-        Along which lines, or in patches, cells belong together.
+        Lines or patches in which cells are correlated.
     """
     own = float((psi**2).sum())
     rows, cols = clustering.by("row"), clustering.by("column")

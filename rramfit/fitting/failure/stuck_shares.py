@@ -1,9 +1,9 @@
-"""Shares of stuck cells and dead lines, and where stuck cells sit.
+"""Shares of stuck cells and dead lines, and the conductance of stuck cells.
 
-A share is over cells that were tried and lie in no dead line, for in a dead line nobody can tell.
-The count is the sum of posteriors. Where it is not certain which cells are stuck, the interval
-spans both readings: from the cells stuck beyond doubt to all that may be. After a single attempt,
-or at a single level, that is from none to every cell that was not accepted.
+A share is over the cells that were tried and are not in a dead line. The number of stuck cells is
+the sum of their posterior probabilities. If it is uncertain which cells are stuck, the interval
+extends from the certainly stuck cells to all possibly stuck ones. After a single attempt, or with a
+single level, it extends from 0 to all cells that were not accepted.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 DOUBT = 0.5
-"""Cells' worth of doubt, Σ p·(1 − p), from which intervals span both readings."""
+"""Uncertainty Σ p·(1 − p), in cells, above which intervals span both cases."""
 
 
 def stuck_shares(
     statistics: ProgramStatistics, screening: Screening, clustering: FaultClustering | None
 ) -> StuckCard | None:
-    """Shares of stuck cells and dead lines.
+    """Estimate the shares of stuck cells and dead lines.
 
-    None where no cell was tried, and where nothing can be told: acceptance is not known and no
-    cell was asked for two levels.
+    Return None if no cell was tried, or if acceptance is not known and no cell was programmed to
+    two levels.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     screening : Screening
     clustering : FaultClustering or None
-        How faults lie; None takes cells as independent.
+        Clustering of the faults; None if cells are independent.
     """
     dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
     tried = (statistics.attempts.sum(axis=0) > 0) & ~dead
-    nothing_to_tell = screening.acceptance == "unknown" and _vague(screening)
-    if nothing_to_tell or not tried.any():
+    undecidable = screening.acceptance == "unknown" and _undecided(screening)
+    if undecidable or not tried.any():
         return None
     high = _side(screening, tried)
     return StuckCard(
@@ -63,7 +63,7 @@ def stuck_shares(
 def _median(
     screening: Screening, fault: Fault, clustering: FaultClustering | None
 ) -> Quantity | None:
-    """Median reading of the cells of one fault, which may go together where they lie together."""
+    """Return the median reading of the cells with one fault, whose readings may be correlated."""
     stuck = screening.fault == fault
     y = screening.value[stuck]
     if clustering is None or not y.size:
@@ -72,13 +72,13 @@ def _median(
     return median_of_cells(y, inflation=inflation(below, clustering))
 
 
-def _vague(screening: Screening) -> bool:
-    """Say whether no cell was tried twice, or at two levels that can be told apart."""
+def _undecided(screening: Screening) -> bool:
+    """Return whether no cell was tried twice, or at two distinguishable levels."""
     return screening.attempts_per_cell <= 1 or screening.one_level
 
 
 def _side(screening: Screening, tried: Bools) -> Bools:
-    """Cells on the high side: of those called stuck as called, of others by their reading."""
+    """Return the cells on the high side: stuck cells as classified, others by their reading."""
     low = screening.fault == Fault.STUCK_LOW
     high = screening.fault == Fault.STUCK_HIGH
     middle = float(np.median(screening.value[tried]))
@@ -98,7 +98,7 @@ def _share(
     share = clustered_share(p, tried.astype(float), clustering)
     out = share.quantity()
     cells = float(tried.sum())
-    if _vague(screening):
+    if _undecided(screening):
         never = tried & (statistics.count.sum(axis=0) == 0)
         most = _scaled(float(never.sum()), cells, share.inflation)
         low, high = 0.0, max((most.ci95 or (0.0, 0.0))[1], out.value)

@@ -1,10 +1,10 @@
-"""Screening: one pass over the programming sweeps, and which cells are sound.
+"""Screening: accumulate the programming sweeps in one pass, and find faulty cells.
 
-In: the `/program` sweeps of one array. Out: `ProgramStatistics` (what each cell did at each level,
-which every later fit uses) and a `Screening` (stuck cells, dead lines, failed cells, with reasons).
+In: the `/program` sweeps of one array. Out: `ProgramStatistics` (the readings of each cell at each
+level, summarized for all later fits) and a `Screening` (stuck, dead and unmeasured cells).
 
-Not here: how often cells fail (`rramfit.fitting.failure`), faults of the data as a whole
-(`rramfit.fitting.checks`).
+Not here: how often programming fails (`rramfit.fitting.failure`), and problems of the tester or the
+file (`rramfit.fitting.checks`).
 """
 
 from rramfit.fitting.screening.accumulate import accumulate

@@ -1,18 +1,17 @@
-"""One pass over the programming sweeps: from readings to `ProgramStatistics`.
+"""Accumulate `ProgramStatistics` in one pass over the programming sweeps.
 
-For each (level, cell) the readings y are summed about a reference r, the first accepted one:
+For each (level, cell) the readings y are summed about a reference r, the first accepted reading:
 
-    n = Σ 1,   s = Σ (y − r),   q = Σ (y − r)²   →   mean = r + s/n,   m2 = q − s²/n,
+    n = Σ 1,   s = Σ (y − r),   q = Σ (y − r)²   →   mean = r + s/n,   m2 = q − s²/n.
 
-which loses no digits however small the spread is against the mean, because r lies within the
-spread (Chan, Golub and LeVeque, The American Statistician 37 (1983) 242). Logarithms are summed
-the same way, as ln(y/r). Memory is that of one block of sweeps, of the sums, and of the sample.
-A sweep that programs all cells to one level adds to one row of the sums; where each cell has its
-own level, readings are counted into their slots.
+This is accurate even if the spread is much smaller than the mean, because r lies within the spread
+(Chan, Golub and LeVeque, The American Statistician 37 (1983) 242). Logarithms are summed in the
+same way, as ln(y/r). Memory holds one block of sweeps, the sums and the sample. If a sweep programs
+all cells to one level, it adds to one row of the sums; otherwise readings are binned by level.
 
-A rail is an extreme value at which readings pile up: at least five of them, and thrice as many as
-at the next distinct value. A coarse converter's last code is not one, since there the tail thins
-out. What the statistics mean for a cell is not judged here.
+A rail is an extreme value that is read at least five times, and three times as often as the next
+distinct value. The last code of a coarse converter is not a rail, because counts fall off in the
+tail of a distribution. Cells are not judged here; see `rramfit.fitting.screening.screening`.
 """
 
 from __future__ import annotations
@@ -34,24 +33,24 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_BLOCK_READINGS = 1 << 18  # a block's arrays, 2 MiB each, stay in the processor's cache
-_PILE, _PILE_RATIO = 5, 3
+_BLOCK_READINGS = 1 << 18  # arrays of a block, 2 MiB each, fit in the processor's cache
+_RAIL_READINGS, _RAIL_RATIO = 5, 3
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> ProgramStatistics:
-    """Gather what each cell did at each level, in one pass.
+    """Accumulate the statistics of each cell at each level, in one pass.
 
     Parameters
     ----------
     program : Program
         The programming sweeps, in a file or in memory.
     n_levels : int
-        How many levels there are; a reading of level k >= n_levels is an error.
+        Number of levels; a reading of level k >= n_levels is an error.
     keep_sweeps : int
-        How many sweeps to keep whole in `sample`. Of more, one is taken from each of
-        `keep_sweeps` equal spans, at a place in the span that does not repeat, so that no
-        pattern over the sweeps is missed.
+        Number of sweeps to keep in `sample`. If there are more, one sweep is taken from each of
+        `keep_sweeps` equal spans, at an irregular position, so that the sample does not alias
+        with a periodic sequence of levels.
 
     Returns
     -------
@@ -67,27 +66,27 @@ def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> Pro
     sample = _Sample(sweeps, keep_sweeps)
     by_sweep = np.zeros((2, sweeps, n_levels))
     block_sweeps = max(1, _BLOCK_READINGS // (rows * cols), min(n_levels, 64))
-    for block in _ahead(program.blocks(block_sweeps)):
+    for block in _prefetch(program.blocks(block_sweeps)):
         sample.add(block)
         sums.add(block, by_sweep[:, block.first : block.first + len(block.conductance)])
     return sums.statistics(sweeps, by_sweep, sample)
 
 
-def _ahead(blocks: Iterator[SweepBlock]) -> Iterator[SweepBlock]:
-    """Hand out blocks, the next being read while the last is summed."""
+def _prefetch(blocks: Iterator[SweepBlock]) -> Iterator[SweepBlock]:
+    """Yield blocks, and read the next one in a thread while the caller works on the last."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = reader.submit(next, blocks, None)
+        pending = reader.submit(next, blocks, None)
+        while (block := pending.result()) is not None:
+            pending = reader.submit(next, blocks, None)
             yield block
 
 
 class _CellSums:
     """Running sums of one pass.
 
-    Cells are flat, row·cols + col; a slot is level·cells + cell. One slot more, the last, takes
-    what must not be counted, so that blocks need not be compacted. Buffers of one block are kept:
-    fresh ones would cost as much in page faults as all the arithmetic.
+    A cell is a flat index, row·cols + col; a slot is level·cells + cell. One extra slot at the end
+    takes readings that must not be counted, so that blocks need not be compacted. Buffers are
+    reused between blocks: allocating them costs as much in page faults as all the arithmetic.
     """
 
     def __init__(self, n_levels: int, rows: int, cols: int) -> None:
@@ -97,7 +96,7 @@ class _CellSums:
         self.cell = np.arange(self.cells)
         self.reference = np.full(self.slots + 1, np.nan)
         self.reference[-1] = 1.0
-        self.settled = np.zeros(n_levels, dtype=bool)  # every cell of the level has a reference
+        self.settled = np.zeros(n_levels, dtype=bool)  # levels at which every cell has a reference
         self.count, self.failures = (np.zeros(self.slots, np.int64) for _ in range(2))
         self.s, self.q, self.log_s, self.log_q = (np.zeros(self.slots) for _ in range(4))
         self.failed_sum = np.zeros(self.slots)
@@ -108,13 +107,13 @@ class _CellSums:
         self.d, self.r = np.empty((0, 0)), np.empty((0, 0))
 
     def add(self, block: SweepBlock, by_sweep: Floats) -> None:
-        """Add one block; `by_sweep` (2, sweep, level) takes its counts and sums per sweep."""
+        """Add one block; write its counts and sums per sweep to `by_sweep` (2, sweep, level)."""
         n = len(block.conductance)
         y = block.conductance.reshape(n, self.cells)
         good = block.accepted.reshape(n, self.cells)
         lowest, highest = y.min(axis=0), y.max(axis=0)
-        whole = bool(np.isfinite(lowest).all() and np.isfinite(highest).all())
-        finite = None if whole else np.isfinite(y)
+        complete = bool(np.isfinite(lowest).all() and np.isfinite(highest).all())
+        finite = None if complete else np.isfinite(y)
         if finite is not None:
             seen = np.where(finite, y, np.nan)
             lowest, highest = np.fmin.reduce(seen, axis=0), np.fmax.reduce(seen, axis=0)
@@ -122,14 +121,14 @@ class _CellSums:
         self.lowest, self.highest = np.fmin(self.lowest, lowest), np.fmax(self.highest, highest)
         self.floor.add(y, lowest)
         self.ceiling.add(y, highest)
-        whole_sweeps = block.level.strides[1:] == (0, 0)
-        level = block.level[:, :1, 0] if whole_sweeps else block.level.reshape(n, self.cells)
+        one_level = block.level.strides[1:] == (0, 0)
+        level = block.level[:, :1, 0] if one_level else block.level.reshape(n, self.cells)
         if self._programmed(level, block.first):
             tried = finite
             if level.min() < 0:
                 tried = level >= 0 if finite is None else finite & (level >= 0)
             good = good if tried is None else good & tried
-            if whole_sweeps:
+            if one_level:
                 self._accept_sweeps(y, level[:, 0], good, by_sweep)
             else:
                 self._accept(y, level, good, by_sweep)
@@ -140,7 +139,7 @@ class _CellSums:
         highest = int(level.max(initial=-1))
         if highest >= self.n_levels:
             levels = f"-1 to {self.n_levels - 1}"
-            msg = f"sweeps from {first} on: found level {highest}; expected {levels}"
+            msg = f"sweeps from {first} on: found level {highest}, expected {levels}"
             raise ValueError(msg)
         return highest >= 0
 
@@ -152,9 +151,9 @@ class _CellSums:
         np.add.at(self.failed_sum, slot, y.ravel()[which])
 
     def _accept_sweeps(self, y: Floats, level: Integers, good: Bools, by_sweep: Floats) -> None:
-        """Add sweeps that each have one level, (sweep,)."""
+        """Add sweeps that each program all cells to one level, `level` (sweep,)."""
         d, w = np.empty(self.cells), np.empty(self.cells)
-        for t in np.argsort(level, kind="stable"):  # a level's sums stay in the cache
+        for t in np.argsort(level, kind="stable"):  # keeps the sums of a level in the cache
             k = int(level[t])
             if k < 0:
                 continue
@@ -190,7 +189,9 @@ class _CellSums:
             np.copyto(slot, self.slots, where=~good)
         np.take(self.reference, slot, out=r, mode="clip")
         if (fresh := np.flatnonzero(np.isnan(r))[::-1]).size:
-            self.reference[slot.flat[fresh]] = y.flat[fresh]  # in reverse: the first one stays
+            self.reference[slot.flat[fresh]] = y.flat[
+                fresh
+            ]  # reversed, so that the first reading wins
             np.take(self.reference, slot, out=r, mode="clip")
         self.count += self._sum(None)
         self.s += self._sum(np.subtract(y, r, out=d))
@@ -222,7 +223,7 @@ class _CellSums:
         log_m2 = np.maximum(log_q - log_s**2 / some, 0.0)
         floor, at_floor = self.floor.found()
         ceiling, at_ceiling = self.ceiling.found()
-        if floor == ceiling:  # one value alone: no rail, for nothing lies inside
+        if floor == ceiling:  # all readings are equal, so this is not a rail
             floor = ceiling = None
             at_floor = at_ceiling = np.zeros_like(at_floor)
         return ProgramStatistics(
@@ -243,13 +244,13 @@ class _CellSums:
             floor=floor,
             ceiling=ceiling,
             clipped=np.stack([at_floor, at_ceiling]).reshape(2, *self.shape),
-            sample=sample.whole(self.shape),
+            sample=sample.block(self.shape),
             sample_sweeps=sample.chosen,
         )
 
 
 class _Rail:
-    """The two most extreme distinct values, their counts, and which cells read the first."""
+    """The two most extreme distinct values and their counts; readings of the first by cell."""
 
     def __init__(self, cells: int, *, sign: int) -> None:
         self.sign = sign  # 1 looks for the floor, -1 for the ceiling
@@ -258,7 +259,7 @@ class _Rail:
         self.by_cell = np.zeros(cells, np.int64)
 
     def add(self, y: Floats, extreme: Floats) -> None:
-        """Add readings (sweep, cell), of which each cell's extreme (cell,) is known."""
+        """Add readings (sweep, cell), given the extreme reading of each cell (cell,)."""
         bound = self.values[1]
         near = self.sign * extreme <= bound
         if not near.any():
@@ -279,14 +280,14 @@ class _Rail:
         self.by_cell[near] += (x == merged[0]).sum(axis=0)
 
     def found(self) -> tuple[float | None, Integers]:
-        """Return the rail, None where there is none, and each cell's readings at it."""
-        if self.counts[0] >= max(_PILE, _PILE_RATIO * self.counts[1]):
+        """Return the rail, or None, and the number of readings of each cell at it."""
+        if self.counts[0] >= max(_RAIL_READINGS, _RAIL_RATIO * self.counts[1]):
             return float(self.sign * self.values[0]), self.by_cell
         return None, np.zeros_like(self.by_cell)
 
 
 class _Sample:
-    """Sweeps kept whole."""
+    """The sweeps that are kept with all their readings."""
 
     def __init__(self, sweeps: int, keep: int) -> None:
         n = min(sweeps, keep)
@@ -303,14 +304,14 @@ class _Sample:
             more = () if block.pulses is None else (block.pulses,)
             self.parts.append(tuple(a[mine] for a in (*fields, *more)))
 
-    def whole(self, shape: tuple[int, int]) -> SweepBlock:
+    def block(self, shape: tuple[int, int]) -> SweepBlock:
         if not self.parts:
-            nothing = np.empty((0, *shape))
+            empty = np.empty((0, *shape))
             return SweepBlock(
                 first=0,
-                conductance=nothing,
-                level=nothing.astype(np.int64),
-                accepted=nothing.astype(bool),
+                conductance=empty,
+                level=empty.astype(np.int64),
+                accepted=empty.astype(bool),
             )
         g, level, accepted, *pulses = (np.concatenate(a) for a in zip(*self.parts, strict=True))
         return SweepBlock(

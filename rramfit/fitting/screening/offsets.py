@@ -1,9 +1,9 @@
-"""What the instrument adds: readings where there can be none.
+"""Offsets of the read-out: readings that must be zero, or cannot be negative, but are.
 
-No cell conducts less than nothing, an open line conducts nothing, and at 0 V no current flows. What
-is read there is an offset of the read-out. Read noise makes a cell of next to no conductance read
-negative now and then, but not far: negative readings count where one in a thousand is, or where
-they reach beyond what noise makes of the smallest.
+A conductance is never negative, an open line does not conduct, and no current flows at 0 V; any
+other reading is an offset of the read-out. Read noise makes a cell of almost zero conductance read
+negative at times, so negative readings are reported only from one in a thousand (at least five). A
+mean of dead lines or at 0 V is reported beyond 3.29 standard errors.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ Floats = NDArray[np.float64]
 
 _Z = 3.29  # two-sided 1e-3
 _NEGATIVE_SHARE, _FEWEST = 1e-3, 5
-_RELATIVE = 2e-3  # of the array's conductance, or of the largest current: below, of no account
-_REMEDY = "measure the read-out with inputs open and subtract it; low levels hold the offset"
+_RELATIVE = (
+    2e-3  # of the array's conductance, or of the largest current: smaller offsets are ignored
+)
+_REMEDY = "Measure the offset with open inputs and subtract it; it affects low levels most."
 
 
 def find_offset(
     measurement: Measurement, statistics: ProgramStatistics | None, screening: Screening
 ) -> list[Finding]:
-    """Look for readings where there can be none."""
+    """Check for negative conductances, dead lines that conduct, and current at 0 V."""
     out = []
     if statistics is not None:
         n = int(np.isfinite(statistics.sample.conductance).sum())
@@ -63,17 +65,17 @@ def _negative(name: str, negative: int, readings: int, lowest: float) -> list[Fi
     return [
         Finding(
             f"{name}: {negative} of {readings} readings are negative, down to "
-            f"{format_quantity(lowest, 'S')}: the read-out has an offset of at least that",
+            f"{format_quantity(lowest, 'S', digits=3)}; the read-out has an offset.",
             _REMEDY,
         )
     ]
 
 
 def _negative_maps(maps: Iterable[Floats], healthy: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """Negative readings and all, of the map (row, col) that has the most; and its lowest."""
+    """Return the negative and all readings of the map with the largest share; and its minimum."""
     worst, lowest = (0, 1), np.nan
-    for whole in maps:
-        y = whole[healthy]
+    for conductance in maps:
+        y = conductance[healthy]
         count = (int((y < 0).sum()), int(np.isfinite(y).sum()))
         if count[0] / max(count[1], 1) > worst[0] / max(worst[1], 1):
             worst = count
@@ -82,7 +84,7 @@ def _negative_maps(maps: Iterable[Floats], healthy: NDArray[np.bool_]) -> tuple[
 
 
 def _dead_lines(statistics: ProgramStatistics, screening: Screening) -> list[Finding]:
-    """Open lines that read something."""
+    """Check whether dead lines read a conductance other than zero."""
     dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
     y = screening.value[dead & np.isfinite(screening.value)]
     scale = float(np.nanquantile(statistics.highest, 0.95)) if y.size else 0.0
@@ -94,15 +96,15 @@ def _dead_lines(statistics: ProgramStatistics, screening: Screening) -> list[Fin
         return []
     return [
         Finding(
-            f"dead lines read {format_quantity(mean, 'S')} rather than nothing: the read-out has "
-            "that offset",
+            f"The dead lines read {format_quantity(mean, 'S', digits=3)} and not zero, which is an "
+            "offset of the read-out.",
             _REMEDY,
         )
     ]
 
 
 def _current_at_zero(iv: IVSweeps) -> list[Finding]:
-    """Say what current flows at 0 V, over cells."""
+    """Check whether the mean current over cells is zero at 0 V."""
     at = int(np.argmin(np.abs(iv.voltage)))
     if abs(iv.voltage[at]) > 1e-6:
         return []
@@ -117,9 +119,10 @@ def _current_at_zero(iv: IVSweeps) -> list[Finding]:
         return []
     return [
         Finding(
-            f"/iv: {format_quantity(mean, 'A')} flow at 0 V, mean over {y.size} cells "
-            f"(± {format_quantity(error, 'A')}): an offset of the instrument",
-            "measure the instrument with its inputs open and subtract it; the fit of /iv has an "
-            "offset of its own",
+            f"/iv: a mean current of {format_quantity(mean, 'A', digits=3)} "
+            f"(± {format_quantity(error, 'A', digits=2)}) flows at 0 V in {y.size} cells, which is "
+            "an offset of the instrument.",
+            "Measure the current with open inputs and subtract it. The fit of /iv estimates the "
+            "offset as a parameter.",
         )
     ]

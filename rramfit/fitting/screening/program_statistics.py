@@ -1,10 +1,10 @@
-"""What each cell did at each level: the statistics that all fits of the programming sweeps share.
+"""Statistics of each cell at each level, shared by all fits of the programming sweeps.
 
-For cell c, level k and sweep t let y be the conductance read back. The record holds, per (level,
-row, col), the number of attempts and of failures, and of the accepted readings the count n, the
-mean and the sum of squares about it, of y and of ln y. It is gathered in one pass over any number
-of sweeps; sums are exact whatever the file's size. Likelihoods of whole distributions need readings
-themselves: `sample` keeps all sweeps where they are few, else an even choice of them.
+Let y be the conductance read back. The record holds, per (level, row, col), the number of attempts
+and failures, and for the accepted readings the count, the mean and the sum of squares about the
+mean, of y and of ln y. They are accumulated in one pass over all sweeps, whatever the file's size.
+Likelihoods of distributions need the readings themselves: `sample` keeps all sweeps of a short
+sequence, and an even selection from a long one.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ class ProgramStatistics:
 
     sweeps: int
     attempts: Integers  #     (level, row, col) programmed to the level and read back
-    failures: Integers  #     (level, row, col) of these, not accepted
-    count: Integers  #        (level, row, col) of these, accepted
-    mean: Floats  # [S]       (level, row, col) of accepted readings; NaN where none
+    failures: Integers  #     (level, row, col) attempts not accepted
+    count: Integers  #        (level, row, col) attempts accepted
+    mean: Floats  # [S]       (level, row, col) over accepted readings; NaN if none
     m2: Floats  # [S²]        (level, row, col) sum of squares about the mean
-    log_mean: Floats  # [ln S] (level, row, col) of accepted readings; NaN where any was <= 0
+    log_mean: Floats  # [ln S] (level, row, col) likewise; NaN if any is <= 0
     log_m2: Floats  #         (level, row, col)
-    failed_mean: Floats  # [S] (level, row, col) of readings not accepted; NaN where none
-    measured: Integers  #     (row, col) finite readings, whatever was asked
-    lowest: Floats  # [S]     (row, col) of all readings; NaN where none
+    failed_mean: Floats  # [S] (level, row, col) over readings not accepted; NaN if none
+    measured: Integers  #     (row, col) number of finite readings, programmed or not
+    lowest: Floats  # [S]     (row, col) over all readings; NaN if none
     highest: Floats  # [S]    (row, col)
-    sweep_mean: Floats  # [S] (sweep, level) over accepted cells; NaN where none
-    sweep_count: Integers  #  (sweep, level) accepted cells
-    floor: float | None  # [S] a rail at which readings pile up
-    ceiling: float | None  # [S]
-    clipped: Integers  #      (2, row, col) readings at the floor, at the ceiling
+    sweep_mean: Floats  # [S] (sweep, level) over accepted cells; NaN if none
+    sweep_count: Integers  #  (sweep, level) number of accepted cells
+    floor: float | None  # [S] lower rail of the read-out; None if not seen
+    ceiling: float | None  # [S] upper rail
+    clipped: Integers  #      (2, row, col) number of readings at the floor, at the ceiling
     sample: SweepBlock
-    sample_sweeps: Integers  # (n,) which sweeps `sample` holds
+    sample_sweeps: Integers  # (n,) numbers of the sweeps in `sample`
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -1,17 +1,17 @@
-"""Screening: which cells are sound, and what is wrong with the others.
+"""Screening: classify each cell as healthy or faulty.
 
-Every fit of the programming sweeps starts here, for a stuck cell says nothing about how a level
-spreads. In this order, each step on what the ones before left over:
+All fits of the programming sweeps use healthy cells only, because a stuck cell does not follow the
+distribution of a level. Steps, each applied to the remaining cells:
 
 1. not measured: no finite reading;
-2. dead rows and columns: nine in ten of a line's cells are mute, or the line reads a constant
+2. dead rows and columns: 90 % of the line's cells do not respond, or the line reads a constant
    (`rramfit.fitting.screening.line_faults`);
 3. stuck low, stuck high: the cell does not respond to its target
-(`rramfit.fitting.screening.stuck`).
+   (`rramfit.fitting.screening.stuck`).
 
-Readings at a rail are counted and left in: they are bounds on a conductance and enter the
-likelihood as censored. A file without programming sweeps is screened on its first reads: lines and
-missing cells alone can be told. What failed softly is not here: `rramfit.fitting.failure.failure`.
+Readings at a rail are counted and kept: they are bounds on a conductance, and enter the likelihood
+as censored. A file without programming sweeps is screened on its first reads, which show only
+unmeasured cells and dead lines. Soft failures are not here: `rramfit.fitting.failure.failure`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from rramfit.card.cells import Fault
 from rramfit.card.quality import ScreenedCard
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.line_faults import constant_lines, mute_lines
+from rramfit.fitting.screening.line_faults import constant_lines, unresponsive_lines
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.stuck import StuckCells, cell_values, find_stuck, level_spread
 from rramfit.measurement.file.record import Measurement, Reads
+from rramfit.units import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,33 +41,33 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_NEAR_ZERO = 0.03  # of the array's 95 % quantile: an open line, read noise and offset allowed for
-_RAIL_SHARE = 1e-3  # of readings at a rail that a person should know of
+_NEAR_ZERO = 0.03  # of the array's 95 % quantile: reads as open, with read noise and offset
+_RAIL_SHARE = 1e-3  # of readings at a rail from which a finding is reported
 _MISSING_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
-    """What is wrong with each cell.
+    """The fault of each cell.
 
     Attributes
     ----------
     fault : (row, col) int8 array
         Codes of `rramfit.card.cells.Fault`.
     stuck_posterior : (row, col) array
-        P(stuck); 0 for cells that respond, NaN where it cannot be told.
+        P(stuck); 0 for cells that respond, NaN if it cannot be estimated.
     value : (row, col) array
-        Mean reading of each cell [S]; NaN where there is none.
+        Mean reading of each cell [S]; NaN if there is none.
     ambiguous : (row, col) bool array
-        Cells whose only attempt failed, left where failed attempts leave cells.
+        Cells that were tried once, failed, and read what failed cells read: stuck low or failed.
     attempts_per_cell : int
-        The most that any cell had; 0 without programming sweeps of known levels.
+        Largest number over cells; 0 without programming sweeps of known levels.
     one_level : bool
-        No cell was asked for two levels that can be told apart.
+        No cell was programmed to two levels that can be distinguished.
     acceptance : {"verified", "window", "unknown", "no program"}
-        Where it is known from whether an attempt succeeded.
+        How it is known whether an attempt succeeded.
     clipped_reads : int
-        Readings of sound cells at a rail.
+        Readings of healthy cells at a rail.
     verdict : Verdict
     """
 
@@ -86,17 +87,17 @@ class Screening:
 
     @property
     def healthy(self) -> Bools:
-        """Cells that nothing is wrong with, (row, col)."""
+        """Cells without a fault, (row, col)."""
         out: Bools = self.fault == Fault.OK
         return out
 
     def where(self, *faults: Fault) -> Bools:
-        """Cells with any of these faults, (row, col)."""
+        """Return the cells that have one of these faults, (row, col)."""
         return np.isin(self.fault, faults)
 
     @property
     def counts(self) -> dict[Fault, int]:
-        """Cells by fault, sound ones included."""
+        """Number of cells by fault, and of healthy cells."""
         return {f: int((self.fault == f).sum()) for f in Fault}
 
     @property
@@ -110,7 +111,7 @@ class Screening:
         return np.flatnonzero((self.fault == Fault.DEAD_COL).any(axis=0))
 
     def to_card(self) -> ScreenedCard:
-        """Write what was kept out of the fits, and why."""
+        """Return the card's entry: cells excluded from the fits, by reason."""
         reasons = {f.label: n for f, n in self.counts.items() if f is not Fault.OK and n}
         return ScreenedCard(
             reasons=reasons,
@@ -119,16 +120,16 @@ class Screening:
         )
 
     def summary(self) -> str:
-        """Return the screening as text for people."""
+        """Return the screening as readable text."""
         lines = [f"Screening: {self.fault.size} cells, {self.verdict.word}"]
         lines += [f"  {f.label:<14} {n:>8}" for f, n in self.counts.items() if n or f is Fault.OK]
         if self.clipped_reads:
             lines.append(f"  {'clipped reads':<14} {self.clipped_reads:>8}")
-        lines += [f"  ! {f.what}: {f.remedy}" for f in self.verdict.findings]
+        lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a fault: cells and share."""
+        """Return one row per fault: cells and share."""
         import pandas as pd
 
         counts = self.counts
@@ -141,20 +142,18 @@ class Screening:
         )
 
     def _repr_html_(self) -> str:
-        notes = "".join(
-            f"<p>{html.escape(f.what)}: {html.escape(f.remedy)}</p>" for f in self.verdict.findings
-        )
+        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         return f"<p><b>Screening ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
 
 
 def screen(measurement: Measurement, statistics: ProgramStatistics | None) -> Screening:
-    """Find what is wrong with each cell of a measured array.
+    """Find the fault of each cell of a measured array.
 
     Parameters
     ----------
     measurement : Measurement
     statistics : ProgramStatistics or None
-        Of its programming sweeps; None where the file has none.
+        Statistics of its programming sweeps; None if the file has none.
 
     Returns
     -------
@@ -163,10 +162,10 @@ def screen(measurement: Measurement, statistics: ProgramStatistics | None) -> Sc
     Examples
     --------
     >>> from rramfit.measurement.file.record import ArrayIdentity, Measurement
-    >>> nothing = Measurement(
+    >>> empty = Measurement(
     ...     path=None, identity=ArrayIdentity(array_id="A", cell="1T1R"), rows=2, cols=3
     ... )
-    >>> screen(nothing, None).healthy.sum()
+    >>> screen(empty, None).healthy.sum()
     np.int64(6)
     """
     shape = (measurement.rows, measurement.cols)
@@ -174,9 +173,9 @@ def screen(measurement: Measurement, statistics: ProgramStatistics | None) -> Sc
     if statistics is not None and program is not None:
         if len(statistics.attempts) and (statistics.attempts > 0).any():
             return _screen_program(statistics, program.acceptance)
-        whole = statistics.sample.conductance
+        sample = statistics.sample.conductance
         return _screen_reads(
-            whole[0] if len(whole) else np.full(shape, np.nan),
+            sample[0] if len(sample) else np.full(shape, np.nan),
             np.full(shape, -1),
             statistics.measured > 0,
             clipped=int(statistics.clipped.sum()),
@@ -197,8 +196,9 @@ def _screen_program(statistics: ProgramStatistics, acceptance: str) -> Screening
     cells = find_stuck(statistics, measured, known=known)
     y, level = statistics.sample.conductance[0], statistics.sample.level[0]
     spread = level_spread(statistics, measured).spread
-    mute = cells.candidate | _near_zero(statistics.lowest, statistics.highest)
-    _mark_lines(fault, mute, measured, np.where(level >= 0, y, np.nan), level, spread)
+    unresponsive = cells.candidate | _near_zero(statistics.lowest, statistics.highest)
+    programmed = np.where(level >= 0, y, np.nan)
+    _mark_lines(fault, unresponsive, measured, programmed, level, spread)
     alive = measured & (fault == Fault.OK)
     if not alive.all():
         cells = find_stuck(statistics, alive, known=known)
@@ -208,7 +208,7 @@ def _screen_program(statistics: ProgramStatistics, acceptance: str) -> Screening
     attempts = int(statistics.attempts.sum(axis=0).max())
     findings = [
         *_findings(fault, clipped, int(statistics.measured[fault == Fault.OK].sum())),
-        *_cannot_tell(cells, attempts, known=known),
+        *_ambiguous_findings(cells, attempts, known=known),
     ]
     return Screening(
         fault=fault,
@@ -230,29 +230,31 @@ def _screen_reads(
     *,
     clipped: int,
     acceptance: str,
-    whole: bool = True,
+    expect_all: bool = True,
 ) -> Screening:
-    """Screen on one reading of each cell: lines and missing cells."""
+    """Screen on one reading of each cell: unmeasured cells and dead lines."""
     fault = np.where(measured, Fault.OK, Fault.NOT_MEASURED).astype(np.int8)
     levels = int(level.max(initial=-1)) + 1
     spread = np.array([_spread(value[(level == k) & measured]) for k in range(levels)])
     _mark_lines(fault, _near_zero(value, value), measured, value, level, spread)
-    nothing = np.zeros(fault.shape, dtype=bool)
+    none = np.zeros(fault.shape, dtype=bool)
     return Screening(
         fault=fault,
         stuck_posterior=np.full(fault.shape, np.nan),
         value=np.array(value),
-        ambiguous=nothing,
+        ambiguous=none,
         attempts_per_cell=0,
         one_level=True,
         acceptance=acceptance,
         clipped_reads=clipped,
-        verdict=Verdict(tuple(_findings(fault, clipped, int(measured.sum()), whole=whole))),
+        verdict=Verdict(
+            tuple(_findings(fault, clipped, int(measured.sum()), expect_all=expect_all))
+        ),
     )
 
 
 def _screen_others(measurement: Measurement) -> Screening:
-    """Screen a file without conductances by sweeps: what it measured, it measured."""
+    """Screen a file that has only /mvm or /iv, which need not measure every cell."""
     measured = np.ones((measurement.rows, measurement.cols), dtype=bool)
     value = np.full(measured.shape, np.nan)
     if measurement.mvm is not None:
@@ -262,11 +264,13 @@ def _screen_others(measurement: Measurement) -> Screening:
         measured = np.zeros(measured.shape, dtype=bool)
         measured[measurement.iv.row, measurement.iv.col] = True
     level = np.full(measured.shape, -1)
-    return _screen_reads(value, level, measured, clipped=0, acceptance="no program", whole=False)
+    return _screen_reads(
+        value, level, measured, clipped=0, acceptance="no program", expect_all=False
+    )
 
 
 def _first_read(reads: Reads) -> tuple[Floats, Bools, Integers]:
-    """First finite reading of each cell, and whether it has any."""
+    """Return the first finite reading of each cell, whether it has one, and its level."""
     first = np.full(reads.shape[1:], np.nan)
     for block in reads.blocks():
         for y in block:
@@ -282,7 +286,7 @@ def _spread(y: Floats) -> float:
 
 
 def _near_zero(lowest: Floats, highest: Floats) -> Bools:
-    """Cells whose every reading is next to nothing."""
+    """Return the cells whose readings are all close to zero."""
     largest = np.fmax(np.abs(lowest), np.abs(highest))
     if not np.isfinite(largest).any():
         return np.zeros(largest.shape, dtype=bool)
@@ -293,16 +297,17 @@ def _near_zero(lowest: Floats, highest: Floats) -> Bools:
 
 def _mark_lines(
     fault: NDArray[np.int8],
-    mute: Bools,
+    unresponsive: Bools,
     measured: Bools,
     value: Floats,
     level: Integers,
     spread: Floats,
 ) -> None:
-    """Mark dead rows and columns in `fault`; a cell of both counts with its row."""
-    rows = mute_lines(mute, measured, 0) | constant_lines(value, level, spread, 0)
+    """Mark dead rows and columns in `fault`; a cell in both is marked as in a dead row."""
+    rows = unresponsive_lines(unresponsive, measured, 0)
+    rows |= constant_lines(value, level, spread, 0)
     left = measured & ~rows[:, None]
-    cols = mute_lines(mute, left, 1)
+    cols = unresponsive_lines(unresponsive, left, 1)
     cols |= constant_lines(np.where(left, value, np.nan), level, spread, 1)
     present = fault != Fault.NOT_MEASURED
     fault[present & cols] = Fault.DEAD_COL
@@ -310,29 +315,34 @@ def _mark_lines(
 
 
 def _findings(
-    fault: NDArray[np.int8], clipped: int, readings: int, *, whole: bool = True
+    fault: NDArray[np.int8], clipped: int, readings: int, *, expect_all: bool = True
 ) -> list[Finding]:
     out = []
-    sound = int((fault == Fault.OK).sum())
+    healthy = int((fault == Fault.OK).sum())
     missing = int((fault == Fault.NOT_MEASURED).sum())
     measured = fault.size - missing
     if not measured:
         return [
-            Finding("no cell was measured", "check the log: every reading is missing", severe=True)
+            Finding(
+                "No cell was measured: every reading is missing.",
+                "Check the log file and its conversion.",
+                severe=True,
+            )
         ]
-    if sound < 0.5 * measured or not sound:
+    if healthy < 0.5 * measured or not healthy:
         out.append(
             Finding(
-                f"{sound} of {measured} measured cells are sound, less than half",
-                "check contacts, selectors and the read-out before anything is fitted",
+                f"Only {healthy} of {measured} measured cells are healthy.",
+                "Check contacts, selectors and the read-out, and measure again.",
                 severe=True,
             )
         )
-    if whole and missing > _MISSING_SHARE * fault.size:
+    if expect_all and missing > _MISSING_SHARE * fault.size:
         out.append(
             Finding(
-                f"{missing} of {fault.size} cells were not measured",
-                "the card speaks for the others; measure the rest if they differ in kind",
+                f"{missing} of {fault.size} cells were not measured.",
+                "Measure them too if they may behave differently: the card describes only the "
+                "measured cells.",
             )
         )
     for kind, axis, word in ((Fault.DEAD_ROW, 1, "row"), (Fault.DEAD_COL, 0, "column")):
@@ -340,26 +350,29 @@ def _findings(
         if lines.size:
             out.append(
                 Finding(
-                    f"{_several(lines.size, word)} dead: {_listed(lines)}",
-                    "check the line's driver, its bonding and its probe; its cells are left out",
+                    f"{_several(lines.size, word)} dead: {_listed(lines)}.",
+                    "Check the driver, bonding and probe of each dead line; the fits exclude its "
+                    "cells.",
                 )
             )
     if readings and clipped > _RAIL_SHARE * readings:
         out.append(
             Finding(
-                f"{clipped} of {readings} readings lie at a rail ({clipped / readings:.2%})",
-                "they enter as bounds; widen the read-out's range to measure them",
+                f"{clipped} of {readings} readings ({clipped / readings:.2%}) are at a rail of the "
+                "read-out, and are used only as bounds.",
+                "Use a wider read-out range to measure these cells.",
             )
         )
     return out
 
 
-def _cannot_tell(cells: StuckCells, attempts: int, *, known: bool) -> list[Finding]:
+def _ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list[Finding]:
     if not known:
         return [
             Finding(
-                "neither the tester's flag nor a verify window is given",
-                "give /program/verified or a verify window; every reading counts as accepted",
+                "The file has no /program/verified and no verify window, so all readings are "
+                "accepted.",
+                "Record /program/verified, or the window /levels/lower and /levels/upper.",
             )
         ]
     flagged = int((cells.low | cells.high).sum())
@@ -367,25 +380,25 @@ def _cannot_tell(cells: StuckCells, attempts: int, *, known: bool) -> list[Findi
     if attempts == 1 and cells.ambiguous.any():
         out.append(
             Finding(
-                f"{int(cells.ambiguous.sum())} cells failed in their only attempt and lie at "
-                "low conductance: stuck low or only failed, which cannot be told apart",
-                "program every cell at two levels, twice or more",
+                f"{counted(int(cells.ambiguous.sum()), 'cell')} failed the only attempt, at low "
+                "conductance; one attempt cannot distinguish stuck-low from failed cells.",
+                "Program every cell to two levels, at least twice each.",
             )
         )
     if flagged and (attempts == 1 or cells.one_level):
         out.append(
             Finding(
-                f"{flagged} cells are called stuck on the evidence of "
+                f"{counted(flagged, 'cell')} classified as stuck from "
                 + ("one attempt" if attempts == 1 else "one level")
-                + ": they may have failed at this level only",
-                "program every cell at two levels, twice or more",
+                + " may only have failed at this level.",
+                "Program every cell to two levels, at least twice each.",
             )
         )
     return out
 
 
 def _several(n: int, word: str) -> str:
-    return f"{n} {word}" + (" is" if n == 1 else "s are")
+    return f"{counted(n, word)} {'is' if n == 1 else 'are'}"
 
 
 def _listed(lines: Integers, most: int = 8) -> str:

@@ -1,19 +1,18 @@
-"""Cells that do not respond: stuck, or merely failed whenever they were asked.
+"""Cells that do not respond to their target: stuck, or failed at every attempt.
 
-A cell is a candidate where it was never accepted at a level away from the value v it reads, and its
-readings do not follow what was asked: over resolvable levels the slope of its readings on the
-levels' own means is below 1/4 and their range below half the levels' span. With one level asked, it
-must lie far outside on one side. Two histories make a candidate:
+A cell is a candidate if it was never accepted at a level away from the value v that it reads, and
+its readings do not follow the target: over resolvable levels, the slope of its readings on the
+levels' means is below 1/4, and their range is below half the levels' span. With a single target
+level, all readings must be far from it on one side. A candidate has one of two causes:
 
     stuck     with probability π; the cell keeps its conductance
     failed    every attempt failed by chance, ∏_k [h_k + (1 − h_k)·s_k^n_k] over levels k away from
-              v; the cell lies where failed attempts leave cells, and varies from sweep to sweep as
-              they do: (n − 1)·s²/σ² is chi-squared, or more
+              v; the cell reads what failed cells read, and varies from sweep to sweep as they do:
+              (n − 1)·s²/σ² is chi-squared, or larger
 
-π, the hard shares h and the soft probabilities s are found by expectation-maximisation over all
-cells, and the posterior of `stuck` follows for each candidate. A single attempt cannot tell the two
-apart: a cell that then lies far off but where failed attempts leave cells is called ambiguous,
-not stuck.
+Expectation-maximisation over all cells estimates π, the hard shares h and the soft probabilities s,
+and gives the posterior probability of `stuck` for each candidate. A single attempt cannot
+distinguish the two causes: a candidate that then reads what failed cells read is ambiguous.
 """
 
 from __future__ import annotations
@@ -32,29 +31,25 @@ __all__ = ["LevelSpread", "StuckCells", "cell_values", "find_stuck", "level_spre
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_FAR = 4.0  # standard deviations that set a reading apart from a level's cells
-_AWAY = 2.5  # the same, where the tester refused the reading as well
-_SLOPE = 0.25  # response to the target below which a cell does not respond
+_FAR = 4.0  # standard deviations beyond which a reading does not belong to a level
+_AWAY = 2.5  # the same, if the tester also rejected the reading
+_SLOPE = 0.25  # slope below which a cell does not respond to its target
 _RANGE = 0.5  # range of readings over the levels' span, likewise
-_LOG_VARIANCE_SPAN = 16.0  # ln units over which a stuck cell's own variance may lie
-_ENOUGH_STUCK, _LEAST_SCALE, _FLAT_SHARE = (
-    5,
-    0.7,
-    0.1,
-)  # of the distribution of stuck cells' variance
+_LOG_VARIANCE_SPAN = 16.0  # ln units spanned by the variances of stuck cells
+_ENOUGH_STUCK, _LEAST_SCALE, _FLAT_SHARE = 5, 0.7, 0.1  # distribution of stuck cells' variance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSpread:
-    """Where accepted readings of each level lie, by robust measures."""
+    """Robust location and spread of the accepted readings of each level."""
 
-    centre: Floats  # [S] (level,) median over cells; NaN where no cell was accepted
+    centre: Floats  # [S] (level,) median over cells; NaN if no cell was accepted
     spread: Floats  # [S] (level,) standard deviation of one reading
-    within: Floats  # [S] (level,) of readings of one cell; NaN where no cell has two
+    within: Floats  # [S] (level,) between readings of one cell; NaN if no cell has two
 
     @property
     def resolvable(self) -> bool:
-        """Whether the lowest and the highest level stand clear of each other."""
+        """Whether the lowest and the highest level are separated by 2.5 standard deviations."""
         seen = np.isfinite(self.centre)
         if seen.sum() < 2:
             return False
@@ -65,24 +60,24 @@ class LevelSpread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StuckCells:
-    """Which cells do not respond, and how sure that is."""
+    """Cells that do not respond to their target, with the probability that they are stuck."""
 
     low: Bools  #        (row, col)
     high: Bools  #       (row, col)
-    posterior: Floats  # (row, col) P(stuck); 0 for cells that respond, NaN where not tried
-    candidate: Bools  #  (row, col) never responded, whatever the history
-    ambiguous: Bools  #  (row, col) one failed attempt, left where failed attempts leave cells
-    one_level: bool  #   no cell was asked for two levels that can be told apart
+    posterior: Floats  # (row, col) P(stuck); 0 for cells that respond, NaN if not tried
+    candidate: Bools  #  (row, col) never responded: stuck or failed
+    ambiguous: Bools  #  (row, col) one failed attempt, reads what failed cells read
+    one_level: bool  #   no cell was programmed to two distinguishable levels
 
 
 def level_spread(statistics: ProgramStatistics, use: Bools) -> LevelSpread:
-    """Median, spread and within-cell spread of each level's accepted readings.
+    """Compute median, spread and within-cell spread of each level's accepted readings.
 
     Parameters
     ----------
     statistics : ProgramStatistics
     use : (row, col) bool array
-        Cells to look at.
+        Cells to use.
     """
     levels = len(statistics.count)
     centre, spread, within = (np.full(levels, np.nan) for _ in range(3))
@@ -104,7 +99,7 @@ def level_spread(statistics: ProgramStatistics, use: Bools) -> LevelSpread:
 
 
 def cell_values(statistics: ProgramStatistics) -> Floats:
-    """Mean of all readings of each cell when programmed [S], (row, col); NaN where none."""
+    """Return the mean of each cell's programmed readings [S], (row, col); NaN if none."""
     total = np.where(statistics.count > 0, statistics.count * statistics.mean, 0.0).sum(axis=0)
     failed = np.where(statistics.failures > 0, statistics.failures * statistics.failed_mean, 0.0)
     n = statistics.attempts.sum(axis=0)
@@ -114,7 +109,7 @@ def cell_values(statistics: ProgramStatistics) -> Floats:
 
 
 def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> StuckCells:
-    """Find the cells that do not respond to what is asked of them.
+    """Find the cells that do not respond to their target.
 
     Parameters
     ----------
@@ -122,32 +117,32 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
     use : (row, col) bool array
         Cells to judge: measured, and not in a dead line.
     known : bool
-        Whether acceptance is known; where it is not, response alone decides.
+        Whether acceptance is known; if not, only the response decides.
     """
     at = level_spread(statistics, use)
     value = cell_values(statistics)
     attempts = statistics.attempts
     tried = use & (attempts.sum(axis=0) > 0)
-    nothing = np.zeros(tried.shape, dtype=bool)
+    none = np.zeros(tried.shape, dtype=bool)
     posterior = np.where(tried, 0.0, np.nan)
     if not tried.any() or not np.isfinite(at.centre).any():
         return StuckCells(
-            low=nothing, high=nothing, posterior=posterior, candidate=nothing,
-            ambiguous=nothing, one_level=True,
+            low=none, high=none, posterior=posterior, candidate=none,
+            ambiguous=none, one_level=True,
         )  # fmt: skip
     span, slope = _response(statistics, at)
     apart = _AWAY if known else _FAR
     several = tried & (span > apart * np.nanmax(at.spread))
     away = _away(value, at, attempts, apart)
     with np.errstate(invalid="ignore"):
-        still = (slope < _SLOPE) & (statistics.highest - statistics.lowest < _RANGE * span)
-    refused = away.any(axis=0) & ~(away & (statistics.count > 0)).any(axis=0)
-    candidate = several & still & (refused if known else away.any(axis=0))
-    candidate |= tried & ~several & refused & _one_side(statistics, at)
+        unresponsive = (slope < _SLOPE) & (statistics.highest - statistics.lowest < _RANGE * span)
+    rejected = away.any(axis=0) & ~(away & (statistics.count > 0)).any(axis=0)
+    candidate = several & unresponsive & (rejected if known else away.any(axis=0))
+    candidate |= tried & ~several & rejected & _one_side(statistics, at)
     high = _is_high(value, at, attempts)
-    left = _left_by_failure(statistics, at, tried & ~candidate)
+    failed = _failed_readings(statistics, at, tried & ~candidate)
     once = attempts.sum(axis=0) == 1
-    compatible = np.abs(value - left[0]) <= 5 * left[1] if left is not None else nothing
+    compatible = np.abs(value - failed[0]) <= 5 * failed[1] if failed is not None else none
     ambiguous = candidate & once & compatible & ~high
     between = candidate & once & ~compatible & _between(value, at) & at.resolvable
     candidate &= ~between
@@ -156,9 +151,9 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
     doubtful = candidate & ~once & compatible
     if doubtful.any():
         sure = candidate & ~once & ~compatible
-        restless = _log_restless(statistics, at, doubtful, sure)
+        ratio = _log_variance_ratio(statistics, at, doubtful, sure)
         cells = tried & ~once & ~sure
-        posterior[doubtful] = _posterior(statistics, cells, doubtful, away, restless)
+        posterior[doubtful] = _posterior(statistics, cells, doubtful, away, ratio)
     stuck = candidate & ~ambiguous & (np.nan_to_num(posterior) > 0.5)
     return StuckCells(
         low=stuck & ~high,
@@ -171,7 +166,7 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
 
 
 def _all_means(statistics: ProgramStatistics) -> Floats:
-    """Mean of all readings at each level, accepted or not, (level, row, col)."""
+    """Return the mean of all readings at each level, accepted or not, (level, row, col)."""
     total = np.where(statistics.count > 0, statistics.count * statistics.mean, 0.0)
     total += np.where(statistics.failures > 0, statistics.failures * statistics.failed_mean, 0.0)
     out = np.full(total.shape, np.nan)
@@ -180,7 +175,7 @@ def _all_means(statistics: ProgramStatistics) -> Floats:
 
 
 def _response(statistics: ProgramStatistics, at: LevelSpread) -> tuple[Floats, Floats]:
-    """Span of the levels asked of each cell [S], and the slope of its readings on them."""
+    """Return the span of each cell's target levels [S], and the slope of its readings on them."""
     seen = np.isfinite(at.centre)
     n = np.where(seen[:, None, None], statistics.attempts, 0)
     x = np.where(seen, at.centre, 0.0)[:, None, None]
@@ -197,7 +192,7 @@ def _response(statistics: ProgramStatistics, at: LevelSpread) -> tuple[Floats, F
 
 
 def _away(value: Floats, at: LevelSpread, attempts: NDArray[np.int64], apart: float) -> Bools:
-    """Levels asked of a cell that lie away from what it reads, (level, row, col)."""
+    """Return which target levels of a cell are away from its mean reading, (level, row, col)."""
     span = np.nanmax(at.centre) - np.nanmin(at.centre)
     clear = np.maximum(apart * at.spread, 0.02 * span)[:, None, None]
     with np.errstate(invalid="ignore"):
@@ -206,7 +201,7 @@ def _away(value: Floats, at: LevelSpread, attempts: NDArray[np.int64], apart: fl
 
 
 def _one_side(statistics: ProgramStatistics, at: LevelSpread) -> Bools:
-    """Cells of which all readings lie on one side, far from the one level asked of them."""
+    """Return the cells whose readings are all far from the target level, on one side of it."""
     asked = statistics.attempts > 0
     far = _FAR * at.spread[:, None, None]
     centre = at.centre[:, None, None]
@@ -217,7 +212,7 @@ def _one_side(statistics: ProgramStatistics, at: LevelSpread) -> Bools:
 
 
 def _is_high(value: Floats, at: LevelSpread, attempts: NDArray[np.int64]) -> Bools:
-    """Whether a cell that does not respond sits at high conductance rather than at low."""
+    """Return which cells read above the middle of the levels."""
     if at.resolvable:
         middle: Floats | float = 0.5 * (np.nanmin(at.centre) + np.nanmax(at.centre))
     else:
@@ -230,20 +225,20 @@ def _is_high(value: Floats, at: LevelSpread, attempts: NDArray[np.int64]) -> Boo
 
 
 def _between(value: Floats, at: LevelSpread) -> Bools:
-    """Cells inside the span of the levels: missed, after one attempt, rather than stuck."""
+    """Return the cells between the levels: after one attempt, failed rather than stuck."""
     low, high = int(np.nanargmin(at.centre)), int(np.nanargmax(at.centre))
     with np.errstate(invalid="ignore"):
         out: Bools = (value > at.centre[low]) & (value < at.centre[high] - _AWAY * at.spread[high])
     return out
 
 
-def _left_by_failure(
+def _failed_readings(
     statistics: ProgramStatistics, at: LevelSpread, responding: Bools
 ) -> tuple[float, float] | None:
-    """Where failed attempts leave cells that do respond: median and spread of readings [S].
+    """Return median and spread of failed attempts of cells that respond [S].
 
-    Too few such cells: the lowest level, for a cell that is not set stays reset. None with one
-    level and no such cell.
+    With fewer than 10 such cells: those of the lowest level, because a cell that fails to set stays
+    reset. None if the levels cannot be resolved either.
     """
     responds = responding & (statistics.count.sum(axis=0) > 0)
     y = statistics.failed_mean[(statistics.failures > 0) & responds]
@@ -258,11 +253,11 @@ def _left_by_failure(
 
 
 def _posterior(
-    statistics: ProgramStatistics, cells: Bools, doubtful: Bools, away: Bools, restless: Floats
+    statistics: ProgramStatistics, cells: Bools, doubtful: Bools, away: Bools, log_ratio: Floats
 ) -> Floats:
-    """P(stuck) of the doubtful cells by expectation-maximisation over `cells`.
+    """Compute P(stuck) of the doubtful cells by expectation-maximisation over `cells`.
 
-    `cells` leaves out those that are stuck beyond doubt; they are no cells that respond.
+    `cells` excludes those that are certainly stuck, because they do not respond.
     """
     n = statistics.attempts[:, cells]
     x = statistics.failures[:, cells]
@@ -285,7 +280,7 @@ def _posterior(
     for _ in range(200):
         by_chance = (1 - hard)[:, None] * soft[:, None] ** n_mine
         p = hard[:, None] + by_chance
-        log_failed = np.where(counted, np.log(p), 0.0).sum(axis=0) + restless
+        log_failed = np.where(counted, np.log(p), 0.0).sum(axis=0) + log_ratio
         log_odds = math.log(share / (1 - share)) - log_failed
         new = special.expit(log_odds)
         change = float(np.abs(new - w).max(initial=0.0))
@@ -308,16 +303,16 @@ def _posterior(
     return w
 
 
-def _log_restless(
+def _log_variance_ratio(
     statistics: ProgramStatistics, at: LevelSpread, doubtful: Bools, sure: Bools
 ) -> Floats:
-    """Log density of a cell's variance when it failed, over that when it is stuck, (cell,).
+    """Return ln of the density of a cell's variance if it failed over that if stuck, (cell,).
 
-    A failed cell varies from sweep to sweep like cells at the lowest level, or more; half the
-    degrees of freedom allow for distributions wider than normal. A stuck one varies relative to its
-    conductance as those do that are stuck beyond doubt: their logarithms make a Student's t of 4
-    degrees of freedom, mixed with a distribution that is flat in the logarithm, which stands alone
-    where there are fewer than five of them.
+    A failed cell varies from sweep to sweep at least as much as cells at the lowest level; half the
+    degrees of freedom allow for distributions wider than normal. The relative variance of a stuck
+    cell is compared with those of the certainly stuck cells: their logarithms follow a Student's t
+    with 4 degrees of freedom, mixed with a log-uniform distribution. With fewer than five such
+    cells, only the log-uniform distribution is used.
     """
     variance, mean, n = _variances(statistics, doubtful)
     sigma = at.within[int(np.nanargmin(at.centre))]
@@ -338,7 +333,7 @@ def _log_restless(
 
 
 def _variances(statistics: ProgramStatistics, cells: Bools) -> tuple[Floats, Floats, Floats]:
-    """Variance, mean and number of a cell's readings when programmed, levels thrown together."""
+    """Return variance, mean and number of a cell's programmed readings, over all levels."""
     y = statistics.sample.conductance[:, cells]
     y = np.where(statistics.sample.level[:, cells] >= 0, y, np.nan)
     n = np.isfinite(y).sum(axis=0).astype(np.float64)
@@ -347,7 +342,7 @@ def _variances(statistics: ProgramStatistics, cells: Bools) -> tuple[Floats, Flo
 
 
 def _log_relative(variance: Floats, mean: Floats, n: Floats) -> Floats:
-    """Log of the variance over the squared mean, of cells with two readings or more."""
+    """Return ln(variance/mean²) of the cells with at least two readings."""
     twice = n > 1
     relative = variance[twice] / np.maximum(mean[twice] ** 2, 1e-300)
     out: Floats = np.log(np.maximum(relative, math.exp(-_LOG_VARIANCE_SPAN)))

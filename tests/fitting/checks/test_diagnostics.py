@@ -1,4 +1,4 @@
-"""Bad data is called out, and clean data is not."""
+"""Bad data is reported, and clean data is not."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ CENTRES = np.array([5.0, 50.0, 100.0])
 
 
 def draw(seed, *, shape=(48, 48), sweeps=12, mixed=True):
-    """Return readings [uS], levels asked and the generator."""
+    """Return readings [uS], target levels and the generator."""
     rng = np.random.default_rng(seed)
     level = np.tile(np.arange(3), sweeps // 3)
     if mixed:
@@ -41,7 +41,7 @@ def found_in(make_measured, y, level, **kwargs):
 
 
 def only(diagnostics, check):
-    """Return the findings of one check, after seeing that no other has any."""
+    """Return the findings of one check, and assert that no other check has any."""
     others = {k for k, f in diagnostics.found.items() if f and k != check}
     assert not others
     assert diagnostics.found[check], f"{check} found nothing"
@@ -49,7 +49,7 @@ def only(diagnostics, check):
 
 
 @pytest.mark.parametrize("mixed", [True, False])
-def test_clean_chips_raise_no_alarm(make_measured, mixed):
+def test_clean_chips_raise_no_alarms(make_measured, mixed):
     chips, false, checks = 30, 0, set()
     for seed in range(chips):
         y, level, _ = draw(seed, mixed=mixed)
@@ -66,7 +66,7 @@ def test_an_instrument_offset_makes_conductances_negative(make_measured):
     assert "negative" in finding.what
 
 
-def test_dead_lines_give_the_offset_away(make_measured):
+def test_dead_lines_reveal_the_offset(make_measured):
     y, level, rng = draw(2)
     y[:, 7] = rng.normal(0.5, 0.2, y[:, 7].shape)
     found = found_in(make_measured, y, level)
@@ -77,7 +77,7 @@ def test_dead_lines_give_the_offset_away(make_measured):
 
 @pytest.mark.parametrize("period", [2, 8, 16])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_pattern_over_lines_is_found_and_named(make_measured, axis, period):
+def test_a_pattern_over_lines_is_reported_with_its_period(make_measured, axis, period):
     y, level, _ = draw(3, shape=(64, 64))
     on = (np.arange(64) % period < max(period // 2, 1)).astype(float)
     y *= 1 + 0.08 * (on[:, None] if axis == 0 else on)
@@ -95,7 +95,7 @@ def test_one_line_in_eight_is_a_pattern():
     assert periodic_pattern(z, 1).p_value > 1e-3
 
 
-def test_smooth_fields_are_no_patterns():
+def test_smooth_fields_are_not_patterns():
     rng = np.random.default_rng(5)
     chips, false = 150, 0
     for sigma in (2, 4, 8):
@@ -106,12 +106,12 @@ def test_smooth_fields_are_no_patterns():
     assert false <= 2  # of 150 at 5e-4: P(more) = 7e-5
 
 
-def test_a_column_that_reads_a_constant_is_named(make_measured):
+def test_a_column_that_reads_a_constant_is_reported(make_measured):
     y, level, rng = draw(6)
     y[:, :, 9] = rng.normal(60, 0.3, y[:, :, 9].shape)
     found = found_in(make_measured, y, level)
     (finding,) = only(found, "constant")
-    assert "column 9 reads a constant 60" in finding.what
+    assert "Column 9 reads a constant 60" in finding.what
 
 
 @pytest.mark.parametrize("mixed", [True, False])
@@ -123,25 +123,25 @@ def test_drift_over_the_sweeps_is_found(make_measured, mixed):
     assert finding.severe
 
 
-def test_a_sweep_that_stands_twice_is_found(make_measured):
+def test_a_duplicate_sweep_is_found(make_measured):
     y, level, _ = draw(8)
     y[7], level[7] = y[4], level[4]
     (finding,) = only(found_in(make_measured, y, level), "duplicates")
     assert "1 of 12 sweeps" in finding.what
-    assert "7 of 4" in finding.what
+    assert "7 equals 4" in finding.what
     assert finding.severe
 
 
-def test_a_copied_sweep_with_some_cells_measured_anew_is_found(make_measured):
+def test_a_partly_duplicated_sweep_is_found(make_measured):
     y, level, rng = draw(9)
     again = rng.random(y[0].shape) < 0.2
     y[7], level[7] = np.where(again, y[7], y[4]), np.where(again, level[7], level[4])
     assert only(found_in(make_measured, y, level), "duplicates")
 
 
-def test_a_coarse_converter_is_no_duplication():
+def test_a_coarse_converter_makes_no_duplicates():
     rng = np.random.default_rng(10)
-    y = np.round(rng.normal(50, 0.5, (8, 2000)))  # 60 % of two readings agree by chance
+    y = np.round(rng.normal(50, 0.5, (8, 2000)))  # 60 % of readings agree by chance
     assert np.mean(y[0] == y[1]) > 0.5
     assert identical_reads(y) == []
     y[5] = y[2]
@@ -163,25 +163,25 @@ def test_targets_that_do_not_match_are_found(make_measured):
     (finding,) = only(found_in(make_measured, y, level, levels=wrong), "targets")
     assert "times their targets" in finding.what
     swapped = found_in(make_measured, y, np.array([0, 2, 1])[level])
-    assert any("reads lower than" in f.what for f in only(swapped, "targets"))
+    assert any("is below that of" in f.what for f in only(swapped, "targets"))
 
 
-def test_readings_of_zero_and_a_target_of_zero_are_held_against_each_other(make_measured):
+def test_readings_of_zero_are_compared_with_a_target_of_zero(make_measured):
     _, level, _ = draw(12)
     levels = Levels(target=np.array([0.0, 50e-6, 100e-6]))
     found = found_in(make_measured, np.zeros(level.shape), level, levels=levels).found["targets"]
-    assert any("2 of 3 levels do not lie where they were asked for" in f.what for f in found)
+    assert any("2 of 3 levels are off target" in f.what for f in found)
 
 
-def test_levels_that_are_not_apart_are_found(make_measured):
+def test_levels_that_overlap_are_found(make_measured):
     y, level, _ = draw(13)
     y[level == 2] /= 2
     levels = Levels(target=np.array([5e-6, 50e-6, 51e-6]))
     findings = only(found_in(make_measured, y, level, levels=levels), "targets")
-    assert any("cannot be told apart" in f.remedy for f in findings)
+    assert any("cannot be distinguished" in f.what for f in findings)
 
 
-def test_windows_of_other_data_are_set_aside(make_measured):
+def test_windows_that_do_not_match_the_data_are_ignored(make_measured):
     y, level, _ = draw(14)
     windows = Levels(target=CENTRES * 2e-6, lower=CENTRES * 1.9e-6, upper=CENTRES * 2.1e-6)
     measurement, statistics = make_measured(y * 1e-6, level=level, levels=windows)
@@ -206,7 +206,8 @@ def test_current_at_zero_volts_is_an_offset():
     assert diagnose(m, None, screen(m, None)).verdict.ok
     shifted = IVSweeps(voltage=voltage, current=current + 6e-7, row=cells // 10, col=cells % 10)
     (finding,) = only(diagnose(dataclasses.replace(m, iv=shifted), None, screen(m, None)), "offset")
-    assert "nA flow at 0 V" in finding.what
+    assert " nA (± " in finding.what
+    assert "flows at 0 V in 100 cells" in finding.what
 
 
 def test_negative_states_of_endurance_are_an_offset():
@@ -234,7 +235,7 @@ def retention(y):
     )  # fmt: skip
 
 
-def test_cells_that_collapse_between_reads_are_found_with_their_rows():
+def test_cells_that_collapse_between_reads_are_found_by_row():
     rng = np.random.default_rng(16)
     y = 50 * (1 + 0.1 * rng.standard_normal((3, 48, 48)))
     clean = retention(y)
@@ -248,12 +249,15 @@ def test_cells_that_collapse_between_reads_are_found_with_their_rows():
     assert "in rows 8–23" in finding.what
 
 
-def test_reads_that_stand_twice_are_found():
+def test_duplicate_reads_are_found():
     rng = np.random.default_rng(17)
     y = 50 * (1 + 0.1 * rng.standard_normal((3, 48, 48)))
     y[2] = y[1]
     bad = retention(y)
-    assert "copies" in only(diagnose(bad, None, screen(bad, None)), "duplicates")[0].what
+    assert (
+        "1 read repeats an earlier read exactly (first: read 2 repeats read 1)"
+        in only(diagnose(bad, None, screen(bad, None)), "duplicates")[0].what
+    )
 
 
 def real(shared, name):
@@ -264,7 +268,7 @@ def real(shared, name):
     return diagnose(m, statistics, screen(m, statistics))
 
 
-def test_nothing_is_wrong_with_the_reference_chip(repo):
+def test_the_reference_chip_has_no_findings(repo):
     m = read_measurement(repo / "data/reference.h5")
     statistics = accumulate(m.program, len(m.levels))
     found = diagnose(m, statistics, screen(m, statistics))
@@ -272,7 +276,7 @@ def test_nothing_is_wrong_with_the_reference_chip(repo):
     assert set(found.found) >= {"collapse", "constant", "drift", "offset", "pattern", "targets"}
 
 
-def test_the_spoilt_bake_is_called_out_and_the_good_one_is_not(shared):
+def test_the_failed_bake_is_reported_and_the_good_one_is_not(shared):
     bad, good = real(shared, "bake85"), real(shared, "bake110")
     (collapse,) = bad.found["collapse"]
     assert collapse.severe
@@ -289,6 +293,6 @@ def test_real_offsets_and_targets(shared):
     for name in ("C10_tile0", "C10_tile1", "C1_slc_tile0", "C1_slc_tile1"):
         found = real(shared, name)
         assert found.verdict.ok
-        assert "nothing found" in found.summary()
+        assert "no findings" in found.summary()
         assert found.to_frame().empty
-        assert "Bad data" in found._repr_html_()
+        assert "Data checks" in found._repr_html_()

@@ -1,4 +1,4 @@
-"""Truth: chips drawn from known distributions; what is predicted must cover as it says."""
+"""Reference: chips drawn from known distributions; predicted intervals must cover nominally."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from rramfit.fitting.checks.heldout import CHANCE, check_heldout
+from rramfit.fitting.checks.heldout import P_LIMIT, check_heldout
 from rramfit.fitting.levels.levels import fit_levels
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement.file.in_memory import program_in_memory
@@ -14,11 +14,11 @@ from rramfit.measurement.file.record import Levels
 
 TARGET = np.array([10e-6, 40e-6])
 LEVELS = Levels(target=TARGET.copy())
-OWN = 0.7  # share of z that is the cell's own, as its root mean square
+OWN = 0.7  # standard deviation between cells, of z with unit variance
 
 
 def chip(seed, *, side=32, sweeps=8, step=0.0, distribution="lognormal"):
-    """Two levels by turns; `step` shifts z between the early and the late half."""
+    """Return alternating sweeps at two levels; `step` shifts z in the late half."""
     rng = np.random.default_rng(seed)
     own = rng.standard_normal((side, side))
     shape = (sweeps, side, side)
@@ -40,7 +40,7 @@ def check(program, **kwargs):
     return check_heldout(statistics, healthy, LEVELS, seed=0, fit=fit, **kwargs), statistics, fit
 
 
-def test_intervals_cover_as_they_say_and_errors_are_real():
+def test_coverage_is_nominal_and_its_standard_error_is_right():
     cover, errors, p = [], [], []
     for seed in range(12):
         found, _, _ = check(chip(seed, distribution="t" if seed % 2 else "lognormal"))
@@ -49,15 +49,15 @@ def test_intervals_cover_as_they_say_and_errors_are_real():
         errors += [v.coverage_stderr for v in found.levels]
         p += [v.p_value for v in found.levels]
     mean, error = np.mean(cover, axis=0), np.sqrt(np.mean(np.square(errors), axis=0))
-    # Both levels share the cells' own part here, so that chips and not levels are counted.
+    # Both levels share the deviations of the cells here, so chips count, not levels.
     assert mean == pytest.approx([0.5, 0.9, 0.99], abs=4 * float(error[0]) / math.sqrt(12))
     assert (np.std(cover, axis=0) < 1.6 * error).all()
-    # Twelve independent p-values all above 0.3, or all below 0.7, have a chance of 1.4 %.
+    # P(twelve independent p-values all above 0.3, or all below 0.7) = 1.4 %.
     assert min(p) < 0.5 < max(p)
 
 
-def test_log_score_and_distance_are_those_of_the_predicted_distribution():
-    """Against the distribution that the chip was made from: a held-out score comes close from below."""
+def test_log_score_approaches_that_of_the_true_distribution():
+    """A held-out score approaches the score of the true distribution from below."""
     program = chip(3, side=64)
     found, statistics, _ = check(program)
     y = statistics.sample.conductance[::2]
@@ -67,22 +67,22 @@ def test_log_score_and_distance_are_those_of_the_predicted_distribution():
     assert found.levels[0].n_observations == y.size
 
 
-def test_a_shift_between_early_and_late_sweeps_is_called_out():
+def test_a_shift_between_early_and_late_sweeps_is_reported():
     found, _, _ = check(chip(1, step=1.0))
-    assert found.levels[0].p_value < CHANCE
+    assert found.levels[0].p_value < P_LIMIT
     assert found.levels[0].coverage[1] < 0.85
     assert found.verdict.word in ("warning", "bad")
     assert "do not predict" in found.verdict.findings[0].what
     assert "misplaces" in found.levels[0].words
 
 
-def test_a_distribution_of_no_family_is_called_out():
+def test_a_distribution_outside_all_families_is_reported():
     found, _, _ = check(chip(2, distribution="gap"))
-    assert found.levels[0].p_value < CHANCE
+    assert found.levels[0].p_value < P_LIMIT
     assert not found.verdict.ok
 
 
-def test_one_sweep_holds_out_cells_alone():
+def test_one_sweep_holds_out_only_cells():
     rng = np.random.default_rng(4)
     side = 40
     level = rng.integers(0, 2, (1, side, side))
@@ -97,16 +97,19 @@ def test_one_sweep_holds_out_cells_alone():
     assert "predicted" in found.plot().get_xlabel()
 
 
-def test_levels_without_cells_are_named():
+def test_levels_with_too_few_cells_are_reported():
     rng = np.random.default_rng(5)
     level = np.zeros((1, 12, 12), dtype=np.int64)
     level[0, 0, :12] = 1
     y = TARGET[level] * np.exp(0.1 * rng.standard_normal(level.shape))
     found, _, _ = check(program_in_memory(y, read_voltage=0.2, level=level))
     assert [v.index for v in found.levels] == [0]
-    assert "too few cells to hold any out at 1 of 2 levels: L1" in found.verdict.findings[0].what
+    assert (
+        "1 of 2 levels has too few cells for the held-out check: L1."
+        in found.verdict.findings[0].what
+    )
 
 
-def test_same_seed_same_numbers():
+def test_the_same_seed_gives_the_same_numbers():
     first, second = (check(chip(6))[0] for _ in range(2))
     assert first.to_card() == second.to_card()

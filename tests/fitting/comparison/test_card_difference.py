@@ -1,4 +1,4 @@
-"""Truth: t tests written out by hand and by scipy.stats; Holm's procedure on known p-values."""
+"""Reference: t tests by hand and by scipy.stats; Holm's test on known p-values."""
 
 import math
 
@@ -16,7 +16,7 @@ from rramfit.fitting.comparison.card_difference import (
 from rramfit.measurement.virtual.cards import random_card
 
 
-def test_agrees_with_welch_s_test():
+def test_difference_agrees_with_the_welch_test():
     rng = np.random.default_rng(1)
     x, y = rng.normal(10, 1, 8), rng.normal(11, 3, 15)
     a, b = (
@@ -29,7 +29,7 @@ def test_agrees_with_welch_s_test():
 
 
 @pytest.mark.parametrize("scale", ["linear", "log", "logit", "fisher"])
-def test_the_interval_tells_its_scale(scale):
+def test_the_scale_follows_from_the_interval(scale):
     forward = {
         "linear": lambda x: x,
         "log": math.log,
@@ -52,7 +52,7 @@ def test_the_interval_tells_its_scale(scale):
     assert p == pytest.approx(2 * stats.t.sf(abs(expected), df), rel=1e-6)
 
 
-def test_given_numbers_count_as_exact():
+def test_stated_numbers_are_exact():
     a = Quantity.estimated(2.0, 0.5, "S")
     t, _, p = difference(a, Quantity.given(1.0, "S"))
     assert t == pytest.approx(2.0, rel=1e-6)
@@ -60,7 +60,7 @@ def test_given_numbers_count_as_exact():
     assert difference(Quantity.given(1.0, "S"), Quantity.given(2.0, "S")) is None
 
 
-def test_intervals_of_another_make_meet_with_the_halves_that_face():
+def test_asymmetric_intervals_enter_by_their_facing_halves():
     a = Quantity.within(0.0, 0.001, "1", (0.0, 0.002))
     b = Quantity.within(0.010, 0.002, "1", (0.007, 0.015))
     t, _, p = difference(a, b)
@@ -68,7 +68,7 @@ def test_intervals_of_another_make_meet_with_the_halves_that_face():
     assert p == pytest.approx(2 * stats.norm.sf(abs(t)), rel=1e-6)
 
 
-def test_holm_steps_down():
+def test_holm_step_down_procedure():
     q = Quantity.given(0.0, "1")
 
     def failing(p_values):
@@ -78,15 +78,15 @@ def test_holm_steps_down():
         ]
         return [v.path for v in holm(tests, 0.05) if v.differs]
 
-    # Bounds in rising order: 0.05/4, 0.05/3, 0.05/2, 0.05.
+    # Limits in ascending order: 0.05/4, 0.05/3, 0.05/2, 0.05.
     assert failing([0.03, 0.012, 0.9, 0.016]) == ["1", "3"]
     assert failing([0.013, 0.014, 0.015, 0.016]) == []
     assert failing([0.001, 0.016, 0.024, 0.049]) == ["0", "1", "2", "3"]
 
 
-def test_only_what_means_the_same_is_compared():
+def test_only_parameters_with_the_same_meaning_are_compared():
     a, b = random_card(1, levels=2), random_card(2, levels=2)
-    assert compare_parameters(a, b) == []  # all given
+    assert compare_parameters(a, b) == []  # all stated
     mean = Quantity.estimated(50e-6, 1e-6, "S")
     level = a.levels[0].model_copy(update={"mean": mean})
     with_mean = a.model_copy(update={"levels": [level, a.levels[1]]})

@@ -1,4 +1,4 @@
-"""Truth: chips synthesized from one card, and from another."""
+"""Reference: chips synthesized from the same card, and from another card."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from rramfit.card import Quantity
 from rramfit.errors import FitError
 from rramfit.fitting.characterization import characterize
-from rramfit.fitting.checks.heldout import CHANCE
+from rramfit.fitting.checks.heldout import P_LIMIT
 from rramfit.fitting.comparison.level_prediction import predict_levels
 from rramfit.fitting.comparison.prediction import predict_other
 from rramfit.fitting.screening.accumulate import accumulate
@@ -27,7 +27,7 @@ def chips(truth):
 
 
 def moved(card, by):
-    """The same card with all its levels' distributions and means `by` standard deviations higher."""
+    """Return the card with all distributions shifted up by `by` standard deviations."""
     levels = []
     for level in card.levels:
         shift = by * level.std.value
@@ -41,7 +41,7 @@ def moved(card, by):
             factor = np.log1p(shift / level.mean.value)
             parameters["mu"] = Quantity.given(parameters["mu"].value + factor, "ln S")
         else:
-            pytest.skip(f"no shift for {distribution.family}")
+            pytest.fail(f"no shift is defined for {distribution.family}")
         levels.append(
             level.model_copy(
                 update={"distribution": distribution.model_copy(update={"parameters": parameters})}
@@ -50,8 +50,8 @@ def moved(card, by):
     return card.model_copy(update={"levels": levels})
 
 
-def test_the_distribution_that_a_chip_was_made_from_predicts_it(truth):
-    """Of 16 levels of 8 chips, none misses at the 0.5 % that a finding needs, and p spreads."""
+def test_the_true_distribution_predicts_its_chip(truth):
+    """No level of 8 chips with 2 levels each is rejected at 0.5 %, and p-values vary."""
     p = []
     for seed in range(8):
         program = synthesize(truth, sweeps=6, seed=seed).program
@@ -62,11 +62,11 @@ def test_the_distribution_that_a_chip_was_made_from_predicts_it(truth):
         assert not any(v.fails for v in found)
         p += [v.p_value for v in found]
         assert all(v.coverage[0] < v.coverage[1] < v.coverage[2] for v in found)
-    assert min(p) > CHANCE
+    assert min(p) > P_LIMIT
     assert min(p) < 0.6  # 0.4¹⁶ = 4e-7 by chance
 
 
-def test_a_distribution_off_by_a_standard_deviation_does_not(truth):
+def test_a_shifted_distribution_does_not_predict(truth):
     program = synthesize(truth, sweeps=6, seed=1).program
     healthy = np.ones(ARRAY, dtype=bool)
     found = predict_levels(moved(truth, 1.5), accumulate(program, 2), healthy, seed=0)
@@ -74,13 +74,13 @@ def test_a_distribution_off_by_a_standard_deviation_does_not(truth):
     assert all(v.coverage[1] < 0.8 for v in found)
 
 
-def test_a_card_predicts_a_chip_of_its_kind(chips):
+def test_a_card_predicts_a_chip_of_the_same_population(chips):
     check = predict_other(chips[0].card, chips[1])
     assert check.predicts, check.summary()
     assert len(check.parameters) > 15
     assert check.to_dict()["predicts"] is True
     assert "predicts" in check.summary()
-    assert "by the card" in check.plot().get_xlabel()
+    assert "predicted by the card" in check.plot().get_xlabel()
     again = predict_other(chips[0].card, chips[1])
     assert again.to_dict() == check.to_dict()
 
@@ -97,15 +97,15 @@ def test_a_card_does_not_predict_a_shifted_chip(truth, chips):
     assert "levels[0].mean" in check.verdict.findings[-1].what
 
 
-def test_other_levels_are_not_compared(chips):
+def test_different_levels_are_not_compared(chips):
     other = random_card(12, levels=3, array=ARRAY)
     check = predict_other(other, chips[0])
     assert not check.predicts
-    assert "levels are not the same" in check.verdict.findings[0].what
+    assert "The levels differ" in check.verdict.findings[0].what
     assert check.parameters == ()
 
 
-def test_nothing_in_common_is_refused(truth, chips):
+def test_a_chip_with_nothing_in_common_is_rejected(truth, chips):
     nothing = truth.model_copy(
         update={
             "levels": [],

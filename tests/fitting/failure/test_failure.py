@@ -1,4 +1,4 @@
-"""Programming failure: shares, hard and soft parts, and how faults lie."""
+"""Programming failure: shares, hard and soft parts, and clustering of faults."""
 
 import math
 
@@ -28,7 +28,7 @@ def slow_log_likelihood(h, s, n, x):
     return np.log(h * (x == n) + (1 - h) * soft).sum()
 
 
-def test_likelihood_is_that_of_the_mixture():
+def test_likelihood_agrees_with_the_mixture():
     rng = np.random.default_rng(1)
     n = rng.integers(1, 6, 200)
     x = mixture(rng, n, 0.1, 0.2)
@@ -80,12 +80,12 @@ def test_hard_and_soft_intervals_cover(hard, soft, attempts):
     assert np.all(hits / runs > 0.95 - 4 * math.sqrt(0.95 * 0.05 / runs))
 
 
-def test_one_attempt_a_cell_is_refused():
-    with pytest.raises(FitError, match="tried once each"):
+def test_one_attempt_per_cell_is_rejected():
+    with pytest.raises(FitError, match="each of 50 cells was tried once"):
         fit_hard_soft(np.ones(50, dtype=int), np.zeros(50, dtype=int))
 
 
-def test_uneven_soft_failures_are_noticed_and_even_ones_are_not():
+def test_cells_with_unequal_soft_failure_are_detected():
     rng = np.random.default_rng(4)
     n = np.full(3000, 8)
     uneven = rng.binomial(n, rng.beta(0.5, 9.5, n.shape))
@@ -100,7 +100,7 @@ def test_jeffreys_is_the_beta_distribution():
     assert jeffreys(50, 50).ci95[1] == 1
 
 
-def test_cells_that_always_fail_count_as_cells_not_as_attempts():
+def test_cells_that_always_fail_count_once():
     n = np.full((40, 40), 8.0)
     x = np.zeros((40, 40))
     x[::4, ::5] = 8
@@ -109,7 +109,7 @@ def test_cells_that_always_fail_count_as_cells_not_as_attempts():
     assert share.effective == pytest.approx(1600)
 
 
-def test_a_chip_that_fails_by_columns_knows_its_share_less_well():
+def test_failure_by_columns_widens_the_interval():
     rng = np.random.default_rng(5)
     fault = np.zeros((64, 64), dtype=bool)
     fault[:, rng.choice(64, 6, replace=False)] = rng.random((64, 6)) < 0.5
@@ -117,7 +117,7 @@ def test_a_chip_that_fails_by_columns_knows_its_share_less_well():
     found = find_clustering(fault, possible)
     share = clustered_share(fault.astype(float), possible.astype(float), found)
     assert found.dominant.kind == "columns"
-    # 32 faults in each of 6 bad columns: some 6 independent events rather than 192
+    # 32 faults in each of 6 bad columns: about 6 independent events, not 192
     assert share.value * share.effective == pytest.approx(6, rel=0.25)
 
 
@@ -140,7 +140,7 @@ def test_clusters_are_named(place, kind, size):
 
 
 @pytest.mark.parametrize("share", [0.003, 0.05, 0.4])
-def test_scattered_faults_are_not_called_clustered(share):
+def test_scattered_faults_are_not_clustered(share):
     rng = np.random.default_rng(7)
     possible = rng.random((40, 48)) < 0.9
     stratum = rng.integers(3, size=possible.shape)
@@ -152,7 +152,7 @@ def test_scattered_faults_are_not_called_clustered(share):
     assert false <= 2  # P(more | 1 %) = 1e-3
 
 
-def test_faults_that_follow_the_level_asked_are_no_clusters():
+def test_faults_that_depend_on_the_target_level_are_not_clustered():
     rng = np.random.default_rng(8)
     stratum = np.repeat(np.arange(2), 32)[:, None] * np.ones(64, dtype=int)
     fault = rng.random(stratum.shape) < np.where(stratum == 1, 0.1, 0.01)
@@ -166,14 +166,14 @@ def test_medians_agree_with_exact_ones():
     y = rng.normal(10, 1, 401)
     exact = stats.quantile_test(y).confidence_interval()
     assert median_of_cells(y).ci95 == pytest.approx((exact.low, exact.high), abs=0.02)
-    readings = np.broadcast_to(y, (5, 1, 401))  # each cell read five times over: no more is known
+    readings = np.broadcast_to(y, (5, 1, 401))  # each cell read five times: no more information
     q = median_of_readings(readings, np.ones(readings.shape, dtype=bool))
     assert q.ci95 == pytest.approx((exact.low, exact.high), abs=0.02)
 
 
-def test_a_median_of_stuck_columns_is_known_as_well_as_columns_make_it():
-    """Shorted columns with a value of their own each: 20 columns know it, not 320 cells."""
-    held = {"columns": 0, "cells": 0}
+def test_the_median_of_stuck_columns_counts_columns():
+    """Each shorted column has one value: 20 columns, not 320 cells, determine the median."""
+    covered = {"columns": 0, "cells": 0}
     possible = np.ones((16, 80), dtype=bool)
     stuck = np.broadcast_to(np.arange(80) % 4 == 0, possible.shape)
     clustering = find_clustering(stuck, possible)
@@ -185,12 +185,12 @@ def test_a_median_of_stuck_columns_is_known_as_well_as_columns_make_it():
         by = {"columns": inflation(below, clustering), "cells": 1.0}
         for name, factor in by.items():
             low, high = median_of_cells(y, inflation=factor).ci95
-            held[name] += low <= 0 <= high
-    assert held["columns"] >= 51  # P(fewer | 95 %) = 1e-3
-    assert held["cells"] <= 30
+            covered[name] += low <= 0 <= high
+    assert covered["columns"] >= 51  # P(fewer | 95 %) = 1e-3
+    assert covered["cells"] <= 30
 
 
-def test_a_chip_gives_back_what_was_put_in(make_chip):
+def test_a_simulated_chip_returns_its_parameters(make_chip):
     truth = {"hard": 0.01, "soft": 0.03}
     chip = make_chip(
         10, shape=(64, 64), sweeps_per_level=6, stuck_low=0.01, stuck_high=0.005, **truth
@@ -227,18 +227,18 @@ def test_dead_lines_are_events_among_lines(make_chip):
     assert fit.stuck.dead_rows == one_in_64
 
 
-def test_one_sweep_says_what_cannot_be_told(make_chip):
+def test_one_sweep_cannot_separate_hard_from_soft_failure(make_chip):
     chip = make_chip(12, one_sweep=True, stuck_low=0.01, stuck_high=0.01, hard=0.02, soft=0.05)
     fit = fit_failure(chip.statistics, screen(chip.measurement, chip.statistics))
     assert all(x.hard is None and x.soft is None for x in fit.levels)
-    assert any("cannot be told apart" in f.what for f in fit.verdict.findings)
+    assert any("cannot distinguish hard from soft" in f.what for f in fit.verdict.findings)
     for q in (fit.stuck.low, fit.stuck.high):
         assert q.ci95[0] == 0 < 0.01 < q.ci95[1]
     failed = chip.statistics.failures > 0
     assert np.isnan(fit.hard_posterior[failed & ~chip.stuck_high & ~chip.stuck_low]).all()
 
 
-def test_without_acceptance_there_is_no_failure(make_measured):
+def test_unknown_acceptance_gives_no_failure_probability(make_measured):
     rng = np.random.default_rng(13)
     level = np.repeat(np.arange(2), 2)
     y = np.array([10e-6, 80e-6])[level][:, None, None] * rng.lognormal(0, 0.05, (4, 16, 16))
@@ -247,8 +247,8 @@ def test_without_acceptance_there_is_no_failure(make_measured):
     )
     fit = fit_failure(statistics, screen(measurement, statistics))
     assert fit.levels == ()
-    assert "not known" in fit.verdict.findings[0].what
-    assert fit.stuck.low.value == 0  # response alone shows that none is stuck
+    assert "Acceptance is not known" in fit.verdict.findings[0].what
+    assert fit.stuck.low.value == 0  # the response shows that no cell is stuck
     once, statistics = make_measured(
         y[:1], level=level[:1], levels=Levels(target=np.array([10e-6, 80e-6]))
     )
@@ -258,13 +258,13 @@ def test_without_acceptance_there_is_no_failure(make_measured):
         fit_failure(unprogrammed, screen(measurement, statistics))
 
 
-def test_real_failures_fill_folded_columns(shared):
+def test_real_failures_cluster_in_folded_columns(shared):
     measurement = read_measurement(shared / "data/measured/h5/C10_tile0.h5")
     statistics = accumulate(measurement.program, 1)
     fit = fit_failure(statistics, screen(measurement, statistics), levels=measurement.levels)
     assert fit.levels[0].failures == 649
     dominant = fit.clustering.dominant
     assert (dominant.kind, dominant.size) == ("folded columns", 4)
-    # 20 columns of 32 failed cells: an error as of some 20 events
+    # 20 columns of 32 failed cells: the standard error of about 20 events
     q = fit.levels[0].probability
     assert q.stderr / q.value == pytest.approx(1 / math.sqrt(20), rel=0.15)

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from rramfit.streams import stream
 
 
 def program(g, level, accepted=None):
-    """Sweeps in memory, handed out as a file would."""
+    """Return sweeps in memory, read in blocks as from a file."""
     accepted = np.ones(g.shape, bool) if accepted is None else accepted
 
     def blocks(n):
@@ -33,7 +35,7 @@ def sweeps():
     rng = stream(3, "sweeps")
     shape = (41, 5, 7)
     level = rng.integers(-1, 4, shape)
-    level[level == 2] = 1  # nobody asks for level 2
+    level[level == 2] = 1  # no cell is programmed to level 2
     g = 1e-5 * (1 + np.maximum(level, 0)) + 4e-6 * rng.standard_normal(shape)
     g[rng.random(shape) < 0.1] = np.nan
     g[:, 0, 0] = np.nan
@@ -83,9 +85,10 @@ def test_maps_and_sweep_means(sweeps):
 
 
 def test_streamed_blocks_agree_with_one(sweeps, monkeypatch):
-    monkeypatch.setattr("rramfit.fitting.screening.accumulate._BLOCK_READINGS", 1)
+    module = sys.modules[accumulate.__module__]
+    monkeypatch.setattr(module, "_BLOCK_READINGS", 1)
     narrow = accumulate(program(*sweeps), 4)
-    monkeypatch.setattr("rramfit.fitting.screening.accumulate._BLOCK_READINGS", 1 << 30)
+    monkeypatch.setattr(module, "_BLOCK_READINGS", 1 << 30)
     wide = accumulate(program(*sweeps), 4)
     for name in ("count", "failures", "mean", "m2", "log_mean", "log_m2", "sweep_mean", "clipped"):
         np.testing.assert_allclose(
@@ -93,16 +96,18 @@ def test_streamed_blocks_agree_with_one(sweeps, monkeypatch):
         )
 
 
-def test_keeps_the_digits_of_a_small_spread():
-    """A spread of 1e-9 of the mean: naive sums of squares keep no digit of it."""
+def test_a_small_spread_keeps_its_digits():
+    """The spread is 1e-9 of the mean: naive sums of squares would lose all its digits."""
     rng = stream(4, "digits")
     g = 1e-4 * (1 + 1e-9 * rng.standard_normal((500, 2, 2)))
     s = accumulate(program(g, np.zeros(g.shape, np.int64)), 1)
     exact = (g - g.mean(axis=0)).var(axis=0) * 500
-    np.testing.assert_allclose(s.m2[0], exact, rtol=1e-5)  # float64 keeps 1e-16/1e-9 of a deviate
+    np.testing.assert_allclose(
+        s.m2[0], exact, rtol=1e-5
+    )  # float64 resolves 1e-16/1e-9 of a deviation
 
 
-def test_finds_rails_where_readings_pile_up():
+def test_rails_are_found_at_repeated_extremes():
     rng = stream(5, "rails")
     g = 1e-5 + 5e-6 * rng.standard_normal((30, 8, 8))
     free = accumulate(program(g, np.zeros(g.shape, np.int64)), 1)
@@ -116,7 +121,7 @@ def test_finds_rails_where_readings_pile_up():
     np.testing.assert_array_equal(s.clipped[1], (g >= 2e-5).sum(axis=0))
 
 
-def test_a_coarse_converters_last_code_is_no_rail():
+def test_the_last_code_of_a_coarse_converter_is_not_a_rail():
     rng = stream(6, "codes")
     for _ in range(20):
         g = np.round(10 + 3 * rng.standard_normal((50, 16, 16))) * 1e-6
@@ -125,7 +130,7 @@ def test_a_coarse_converters_last_code_is_no_rail():
         assert s.ceiling is None
 
 
-def test_sample_keeps_all_of_few_and_every_level_of_many():
+def test_sample_keeps_all_of_few_sweeps_and_every_level_of_many():
     rng = stream(7, "sample")
     g = rng.random((300, 2, 3))
     level = np.broadcast_to((np.arange(300) % 4)[:, None, None], g.shape)
@@ -135,23 +140,25 @@ def test_sample_keeps_all_of_few_and_every_level_of_many():
     assert len(np.unique(many.sample_sweeps)) == 30
     np.testing.assert_array_equal(many.sample.conductance, g[many.sample_sweeps])
     per_level = np.bincount(many.sample.level[:, 0, 0], minlength=4)
-    assert per_level.min() >= 4  # 30 sweeps of 4 levels in turn; a fixed stride of 10 has but 2
+    assert (
+        per_level.min() >= 4
+    )  # 30 sweeps of 4 alternating levels; a fixed stride of 10 has only 2 levels
 
 
-def test_nothing_programmed_is_no_error():
+def test_no_programmed_cell_is_not_an_error():
     g = np.full((2, 3, 3), 1e-5)
     s = accumulate(program(g, np.full(g.shape, -1)), 0)
     assert s.count.shape == (0, 3, 3)
     assert s.measured.min() == 2
 
 
-def test_refuses_a_level_out_of_range():
+def test_a_level_out_of_range_is_rejected():
     g = np.full((2, 3, 3), 1e-5)
-    with pytest.raises(ValueError, match="found level 5; expected -1 to 2"):
+    with pytest.raises(ValueError, match="found level 5, expected -1 to 2"):
         accumulate(program(g, np.full(g.shape, 5)), 3)
 
 
-def test_one_value_alone_is_no_rail():
+def test_a_single_value_is_not_a_rail():
     y = np.full((4, 3, 3), 1e-5)
     found = accumulate(program_in_memory(y, read_voltage=0.2, level=np.zeros(4, np.int64)), 1)
     assert found.floor is None

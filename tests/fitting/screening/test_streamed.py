@@ -1,4 +1,4 @@
-"""A sample of the sweeps against all of them: sums are the same, distributions agree within their errors."""
+"""A sample of sweeps agrees with all of them: equal sums, distributions within their errors."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ SWEEPS = 192
 
 @pytest.fixture(scope="module")
 def both():
-    """Statistics that keep 64 sweeps, and all."""
+    """Return statistics that keep 64 sweeps, and all sweeps."""
     rng = np.random.default_rng(11)
     level = np.arange(SWEEPS) % 2
     cell = rng.standard_normal((24, 24))
@@ -43,14 +43,14 @@ def test_distributions_of_a_sample_agree_with_those_of_all_sweeps(both):
         if some[k].family != every[k].family:
             continue
         for name, q in every[k].result.estimates.items():
-            # A sample of m = 32 of 96 cycles moves a cell's mean by 0.04·sqrt(1/32 − 1/96) of the
-            # level, 0.07 of its own spread 0.08, and the distribution's location by 0.07 of its
-            # error.
+            # A sample of m = 32 of 96 cycles shifts a cell's mean by 0.04·sqrt(1/32 − 1/96) of the
+            # level, 0.07 of the spread 0.08 between cells, and the distribution's location by 0.07
+            # of its error.
             assert some[k].result[name] == pytest.approx(q.value, abs=0.5 * q.stderr), name
     assert any(a.family == b.family for a, b in zip(some.levels, every.levels, strict=True))
 
 
-def test_sweeps_of_one_level_add_up_as_cells_with_their_own():
+def test_sweeps_of_one_level_add_up_like_cells_with_individual_levels():
     rng = np.random.default_rng(12)
     level = np.array([0, 1, -1, 1, 0, 0, 1])
     y = np.where(rng.random((7, 6, 5)) < 0.1, np.nan, rng.uniform(1e-6, 9e-6, (7, 6, 5)))
@@ -61,9 +61,9 @@ def test_sweeps_of_one_level_add_up_as_cells_with_their_own():
         level=np.broadcast_to(level[:, None, None], y.shape),
         accepted=ok,
     )
-    whole = program_in_memory(y, level=level, verified=ok, read_voltage=0.2)
-    own = replace(whole, open_blocks=lambda _: iter([replace(blocks, level=blocks.level.copy())]))
-    one = replace(whole, open_blocks=lambda _: iter([blocks]))
+    full = program_in_memory(y, level=level, verified=ok, read_voltage=0.2)
+    own = replace(full, open_blocks=lambda _: iter([replace(blocks, level=blocks.level.copy())]))
+    one = replace(full, open_blocks=lambda _: iter([blocks]))
     a, b = accumulate(one, 2), accumulate(own, 2)
     for name in ("count", "failures", "attempts", "measured"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
