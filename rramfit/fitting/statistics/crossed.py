@@ -20,6 +20,7 @@ Which groupings an array has is not decided here (`rramfit.fitting.statistics.li
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -146,7 +147,7 @@ class _Solution:
         return np.asarray(found, dtype=np.float64)
 
     def information(self) -> Floats:
-        """Expected information of (σ², σ_1², …), (1 + i, 1 + i), at unit σ²."""
+        """Return the expected information of (σ², σ_1², …), (1 + i, 1 + i), at unit σ²."""
         of_fixed, _ = self.projected()
         m = self.inverse.T @ self.inverse
         zpz = (np.eye(len(m)) - m) / np.outer(self.root, self.root)
@@ -206,7 +207,7 @@ def fit_crossed(
         variance=np.asarray(at.ratio * at.residual, dtype=np.float64),
         residual=at.residual,
         covariance=covariance[1:, 1:],
-        effects=tuple(predicted[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)),
+        effects=tuple(predicted[a:b] for a, b in itertools.pairwise(ends)),
         log_likelihood=-at.objective,
     )
 

@@ -194,7 +194,8 @@ class LineComponents:
             return np.inf
         known = 2 * total**2 / error if error > 0 else np.inf
         spread = sum(
-            (s * e.variance / total) ** 2 / e.spread_df for s, e in zip(sums, self.effects)
+            (s * e.variance / total) ** 2 / e.spread_df
+            for s, e in zip(sums, self.effects, strict=True)
         )
         return float(min(known, 1 / spread if spread > 0 else np.inf))
 

@@ -7,9 +7,9 @@ Sykulski et al., Biometrika 106 (2019) 251, here for the cosine transform):
 
     E I_jl = Σ_d a_j(d_r)·a_l(d_c)·K(d_r, d_c),
 
-a_j the autocorrelation of the j-th cosine vector. Ordinates (0,0), (1,0) and (0,1) are left out: the
-mean and the trend took them. The others are binned: alone up to a radius of 16, then by radius, and
-apart where lines put power (`rramfit.fitting.statistics.lines`).
+a_j the autocorrelation of the j-th cosine vector. Ordinates (0,0), (1,0) and (0,1) are omitted
+because the mean and the trend absorb them. The others are binned: singly up to a radius of 16, then
+by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Ordinates:
 
 @lru_cache(maxsize=512)
 def expected_ordinates(shape: tuple[int, int], kernel: str, length: float) -> Floats:
-    """Expected ordinates of a field of variance 1, (row, col)."""
+    """Return the expected ordinates of a field of variance 1, (row, col)."""
     along_rows, along_cols = (_line_autocorrelations(n) for n in shape)
     distance = np.hypot(np.arange(shape[0])[:, None], np.arange(shape[1]))
     out = along_rows @ correlation(kernel, distance / length) @ along_cols.T

@@ -294,7 +294,7 @@ class _Grid:
 
 
 def _finer(centres: Floats, used: Bools, count: int) -> tuple[Floats, float]:
-    """Lay `count` centres over those in use and their neighbours; and the share that these cover."""
+    """Return `count` centres over those in use and their neighbours, and the share they cover."""
     at = np.flatnonzero(used)
     step = centres[1] - centres[0]
     low = max(centres[at[0]] - 1.5 * step, centres[0] - 0.5 * step)
