@@ -19,6 +19,9 @@ from rramfit.card.quantity import Quantity
 from rramfit.errors import CardError
 from rramfit.provenance import atomic_file
 
+_QUANTITY = frozenset({"value", "stderr", "ci95", "unit"})
+"""Keys that a quantity has even where they are null, as the contract has it."""
+
 __all__ = ["canonical_json", "card_content", "card_digest", "check_digest", "save_card"]
 
 
@@ -45,8 +48,8 @@ def _without_absent(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_absent(v) for v in value]
     if isinstance(value, dict):
-        is_quantity = value.keys() == Quantity.model_fields.keys()
-        return {k: _without_absent(v) for k, v in value.items() if is_quantity or v is not None}
+        kept = _QUANTITY if value.keys() == Quantity.model_fields.keys() else frozenset()
+        return {k: _without_absent(v) for k, v in value.items() if k in kept or v is not None}
     return value
 
 

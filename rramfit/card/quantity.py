@@ -47,6 +47,11 @@ class Quantity(BaseModel):
     stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     ci95: tuple[Finite, Finite] | None = None
     unit: str = Field(description="SI symbol, '1' if dimensionless")
+    between: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="standard deviation between arrays, from several of them; stderr and ci95 are "
+        "what one array identifies",
+    )
 
     @model_validator(mode="after")
     def _interval_needs_an_error(self) -> Self:

@@ -34,6 +34,7 @@ __all__ = [
     "IVCard",
     "LevelCard",
     "LineCard",
+    "LineOffsets",
     "ModelCard",
     "ReadNoiseCard",
     "ReadoutCard",
@@ -43,7 +44,7 @@ __all__ = [
     "VariationCard",
 ]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 class ArrayInfo(Part):
@@ -117,6 +118,18 @@ class SpatialCard(Part):
     p_value: Finite | None = Field(None, description="p-value of the test against no smooth field")
 
 
+class LineOffsets(Part):
+    """Offsets that all cells of a row, of a column, or of a folded part of one have in common."""
+
+    axis: Literal["row", "col"] = Field(description="whose cells share an offset")
+    period: Annotated[int, Field(gt=0)] = Field(
+        1,
+        description="1: whole lines; p: cells of a line whose other address is equal modulo p",
+    )
+    std: Quantity = Field(description="standard deviation over lines, included in d2d [S]")
+    p_value: Finite | None = Field(None, description="p-value of the test against no such offsets")
+
+
 class VariationCard(Part):
     """Variance components at one level, as standard deviations in siemens."""
 
@@ -131,6 +144,9 @@ class VariationCard(Part):
         True, description="whether c2c includes the read noise, as it does without /reads"
     )
     spatial: SpatialCard | None = None
+    lines: list[LineOffsets] | None = Field(
+        None, description="line offsets that were found; absent where there are none"
+    )
 
 
 class FailureCard(Part):
@@ -327,6 +343,9 @@ class ModelCard(Part):
     levels: list[LevelCard] = []
     variation: list[VariationCard] = []
     variation_correlation: list[list[Finite]] | None = None
+    line_correlation: list[list[Finite]] | None = Field(
+        None, description="correlation of line offsets between levels"
+    )
     failure: list[FailureCard] = []
     stuck: StuckCard | None = None
     bits_per_cell: Quantity | None = None

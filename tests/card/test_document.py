@@ -2,6 +2,7 @@
 
 import json
 from importlib import resources
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -128,7 +129,7 @@ def test_an_unknown_field_of_the_same_version_is_an_error(card, tmp_path):
 
 
 def test_the_committed_schema_matches_the_models():
-    committed = resources.files("rramfit.card").joinpath("schemas/card-1.0.schema.json")
+    committed = resources.files("rramfit.card").joinpath("schemas/card-1.1.schema.json")
     assert committed.read_text(encoding="utf-8") == canonical_json(json_schema())
 
 
@@ -151,3 +152,8 @@ def test_save_frame_and_html_of_a_card(card, tmp_path):
     assert load_card(tmp_path / "a.card.json") == card
     assert list(card.to_frame().index) == [path for path, _ in quantities(card)]
     assert "levels[0].mean" in card._repr_html_()
+
+
+@pytest.mark.parametrize("published", sorted((Path(__file__).parent / "published").iterdir()))
+def test_a_card_of_every_published_schema_still_loads(published):
+    assert load_card(published).levels

@@ -92,7 +92,7 @@ def _finding(
         if severe
         else "Inspect these cells: the fitted mean drift does not describe them."
     )
-    return Finding(f"{what}{where}.", remedy, severe=severe)
+    return Finding(f"{what}{where}.", remedy, severe=severe, affected=share)
 
 
 def _seconds(time: float) -> str:

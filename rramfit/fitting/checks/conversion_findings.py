@@ -32,4 +32,5 @@ def judge_conversion(origin: Origin) -> Verdict:
     severe = origin.bad_rows > _SEVERE * origin.rows
     remedy = "Check these lines of the log"
     remedy += ", and whether the layout file matches the log." if severe else "."
-    return Verdict((Finding(f"{rows}: {reasons}.", remedy, severe=severe),))
+    affected = origin.bad_rows / max(origin.rows, 1)
+    return Verdict((Finding(f"{rows}: {reasons}.", remedy, severe=severe, affected=affected),))

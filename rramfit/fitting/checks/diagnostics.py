@@ -240,6 +240,7 @@ def _constant(screening: Screening) -> list[Finding]:
                     f"{what.capitalize()} a constant "
                     f"{format_quantity(float(np.median(value)), 'S', digits=3)} at every level.",
                     "Check for a short or a stuck decoder line; the fits exclude these cells.",
+                    affected=lines.size / screening.fault.shape[1 - axis],
                 )
             )
     return out
@@ -260,6 +261,7 @@ def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
                 f"{format_quantity(rail, 'S')}.",
                 "Choose a read-out range that covers all levels, and measure again.",
                 severe=n > _SEVERE * readings,
+                affected=n / readings,
             )
         )
     return out

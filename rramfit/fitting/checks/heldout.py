@@ -331,6 +331,7 @@ def _findings(done: list[HeldOutLevel], skipped: list[str]) -> list[Finding]:
                 "Check the level's probability plot for drift over sweeps, patterns over the "
                 "array, or a shape that no family describes.",
                 severe=worst.distance >= SEVERE_DISTANCE,
+                affected=worst.distance * len(missed) / len(done),
             )
         )
     if skipped:

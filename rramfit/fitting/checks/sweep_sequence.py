@@ -97,6 +97,7 @@ def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Findi
             f"(sweep {first}).",
             "Remove the duplicates: they make cycle-to-cycle variation look too small.",
             severe=True,
+            affected=copies / statistics.sweeps,
         )
     ]
 

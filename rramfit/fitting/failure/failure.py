@@ -381,6 +381,7 @@ def _verdict(
                 f"{most.probability.value:.0%} of attempts at {most.name} were not accepted.",
                 "Check the verify window and the pulse budget, and program the level again.",
                 severe=True,
+                affected=most.probability.value,
             )
         )
     return Verdict((*findings, *clustering.verdict.findings))

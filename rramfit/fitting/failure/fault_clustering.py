@@ -135,9 +135,8 @@ def find_clustering(
     if top is None:
         return out
     worst = _worst(top, fault, possible)
-    return FaultClustering(
-        faults=n, tests=tests, worst=worst, verdict=Verdict((_finding(n, top, worst),))
-    )
+    finding = _finding(n, top, worst, affected=n / possible.size)
+    return FaultClustering(faults=n, tests=tests, worst=worst, verdict=Verdict((finding,)))
 
 
 def _sizes(kind: str, shape: tuple[int, int]) -> tuple[int, ...]:
@@ -235,7 +234,9 @@ def _worst(test: ClusterTest, fault: Bools, possible: Bools) -> tuple[Crowded, .
     )
 
 
-def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...]) -> Finding:
+def _finding(
+    n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected: float
+) -> Finding:
     line, part, faults, cells = worst[0]
     where = {
         "rows": f"row {line}",
@@ -252,4 +253,5 @@ def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...]) -> Finding:
         f"chance ({chance}); {where} has {faults} of {cells} cells faulty.",
         "Check what these cells share: driver, contact or decoder. The intervals include the "
         "clustering.",
+        affected=affected,
     )

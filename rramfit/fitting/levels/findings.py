@@ -89,6 +89,7 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "measure these levels on more cells or remove them from the targets, or, if many cells "
             "were programmed and few accepted, compare the verify window with the readings",
             severe=severe,
+            affected=len(poor) / len(levels),
         )
     unresolved = [level for level in none if level.n_cells >= LEAST_CELLS]
     if unresolved:
@@ -98,6 +99,7 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             reasons + (f"; {counted(rest, 'more level')} cannot be fitted" if rest > 0 else ""),
             "read these levels in a range that covers and resolves them",
             severe=severe,
+            affected=len(unresolved) / len(levels),
         )
 
 
@@ -128,6 +130,8 @@ def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         "difference between the distribution functions",
         "use the distribution only for the bulk of the level, and look for two populations of "
         "cells, a verify window that truncates the level, or a coarse converter",
+        affected=sum(v.distribution.chosen.distance or 0.0 for v in bad if v.distribution)
+        / len(levels),
     )
 
 
@@ -147,6 +151,7 @@ def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             f"the verify window truncates {text}",
             "redraw samples outside the window when sampling from the distribution; mean and "
             "standard deviation are those of the accepted readings and remain valid",
+            affected=sum(shares.values()) / len(levels),
         )
 
 
@@ -159,6 +164,7 @@ def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "deviation come from the fitted distribution, which is not tested beyond the rail",
             "read these levels in a range that covers them",
             severe=any(2 * v.n_clipped > v.n_sample for v in bad),
+            affected=sum(v.n_clipped / v.n_sample for v in bad) / len(levels),
         )
 
 
@@ -185,6 +191,7 @@ def _outside_window(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             f"means are outside the verify window: {text}",
             "check that /levels belongs to this program, and check its units",
             severe=2 * len(bad) > len(levels),
+            affected=len(bad) / len(levels),
         )
 
 
@@ -199,6 +206,7 @@ def _order(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             f"means do not increase with the target: levels {', '.join(pairs)}{more}",
             "check the order of /levels and the levels in /program/level",
             severe=2 * wrong.size >= max(means.size - 1, 1),
+            affected=wrong.size / (means.size - 1),
         )
 
 
@@ -215,4 +223,5 @@ def _overlaps(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         yield Finding(
             f"neighbouring levels overlap: the best threshold misreads {text}",
             "use fewer levels, or program with a narrower verify window",
+            affected=sum(v.overlap.value for v in bad if v.overlap) / len(levels),
         )

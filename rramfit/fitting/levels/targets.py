@@ -98,6 +98,7 @@ def find_mismatch(found: LevelMedians, levels: Levels) -> list[Finding]:
                 what,
                 "check /levels/target, its unit, the order of the levels and the read-out gain",
                 severe=bool(off_target.size > 0.5 * seen.sum()),
+                affected=float(off_target.size / seen.sum()),
             )
         )
     out += _order(found, levels)
@@ -140,6 +141,7 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
                 f"{levels.names[k[i]]} ({format_quantity(found.median[k[i]], 'S', digits=3)})",
                 "check /program/level: levels must be numbered in ascending order of target",
                 severe=True,
+                affected=swapped.size / gap.size,
             )
         )
     elif close.any():
@@ -151,6 +153,7 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
                 f"{'is' if close.sum() == 1 else 'are'} less than {_SEPARATE} standard deviations "
                 f"apart and cannot be distinguished, first {names}",
                 "use fewer levels or a narrower verify window",
+                affected=float(close.mean()),
             )
         )
     return out
@@ -188,6 +191,7 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
         "were ignored and every reading counts as accepted",
         "correct /levels, or record /program/verified",
         severe=True,
+        affected=1 - share,
     )
     levels = dataclasses.replace(levels, lower=None, upper=None)
     return dataclasses.replace(measurement, levels=levels, program=bare), finding

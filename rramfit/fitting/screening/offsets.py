@@ -67,6 +67,7 @@ def _negative(name: str, negative: int, readings: int, lowest: float) -> list[Fi
             f"{name}: {negative} of {readings} readings are negative, down to "
             f"{format_quantity(lowest, 'S', digits=3)}; the read-out has an offset.",
             _REMEDY,
+            affected=negative / readings,
         )
     ]
 

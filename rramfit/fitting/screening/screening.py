@@ -327,6 +327,7 @@ def _findings(
                 "No cell was measured: every reading is missing.",
                 "Check the log file and its conversion.",
                 severe=True,
+                affected=1.0,
             )
         ]
     if healthy < 0.5 * measured or not healthy:
@@ -335,6 +336,7 @@ def _findings(
                 f"Only {healthy} of {measured} measured cells are healthy.",
                 "Check contacts, selectors and the read-out, and measure again.",
                 severe=True,
+                affected=1 - healthy / measured,
             )
         )
     if expect_all and missing > _MISSING_SHARE * fault.size:
@@ -343,6 +345,7 @@ def _findings(
                 f"{missing} of {fault.size} cells were not measured.",
                 "Measure them too if they may behave differently: the card describes only the "
                 "measured cells.",
+                affected=missing / fault.size,
             )
         )
     for kind, axis, word in ((Fault.DEAD_ROW, 1, "row"), (Fault.DEAD_COL, 0, "column")):
@@ -353,6 +356,7 @@ def _findings(
                     f"{_several(lines.size, word)} dead: {_listed(lines)}.",
                     "Check the driver, bonding and probe of each dead line; the fits exclude its "
                     "cells.",
+                    affected=lines.size / fault.shape[1 - axis],
                 )
             )
     if readings and clipped > _RAIL_SHARE * readings:
@@ -361,6 +365,7 @@ def _findings(
                 f"{clipped} of {readings} readings ({clipped / readings:.2%}) are at a rail of the "
                 "read-out, and are used only as bounds.",
                 "Use a wider read-out range to measure these cells.",
+                affected=clipped / readings,
             )
         )
     return out

@@ -331,6 +331,7 @@ def _findings(
                 f"{int(cycle[-1])} cycles (over 1% from cycle {first} on)",
                 "Treat failed cells as stuck; the means of the states include them",
                 severe=share.value > WORN_OUT,
+                affected=share.value,
             )
         )
     loss = estimates.get("window_loss")

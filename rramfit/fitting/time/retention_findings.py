@@ -57,6 +57,7 @@ class CollapsedShare:
             "Do not use drift and growth of this measurement; check the contacts and the position "
             "of the collapsed cells, and measure again",
             severe=True,
+            affected=self.share.value,
         )
 
 
