@@ -20,7 +20,6 @@ Which groupings an array has is not decided here (`rramfit.fitting.statistics.li
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize
 
-__all__ = ["CrossedComponents", "fit_crossed"]
+__all__ = ["CrossedComponents", "fit_crossed", "predict_effects"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -38,7 +37,7 @@ _SMALLEST, _LARGEST = 1e-7, 1e3  # of a ratio t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossedComponents:
-    """Variance components with their errors, and the predicted effects of every group.
+    """Variance components with their errors.
 
     Attributes
     ----------
@@ -48,8 +47,6 @@ class CrossedComponents:
         σ².
     covariance : (i, i) array
         Of the variance components, from the expected information.
-    effects : tuple of (groups,) arrays
-        Best linear unbiased predictions of u_i; zero for groups without observations.
     log_likelihood : float
         Restricted, at the maximum.
     """
@@ -57,7 +54,6 @@ class CrossedComponents:
     variance: Floats
     residual: float
     covariance: Floats
-    effects: tuple[Floats, ...]
     log_likelihood: float
 
 
@@ -199,17 +195,41 @@ def fit_crossed(
     )
     at = sums.solve(np.exp(found.x))
     covariance = np.asarray(np.linalg.pinv(at.information())) * at.residual**2
-    _, of_rest = at.projected()
-    predicted = np.zeros(len(sums.used))
-    predicted[sums.used] = at.root**2 * of_rest
-    ends = np.concatenate([[0], np.cumsum(sums.sizes)])
     return CrossedComponents(
         variance=np.asarray(at.ratio * at.residual, dtype=np.float64),
         residual=at.residual,
         covariance=covariance[1:, 1:],
-        effects=tuple(predicted[a:b] for a, b in itertools.pairwise(ends)),
         log_likelihood=-at.objective,
     )
+
+
+def predict_effects(
+    y: Floats,
+    groups: Sequence[Integers],
+    fixed: Floats,
+    components: CrossedComponents,
+    *,
+    weight: Floats | None = None,
+) -> tuple[Floats, ...]:
+    """Return best linear unbiased predictions of every group's effect, of each grouping.
+
+    Parameters
+    ----------
+    y, groups, fixed, weight
+        As for `fit_crossed`; the fixed effects may be others than those of the fit.
+    components : CrossedComponents
+
+    Returns
+    -------
+    tuple of (groups,) arrays
+        Zero for groups without observations.
+    """
+    sums = _Sums(y, groups, fixed, np.ones(len(y)) if weight is None else weight)
+    at = sums.solve(np.maximum(components.variance / components.residual, _SMALLEST))
+    predicted = np.zeros(len(sums.used))
+    predicted[sums.used] = at.root**2 * at.projected()[1]
+    ends = np.cumsum(sums.sizes)[:-1]
+    return tuple(np.split(predicted, ends))
 
 
 def _first_ratio(y: Floats, group: Integers, scale: float) -> float:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from rramfit.fitting.statistics.crossed import fit_crossed
+from rramfit.fitting.statistics.crossed import fit_crossed, predict_effects
 
 __all__ = ["COSINE_SHARE", "PERIODS", "LineComponents", "LineEffect", "fit_lines"]
 
@@ -236,16 +236,19 @@ def fit_lines(values: Floats) -> LineComponents | None:
     found = tests.find()
     if not found:
         return None
-    fitted = fit_crossed(y, [tests.group(*kind) for kind in found], design)
+    groups = [tests.group(*kind) for kind in found]
+    fitted = fit_crossed(y, groups, design)
     kept = [i for i, v in enumerate(fitted.variance) if v > _NEGLIGIBLE * fitted.residual]
     if not kept:
         return None
+    plane = _fixed_effects(observed, cosines=False)
+    predicted = predict_effects(values[observed], groups, plane, fitted)
     effects = []
     for i in kept:
         (axis, period), p_value = list(found.items())[i]
         lines = observed.shape[0 if axis == "row" else 1]
         padded = np.zeros(lines * period)
-        padded[: len(fitted.effects[i])] = fitted.effects[i]
+        padded[: len(predicted[i])] = predicted[i]
         effects.append(
             LineEffect(
                 axis=axis,
@@ -264,13 +267,14 @@ def fit_lines(values: Floats) -> LineComponents | None:
     )
 
 
-def _fixed_effects(observed: Bools) -> Floats:
-    """Mean, plane and the lowest cosines along either side, at the observed cells."""
+def _fixed_effects(observed: Bools, *, cosines: bool = True) -> Floats:
+    """Return mean, plane and the lowest cosines along either side, at the observed cells."""
     place = np.nonzero(observed)
     columns = [np.ones(len(place[0]))]
     for at, n in zip(place, observed.shape, strict=True):
         columns.append(at / n - 0.5)
-        columns += [np.cos(np.pi * j * (at + 0.5) / n) for j in range(2, 2 + n // COSINE_SHARE)]
+        count = n // COSINE_SHARE if cosines else 0
+        columns += [np.cos(np.pi * j * (at + 0.5) / n) for j in range(2, 2 + count)]
     design = np.column_stack(columns)
     q, r = np.linalg.qr(design)
     independent = np.abs(np.diagonal(r)) > 1e-8 * np.sqrt(len(design))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from rramfit.fitting.statistics.crossed import fit_crossed
+from rramfit.fitting.statistics.crossed import fit_crossed, predict_effects
 
 ROWS, COLS = 12, 9
 
@@ -59,7 +59,8 @@ def test_effects_are_the_best_linear_unbiased_predictions():
     inverse = np.linalg.inv(v)
     beta = np.linalg.solve(fixed.T @ inverse @ fixed, fixed.T @ inverse @ y)
     rest = inverse @ (y - fixed @ beta)
-    for g, s, effect in zip(groups, found.variance, found.effects, strict=True):
+    effects = predict_effects(y, groups, fixed, found)
+    for g, s, effect in zip(groups, found.variance, effects, strict=True):
         expected = s * np.bincount(g, rest, len(effect))
         np.testing.assert_allclose(effect, expected, atol=1e-6)
 

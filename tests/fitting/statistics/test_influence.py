@@ -50,15 +50,15 @@ def standard_error(
 
 @pytest.mark.parametrize("signs", [(1.0, 1.0), (1.0, -1.0)], ids=["sum", "difference"])
 def test_standard_error_of_sum_over_levels_matches_simulation(signs: tuple[float, float]) -> None:
-    shared, chips = 0.8, 60
-    totals, errors = [], []
-    for seed in range(chips):
-        a, b = levels(seed, shared, 0.5)
-        totals.append(signs[0] * a.mean() + signs[1] * b.mean())
-        errors.append(standard_error([a, b], signs))
-    actual = float(np.std(totals))
-    # the actual spread is known to 1/√(2·60); the standard error varies with the field drawn
-    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(actual, rel=0.35)
+    shared, share, chips = 0.8, 0.5, 60
+    errors = [standard_error(levels(seed, shared, share), signs) for seed in range(chips)]
+    at = np.arange(SHAPE[0])
+    pairs = np.exp(-(((at[:, None] - at) / LENGTH) ** 2)).sum() ** 2
+    cells = SHAPE[0] * SHAPE[1]
+    of_one = (share * pairs + (1 - share) * cells) / cells**2  # variance of the mean of one level
+    exact = np.sqrt(2 * of_one * (1 + shared * signs[0] * signs[1]))
+    # the standard error varies with the field drawn
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(exact, rel=0.35)
 
 
 def test_without_a_field_cells_are_counted_once() -> None:
