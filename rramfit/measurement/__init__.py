@@ -1,4 +1,4 @@
-"""Measured sweeps: records, reading, checking, writing, virtual chips."""
+"""Measurements: records of measured arrays, the measurement file, lab formats and virtual chips."""
 
 from rramfit.measurement.file.in_memory import program_in_memory, reads_in_memory
 from rramfit.measurement.file.inspection import Inspection, inspect_measurement

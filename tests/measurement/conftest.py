@@ -1,4 +1,4 @@
-"""A measurement file with every group, made with h5py alone: nothing here uses the writer."""
+"""A measurement file with every group, written with h5py only, not with rramfit's writer."""
 
 import h5py
 import numpy as np
@@ -9,7 +9,7 @@ ROWS, COLS, SWEEPS, LEVELS = 6, 5, 4, 3
 
 @pytest.fixture
 def full(tmp_path):
-    """Path of a good file with all groups; tests spoil it and look what is said."""
+    """Return the path of a valid file with all groups, which the tests then damage."""
     path = tmp_path / "full.h5"
     rng = np.random.default_rng(5)
     target = np.array([5e-6, 40e-6, 90e-6])

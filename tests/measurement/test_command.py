@@ -1,4 +1,4 @@
-"""`rramfit measurement`: results on standard output, exit codes that mean something."""
+"""Tests of `rramfit measurement`: standard output and exit codes."""
 
 import json
 
@@ -14,8 +14,8 @@ def run(*arguments):
 
 
 @pytest.fixture
-def spoilt(full, tmp_path):
-    path = tmp_path / "spoilt.h5"
+def damaged(full, tmp_path):
+    path = tmp_path / "damaged.h5"
     path.write_bytes(full.read_bytes())
     with h5py.File(path, "a") as f:
         f.attrs["cell"] = "?"
@@ -24,44 +24,47 @@ def spoilt(full, tmp_path):
     return path
 
 
-def test_validate_lists_everything_of_all_files(full, spoilt):
-    good, both = run("validate", full), run("validate", full, spoilt)
+def test_validate_lists_all_problems_of_all_files(full, damaged):
+    good, both = run("validate", full), run("validate", full, damaged)
     assert (good.exit_code, both.exit_code) == (0, 3)
-    assert "keeps to layout 1.0" in good.stdout
+    assert "conforms to layout 1.0" in good.stdout
     for where in ("/@cell", "/program/conductance", "/extra", "2 problems"):
         assert where in both.stdout
 
 
-def test_validate_json_is_one_object(full, spoilt):
-    result = run("validate", full, spoilt, "--json")
-    said = json.loads(result.stdout)
-    assert (result.exit_code, said["valid"]) == (3, False)
-    assert [f["valid"] for f in said["files"]] == [True, False]
-    assert {p["where"] for p in said["files"][1]["problems"]} == {"/@cell", "/program/conductance"}
-    assert [p["where"] for p in said["files"][1]["notes"]] == ["/extra"]
+def test_validate_json_is_one_object(full, damaged):
+    result = run("validate", full, damaged, "--json")
+    printed = json.loads(result.stdout)
+    assert (result.exit_code, printed["valid"]) == (3, False)
+    assert [f["valid"] for f in printed["files"]] == [True, False]
+    assert {p["where"] for p in printed["files"][1]["problems"]} == {
+        "/@cell",
+        "/program/conductance",
+    }
+    assert [p["where"] for p in printed["files"][1]["notes"]] == ["/extra"]
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_file_is_rejected(tmp_path):
     result = run("validate", tmp_path / "none.h5")
     assert result.exit_code == 3
     assert "no such file" in result.stdout
 
 
-def test_inspect(full):
+def test_inspect_shows_contents_and_allowed_fits(full):
     shown = run("inspect", full)
     assert shown.exit_code == 0
     assert "chip 7 / tile 2" in shown.stdout
     assert "line resistance" in shown.stdout
-    said = json.loads(run("inspect", full, "--json").stdout)
-    assert {g["name"] for g in said["groups"]} >= {"program", "mvm"}
-    assert all(f["allowed"] for f in said["fits"])
+    printed = json.loads(run("inspect", full, "--json").stdout)
+    assert {g["name"] for g in printed["groups"]} >= {"program", "mvm"}
+    assert all(f["allowed"] for f in printed["fits"])
 
 
-def test_inspect_leaves_a_bad_file_to_the_command_line(spoilt):
-    assert run("inspect", spoilt).exit_code == 3
+def test_inspect_rejects_an_invalid_file(damaged):
+    assert run("inspect", damaged).exit_code == 3
 
 
-def test_convert_names_bad_rows_and_writes_the_rest(tmp_path):
+def test_convert_lists_bad_rows_and_writes_the_rest(tmp_path):
     log, lab, out = (tmp_path / n for n in ("log.csv", "lab.toml", "out.h5"))
     log.write_text("0,100\n1,OL\n2,20,9\n3,10\n")
     lab.write_text(
@@ -84,14 +87,14 @@ read_voltage = 0.2
     )
     shown = run("convert", log, "--layout", lab, "-o", out)
     assert shown.exit_code == 0
-    assert "2 bad rows left out" in shown.stdout
-    assert "r is no number: line 2, first: 'OL'" in shown.stdout
+    assert "2 bad rows ignored" in shown.stdout
+    assert "r is not a number: line 2, first: 'OL'" in shown.stdout
     assert "3 fields instead of 2: line 3" in shown.stdout
     assert run("validate", out).exit_code == 0
-    said = json.loads(run("convert", log, "--layout", lab, "-o", out, "--json").stdout)
-    assert said["written"] == [str(out)]
-    assert (said["rows"], said["bad_rows"]) == (4, 2)
-    assert sorted(b["lines"] for b in said["bad"]) == [[2], [3]]
+    printed = json.loads(run("convert", log, "--layout", lab, "-o", out, "--json").stdout)
+    assert printed["written"] == [str(out)]
+    assert (printed["rows"], printed["bad_rows"]) == (4, 2)
+    assert sorted(b["lines"] for b in printed["bad"]) == [[2], [3]]
 
 
 def test_an_output_that_cannot_be_written_is_a_usage_error(tmp_path):

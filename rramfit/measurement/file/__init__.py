@@ -1,10 +1,10 @@
-"""The measurement file, layout 1.0: its records, and reading, checking and writing it.
+"""The measurement file, layout 1.0: records, reading, validation and writing.
 
-In: an HDF5 file. Out: a `Measurement` in SI units, large groups read block by block; or every
-violation of the layout at once. Which groups, datasets, shapes and units a file may hold is one
-table, `groups`.
+Reading turns an HDF5 file into a `Measurement` in SI units; large groups are read block by block.
+Validation lists every violation of the layout at once. The table in `groups` defines which groups,
+datasets, shapes and units a file may hold.
 
-Not here: files in a lab's own format (`rramfit.measurement.lab`).
+Files in other formats are converted by `rramfit.measurement.lab`.
 """
 
 from rramfit.measurement.file.in_memory import program_in_memory, reads_in_memory

@@ -1,9 +1,10 @@
 """Which programmed cells count as accepted.
 
-The tester's own flag `verified` decides where the file has it; else the verify window, read back;
-else nothing is known and every cell counts as accepted. A cell without a reading, or not programmed
-in a sweep, is never inside a window. A window open on one side has no limit there. Files hold
-readings as float32, so a reading on a limit counts as inside within the rounding of float32.
+If the file has the tester's flag `verified`, that flag decides. Otherwise a cell is accepted if its
+reading is inside the verify window of its level. Without a window or a known pattern, every cell
+counts as accepted. A cell that has no reading, or was not programmed in a sweep, is never inside a
+window. A window may have only one limit. Files store readings as float32, so the limits are widened
+by the rounding error of float32.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from rramfit.measurement.file.record import Bools, Floats, Levels
 __all__ = ["acceptance_source", "inside_window"]
 
 
-_ROUNDING = float(np.finfo(np.float32).eps)  # of the limit, the spacing of float32
+_ROUNDING = float(np.finfo(np.float32).eps)  # relative rounding error of float32
 
 
 def acceptance_source(levels: Levels | None, *, verified_given: bool, levels_known: bool) -> str:
-    """Say where acceptance comes from: "verified", "window" or "unknown"."""
+    """Return what decides acceptance: "verified", "window" or "unknown"."""
     if verified_given:
         return "verified"
     windowed = levels is not None and (levels.lower is not None or levels.upper is not None)
@@ -28,14 +29,14 @@ def acceptance_source(levels: Levels | None, *, verified_given: bool, levels_kno
 
 
 def inside_window(conductance: Floats, level: NDArray[np.integer], levels: Levels) -> Bools:
-    """Tell which cells read back inside the window of the level asked for.
+    """Return which cells have a reading inside the verify window of their target level.
 
     Parameters
     ----------
     conductance : (…, row, col) array
         [S]
     level : (…, row, col) int array
-        -1 = not programmed, never inside.
+        Target level; -1 = not programmed, never inside a window.
     levels : Levels
     """
     k = np.maximum(level, 0)

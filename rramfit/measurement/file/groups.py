@@ -1,13 +1,12 @@
-"""Layout 1.0 as a table: which groups, datasets, axes, kinds and attributes a file may hold.
+"""Layout 1.0 as a table: the groups, datasets, axes, kinds and attributes of a measurement file.
 
-A dataset is given by its axes and its kind. Axes named `row`, `col` are the array's and agree over
-the whole file; all others agree within their group. The kind says which units are accepted and
-what the numbers may be:
+Each dataset has axes and a kind. The axes `row` and `col` have the same size in the whole file; any
+other axis has the same size within its group. The kind determines the accepted units and values:
 
-    conductance, voltage, current, time   floats with `units`; NaN = not measured, where `gaps`
+    conductance, voltage, current, time   floats with `units`; NaN (not measured) only if `gaps`
     integer, flag, text                   no units
 
-Reading, checking and writing all follow this table; none of them is here.
+Reading, validation and writing use this table.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ CELLS = ("1T1R", "2T1R", "1S1R", "1R")
 """Accepted cell types."""
 
 PHYSICAL = ("conductance", "voltage", "current", "time", "temperature")
-"""Kinds of quantity that carry a unit."""
+"""Kinds of dataset that have a unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributeRule:
-    """What an attribute must be."""
+    """Requirements on one attribute."""
 
     kind: str  # "text", "time", "flag", "integer", or a number: "voltage", "current", "temperature"
     needed: bool = False
@@ -48,19 +47,19 @@ class AttributeRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRule:
-    """What a dataset must be."""
+    """Requirements on one dataset."""
 
     kind: str
     axes: tuple[str, ...]
-    short: tuple[str, ...] = ()  # other accepted axes: leading ones left out, or trailing
+    short: tuple[str, ...] = ()  # also accepted: fewer axes
     needed: bool = True
-    gaps: bool = False  # NaN is legal
+    gaps: bool = False  # NaN is allowed
     streamed: bool = False  # may be too large for memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRule:
-    """What a group must hold; `signal` is what general viewers plot."""
+    """Requirements on one group; `signal` is the dataset that HDF5 viewers plot."""
 
     signal: str
     datasets: Mapping[str, DatasetRule]
@@ -184,4 +183,4 @@ GROUPS: Mapping[str, GroupRule] = {
         },
     ),
 }
-"""Every group of layout 1.0."""
+"""All groups of layout 1.0."""

@@ -1,4 +1,4 @@
-"""Sweeps and reads that lie in memory, as the records that fits read from."""
+"""Programming sweeps and repeated reads that are held in memory, as `Program` and `Reads`."""
 
 from __future__ import annotations
 
@@ -31,49 +31,49 @@ def program_in_memory(
     max_pulses: int | None = None,
     levels: Levels | None = None,
 ) -> Program:
-    """Make a program of arrays.
+    """Return programming sweeps given as arrays.
 
     Parameters
     ----------
     conductance : (sweep, row, col) array
-        [S] as read back; NaN = not measured.
+        Readings after programming [S]; NaN = not measured.
     read_voltage : float
         [V]
     level : (sweep, row, col) or (sweep,) int array, optional
-        -1 = not programmed; None where the pattern is unknown.
+        -1 = not programmed; None if the pattern is unknown.
     verified : (sweep, row, col) bool array, optional
-        The tester's own flag; without it the window of `levels` decides, where there is one.
+        The tester's flag; if not given, the verify windows of `levels` decide, if there are any.
     pulses : (sweep, row, col) int array, optional
     max_pulses : int, optional
     levels : Levels, optional
-        Where the windows are.
+        Target levels and their verify windows.
 
     Raises
     ------
     ValueError
-        If the shapes disagree.
+        If the shapes do not match.
     """
     g = np.asarray(conductance, dtype=np.float64)
     if g.ndim != 3:
-        msg = f"conductance has shape {g.shape}; expected (sweep, row, col)"
+        msg = f"conductance has shape {g.shape}; expected 3 axes (sweep, row, col)"
         raise ValueError(msg)
     source = acceptance_source(
         levels, verified_given=verified is not None, levels_known=level is not None
     )
     if level is None:
-        asked = np.broadcast_to(np.int64(-1), g.shape)
+        target = np.broadcast_to(np.int64(-1), g.shape)
     else:
-        narrow = np.asarray(level, dtype=np.int64)
-        asked = np.broadcast_to(narrow if narrow.ndim == 3 else narrow[:, None, None], g.shape)
+        given = np.asarray(level, dtype=np.int64)
+        target = np.broadcast_to(given if given.ndim == 3 else given[:, None, None], g.shape)
     if verified is not None:
         accepted: Bools = np.asarray(verified, dtype=np.bool_)
     elif source == "window" and levels is not None:
-        accepted = inside_window(g, asked, levels)
+        accepted = inside_window(g, target, levels)
     else:
         accepted = np.broadcast_to(np.True_, g.shape)
     for name, a in (("verified", accepted), ("pulses", pulses)):
         if a is not None and a.shape != g.shape:
-            msg = f"{name} has shape {a.shape}; expected {g.shape}, as conductance"
+            msg = f"{name} has shape {a.shape}; expected {g.shape}, the shape of conductance"
             raise ValueError(msg)
     rows, cols = g.shape[1:]
     return Program(
@@ -82,9 +82,9 @@ def program_in_memory(
         acceptance=source,
         read_voltage=read_voltage,
         max_pulses=max_pulses,
-        open_blocks=_HeldSweeps(
+        open_blocks=_SweepsInMemory(
             conductance=g,
-            level=asked,
+            level=target,
             accepted=accepted,
             pulses=None if pulses is None else np.asarray(pulses, dtype=np.int64),
         ),
@@ -99,7 +99,7 @@ def reads_in_memory(
     read_voltage: float | None = None,
     temperature: float | None = None,
 ) -> Reads:
-    """Make repeated reads of arrays.
+    """Return repeated reads given as arrays.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def reads_in_memory(
     time : (read,) array
         [s]
     level : (row, col) int array
-        -1 = not programmed, or unknown.
+        -1 = not programmed, or level unknown.
     read_voltage : float, optional
         [V]
     temperature : float, optional
@@ -117,8 +117,8 @@ def reads_in_memory(
     g = np.asarray(conductance, dtype=np.float64)
     if g.ndim != 3 or time.shape != g.shape[:1] or level.shape != g.shape[1:]:
         msg = (
-            f"conductance {g.shape}, time {time.shape} and level {level.shape} do not belong "
-            "together; expected (read, row, col), (read,) and (row, col)"
+            f"the shapes of conductance {g.shape}, time {time.shape} and level {level.shape} do "
+            "not match; expected (read, row, col), (read,) and (row, col)"
         )
         raise ValueError(msg)
     reads, rows, cols = g.shape
@@ -128,13 +128,13 @@ def reads_in_memory(
         level=np.asarray(level, dtype=np.int64),
         read_voltage=read_voltage,
         temperature=temperature,
-        open_blocks=_HeldReads(conductance=g),
+        open_blocks=_ReadsInMemory(conductance=g),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _HeldSweeps:
-    """Hands out arrays in memory block by block."""
+class _SweepsInMemory:
+    """Iterates over sweeps in memory, block by block."""
 
     conductance: Floats
     level: Integers
@@ -154,8 +154,8 @@ class _HeldSweeps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _HeldReads:
-    """Hands out reads in memory block by block."""
+class _ReadsInMemory:
+    """Iterates over reads in memory, block by block."""
 
     conductance: Floats
 

@@ -1,7 +1,8 @@
-"""What is in a measurement file, and which fits it allows.
+"""What a measurement file contains, and which fits it allows.
 
-Only form is looked at: groups, shapes, units, attributes. What a fit needs is listed in `FITS`;
-where a part is missing, the answer names it and what is lost without it.
+The inspection uses only groups, shapes, units and attributes, not the values. `FITS` lists what
+each fit needs. A fit that is not allowed names the missing parts; a fit that loses something
+without an optional part has a remark.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetContent:
-    """One dataset, as it stands in the file."""
+    """One dataset as stored in the file."""
 
     name: str
     shape: tuple[int, ...]
@@ -38,17 +39,17 @@ class DatasetContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupContent:
-    """One group: what it holds, in words and dataset by dataset."""
+    """One group: a one-line summary, its attributes and its datasets."""
 
     name: str
-    words: str
+    summary: str
     attributes: Mapping[str, Any]
     datasets: tuple[DatasetContent, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitAllowed:
-    """Whether a file allows a fit; what is missing, or what is given up."""
+    """Whether a file allows a fit, what is missing, and what limits the fit."""
 
     fit: str
     allowed: bool
@@ -58,7 +59,7 @@ class FitAllowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a measurement file holds."""
+    """The contents of a measurement file."""
 
     path: Path
     identity: ArrayIdentity
@@ -68,31 +69,35 @@ class Inspection:
     fits: tuple[FitAllowed, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values."""
+        """Return all fields as JSON-compatible values."""
         return {
             "path": str(self.path),
             "identity": {k: v for k, v in asdict(self.identity).items() if v is not None},
             "rows": self.rows,
             "cols": self.cols,
             "groups": [
-                {**asdict(g), "attributes": dict(g.attributes), "datasets": _rows(g.datasets)}
+                {
+                    **asdict(g),
+                    "attributes": dict(g.attributes),
+                    "datasets": _datasets_json(g.datasets),
+                }
                 for g in self.groups
             ],
             "fits": [{**asdict(f), "missing": list(f.missing)} for f in self.fits],
         }
 
 
-def _rows(datasets: tuple[DatasetContent, ...]) -> list[dict[str, Any]]:
+def _datasets_json(datasets: tuple[DatasetContent, ...]) -> list[dict[str, Any]]:
     return [{**asdict(d), "shape": list(d.shape)} for d in datasets]
 
 
 def inspect_measurement(path: Path | str) -> Inspection:
-    """Say what is in a measurement file, and which fits it allows.
+    """Report what a measurement file contains, and which fits it allows.
 
     Raises
     ------
     MeasurementError
-        If the file does not keep to the layout.
+        If the file violates the layout.
     """
     path = Path(path)
     measurement = read_measurement(path)
@@ -100,7 +105,7 @@ def inspect_measurement(path: Path | str) -> Inspection:
         groups = tuple(
             GroupContent(
                 name=name,
-                words=_WORDS[name](measurement),
+                summary=_SUMMARIES[name](measurement),
                 attributes={
                     key: plain(f[name].attrs[key])
                     for key in rule.attributes
@@ -138,25 +143,25 @@ def _counted(n: int, singular: str, plural: str = "") -> str:
     return f"{n} {singular if n == 1 else plural or singular + 's'}"
 
 
-def _levels_words(m: Measurement) -> str:
+def _levels_summary(m: Measurement) -> str:
     if m.levels is None:
         return ""
     ends = dict.fromkeys(f"{g * 1e6:.4g}" for g in (m.levels.target[0], m.levels.target[-1]))
     span = f"{' to '.join(ends)} uS"
     limits = [n for n in ("lower", "upper") if getattr(m.levels, n) is not None]
-    window = {2: "with verify windows", 1: f"{''.join(limits)} limit only"}.get(len(limits))
+    window = {2: "with verify windows", 1: f"only {''.join(limits)} verify limits"}.get(len(limits))
     window = window or "no verify windows"
     return f"{_counted(len(m.levels), 'level')}, {span}, {window}"
 
 
 _ACCEPTANCE = {
-    "verified": "accepted where the tester says so",
-    "window": "accepted where read back inside the window",
+    "verified": "acceptance from the tester's flag",
+    "window": "acceptance from the verify windows",
     "unknown": "acceptance unknown",
 }
 
 
-def _program_words(m: Measurement) -> str:
+def _program_summary(m: Measurement) -> str:
     if m.program is None:
         return ""
     pattern = "pattern known" if m.program.levels_known else "pattern unknown"
@@ -165,7 +170,7 @@ def _program_words(m: Measurement) -> str:
     )
 
 
-def _reads_words(m: Measurement, name: str) -> str:
+def _reads_summary(m: Measurement, name: str) -> str:
     reads = m.reads if name == "reads" else m.retention
     if reads is None:
         return ""
@@ -173,21 +178,21 @@ def _reads_words(m: Measurement, name: str) -> str:
     return f"{_counted(reads.shape[0], 'read')} of the array, {span}"
 
 
-def _readout_words(m: Measurement) -> str:
+def _readout_summary(m: Measurement) -> str:
     if m.readout is None:
         return ""
     repeats, points, channels = m.readout.code.shape
     return (
         f"{_counted(channels, 'channel')}, {_counted(points, 'input current')}, "
-        f"{_counted(repeats, 'repeat')}, {m.readout.bits} bits"
+        f"{_counted(repeats, 'repeat')}, {_counted(m.readout.bits, 'bit')}"
     )
 
 
-_WORDS: Mapping[str, Callable[[Measurement], str]] = {
-    "levels": _levels_words,
-    "program": _program_words,
-    "reads": lambda m: _reads_words(m, "reads"),
-    "retention": lambda m: _reads_words(m, "retention"),
+_SUMMARIES: Mapping[str, Callable[[Measurement], str]] = {
+    "levels": _levels_summary,
+    "program": _program_summary,
+    "reads": lambda m: _reads_summary(m, "reads"),
+    "retention": lambda m: _reads_summary(m, "retention"),
     "endurance": lambda m: (
         ""
         if m.endurance is None
@@ -206,7 +211,7 @@ _WORDS: Mapping[str, Callable[[Measurement], str]] = {
         else f"{_counted(len(m.mvm.voltage), 'input pattern')}, inactive rows "
         f"{m.mvm.inactive_rows}, {m.mvm.cell_reads} cell reads"
     ),
-    "readout": _readout_words,
+    "readout": _readout_summary,
 }
 
 
@@ -223,7 +228,11 @@ def _needs(*groups: str, remark: str = "") -> Callable[[str, Measurement], FitAl
 def _level_fit(fit: str, m: Measurement) -> FitAllowed:
     if m.program is None:
         return FitAllowed(fit=fit, allowed=False, missing=("/program",))
-    remark = "" if m.program.levels_known else "without /program/level, levels are found blind"
+    remark = (
+        ""
+        if m.program.levels_known
+        else "levels are found by clustering, because /program/level is missing"
+    )
     return FitAllowed(fit=fit, allowed=True, remark=remark)
 
 
@@ -232,7 +241,7 @@ def _c2c_fit(fit: str, m: Measurement) -> FitAllowed:
         return FitAllowed(fit=fit, allowed=False, missing=("/program",))
     if m.program.shape[0] < 2:
         return FitAllowed(fit=fit, allowed=False, missing=("a second sweep in /program",))
-    remark = "" if m.reads is not None else "without /reads, read noise is part of it"
+    remark = "" if m.reads is not None else "includes read noise, because /reads is missing"
     return FitAllowed(fit=fit, allowed=True, remark=remark)
 
 
@@ -246,7 +255,7 @@ def _failure_fit(fit: str, m: Measurement) -> FitAllowed:
         if m.program.acceptance == "unknown":
             missing.append("/program/verified, or /levels/lower and /levels/upper")
     once = m.program is not None and m.program.shape[0] == 1
-    remark = "with one sweep, hard and soft failures cannot be told apart" if once else ""
+    remark = "one sweep cannot separate hard from soft failures" if once else ""
     return FitAllowed(
         fit=fit,
         allowed=not missing,
@@ -258,14 +267,14 @@ def _failure_fit(fit: str, m: Measurement) -> FitAllowed:
 FITS: Mapping[str, Callable[[str, Measurement], FitAllowed]] = {
     "screening": _needs("program"),
     "level distributions": _level_fit,
-    "variation between cells (D2D), spatial structure": _needs("program"),
-    "variation between cycles (C2C)": _c2c_fit,
+    "device-to-device (D2D) variation, spatial structure": _needs("program"),
+    "cycle-to-cycle (C2C) variation": _c2c_fit,
     "programming failure": _failure_fit,
     "read noise": _needs("reads"),
     "retention": _needs("retention", "levels"),
     "endurance": _needs("endurance"),
-    "nonlinearity of I(V)": _needs("iv"),
+    "I–V nonlinearity": _needs("iv"),
     "line resistance": _needs("mvm"),
-    "column read-out": _needs("readout"),
+    "column readout": _needs("readout"),
 }
-"""Every fit, and the rule that tells whether a file allows it."""
+"""Every fit, and the rule that decides whether a file allows it."""

@@ -1,8 +1,8 @@
-"""How a measured file is opened: read-only, and refused in words where HDF5 cannot.
+"""Opening a measured file: read-only, with a clear error if HDF5 cannot read it.
 
-Sweeps are read in blocks along their first axis. A file whose chunks are long in that axis would
-be unpacked once per block; `blockwise` opens a dataset with a chunk cache that holds one layer of
-chunks, so that every chunk is unpacked once.
+Sweeps are read in blocks along their first axis. A chunk that spans several blocks would be
+decompressed once per block. `blockwise` therefore opens a dataset with a chunk cache that holds one
+layer of chunks, so that every chunk is decompressed once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rramfit.errors import MeasurementError
 
 __all__ = ["blockwise", "open_measured", "plain"]
 
-_CACHE_LIMIT = 192 * 2**20  # bytes per dataset; four datasets stay under the 1 GiB promised
+_CACHE_LIMIT = 192 * 2**20  # bytes per dataset; four datasets then need less than 1 GiB
 _SLOTS = 10007  # a prime, well above the number of chunks in a layer
 
 
@@ -31,12 +31,12 @@ def open_measured(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     MeasurementError
-        If there is no such file, or it is no HDF5 file, or a damaged one; also where reading
-        fails later, inside the context.
+        If the file does not exist, is not HDF5 or is damaged; also if reading fails later, inside
+        the context.
     """
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise MeasurementError(path, "/", found=what, expected="an HDF5 file")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise MeasurementError(path, "/", found=found, expected="an HDF5 file")
     try:
         with h5py.File(path, "r") as f:
             yield f
@@ -47,15 +47,15 @@ def open_measured(path: Path) -> Iterator[h5py.File]:
 def _unreadable(path: Path, error: OSError) -> MeasurementError:
     if isinstance(error, PermissionError):
         return MeasurementError(
-            path, "/", found="a file that may not be read", expected="permission to read it"
+            path, "/", found="a file without read permission", expected="a readable file"
         )
     if isinstance(error, BlockingIOError):
         return MeasurementError(
             path,
             "/",
             found="a file that another program is writing",
-            expected="a file that is finished",
-            remedy="close it there first",
+            expected="a closed file",
+            remedy="close the file in the other program first",
         )
     reason = str(error).removeprefix("Unable to synchronously open file (").rstrip(")")
     if not h5py.is_hdf5(path):
@@ -64,22 +64,22 @@ def _unreadable(path: Path, error: OSError) -> MeasurementError:
             "/",
             found="a file that is not HDF5",
             expected="an HDF5 file of layout 1.0",
-            remedy="a lab's own log is brought in by `rramfit measurement convert`",
+            remedy="convert files in other formats with `rramfit measurement convert`",
         )
     return MeasurementError(
         path,
         "/",
         found=f"a damaged HDF5 file ({reason})",
-        expected="a file that can be read whole",
-        remedy="copy it again from where it was measured",
+        expected="a file that HDF5 can read",
+        remedy="copy the file again from its source",
     )
 
 
 def blockwise(parent: h5py.Group, name: str, axis: int = 0) -> h5py.Dataset:
-    """Open a dataset for reading in blocks along one axis, each chunk unpacked once.
+    """Open a dataset for reading in blocks along one axis, decompressing each chunk once.
 
-    A dataset that is open already keeps its cache: it must not be open elsewhere before, and what
-    is opened later, while this one is held, shares the cache.
+    HDF5 sets the cache when a dataset is first opened, so the dataset must not be open already.
+    Handles opened while this one is open share its cache.
     """
     dataset = parent[name]
     chunks = dataset.chunks
@@ -95,7 +95,7 @@ def blockwise(parent: h5py.Group, name: str, axis: int = 0) -> h5py.Dataset:
 
 
 def plain(value: Any) -> Any:
-    """Give an attribute as text, number or truth value; one-element arrays as their element."""
+    """Return an attribute as str, number or bool; a one-element array as its element."""
     if isinstance(value, h5py.Empty):
         return None
     if isinstance(value, np.ndarray):

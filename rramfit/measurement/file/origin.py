@@ -1,4 +1,4 @@
-"""Where a converted measurement came from: the lab's files, its layout, and what was left out."""
+"""The origin of a converted measurement: source files, layout file and skipped rows."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["BadRows", "Origin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRows:
-    """Rows of one file that were left out for one reason."""
+    """Rows of one file that were skipped for one reason."""
 
     path: Path
     reason: str
-    lines: tuple[int, ...]  # counted from 1, as editors do
-    first: str = ""  # what stands there
+    lines: tuple[int, ...]  # line numbers, from 1
+    first: str = ""  # text of the first such row
 
     def __str__(self) -> str:
         shown = ", ".join(map(str, self.lines[:8]))
@@ -27,20 +27,20 @@ class BadRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a measurement was converted from.
+    """Source of a converted measurement.
 
     Attributes
     ----------
     files : tuple of Path
-        The lab's files, in the order given.
+        The source files, in the order given.
     layout : Path, optional
         The layout file.
     tile : int, optional
-        Which tile of the array, where it was cut.
+        Index of the tile, if the array was cut into tiles.
     rows : int
-        Rows of the logs, good and bad, of all tiles; 0 for HDF5.
+        Number of rows in the logs, good and bad, for all tiles together; 0 for HDF5.
     bad : tuple of BadRows
-        Rows left out, by file and reason.
+        Skipped rows, by file and reason.
     """
 
     files: tuple[Path, ...]
@@ -51,5 +51,5 @@ class Origin:
 
     @property
     def bad_rows(self) -> int:
-        """How many rows were left out."""
+        """Number of skipped rows."""
         return sum(len(b.lines) for b in self.bad)

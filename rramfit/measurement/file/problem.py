@@ -1,4 +1,4 @@
-"""One violation of the layout in words: where, what was found, what was expected, the mend."""
+"""One violation of the layout: where it is, what was found, what was expected, and the remedy."""
 
 from __future__ import annotations
 
@@ -7,36 +7,46 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rramfit.errors import MeasurementError
+from rramfit.errors import MeasurementError, sentence
 
-__all__ = ["Problem", "refuse"]
+__all__ = ["Problem", "raise_first_violation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A place where a file departs from layout 1.0.
+    """A place where a file differs from layout 1.0.
 
-    A note is not a violation: something that the layout does not know and that is not read.
+    A note is not a violation; it points out content that is not read, or that looks wrong.
     """
 
     path: Path
     where: str  # HDF5 path, attributes as /program@read_voltage
-    found: str
+    found: str  # noun phrases that complete "found …, expected …"
     expected: str
-    remedy: str = ""
+    remedy: str = ""  # an imperative sentence
     note: bool = False
 
     def __str__(self) -> str:
-        text = f"{self.path}: {self.where}: found {self.found}; expected {self.expected}"
-        return f"{text}; {self.remedy}" if self.remedy else text
+        return str(self.error())
+
+    def error(self, *, more: int = 0) -> MeasurementError:
+        """Return the error for this problem; `more` is the number of further violations."""
+        remedy = self.remedy
+        if more:
+            others = "the other problem" if more == 1 else f"the {more} other problems"
+            listed = f"Run `rramfit measurement validate` to see {others}"
+            remedy = f"{sentence(remedy)} {listed}".strip()
+        return MeasurementError(
+            self.path, self.where, found=self.found, expected=self.expected, remedy=remedy
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the fields, the path as text."""
+        """Return the fields as JSON-compatible values."""
         return {**asdict(self), "path": str(self.path)}
 
 
-def refuse(problems: Sequence[Problem]) -> None:
-    """Raise for the first violation, saying how many more there are; notes do not count.
+def raise_first_violation(problems: Sequence[Problem]) -> None:
+    """Raise an error for the first violation, with the number of further ones; ignore notes.
 
     Raises
     ------
@@ -46,12 +56,4 @@ def refuse(problems: Sequence[Problem]) -> None:
     violations = [p for p in problems if not p.note]
     if not violations:
         return
-    first, more = violations[0], len(violations) - 1
-    remedy = first.remedy
-    if more:
-        counted = "1 more problem" if more == 1 else f"{more} more problems"
-        listed = f"{counted}: `rramfit measurement validate` lists all"
-        remedy = f"{remedy}; {listed}" if remedy else listed
-    raise MeasurementError(
-        first.path, first.where, found=first.found, expected=first.expected, remedy=remedy
-    )
+    raise violations[0].error(more=len(violations) - 1)

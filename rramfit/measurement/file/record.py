@@ -1,12 +1,12 @@
-"""What was measured on one array, in SI units: the records that every fit starts from.
+"""Records of what was measured on one array, in SI units: the input of every fit.
 
-Axes: `row` is the wordline side, driven, column 0 next to the drivers; `col` is the bitline side,
-sensed below the last row. NaN means "not measured", never "failed". Negative conductances are
-legal: they are what a read-out offset makes of a very high resistance.
+Axes: `row` counts wordlines, which are driven; column 0 is next to the drivers. `col` counts
+bitlines, which are sensed below the last row. NaN means "not measured", never "failed". Negative
+conductances are valid: a readout offset makes a very high resistance look negative.
 
-Programming sweeps and repeated reads may be too large for memory: `Program` and `Reads` hand them
-out sweep by sweep, whether they lie in a file or in memory. How a file is read or checked is not
-here.
+Programming sweeps and repeated reads may be larger than memory. `Program` and `Reads` therefore
+iterate over blocks, from a file or from arrays in memory. `rramfit.measurement.file.read` reads a
+file; `rramfit.measurement.file.validate` checks it.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class ArrayIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """What was asked for, in rising order of target conductance."""
+    """Target levels, in rising order of target conductance."""
 
     target: Floats  # [S]  (level,)
     lower: Floats | None = None  # [S]  (level,) verify window
     upper: Floats | None = None  # [S]  (level,)
-    names: tuple[str, ...] = ()  #      (level,) "L0", "L1", … where the file names none
+    names: tuple[str, ...] = ()  #      (level,) "L0", "L1", … if the file has no names
 
     def __post_init__(self) -> None:
         _freeze(self.target, self.lower, self.upper)
@@ -88,7 +88,7 @@ class SweepBlock:
     first: int  # index of the block's first sweep in the whole program
     conductance: Floats  # [S]  (sweep, row, col); NaN = not measured
     level: Integers  #      (sweep, row, col); -1 = not programmed in this sweep
-    accepted: Bools  #      (sweep, row, col) the tester accepted the cell, where programmed
+    accepted: Bools  #      (sweep, row, col) valid for programmed cells
     pulses: Integers | None = None  # (sweep, row, col)
 
     def __post_init__(self) -> None:
@@ -97,15 +97,15 @@ class SweepBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """Programming sweeps: each programs the array once and reads it back.
+    """Programming sweeps: each programs the array once and then reads it.
 
     Attributes
     ----------
     shape : (sweeps, rows, cols)
     levels_known : bool
-        False where the file gives no intended pattern; every `level` is then -1.
+        False if the programmed pattern is unknown; every `level` is then -1.
     acceptance : {"verified", "window", "unknown"}
-        Where `accepted` comes from: the tester's flag, the verify window, or nothing (all true).
+        What decides `accepted`: the tester's flag, the verify windows, or nothing (all true).
     read_voltage : float
         [V]
     max_pulses : int, optional
@@ -119,17 +119,17 @@ class Program:
     open_blocks: Callable[[int], Iterator[SweepBlock]] = field(repr=False)
 
     def blocks(self, sweeps: int = 16) -> Iterator[SweepBlock]:
-        """Hand out all sweeps in order, `sweeps` at a time."""
+        """Iterate over all sweeps in order, `sweeps` at a time."""
         return self.open_blocks(sweeps)
 
-    def whole(self) -> SweepBlock:
-        """Hand out all sweeps at once; for files that fit in memory."""
+    def read_all(self) -> SweepBlock:
+        """Return all sweeps as one block; they must fit in memory."""
         return next(self.open_blocks(max(self.shape[0], 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """Repeated reads of one programmed state: `/reads`, or over long times `/retention`."""
+    """Repeated reads of one programmed state: `/reads`, or `/retention` over long times."""
 
     shape: tuple[int, int, int]  # (reads, rows, cols)
     time: Floats  # [s]  (read,)
@@ -142,17 +142,17 @@ class Reads:
         _freeze(self.time, self.level)
 
     def blocks(self, reads: int = 16) -> Iterator[Floats]:
-        """Hand out all reads in order, `reads` at a time."""
+        """Iterate over all reads in order, `reads` at a time."""
         return self.open_blocks(reads)
 
-    def whole(self) -> Floats:
-        """Hand out all reads at once, (read, row, col) [S]."""
+    def read_all(self) -> Floats:
+        """Return all reads, (read, row, col) [S]; they must fit in memory."""
         return next(self.open_blocks(max(self.shape[0], 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endurance:
-    """Conductance of the switched states after so many cycles."""
+    """Conductance of each switched state against the number of cycles."""
 
     conductance: Floats  # [S]  (point, state, row, col)
     cycle: Integers  #      (point,)
@@ -163,7 +163,7 @@ class Endurance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IVSweeps:
-    """Current against voltage, cell by cell."""
+    """I–V sweeps of single cells."""
 
     voltage: Floats  # [V]  (point,)
     current: Floats  # [A]  (cell, point)
@@ -176,11 +176,11 @@ class IVSweeps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MVM:
-    """The whole array driven at once: the evidence for line resistance."""
+    """Column currents with many rows driven at once; used to fit the line resistance."""
 
     voltage: Floats  # [V]  (pattern, row)
     current: Floats  # [A]  (pattern, col)
-    conductance: Floats  # [S]  (row, col) state of the cells, read one by one
+    conductance: Floats  # [S]  (row, col) of the cells, read one by one
     inactive_rows: str  # "grounded", "floating" or "gated"
     cell_reads: str  # "intrinsic" or "terminal"
 
@@ -190,7 +190,7 @@ class MVM:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readout:
-    """Codes of the column read-out chain at known input currents."""
+    """ADC codes of the column readout at known input currents."""
 
     input: Floats  # [A]  (point,)
     code: Floats  # [LSB]  (repeat, point, channel)
@@ -205,7 +205,7 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One measured array: its identity and the groups that its file holds."""
+    """One measured array: its identity and the groups of its file."""
 
     path: Path | None
     identity: ArrayIdentity
@@ -219,5 +219,5 @@ class Measurement:
     iv: IVSweeps | None = None
     mvm: MVM | None = None
     readout: Readout | None = None
-    origin: Origin | None = None  # where it was converted from another layout
-    truth: dict[str, Any] | None = None  # parameters of the program that made a synthetic file
+    origin: Origin | None = None  # if it was converted from another format
+    truth: dict[str, Any] | None = None  # parameters of a synthetic measurement

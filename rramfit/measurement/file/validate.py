@@ -1,7 +1,7 @@
-"""Does a file keep to layout 1.0? Every violation at once, each with the mend.
+"""Validation of a file against layout 1.0: lists every violation at once, with remedies.
 
-A file is looked at in three passes: root attributes; groups, with attributes, kinds, units and
-shapes; then the numbers of those datasets whose form is right. Nothing is repaired or guessed.
+The checks run in three passes: root attributes; groups with their attributes, kinds, units and
+shapes; then the values of the datasets that passed so far. Nothing is repaired or guessed.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from rramfit.units import ACCEPTED_UNITS
 
 __all__ = ["layout_problems", "validate_layout"]
 
-_SCAN_LIMIT = 4_000_000  # readings: files up to here are looked at whole before they are read
-_PLAIN_NUMBERS = {"voltage": "V", "current": "A", "temperature": "K"}
+_SCAN_LIMIT = 4_000_000  # readings; larger datasets are checked while they are read
+_ATTRIBUTE_UNITS = {"voltage": "V", "current": "A", "temperature": "K"}
 _NEXUS = frozenset({"NX_class", "signal", "axes", "auxiliary_signals", "default"})
 
 
 def validate_layout(path: Path | str) -> list[Problem]:
-    """List all violations of layout 1.0 in a file, and notes on what is not read.
+    """List all violations of layout 1.0 in a file, and notes on content that is not read.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def validate_layout(path: Path | str) -> list[Problem]:
     Returns
     -------
     list of Problem
-        Violations first, then notes; no violations where the file is good.
+        Violations first, then notes. A valid file has no violations.
     """
     path = Path(path)
     try:
@@ -67,16 +67,16 @@ def validate_layout(path: Path | str) -> list[Problem]:
 
 
 def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) -> list[Problem]:
-    """List all problems of an open file.
+    """List all violations and notes of an open file.
 
     Parameters
     ----------
     file : h5py.File
     path : Path
-        The name by which the problems call it.
+        Path of the file for the messages.
     scan : bool, optional
-        Whether to look at every number of sweeps and reads; by default where there are at most
-        4 million readings. What is not looked at here is looked at while it is read.
+        Whether to check every value of sweeps and reads; by default only in datasets of at most
+        4 million readings. Larger ones are checked while they are read.
     """
     problems = [*_attribute_problems(path, file, ROOT_ATTRIBUTES), *_version_problems(path, file)]
     good: dict[str, DatasetRule] = {}
@@ -90,17 +90,18 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
             Problem(
                 path=path,
                 where="/",
-                found=f"none of the groups of the layout ({_listing(file)})",
+                found=f"no group of layout 1.0 ({_listing(file)})",
                 expected=f"at least one of {', '.join('/' + name for name in GROUPS)}",
-                remedy="a lab's own layout is brought in by `rramfit measurement convert`",
+                remedy="convert files in other formats with `rramfit measurement convert`",
             )
         )
     problems += [
         Problem(
             path=path,
             where=f"/{name}",
-            found="an object that layout 1.0 does not know",
-            expected="the layout's groups; it is not read",
+            found="an object that layout 1.0 does not define",
+            expected="only groups of layout 1.0",
+            remedy="ignore this note if the object need not be read",
             note=True,
         )
         for name in file
@@ -111,7 +112,7 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
     readable: list[str] = []
     for where, dataset_rule in good.items():
         if where.endswith("/level") and not levels_known and "levels" in file:
-            continue  # /levels itself is at fault, and said so
+            continue  # the problem of /levels is reported already
         if dataset_rule.streamed and file[where].size > _SCAN_LIMIT and not scan:
             continue
         try:
@@ -128,7 +129,7 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
 
 def _listing(file: h5py.File) -> str:
     names = [f"/{name}" for name in file]
-    return "the file is empty" if not names else f"it holds {', '.join(names[:8])}"
+    return "the file is empty" if not names else f"the file has {', '.join(names[:8])}"
 
 
 def _version_problems(path: Path, file: h5py.File) -> Iterator[Problem]:
@@ -143,14 +144,15 @@ def _version_problems(path: Path, file: h5py.File) -> Iterator[Problem]:
             where=where,
             found=repr(version),
             expected=f"the text {FORMAT_VERSION!r}",
-            remedy="a newer layout needs a newer rramfit",
+            remedy="write the version as text; use a newer rramfit to read a newer layout",
         )
     elif version != FORMAT_VERSION:
         yield Problem(
             path=path,
             where=where,
             found=repr(version),
-            expected=f"{FORMAT_VERSION!r}; what is new in {version} is not read",
+            expected=repr(FORMAT_VERSION),
+            remedy=f"ignore this note if the additions of layout {version} need not be read",
             note=True,
         )
 
@@ -166,34 +168,36 @@ def _attribute_problems(
                 yield problem(found="no such attribute", expected=expected)
             continue
         value = plain(owner.attrs[name])
-        if not _attribute_right(value, rule):
+        if not _attribute_valid(value, rule):
             yield problem(found=repr(value), expected=expected)
     for name in owner.attrs:
         if name not in rules and name not in _NEXUS:
             yield Problem(
                 path=path,
                 where=f"{owner.name}@{name}",
-                found="an attribute that layout 1.0 does not know",
-                expected="the layout's attributes; it is not read",
+                found="an attribute that layout 1.0 does not define",
+                expected="only attributes of layout 1.0",
+                remedy="ignore this note if the attribute need not be read",
                 note=True,
             )
 
 
 def _attribute_expected(rule: AttributeRule) -> str:
     if rule.choices:
-        return " or ".join(repr(c) for c in rule.choices)
-    if rule.kind in _PLAIN_NUMBERS:
-        sign = "" if rule.kind == "voltage" else " above 0"
-        return f"a {rule.kind}{sign}, one number in {_PLAIN_NUMBERS[rule.kind]}"
+        *others, last = map(repr, rule.choices)
+        return f"{', '.join(others)} or {last}" if others else last
+    if rule.kind in _ATTRIBUTE_UNITS:
+        number = "finite" if rule.kind == "voltage" else "positive"
+        return f"one {number} number, the {rule.kind} in {_ATTRIBUTE_UNITS[rule.kind]}"
     return {
-        "text": "a text that is not empty",
-        "time": "an ISO 8601 time with its zone, as 2026-03-01T09:30:00+01:00",
+        "text": "non-empty text",
+        "time": "an ISO 8601 time with time zone, such as 2026-03-01T09:30:00+01:00",
         "flag": "true or false",
-        "integer": "a whole number",
+        "integer": "an integer",
     }[rule.kind]
 
 
-def _attribute_right(value: Any, rule: AttributeRule) -> bool:
+def _attribute_valid(value: Any, rule: AttributeRule) -> bool:
     if rule.choices:
         return isinstance(value, str) and value in rule.choices
     if rule.kind == "text":
@@ -220,7 +224,7 @@ def _group_problems(
     good: dict[str, DatasetRule],
     array: dict[str, tuple[int, str]],
 ) -> Iterator[Problem]:
-    """Check one group's form; adds to `good` what may be looked into, to `array` its size."""
+    """Check the form of one group; add its valid datasets to `good`, its size to `array`."""
     if not isinstance(group, h5py.Group):
         yield Problem(path=path, where=f"/{name}", found="a dataset", expected="a group")
         return
@@ -253,8 +257,9 @@ def _group_problems(
             yield Problem(
                 path=path,
                 where=f"/{name}/{key}",
-                found="a dataset that layout 1.0 does not know",
-                expected="the layout's datasets; it is not read",
+                found="an object that layout 1.0 does not define",
+                expected="only datasets of layout 1.0",
+                remedy="ignore this note if the object need not be read",
                 note=True,
             )
 
@@ -265,7 +270,7 @@ def _dataset_expected(rule: DatasetRule) -> str:
     return f"{_KINDS.get(rule.kind, 'floats')} of shape {forms}{unit}"
 
 
-_KINDS = {"integer": "integers", "flag": "booleans", "text": "texts"}
+_KINDS = {"integer": "integers", "flag": "booleans", "text": "strings"}
 
 
 def _kind_problems(
@@ -282,12 +287,12 @@ def _kind_problems(
         expected = {
             "integer": "integers",
             "flag": "booleans, or integers 0 and 1",
-            "text": "texts",
+            "text": "strings",
         }.get(rule.kind, "float32 or float64")
         yield Problem(
             path=path,
             where=where,
-            found=f"the type {'text' if text else dtype}",
+            found=f"type {'text' if text else dtype}",
             expected=expected,
         )
     if rule.kind in PHYSICAL:
@@ -298,8 +303,10 @@ def _kind_problems(
                 path=path,
                 where=where,
                 found="no attribute `units`" if units is None else f"units = {units!r}",
-                expected=f"units, one of {' '.join(accepted)}",
-                remedy="write the attribute `units`; it is never guessed" if units is None else "",
+                expected=f"one of the units {' '.join(accepted)}",
+                remedy="write the attribute `units`; units are never guessed"
+                if units is None
+                else "",
             )
 
 
@@ -320,14 +327,14 @@ def _shape_problems(
         yield problem(found=f"shape {shape}", expected=f"shape {forms}")
         return
     if not np.prod(shape):
-        yield problem(found=f"shape {shape}", expected="at least one of everything")
+        yield problem(found=f"shape {shape}", expected="no axis of size 0")
         return
     for axis, size in zip(axes, shape, strict=True):
         known = array if axis in ("row", "col") else local
         before, first = known.setdefault(axis, (size, where))
         if before != size:
             yield problem(
-                found=f"shape {shape}, {axis} = {size}",
+                found=f"{axis} = {size} in shape {shape}",
                 expected=f"{axis} = {before}, as in {first}",
-                remedy=f"axes are ({', '.join(axes)})",
+                remedy=f"check that the axes are ({', '.join(axes)})",
             )

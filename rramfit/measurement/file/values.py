@@ -1,8 +1,7 @@
-"""What the numbers of a dataset must be: finite or NaN, in range, in order.
+"""Checks of dataset values: finite or NaN, in range, in order.
 
-`faults` looks at one block of a dataset by itself and is what readers of large files call block by
-block; `order_problems` holds what can only be said of small datasets as a whole and of datasets
-against each other.
+`faults` checks one block of a dataset, so that large datasets can be checked block by block.
+`order_problems` checks small datasets as a whole, and datasets against each other.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ __all__ = [
     "value_problems",
 ]
 
-_BLOCK = 16  # read-outs looked at together
-_MARK = 1e30  # in any unit, no measured number; SCPI's overflow is 9.9e37, netCDF's fill 9.97e36
+_BLOCK = 16  # sweeps or reads per block
+_OVERFLOW = 1e30  # no measured value in any unit; SCPI overflow is 9.9e37, netCDF fill 9.97e36
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with some numbers of a block, and which."""
+    """One kind of invalid value in a block, and where it occurs."""
 
     found: str
     expected: str
@@ -48,66 +47,72 @@ class Fault:
 
 
 def faults(values: NDArray[Any], rule: DatasetRule, *, unit: str = "") -> Iterator[Fault]:
-    """Find numbers that are illegal by themselves.
+    """Find values that are invalid on their own.
 
     Parameters
     ----------
     values : ndarray
-        A block as it stands in the file.
+        A block as stored in the file.
     rule : DatasetRule
     unit : str
-        The dataset's unit; a resistance of zero has no conductance.
+        The dataset's unit; a resistance must not be zero.
     """
     if rule.kind in PHYSICAL:
-        if _ordinary(values, zero=not unit.endswith("ohm")):
+        if _extremes_valid(values, zero_valid=not unit.endswith("ohm")):
             return
         if unit.endswith("ohm"):
             yield Fault(
                 "a resistance of 0",
-                "a resistance that has a conductance",
-                "write NaN where nothing was measured",
+                "a nonzero resistance",
+                "write NaN if the cell was not measured",
                 values == 0,
             )
         else:
             yield Fault(
-                "an infinity", "finite numbers", "write NaN for not measured", np.isinf(values)
+                "an infinite value",
+                "finite numbers",
+                "write NaN if nothing was measured",
+                np.isinf(values),
             )
         yield Fault(
-            f"a number of {_MARK:g} or more",
-            "measured numbers",
-            "instruments mark overflow so (9.9e37); write NaN for not measured",
-            np.isfinite(values) & (np.abs(values) >= _MARK),
+            f"a magnitude of {_OVERFLOW:g} or more",
+            "measured values",
+            "replace overflow markers of the instrument (such as 9.9e37) by NaN",
+            np.isfinite(values) & (np.abs(values) >= _OVERFLOW),
         )
         if not rule.gaps:
-            yield Fault("NaN", "a number everywhere", "", np.isnan(values))
+            yield Fault("NaN", "no missing values", "", np.isnan(values))
     elif rule.kind == "flag" and values.dtype.kind != "b":
-        yield Fault("a number besides 0 and 1", "true or false", "", (values != 0) & (values != 1))
+        yield Fault("a value other than 0 and 1", "0 or 1", "", (values != 0) & (values != 1))
     elif rule.kind == "text":
         empty = np.array([not str(plain(v)).strip() for v in values.flat], dtype=bool)
         yield Fault("an empty name", "a name for every level", "", empty.reshape(values.shape))
 
 
-def _ordinary(values: NDArray[Any], *, zero: bool) -> bool:
-    """Whether extremes alone show every number to be legal, as they do in most blocks."""
+def _extremes_valid(values: NDArray[Any], *, zero_valid: bool) -> bool:
+    """Return True if minimum and maximum alone show that every value is valid."""
     if not values.size:
         return False
     low, high = values.min(), values.max()
-    return bool(low > -_MARK and high < _MARK and (zero or low > 0 or high < 0))
+    return bool(low > -_OVERFLOW and high < _OVERFLOW and (zero_valid or low > 0 or high < 0))
 
 
 def level_fault(level: NDArray[Any], levels: int) -> Fault:
-    """Find level indexes that point at no level."""
+    """Find level indices outside `/levels`, which has `levels` levels."""
     bad = (level < -1) | (level >= levels)
     if levels == 0:
         return Fault(
-            "a level index, and no /levels",
-            "-1, or a group /levels that says what the levels are",
-            "add /levels; where the level is unknown, leave /program/level out, else write -1",
+            "a level index without a group /levels",
+            "-1, or a group /levels that defines the levels",
+            "add /levels; if levels are unknown, omit /program/level and write -1 elsewhere",
             bad,
         )
+    valid = "0, because /levels has 1 level"
+    if levels > 1:
+        valid = f"0 to {levels - 1}, because /levels has {levels} levels"
     return Fault(
-        "an index of no level",
-        f"-1 (not programmed) or 0 to {levels - 1}, as /levels has {levels}",
+        "a level index outside /levels",
+        f"-1 (not programmed) or {valid}",
         "",
         bad,
     )
@@ -116,7 +121,7 @@ def level_fault(level: NDArray[Any], levels: int) -> Fault:
 def value_problems(
     path: Path, file: h5py.File, where: str, rule: DatasetRule, *, levels: int
 ) -> Iterator[Problem]:
-    """Look at every number of the dataset at `where`, block by block."""
+    """Check every value of the dataset at `where`, block by block."""
     source = blockwise(file, where)
     units = str(plain(source.attrs.get("units", "")))
     is_level = rule.kind == "integer" and where.endswith("/level")
@@ -141,53 +146,53 @@ def value_problems(
             count, first, kept = seen[fault.found]
             seen[fault.found] = (count + n, first, kept)
     for count, first, fault in seen.values():
-        times = "once" if count == 1 else f"{count} times"
+        times = "once:" if count == 1 else f"{count} times, first:"
         yield Problem(
             path=path,
             where=where,
-            found=f"{fault.found}, {times}, first {first}",
+            found=f"{fault.found} ({times} {first})",
             expected=fault.expected,
             remedy=fault.remedy,
         )
 
 
 def unpacking_problem(path: Path, where: str, error: OSError) -> Problem:
-    """Say that a dataset's bytes are damaged."""
+    """Report that a dataset is damaged."""
     return Problem(
         path=path,
         where=where,
-        found=f"numbers that cannot be unpacked ({error})",
-        expected="a dataset that can be read whole",
-        remedy="the file is damaged: copy it again from where it was measured",
+        found=f"data that HDF5 cannot decode ({error})",
+        expected="a readable dataset",
+        remedy="copy the file again from its source, because it is damaged",
     )
 
 
 def order_problems(
     path: Path, good: Mapping[str, h5py.Dataset], *, rows: int | None, cols: int | None
 ) -> Iterator[Problem]:
-    """Check what is in order, inside limits, and the right way up.
+    """Check orders, index ranges and window limits.
 
     Parameters
     ----------
     path : Path
     good : mapping
-        Datasets by HDF5 path, those whose kind, unit and shape are right.
+        Datasets with valid kind, unit and shape, by HDF5 path.
     rows, cols : int, optional
-        Size of the array, where known.
+        Size of the array, if known.
     """
     yield from _level_problems(path, good)
     for group in ("reads", "retention"):
         if (time := good.get(f"/{group}/time")) is not None:
-            yield from _not_falling(path, time, "times in the order of the reads")
+            yield from _never_decreases(path, time, "times that never decrease")
             if group == "retention" and np.any(time[...] < 0):
                 yield Problem(
                     path=path,
                     where=time.name,
                     found=f"a time of {float(np.nanmin(time[...])):g}",
-                    expected="times counted from programming, 0 or later",
+                    expected="times since programming, 0 or more",
                 )
     if (cycle := good.get("/endurance/cycle")) is not None:
-        yield from _not_falling(path, cycle, "cycles done so far, never fewer")
+        yield from _never_decreases(path, cycle, "cycle counts that never decrease")
     for name, size in (("/iv/row", rows), ("/iv/col", cols), ("/readout/channel_col", cols)):
         if name in good:
             yield from _addresses(path, good[name], size)
@@ -203,32 +208,37 @@ def _level_problems(path: Path, good: Mapping[str, h5py.Dataset]) -> Iterator[Pr
     }
     if "target" in si and not np.all(np.diff(si["target"]) > 0):
         k = int(np.argmin(np.diff(si["target"]) > 0))
+        here, following = _us(si["target"][k]), _us(si["target"][k + 1])
         yield problem(
             where="/levels/target",
-            found=f"{si['target'][k]:g} S at level {k} and {si['target'][k + 1]:g} S at {k + 1}",
+            found=f"{here} at level {k} and {following} at level {k + 1}",
             expected="targets in rising order of conductance",
-            remedy="sort the levels and renumber the level indexes with them",
+            remedy="sort the levels and renumber the level indices to match",
         )
     if "lower" in si and "upper" in si and np.any(bad := si["lower"] >= si["upper"]):
         k = int(np.argmax(bad))
         yield problem(
             where="/levels/lower",
-            found=f"a window from {si['lower'][k]:g} S to {si['upper'][k]:g} S at level {k}",
-            expected="lower below upper, as conductances",
-            remedy="a window in ohm has its higher resistance in `lower`",
+            found=f"a window from {_us(si['lower'][k])} to {_us(si['upper'][k])} at level {k}",
+            expected="`lower` below `upper`, both as conductance",
+            remedy="swap the limits; in ohm, `lower` holds the higher resistance",
         )
     for name, sign in (("lower", 1), ("upper", -1)):
         if "target" in si and name in si and np.any(bad := sign * (si[name] - si["target"]) > 0):
             k = int(np.argmax(bad))
             yield problem(
                 where=f"/levels/{name}",
-                found=f"{si[name][k]:g} S with a target of {si['target'][k]:g} S at level {k}",
-                expected="a target inside its window",
+                found=f"{_us(si[name][k])} at level {k}, whose target is {_us(si['target'][k])}",
+                expected="a window that contains the target",
                 note=True,
             )
 
 
-def _not_falling(path: Path, dataset: h5py.Dataset, expected: str) -> Iterator[Problem]:
+def _us(conductance: float) -> str:
+    return f"{conductance * 1e6:g} uS"
+
+
+def _never_decreases(path: Path, dataset: h5py.Dataset, expected: str) -> Iterator[Problem]:
     values = dataset[...]
     falls = np.diff(values.astype(np.float64)) < 0
     if np.any(falls):
@@ -236,7 +246,7 @@ def _not_falling(path: Path, dataset: h5py.Dataset, expected: str) -> Iterator[P
         yield Problem(
             path=path,
             where=dataset.name,
-            found=f"{values[i]:g} at [{i}] and {values[i + 1]:g} at [{i + 1}]",
+            found=f"{values[i]:g} at [{i}], then {values[i + 1]:g} at [{i + 1}]",
             expected=expected,
         )
 
@@ -246,13 +256,13 @@ def _addresses(path: Path, dataset: h5py.Dataset, size: int | None) -> Iterator[
     bad = (values < 0) | (values >= size) if size is not None else values < 0
     if np.any(bad):
         i = int(np.argmax(bad))
-        limit = f"0 to {size - 1}, the array's size" if size is not None else "0 or more"
+        limit = f"0 to {size - 1}, the size of the array" if size is not None else "0 or more"
         yield Problem(
             path=path,
             where=dataset.name,
-            found=f"{int(values[i])} at [{i}], {int(np.count_nonzero(bad))} outside in all",
+            found=f"{int(values[i])} at [{i}] ({int(np.count_nonzero(bad))} out of range in total)",
             expected=limit,
-            remedy="rows and columns count from 0",
+            remedy="count rows and columns from 0",
         )
 
 
@@ -264,7 +274,7 @@ def _readout_problems(path: Path, good: Mapping[str, h5py.Dataset]) -> Iterator[
         return
     if not 1 <= bits <= 32:
         yield Problem(
-            path=path, where="/readout@bits", found=str(bits), expected="1 to 32 bits of the ADC"
+            path=path, where="/readout@bits", found=str(bits), expected="an ADC of 1 to 32 bits"
         )
         return
     values = code[...]
@@ -274,13 +284,13 @@ def _readout_problems(path: Path, good: Mapping[str, h5py.Dataset]) -> Iterator[
             path=path,
             where=code.name,
             found=f"codes from {low} to {high}",
-            expected=f"codes of {bits} bits",
-            remedy="correct the attribute `bits`, or the codes",
+            expected=f"codes that fit into {bits} bits",
+            remedy="correct the attribute `bits` or the codes",
         )
 
 
 def truth_problems(path: Path, file: h5py.File) -> Iterator[Problem]:
-    """Check that `/truth`, where there is one, is JSON text in a file that says it is synthetic."""
+    """Check that `/truth`, if present, is JSON text in a file marked as synthetic."""
     truth = file.get("truth")
     if truth is None:
         return
@@ -290,14 +300,14 @@ def truth_problems(path: Path, file: h5py.File) -> Iterator[Problem]:
         yield Problem(
             path=path,
             where="/truth",
-            found="something else than JSON text",
-            expected="the parameters of the program that made the file, as JSON text",
+            found="content that is not JSON text",
+            expected="the true parameters of a synthetic measurement, as JSON text",
         )
     if not plain(file.attrs.get("synthetic", False)):
         yield Problem(
             path=path,
             where="/truth",
-            found="parameters of a program, in a file that does not say it is synthetic",
-            expected="the root attribute synthetic = true beside /truth",
+            found="true parameters in a file that is not marked as synthetic",
+            expected="the root attribute `synthetic` = true with /truth",
             note=True,
         )

@@ -1,9 +1,9 @@
-"""Writing a measurement file: layout 1.0, SI, the same bytes for the same content.
+"""Writing a measurement file: layout 1.0, SI units, identical bytes for identical content.
 
-Conductances of cells are stored as float32: their rounding, 6e-8 of the value, is far below any
-read noise. One read-out is one chunk, shuffled, gzipped and with a checksum. Groups are NeXus
-`NXdata`, so that general HDF5 viewers plot them. A file is written whole or not at all, sweep block
-by sweep block, and is refused where it would not keep to the layout.
+Cell conductances are stored as float32; the relative rounding error of 6e-8 is far below any read
+noise. Each sweep or read is one chunk, shuffled, compressed with gzip and protected by a checksum.
+Groups are NeXus `NXdata`, so that HDF5 viewers can plot them. Sweeps are written block by block. If
+the result violates the layout, an error is raised and no file is left.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from numpy.typing import ArrayLike
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.file.groups import FORMAT, FORMAT_VERSION, GROUPS
-from rramfit.measurement.file.problem import refuse
+from rramfit.measurement.file.problem import raise_first_violation
 from rramfit.measurement.file.record import Measurement, Program, Reads
 from rramfit.measurement.file.validate import layout_problems
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = ["write_measurement"]
 
-_PACKED = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
-_BLOCK = 16  # sweeps in memory at a time
+_COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+_BLOCK = 16  # sweeps or reads in memory at a time
 
 
 def write_measurement(measurement: Measurement, path: Path | str) -> None:
@@ -37,26 +37,26 @@ def write_measurement(measurement: Measurement, path: Path | str) -> None:
     Parameters
     ----------
     measurement : Measurement
-        Its sweeps and reads are gone through once.
+        Its sweeps and reads are iterated over once.
     path : Path or str
-        Appears whole or not at all.
+        Created only if writing succeeds.
 
     Raises
     ------
     MeasurementError
-        If what was written would not keep to the layout, or would replace the file that the
-        measurement is read from; nothing is written then.
+        If the content violates the layout, or if `path` is the file that the measurement is read
+        from; nothing is written then.
     """
     path = Path(path)
     if measurement.path is not None and path.resolve() == measurement.path.resolve():
         raise MeasurementError(
             path,
             "/",
-            found="the measured file itself",
-            expected="another file to write to",
-            remedy="what was measured is never overwritten",
+            found="the file that the measurement is read from",
+            expected="another output file",
+            remedy="choose another path, because a measured file is never overwritten",
         )
-    with whole_file(path) as beside:
+    with atomic_file(path) as beside:
         with h5py.File(beside, "w") as f:
             _root(f, measurement)
             _levels(f, measurement)
@@ -64,13 +64,13 @@ def write_measurement(measurement: Measurement, path: Path | str) -> None:
                 _program(f, measurement.program)
             _reads(f, "reads", measurement.reads)
             _reads(f, "retention", measurement.retention)
-            _whole_groups(f, measurement)
+            _small_groups(f, measurement)
             for name in GROUPS:
                 if name in f:
-                    _nexus(f[name], name)
+                    _add_nexus_attributes(f[name], name)
             f.attrs["default"] = next((n for n in _PLOTTED if n in f), "levels")
         with h5py.File(beside, "r") as f:
-            refuse(layout_problems(f, path))
+            raise_first_violation(layout_problems(f, path))
 
 
 _PLOTTED = ("program", "reads", "retention", "endurance", "iv", "mvm", "readout")
@@ -88,8 +88,8 @@ def _root(f: h5py.File, measurement: Measurement) -> None:
         f["truth"] = json.dumps(measurement.truth, sort_keys=True, allow_nan=False)
 
 
-def _nexus(group: h5py.Group, name: str) -> None:
-    """Name the axes for viewers: a dataset where there is one, else by label alone."""
+def _add_nexus_attributes(group: h5py.Group, name: str) -> None:
+    """Add NeXus attributes and axis labels for HDF5 viewers."""
     rule = GROUPS[name]
     group.attrs["NX_class"] = "NXdata"
     group.attrs["signal"] = rule.signal
@@ -110,17 +110,19 @@ def _nexus(group: h5py.Group, name: str) -> None:
 
 def _store(group: h5py.Group, name: str, values: ArrayLike, *, units: str = "") -> None:
     a = np.asarray(values)
-    group.create_dataset(name, data=a, chunks=a.shape, **_PACKED)
+    group.create_dataset(name, data=a, chunks=a.shape, **_COMPRESSION)
     if units:
         group[name].attrs["units"] = units
 
 
-def _cells(
+def _cell_dataset(
     group: h5py.Group, name: str, shape: Sequence[int], dtype: Any, *, units: str = ""
 ) -> h5py.Dataset:
-    """Make a dataset of cells, one read-out a chunk."""
+    """Create a dataset (…, row, col) with one chunk per (row, col) map."""
     chunk = (*(1 for _ in shape[:-2]), *shape[-2:])
-    dataset = group.create_dataset(name, shape=tuple(shape), dtype=dtype, chunks=chunk, **_PACKED)
+    dataset = group.create_dataset(
+        name, shape=tuple(shape), dtype=dtype, chunks=chunk, **_COMPRESSION
+    )
     if units:
         dataset.attrs["units"] = units
     return dataset
@@ -144,10 +146,10 @@ def _program(f: h5py.File, program: Program) -> None:
     group.attrs["read_voltage"] = float(program.read_voltage)
     if program.max_pulses is not None:
         group.attrs["max_pulses"] = int(program.max_pulses)
-    conductance = _cells(group, "conductance", program.shape, np.float32, units="S")
-    level = _cells(group, "level", program.shape, np.int32) if program.levels_known else None
+    conductance = _cell_dataset(group, "conductance", program.shape, np.float32, units="S")
+    level = _cell_dataset(group, "level", program.shape, np.int32) if program.levels_known else None
     verified = (
-        _cells(group, "verified", program.shape, np.bool_)
+        _cell_dataset(group, "verified", program.shape, np.bool_)
         if program.acceptance == "verified"
         else None
     )
@@ -161,7 +163,7 @@ def _program(f: h5py.File, program: Program) -> None:
             verified[part] = block.accepted
         if block.pulses is not None:
             if pulses is None:
-                pulses = _cells(group, "pulses", program.shape, np.uint32)
+                pulses = _cell_dataset(group, "pulses", program.shape, np.uint32)
             pulses[part] = block.pulses
 
 
@@ -173,7 +175,7 @@ def _reads(f: h5py.File, name: str, reads: Reads | None) -> None:
         group.attrs["read_voltage"] = float(reads.read_voltage)
     if reads.temperature is not None:
         group.attrs["temperature"] = float(reads.temperature)
-    conductance = _cells(group, "conductance", reads.shape, np.float32, units="S")
+    conductance = _cell_dataset(group, "conductance", reads.shape, np.float32, units="S")
     first = 0
     for block in reads.blocks(_BLOCK):
         conductance[first : first + len(block)] = block.astype(np.float32)
@@ -182,11 +184,13 @@ def _reads(f: h5py.File, name: str, reads: Reads | None) -> None:
     _store(group, "level", reads.level.astype(np.int32))
 
 
-def _whole_groups(f: h5py.File, measurement: Measurement) -> None:
+def _small_groups(f: h5py.File, measurement: Measurement) -> None:
     if (endurance := measurement.endurance) is not None:
         group = f.create_group("endurance")
         shape = endurance.conductance.shape
-        _cells(group, "conductance", shape, np.float32, units="S")[...] = endurance.conductance
+        _cell_dataset(group, "conductance", shape, np.float32, units="S")[...] = (
+            endurance.conductance
+        )
         _store(group, "cycle", endurance.cycle)
     if (iv := measurement.iv) is not None:
         group = f.create_group("iv")

@@ -1,10 +1,10 @@
-"""A lab's own files: logs (CSV, TSV) and HDF5 or MATLAB files, converted to layout 1.0.
+"""Conversion of other formats to layout 1.0: logs (CSV, TSV), HDF5 and MATLAB files.
 
-In: a lab's file and a layout (TOML) that says which column or dataset is which quantity, in which
-unit. Out: measurements, one per array or tile, with every row that could not be used counted.
-`guess_layout` writes a first layout from the looks of a file.
+A layout file (TOML) names the quantity and unit of each column or dataset. The conversion returns
+one measurement per array or tile, and lists every row that could not be used. `guess_layout` drafts
+a layout file from the data.
 
-Not here: the layout that is converted to (`rramfit.measurement.file`).
+Layout 1.0 itself is defined in `rramfit.measurement.file`.
 """
 
 from rramfit.measurement.lab.convert import Conversion, convert_measurement, write_conversion

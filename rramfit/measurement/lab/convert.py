@@ -1,8 +1,8 @@
-"""A lab's own file, brought to layout 1.0 by a layout file.
+"""Conversion of a log, HDF5 or MATLAB file to layout 1.0, described by a layout file.
 
-`convert_measurement` gives measurements, one for each tile of the array, and an account of what was
-left out: every row of a log that could not be used, with its line and its reason. Nothing is
-dropped in silence: the account goes into the comment of what is written.
+`convert_measurement` returns one measurement per tile of the array, and every row of a log that
+could not be used, with its line and the reason. The number of skipped rows is also written into the
+comment of the measurement.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ __all__ = ["Conversion", "convert_measurement", "write_conversion"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """What came out of a lab's file.
+    """Result of a conversion.
 
     Attributes
     ----------
     measurements : tuple of Measurement
-        One a tile; a tile without any reading is not among them.
+        One per tile; tiles without any reading are omitted.
     tiles : tuple of int
-        Which tile each measurement is; empty where the array was not cut.
+        Tile index of each measurement; empty if the array was not cut.
     empty : tuple of int
-        Tiles without any reading.
+        Indices of tiles without any reading.
     rows : int
-        Rows of the log, good and bad; 0 for HDF5.
+        Number of rows in the log, good and bad; 0 for HDF5.
     bad : tuple of BadRows
-        Rows left out, by file and reason.
+        Skipped rows, by file and reason.
     unused : int
-        Good rows that no group of the layout asks for.
+        Number of good rows that no group of the layout file uses.
     """
 
     measurements: tuple[Measurement, ...]
@@ -57,11 +57,11 @@ class Conversion:
 
     @property
     def bad_rows(self) -> int:
-        """How many rows were left out."""
+        """Number of skipped rows."""
         return sum(len(b.lines) for b in self.bad)
 
-    def account(self) -> dict[str, Any]:
-        """Give the account of rows as plain values."""
+    def rows_to_dict(self) -> dict[str, Any]:
+        """Return row counts, skipped rows and empty tiles as JSON-compatible values."""
         return {
             "rows": self.rows,
             "bad_rows": self.bad_rows,
@@ -83,20 +83,20 @@ class Conversion:
 def convert_measurement(
     paths: Sequence[Path | str] | Path | str, layout: Layout | Path | str
 ) -> Conversion:
-    """Bring a lab's own file to layout 1.0.
+    """Convert a file to layout 1.0.
 
     Parameters
     ----------
     paths : path or sequence of paths
-        The file, or several logs with the same columns (which of them a row comes from is its
-        `file`, from 0 in the order given).
+        The file, or several logs with the same columns. The layout file refers to the index of a
+        log, from 0, as `file`.
     layout : Layout or path
-        The lab's layout, or the TOML file that says it.
+        The layout, or the path of the layout file.
 
     Raises
     ------
     MeasurementError
-        If the layout does not fit the file.
+        If the layout does not match the file.
     """
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(p) for p in paths]
     chosen = read_layout(layout) if isinstance(layout, (str, Path)) else layout
@@ -113,7 +113,7 @@ def convert_measurement(
         total = len(rows.line) + sum(len(b.lines) for b in bad)
         measurement = Measurement(
             path=several[0],
-            identity=_with_account(identity, content.bad, total),
+            identity=_with_skipped_rows(identity, content.bad, total),
             rows=array.rows,
             cols=array.cols,
             levels=content.levels,
@@ -132,7 +132,8 @@ def convert_measurement(
                 several[1],
                 "/",
                 found=f"{len(several)} HDF5 files",
-                expected="one at a time",
+                expected="one HDF5 file",
+                remedy="convert HDF5 files one at a time",
             )
         measurement = measurement_from_hdf5(several[0], chosen, identity=identity)
         out = Conversion(measurements=(replace(measurement, origin=origin),))
@@ -142,7 +143,7 @@ def convert_measurement(
     full = [k for k, m in enumerate(parts) if _holds_readings(m)]
     if not full:
         raise MeasurementError(
-            several[0], "/", found="no reading in any tile", expected="readings of cells"
+            several[0], "/", found="no reading in any tile", expected="at least one reading"
         )
     return replace(
         out,
@@ -153,13 +154,13 @@ def convert_measurement(
 
 
 def write_conversion(conversion: Conversion, path: Path | str) -> tuple[Path, ...]:
-    """Write what came out as files of layout 1.0.
+    """Write the measurements of a conversion as files of layout 1.0.
 
     Parameters
     ----------
     conversion : Conversion
     path : Path or str
-        The file; where the array was cut, ``_tile0``, ``_tile1``, … go before its suffix.
+        The output file; if the array was cut, ``_tile0``, ``_tile1``, … precede the suffix.
 
     Returns
     -------
@@ -173,16 +174,19 @@ def write_conversion(conversion: Conversion, path: Path | str) -> tuple[Path, ..
     return tuple(targets)
 
 
-def _with_account(identity: ArrayIdentity, bad: Sequence[BadRows], total: int) -> ArrayIdentity:
-    """Say in the comment what was left out, so that the file tells it."""
+def _with_skipped_rows(
+    identity: ArrayIdentity, bad: Sequence[BadRows], total: int
+) -> ArrayIdentity:
+    """Add the number of skipped rows to the comment, by reason."""
     if not bad:
         return identity
     counts: dict[str, int] = {}
     for b in bad:
         counts[b.reason] = counts.get(b.reason, 0) + len(b.lines)
-    reasons = "; ".join(f"{n} {reason}" for reason, n in counts.items())
-    said = f"left out {sum(counts.values())} of {total} rows of the log: {reasons}"
-    return replace(identity, comment=f"{identity.comment}; {said}" if identity.comment else said)
+    reasons = "; ".join(f"{reason} ({n})" for reason, n in counts.items())
+    skipped = f"skipped {sum(counts.values())} of {total} rows of the log: {reasons}"
+    comment = f"{identity.comment}; {skipped}" if identity.comment else skipped
+    return replace(identity, comment=comment)
 
 
 def _holds_readings(m: Measurement) -> bool:

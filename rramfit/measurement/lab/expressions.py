@@ -1,7 +1,7 @@
-"""Addresses said as arithmetic: ``row = "addr >> 8"``.
+"""Cell addresses as integer arithmetic, such as ``row = "addr >> 8"``.
 
-An expression is whole-number arithmetic over the names of a log's columns: + - * // % << >> & | ^,
-brackets and whole numbers, no more. It is walked, never evaluated as Python.
+An expression consists of column names, integers, parentheses and the operators
++ - * // % << >> & | ^. Its syntax tree is interpreted here; it never runs as Python code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["evaluate", "names_in"]
+from rramfit.measurement.lab.layout_parts import LayoutError
+
+__all__ = ["column_names", "evaluate"]
 
 Integers = NDArray[np.int64]
 
@@ -29,19 +31,20 @@ _OPERATORS: Mapping[type[ast.operator], Callable[[Integers, Integers], Integers]
     ast.BitOr: operator.or_,
     ast.BitXor: operator.xor,
 }
+_EXPECTED = "integer arithmetic with column names and + - * // % << >> & | ^"
 
 
-def names_in(expression: str) -> frozenset[str]:
-    """Names that an expression speaks of.
+def column_names(expression: str) -> frozenset[str]:
+    """Return the column names in an expression.
 
     Raises
     ------
-    ValueError
-        If it is no whole-number arithmetic over names.
+    LayoutError
+        If the expression is not integer arithmetic with column names.
 
     Examples
     --------
-    >>> sorted(names_in("(addr & 255) // 2"))
+    >>> sorted(column_names("(addr & 255) // 2"))
     ['addr']
     """
     found: set[str] = set()
@@ -50,7 +53,7 @@ def names_in(expression: str) -> frozenset[str]:
 
 
 def evaluate(expression: str, columns: Mapping[str, Integers]) -> Integers:
-    """Work out an expression over columns of whole numbers.
+    """Evaluate an expression for columns of integers.
 
     Parameters
     ----------
@@ -59,7 +62,7 @@ def evaluate(expression: str, columns: Mapping[str, Integers]) -> Integers:
 
     Returns
     -------
-    (n,) int array, or a 0-d one where the expression names no column.
+    (n,) int array; 0-d if the expression contains no column name.
 
     Examples
     --------
@@ -67,30 +70,29 @@ def evaluate(expression: str, columns: Mapping[str, Integers]) -> Integers:
     array([  0,   1, 255])
     """
 
-    def work_out(node: ast.expr) -> Integers:
+    def value_of(node: ast.expr) -> Integers:
         if isinstance(node, ast.BinOp):
-            return _OPERATORS[type(node.op)](work_out(node.left), work_out(node.right))
+            return _OPERATORS[type(node.op)](value_of(node.left), value_of(node.right))
         if isinstance(node, ast.UnaryOp):
-            return np.asarray(-work_out(node.operand))
+            return np.asarray(-value_of(node.operand))
         if isinstance(node, ast.Name):
             return columns[node.id]
         return np.asarray(node.value, dtype=np.int64)  # type: ignore[attr-defined]
 
     tree = _parse(expression)
     _walk(tree, expression, lambda _: None)
-    return np.asarray(work_out(tree), dtype=np.int64)
+    return np.asarray(value_of(tree), dtype=np.int64)
 
 
 def _parse(expression: str) -> ast.expr:
     try:
         return ast.parse(expression.strip(), mode="eval").body
     except SyntaxError:
-        msg = f"{expression!r} is no arithmetic"
-        raise ValueError(msg) from None
+        raise LayoutError(found=repr(expression), expected=_EXPECTED) from None
 
 
 def _walk(node: ast.expr, expression: str, see: Callable[[str], object]) -> None:
-    """Go through the tree and refuse what is not whole-number arithmetic."""
+    """Call `see` with every column name; raise if the tree is not integer arithmetic."""
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         _walk(node.left, expression, see)
         _walk(node.right, expression, see)
@@ -99,5 +101,4 @@ def _walk(node: ast.expr, expression: str, see: Callable[[str], object]) -> None
     elif isinstance(node, ast.Name):
         see(node.id)
     elif not (isinstance(node, ast.Constant) and type(node.value) is int):
-        msg = f"{expression!r}: only whole numbers, column names and + - * // % << >> & | ^"
-        raise ValueError(msg)
+        raise LayoutError(found=repr(expression), expected=_EXPECTED)

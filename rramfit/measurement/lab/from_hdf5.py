@@ -1,8 +1,9 @@
-"""From a lab's HDF5 or MATLAB v7.3 file to the groups of layout 1.0.
+"""Conversion of an HDF5 or MATLAB v7.3 file to the groups of layout 1.0.
 
-Each dataset is turned to the axes of layout 1.0 and to SI. Axes may come in any order; an axis of
-one place may be left out, others cut by `take`; an axis `cell` is spread over row and column, row
-by row. Sweeps and reads stay in the file and are read block by block.
+Each dataset is transposed to the axes of layout 1.0 and converted to SI units. Its axes may have
+any order. An axis of size 1 may be missing; `take` selects one index of an axis that layout 1.0
+does not have; an axis `cell` is reshaped to row and column, row by row. Sweeps and reads stay in
+the file and are read block by block.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ from rramfit.measurement.file.record import (
     Reads,
     SweepBlock,
 )
-from rramfit.measurement.lab.from_table import stated_levels
+from rramfit.measurement.lab.from_table import listed_levels
 from rramfit.measurement.lab.layout_hdf5 import HDF5Layout, HDF5Value
 from rramfit.units import ACCEPTED_UNITS, to_si
 
 __all__ = ["measurement_from_hdf5"]
 
 
-_ALONE = "·"  # the second axis, of length one, that every MATLAB vector has
+_VECTOR_AXIS = "·"  # the second axis, of size 1, of every MATLAB vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Dataset:
-    """Where a dataset is, and how it is turned to the axes of layout 1.0."""
+    """The place of a dataset, and how its axes map to those of layout 1.0."""
 
     path: Path
     where: str  # in the layout file
@@ -57,76 +58,78 @@ class _Dataset:
     cols: int
 
     def read(self, f: h5py.File, steps: slice | None = None) -> NDArray[Any]:
-        """Read, turned and in SI; `steps` chooses along the first axis of layout 1.0."""
+        """Return the data with the axes of layout 1.0, in SI; `steps` slices the first axis."""
         dataset = self._dataset(f)
-        own = self._own_axes(dataset)
-        taken = {**self.value.take, _ALONE: 0}
-        index: list[Any] = [taken.get(a, slice(None)) for a in own]
+        stored = self._stored_axes(dataset)
+        taken = {**self.value.take, _VECTOR_AXIS: 0}
+        index: list[Any] = [taken.get(a, slice(None)) for a in stored]
         lead = self.axes[0] if steps is not None else None
-        if lead is not None and lead in own:
-            at = own.index(lead)
+        if lead is not None and lead in stored:
+            at = stored.index(lead)
             index[at] = steps
         raw = np.asarray(dataset[tuple(index)])
-        left = [a for a in own if a not in taken]
-        if "cell" in left and "cell" not in self.axes:
-            at = left.index("cell")
+        remaining = [a for a in stored if a not in taken]
+        if "cell" in remaining and "cell" not in self.axes:
+            at = remaining.index("cell")
             raw = raw.reshape(*raw.shape[:at], self.rows, self.cols, *raw.shape[at + 1 :])
-            left[at : at + 1] = ["row", "col"]
+            remaining[at : at + 1] = ["row", "col"]
         short = GROUPS[self.where.split(".")[0]].datasets[self.where.split(".")[1]].short
-        if short and set(left) == set(short):
-            turned = raw.transpose([left.index(a) for a in short])
+        if short and set(remaining) == set(short):
+            transposed = raw.transpose([remaining.index(a) for a in short])
         else:
-            turned = raw.transpose([left.index(a) for a in self.axes if a in left])
-            missing = tuple(i for i, a in enumerate(self.axes) if a not in left)
-            turned = np.expand_dims(turned, missing)
-        return self._si(turned)
+            transposed = raw.transpose([remaining.index(a) for a in self.axes if a in remaining])
+            missing = tuple(i for i, a in enumerate(self.axes) if a not in remaining)
+            transposed = np.expand_dims(transposed, missing)
+        return self._si(transposed)
 
-    def hold(self, f: h5py.File) -> h5py.Dataset:
-        """Open for a pass along the first axis; held while blocks are read."""
+    def open_for_pass(self, f: h5py.File) -> h5py.Dataset:
+        """Open the dataset for one pass along the first axis; keep it open while reading."""
         dataset = self._dataset(f)
-        own = self._own_axes(dataset)
+        stored = self._stored_axes(dataset)
         name = dataset.name
         del dataset
-        return blockwise(f, name, own.index(self.axes[0])) if self.axes[0] in own else f[name]
+        return blockwise(f, name, stored.index(self.axes[0])) if self.axes[0] in stored else f[name]
 
     def steps(self, f: h5py.File) -> int:
-        """How many places the first axis of layout 1.0 has."""
+        """Return the size of the first axis of layout 1.0."""
         dataset = self._dataset(f)
-        own = self._own_axes(dataset)
-        return dataset.shape[own.index(self.axes[0])] if self.axes[0] in own else 1
+        stored = self._stored_axes(dataset)
+        return dataset.shape[stored.index(self.axes[0])] if self.axes[0] in stored else 1
 
     def _dataset(self, f: h5py.File) -> h5py.Dataset:
         dataset = f.get(self.value.path)
         if not isinstance(dataset, h5py.Dataset):
-            held = sorted(_datasets(f))
-            more = ", …" if len(held) > 12 else ""
+            present = sorted(_datasets(f))
+            more = ", …" if len(present) > 12 else ""
             raise MeasurementError(
                 self.path,
                 self.value.path,
                 found="no such dataset",
-                expected=f"what {self.where} of the layout names; there are "
-                f"{', '.join(held[:12])}{more}",
+                expected=f"one of {', '.join(present[:12])}{more}",
+                remedy=f"correct {self.where}.path in the layout file",
             )
         return dataset
 
-    def _own_axes(self, dataset: h5py.Dataset) -> tuple[str, ...]:
-        """Axes as h5py sees them; checks their number, names and the size of the array."""
-        own = self.value.axes[::-1] if self.matlab else self.value.axes
+    def _stored_axes(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+        """Return the axes in h5py's order; check their number, names and sizes."""
+        stored = self.value.axes[::-1] if self.matlab else self.value.axes
         shape = dataset.shape[::-1] if self.matlab else dataset.shape
-        if self.matlab and len(own) == 1 and len(shape) == 2 and 1 in shape:
-            own = (own[0], _ALONE) if dataset.shape[1] == 1 else (_ALONE, own[0])
+        if self.matlab and len(stored) == 1 and len(shape) == 2 and 1 in shape:
+            stored = (
+                (stored[0], _VECTOR_AXIS) if dataset.shape[1] == 1 else (_VECTOR_AXIS, stored[0])
+            )
         given = tuple(self.value.take) + (("cell",) if {"row", "col"} <= set(self.axes) else ())
         unknown = [a for a in self.value.axes if a not in (*self.axes, *given)]
-        if len(own) != len(shape) or unknown or len(set(own)) != len(own):
+        if len(stored) != len(shape) or unknown or len(set(stored)) != len(stored):
             raise MeasurementError(
                 self.path,
                 dataset.name,
-                found=f"shape {shape}, named ({', '.join(self.value.axes)})",
-                expected=f"a name for each axis, of ({', '.join(self.axes)}) or in `take`",
-                remedy=f"correct {self.where}.axes of the layout",
+                found=f"shape {shape} with the axis names ({', '.join(self.value.axes)})",
+                expected=f"one distinct name per axis, from ({', '.join(self.axes)}) or `take`",
+                remedy=f"correct {self.where}.axes in the layout file",
             )
         wanted = {"row": self.rows, "col": self.cols, "cell": self.rows * self.cols}
-        for axis, size in zip(own, dataset.shape, strict=True):
+        for axis, size in zip(stored, dataset.shape, strict=True):
             if axis in wanted and axis not in self.value.take and size != wanted[axis]:
                 if axis == "cell" and "cell" in self.axes:
                     continue
@@ -134,32 +137,32 @@ class _Dataset:
                     self.path,
                     dataset.name,
                     found=f"{axis} = {size}",
-                    expected=f"{wanted[axis]}, as [array] of the layout says",
-                    remedy=f"is the order of {self.where}.axes right?",
+                    expected=f"{wanted[axis]}, as in [array] of the layout file",
+                    remedy=f"check the order of {self.where}.axes in the layout file",
                 )
-        return own
+        return stored
 
     def _si(self, raw: NDArray[Any]) -> NDArray[Any]:
         if self.kind == "flag":
             return raw.astype(np.bool_)
         if self.kind == "integer":
             numbers = np.asarray(raw, dtype=np.float64)
-            whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
-            if not whole.all() and self.axes[-1] != "col":
+            integral = np.isfinite(numbers) & (numbers == np.floor(numbers))
+            if not integral.all() and self.axes[-1] != "col":
                 raise MeasurementError(
                     self.path,
                     self.value.path,
-                    found=f"{numbers[~whole].flat[0]!r}",
-                    expected="whole numbers",
+                    found=f"{numbers[~integral].flat[0]!r}",
+                    expected="integers",
                 )
-            return np.where(whole, numbers, self.value.first - 1).astype(np.int64) - (
+            return np.where(integral, numbers, self.value.first - 1).astype(np.int64) - (
                 self.value.first
             )
         if self.kind not in PHYSICAL:
             return raw
         values = raw.astype(np.float64)
-        for mark in self.value.missing:
-            values[values == mark] = np.nan
+        for marker in self.value.missing:
+            values[values == marker] = np.nan
         units = str(self.value.units)
         if self.kind == "conductance" and units in ACCEPTED_UNITS["current"]:
             return to_si(values, units, "current") / float(self.value.voltage or np.nan)
@@ -174,7 +177,7 @@ def _datasets(f: h5py.File) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LabSweeps:
-    """Hands out programming sweeps of a lab's file block by block."""
+    """Iterates over the programming sweeps of a source file, block by block."""
 
     path: Path
     parts: Mapping[str, _Dataset]
@@ -184,11 +187,11 @@ class _LabSweeps:
 
     def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
         with open_measured(self.path) as f:
-            held = [dataset.hold(f) for dataset in self.parts.values()]
+            opened = [dataset.open_for_pass(f) for dataset in self.parts.values()]
             for first in range(0, self.shape[0], sweeps):
                 part = slice(first, min(first + sweeps, self.shape[0]))
                 yield self._block(f, part)
-            del held
+            del opened
 
     def _block(self, f: h5py.File, part: slice) -> SweepBlock:
         def read(name: str) -> NDArray[Any]:
@@ -215,7 +218,7 @@ class _LabSweeps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LabReads:
-    """Hands out reads of a lab's file block by block."""
+    """Iterates over the reads of a source file, block by block."""
 
     path: Path
     conductance: _Dataset
@@ -223,19 +226,19 @@ class _LabReads:
 
     def __call__(self, reads: int) -> Iterator[Floats]:
         with open_measured(self.path) as f:
-            held = self.conductance.hold(f)
+            opened = self.conductance.open_for_pass(f)
             for first in range(0, self.shape[0], reads):
                 part = slice(first, min(first + reads, self.shape[0]))
                 block: Floats = self.conductance.read(f, part)
                 block.flags.writeable = False
                 yield block
-            del held
+            del opened
 
 
 def measurement_from_hdf5(
     path: Path, layout: HDF5Layout, *, identity: ArrayIdentity
 ) -> Measurement:
-    """Bring a lab's HDF5 file to the groups of layout 1.0.
+    """Convert an HDF5 or MATLAB v7.3 file to the groups of layout 1.0.
 
     Parameters
     ----------
@@ -246,10 +249,10 @@ def measurement_from_hdf5(
     Raises
     ------
     MeasurementError
-        If the layout names what is not there, or its axes are not those of the file.
+        If a dataset of the layout is missing, or its axes do not match the file.
     """
     rows, cols = layout.array.rows, layout.array.cols
-    levels = stated_levels(layout.levels)
+    levels = listed_levels(layout.levels)
     with open_measured(path) as f:
         groups = {name: _Group(path, f, name, layout) for name in layout.groups}
         return Measurement(
@@ -269,12 +272,12 @@ def measurement_from_hdf5(
 
 
 class _Group:
-    """One group of the layout: its datasets and its attributes."""
+    """One group of the layout file: its datasets and attributes."""
 
     def __init__(self, path: Path, f: h5py.File, name: str, layout: HDF5Layout) -> None:
         self.path, self.file, self.name = path, f, name
         self.rows, self.cols = layout.array.rows, layout.array.cols
-        rule, said = GROUPS[name], layout.groups[name]
+        rule, given = GROUPS[name], layout.groups[name]
         self.datasets = {
             key: _Dataset(
                 path=path,
@@ -287,25 +290,25 @@ class _Group:
                 cols=self.cols,
             )
             for key, dataset_rule in rule.datasets.items()
-            if isinstance(value := said.get(key), HDF5Value)
+            if isinstance(value := given.get(key), HDF5Value)
         }
         self.attributes = {
-            key: self._attribute(key, said[key], rule.attributes[key].kind)
+            key: self._attribute(key, given[key], rule.attributes[key].kind)
             for key in rule.attributes
-            if key in said
+            if key in given
         }
 
     def _attribute(self, key: str, value: Any, kind: str) -> Any:
         if not isinstance(value, HDF5Value):
             return value
-        held = self.file.get(value.path)
-        found = plain(held[()]) if isinstance(held, h5py.Dataset) else None
+        dataset = self.file.get(value.path)
+        found = plain(dataset[()]) if isinstance(dataset, h5py.Dataset) else None
         if isinstance(found, bool) or not isinstance(found, (int, float)):
             raise MeasurementError(
                 self.path,
                 value.path,
-                found="no single number",
-                expected=f"the {key.replace('_', ' ')} of {self.name}",
+                found="no dataset with a single number",
+                expected=f"the {key.replace('_', ' ')} of [{self.name}]",
             )
         return float(to_si(found, value.units, kind)) if value.units else found
 

@@ -1,8 +1,8 @@
-"""From rows of a log to sweeps, reads and curves of an array.
+"""Conversion of the rows of a log to sweeps, reads and I–V curves of an array.
 
-Each row speaks of one cell; a group takes the rows that its `where` chooses. A row that a group
-takes and cannot use is a bad row: it is named with its line and its reason, and the others stand.
-Rows that no group asks for are not bad; they are counted as unused.
+Each row belongs to one cell; the `where` of a group selects its rows. A selected row that cannot be
+used is bad: it is skipped and listed with its line and the reason. A row that no group selects is
+not bad; it is counted as unused.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from rramfit.measurement.file.record import (
 )
 from rramfit.measurement.lab.keyed import (
     KeyedRows,
-    cell_of,
-    choose,
+    assign_cells,
+    cell_index,
     conductances,
     counter,
+    drop_repeats,
     last_before,
     matches,
     occurrence,
-    once_each,
-    place_rows,
-    steps_of,
+    select_rows,
+    step_index,
 )
 from rramfit.measurement.lab.layout_parts import LevelsPart
 from rramfit.measurement.lab.layout_table import TableLayout, TableReads
 from rramfit.measurement.lab.tables import Rows, numbers
 from rramfit.units import to_si
 
-__all__ = ["TableContent", "measurement_from_rows", "stated_levels"]
+__all__ = ["TableContent", "listed_levels", "measurement_from_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableContent:
-    """Groups made of a log, and the account of its rows."""
+    """Groups built from a log, with its bad and unused rows."""
 
     levels: Levels | None
     program: Program | None
@@ -64,30 +64,30 @@ class TableContent:
 def measurement_from_rows(
     rows: Rows, bad: Sequence[BadRows], layout: TableLayout, path: Path
 ) -> TableContent:
-    """Make groups of a log's rows.
+    """Build groups from the rows of a log.
 
     Parameters
     ----------
     rows : Rows
     bad : sequence of BadRows
-        What was left out before.
+        Rows that were skipped before.
     layout : TableLayout
     path : Path
-        What the log is called in errors.
+        Path of the log for error messages.
 
     Raises
     ------
     MeasurementError
-        If the layout speaks of a column that is not there, or no row of a group is left.
+        If a column of the layout does not exist, or no row of a group remains.
     """
-    log = place_rows(rows, layout, path)
+    log = assign_cells(rows, layout, path)
     log.bad = [*bad, *log.bad]
     rows_of = {
-        name: choose(log, f"{name}.where", part.where)
+        name: select_rows(log, f"{name}.where", part.where)
         for name in ("program", "reads", "retention", "iv")
         if (part := getattr(layout, name)) is not None
     }
-    levels = stated_levels(layout.levels)
+    levels = listed_levels(layout.levels)
     index: Integers | None = None
     if layout.levels is not None and layout.levels.windows is not None:
         levels, index, rows_of["program"] = _levels_from_windows(log, rows_of["program"])
@@ -107,8 +107,8 @@ def measurement_from_rows(
     return replace(content, bad=tuple(log.bad), unused=unused)
 
 
-def stated_levels(part: LevelsPart | None) -> Levels | None:
-    """Levels that the layout file itself lists; None where it lists none."""
+def listed_levels(part: LevelsPart | None) -> Levels | None:
+    """Return the levels that the layout file lists; None if it lists none."""
     if part is None or part.windows is not None:
         return None
     if part.evenly is not None:
@@ -128,15 +128,17 @@ def stated_levels(part: LevelsPart | None) -> Levels | None:
 
 
 def _levels_from_windows(log: KeyedRows, chosen: Bools) -> tuple[Levels, Integers, Bools]:
-    """Every distinct window in the programming rows is a level, its target in the middle."""
+    """Make one level of every distinct window, with the target in the middle."""
     windows = log.layout.levels.windows if log.layout.levels else None
     if windows is None:
         raise ValueError
-    log.has("levels.windows", windows.lower, windows.upper)
+    log.require_columns("levels.windows", windows.lower, windows.upper)
     limits = []
     for name in (windows.lower, windows.upper):
         values, wrong = numbers(log.rows, name)
-        chosen = log.drop(chosen, wrong | ~np.isfinite(values), f"{name} is no number", show=name)
+        chosen = log.drop(
+            chosen, wrong | ~np.isfinite(values), f"{name} is not a number", show=name
+        )
         limits.append(np.where(np.isfinite(values), values, 1.0))
     pairs, inverse = np.unique(np.stack(limits, axis=1)[chosen], axis=0, return_inverse=True)
     middle = to_si(pairs.mean(axis=1), windows.units, "conductance")
@@ -156,12 +158,13 @@ def _levels_from_windows(log: KeyedRows, chosen: Bools) -> tuple[Levels, Integer
 def _level_column(
     log: KeyedRows, place: str, chosen: Bools, column: str, first: int, levels: Levels | None
 ) -> tuple[Bools, Integers]:
-    log.has(place, column)
+    log.require_columns(place, column)
     values, wrong = numbers(log.rows, column)
     count = 0 if levels is None else len(levels)
     index = np.where(np.isfinite(values), values - first, -2.0)
     unknown = wrong | (index != np.floor(index)) | (index < -1) | (index >= count)
-    reason = f"{column} is none of the {count} levels"
+    levels_text = "the 1 level" if count == 1 else f"one of the {count} levels"
+    reason = f"{column} is not {levels_text}"
     chosen = log.drop(chosen, unknown, reason, show=column)
     return chosen, np.where(unknown, -1, index).astype(np.int64)
 
@@ -179,46 +182,46 @@ def _program(
         )
     accepted = None
     if part.verified is not None:
-        log.has("program.verified", part.verified.column)
-        said = log.rows.columns[part.verified.column]
-        words = [str(v).strip().casefold().removesuffix(".0") for v in said.tolist()]
-        accepted = np.isin(words, [w.casefold() for w in part.verified.true])
-        neither = ~accepted & ~np.isin(words, [w.casefold() for w in part.verified.false])
-        reason = f"{part.verified.column} is neither yes nor no"
+        log.require_columns("program.verified", part.verified.column)
+        fields = log.rows.columns[part.verified.column].tolist()
+        texts = [str(v).strip().casefold().removesuffix(".0") for v in fields]
+        accepted = np.isin(texts, [t.casefold() for t in part.verified.true])
+        neither = ~accepted & ~np.isin(texts, [t.casefold() for t in part.verified.false])
+        reason = f"{part.verified.column} is neither true nor false"
         chosen = log.drop(chosen, neither, reason, show=part.verified.column)
     pulses = None
     for name in part.pulses:
-        log.has("program.pulses", name)
+        log.require_columns("program.pulses", name)
         values, wrong = numbers(log.rows, name)
         wrong = wrong | ~(values >= 0)
-        chosen = log.drop(chosen, wrong, f"{name} is no number of pulses", show=name)
+        chosen = log.drop(chosen, wrong, f"{name} is not a pulse count", show=name)
         counted = np.where(wrong, 0, values).astype(np.int64)
         pulses = counted if pulses is None else pulses + counted
-    chosen, step, steps = steps_of(log, "program.sweep", chosen, part.sweep)
-    chosen, shape = once_each(log, "program", chosen, step, steps)
+    chosen, step, steps = step_index(log, "program.sweep", chosen, part.sweep)
+    chosen, shape = drop_repeats(log, "program", chosen, step, steps)
     at = (step[chosen], log.row[chosen], log.col[chosen])
     conductance = np.full(shape, np.nan)
     conductance[at] = g[chosen]
     return program_in_memory(
         conductance,
         read_voltage=part.read_voltage,
-        level=None if index is None else _spread(index[chosen], at, shape, -1),
-        verified=None if accepted is None else _spread(accepted[chosen], at, shape, fill=False),
-        pulses=None if pulses is None else _spread(pulses[chosen], at, shape, 0),
+        level=None if index is None else _to_array(index[chosen], at, shape, -1),
+        verified=None if accepted is None else _to_array(accepted[chosen], at, shape, fill=False),
+        pulses=None if pulses is None else _to_array(pulses[chosen], at, shape, 0),
         max_pulses=part.max_pulses,
         levels=levels,
     )
 
 
-def _spread(
+def _to_array(
     values: NDArray[Any],
     at: tuple[Integers, Integers, Integers],
     shape: tuple[int, int, int],
     fill: object,
 ) -> NDArray[Any]:
-    whole = np.full(shape, fill, dtype=values.dtype)
-    whole[at] = values
-    return whole
+    array = np.full(shape, fill, dtype=values.dtype)
+    array[at] = values
+    return array
 
 
 def _reads(
@@ -235,8 +238,8 @@ def _reads(
     if part.latest is not None:
         counted = counter(log, part.latest)
         final = np.full(log.layout.array.rows * log.layout.array.cols, -1)
-        np.maximum.at(final, cell_of(log)[log.good], counted[log.good])
-        chosen = chosen & (counted == final[cell_of(log)])
+        np.maximum.at(final, cell_index(log)[log.good], counted[log.good])
+        chosen = chosen & (counted == final[cell_index(log)])
     chosen, g = conductances(log, f"{name}.conductance", chosen, part.conductance)
     index = None
     if part.level is not None and part.level.column is not None:
@@ -244,9 +247,9 @@ def _reads(
         chosen, index = _level_column(
             log, place, chosen, part.level.column, part.level.first, levels
         )
-    chosen, step, steps = steps_of(log, f"{name}.read", chosen, part.read)
+    chosen, step, steps = step_index(log, f"{name}.read", chosen, part.read)
     time = _times(log, name, part, chosen, step, steps)
-    chosen, shape = once_each(log, name, chosen, step, steps)
+    chosen, shape = drop_repeats(log, name, chosen, step, steps)
     conductance = np.full(shape, np.nan)
     conductance[step[chosen], log.row[chosen], log.col[chosen]] = g[chosen]
     level = np.full(shape[1:], -1, np.int64)
@@ -255,9 +258,12 @@ def _reads(
     elif part.level is not None and part.level.program is not None:
         if program is None:
             raise MeasurementError(
-                log.path, f"{name}.level", found="no [program]", expected="one to take levels from"
+                log.path,
+                f"{name}.level",
+                found="no [program]",
+                expected="[program], which sets the levels",
             )
-        level = program.whole().level[part.level.program].copy()
+        level = program.read_all().level[part.level.program].copy()
     elif part.level is not None and part.level.reading is not None and levels is not None:
         level = _nearest(conductance[part.level.reading], levels)
     return reads_in_memory(
@@ -270,7 +276,7 @@ def _reads(
 
 
 def _nearest(conductance: Floats, levels: Levels) -> Integers:
-    """Level whose target is nearest; -1 where nothing was measured."""
+    """Return the level with the nearest target; -1 where nothing was measured."""
     between = (levels.target[1:] + levels.target[:-1]) / 2
     index = np.searchsorted(between, conductance, side="right")
     return np.where(np.isfinite(conductance), index, -1).astype(np.int64)
@@ -279,22 +285,22 @@ def _nearest(conductance: Floats, levels: Levels) -> Integers:
 def _times(
     log: KeyedRows, name: str, part: TableReads, chosen: Bools, step: Integers, steps: int
 ) -> Floats:
-    """Time of each read [s]: as given, or the median over its rows."""
+    """Return the time of each read [s]: as given, or the median over its rows."""
     if part.time.values is not None:
         if len(part.time.values) != steps:
             raise MeasurementError(
                 log.path,
                 f"{name}.time.values",
                 found=f"{len(part.time.values)} times",
-                expected=f"{steps}, one a read",
+                expected=f"{steps}, one per read",
             )
         return to_si(part.time.values, part.time.units, "time")
     column = str(part.time.column)
-    log.has(f"{name}.time", column)
+    log.require_columns(f"{name}.time", column)
     values, _ = numbers(log.rows, column)
     if isinstance(part.time.since, dict):
         hit = matches(log, f"{name}.time.since", part.time.since) & log.good
-        values = values - last_before(values, hit, cell_of(log))
+        values = values - last_before(values, hit, cell_index(log))
     known = chosen & np.isfinite(values)
     time = np.full(steps, np.nan)
     order = np.argsort(step[known], kind="stable")
@@ -314,18 +320,20 @@ def _iv(log: KeyedRows, chosen: Bools) -> IVSweeps | None:
         return None
     si = []
     for quantity, kind in ((part.voltage, "voltage"), (part.current, "current")):
-        log.has(f"iv.{kind}", quantity.column)
+        log.require_columns(f"iv.{kind}", quantity.column)
         values, wrong = numbers(log.rows, quantity.column, log.layout.source.missing)
         wrong |= np.isinf(values) | (np.isnan(values) if kind == "voltage" else False)
-        chosen = log.drop(chosen, wrong, f"{quantity.column} is no {kind}", show=quantity.column)
+        chosen = log.drop(
+            chosen, wrong, f"{quantity.column} is not a valid {kind}", show=quantity.column
+        )
         si.append(to_si(values, quantity.units, kind))
-    cell = cell_of(log)
+    cell = cell_index(log)
     point = np.zeros(len(chosen), np.int64)
     point[chosen] = occurrence(cell[chosen])
     points = int(point[chosen].max()) + 1
     grid = np.array([np.median(si[0][chosen & (point == p)]) for p in range(points)])
     off = np.abs(si[0] - grid[point]) > 1e-3 * max(float(np.ptp(grid)), 1e-3)
-    other = "the voltage is not that of this point in other cells"
+    other = "voltage differs from the same point of other cells"
     chosen = log.drop(chosen, off, other, show=part.voltage.column)
     known, first, order = np.unique(cell[chosen], return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))

@@ -1,8 +1,8 @@
-"""A first layout file from what a lab's file looks like.
+"""Draft of a layout file, guessed from the contents of a log or HDF5 file.
 
-It is a draft to be read by a person: every line that rests on the size of numbers or on a name says
-so in a comment, and what could not be told is left as a line to be filled in. A file is looked at
-through its first rows, or the names and shapes of its datasets, only.
+The user must review the draft. Every guess is marked CHECK in a comment; every value that cannot be
+guessed is marked FILL IN. The guess uses only the first rows of a log, or the names, shapes and
+units of HDF5 datasets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rramfit.measurement.lab.guess_hdf5 import guess_hdf5
 
 __all__ = ["guess_layout"]
 
-_LOOKED_AT = 200_000  # rows; more are not needed to tell columns apart
+_ROWS_READ = 200_000  # more are not needed to identify the columns
 
 _NAMES: Sequence[tuple[str, str]] = (
     ("address", r"addr(ess)?|cell(_?(id|no|index))?|index"),
@@ -47,15 +47,15 @@ _NAMES: Sequence[tuple[str, str]] = (
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
-    role: str  # one of _NAMES, or "" where nothing is known
+    role: str  # one of _NAMES, or "" if unknown
     why: str
     units: str
-    values: NDArray[np.float64] | None  # None where a field is no number
-    words: tuple[str, ...]  # the few words that a column of no numbers holds
+    values: NDArray[np.float64] | None  # None if any field is not a number
+    texts: tuple[str, ...]  # distinct values of a text column, if there are few
 
 
 def guess_layout(path: Path | str) -> str:
-    """Draft a layout file for a lab's own file.
+    """Draft a layout file for a log, HDF5 or MATLAB file.
 
     Parameters
     ----------
@@ -65,12 +65,12 @@ def guess_layout(path: Path | str) -> str:
     Returns
     -------
     str
-        TOML text with comments; what has to be checked or filled in says so.
+        TOML text; comments mark the lines to check or fill in.
 
     Raises
     ------
     MeasurementError
-        If the file is of layout 1.0 already, or neither HDF5 nor a table.
+        If the file already has layout 1.0, or is neither HDF5 nor a table.
     """
     path = Path(path)
     if path.is_file() and h5py.is_hdf5(path):
@@ -79,9 +79,9 @@ def guess_layout(path: Path | str) -> str:
                 raise MeasurementError(
                     path,
                     "/",
-                    found="a measurement file of this project's layout",
-                    expected="a lab's own file",
-                    remedy="it needs no layout file: use it as it is",
+                    found="a measurement file of layout 1.0",
+                    expected="a file in another format",
+                    remedy="use the file directly, because it needs no layout file",
                 )
             return guess_hdf5(path, f)
     return _guess_table(path)
@@ -106,37 +106,37 @@ def _first_lines(path: Path) -> list[str]:
         start = raw.read(2)
     unzip = gzip.open if start == b"\x1f\x8b" else open
     with unzip(path, "rb") as f:
-        piece = list(itertools.islice(f, _LOOKED_AT))
+        piece = list(itertools.islice(f, _ROWS_READ))
     if any(b"\x00" in line for line in piece[:100]) or not piece:
         raise MeasurementError(
             path,
             "/",
             found="a file without rows of text" if piece else "an empty file",
             expected="a CSV or TSV log, or an HDF5 file",
-            remedy="MATLAB files before v7.3 are saved anew with save(..., '-v7.3')",
+            remedy="save MATLAB files older than v7.3 again with save(..., '-v7.3')",
         )
     texts = (line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in piece)
     lines = [t for t in texts if t.strip() and not t.startswith("#")]
     if not lines:
-        raise MeasurementError(path, "/", found="comments only", expected="rows of a log")
+        raise MeasurementError(path, "/", found="only comments", expected="rows of a log")
     return lines
 
 
 def _separator(path: Path, lines: Sequence[str]) -> str:
-    """Find the sign that cuts most lines into the same number of fields, of more than one."""
+    """Return the separator that splits most lines into the same number (> 1) of fields."""
     best = ("", 0.0)
-    for sign in ("\t", ",", ";", "whitespace"):
-        counts = [len(_split(line, sign)) for line in lines[:1000]]
+    for candidate in ("\t", ",", ";", "whitespace"):
+        counts = [len(_split(line, candidate)) for line in lines[:1000]]
         common = max(set(counts), key=counts.count)
         score = counts.count(common) / len(counts) if common > 1 else 0.0
         if score > best[1]:
-            best = (sign, score)
+            best = (candidate, score)
     if not best[0]:
         raise MeasurementError(
             path,
             "/",
-            found="lines that no separator cuts into fields",
-            expected="fields separated by tab, comma, semicolon or blanks",
+            found="lines that no separator splits into fields",
+            expected="fields separated by tab, comma, semicolon or whitespace",
         )
     return best[0]
 
@@ -156,7 +156,7 @@ def _number_like(field: str) -> bool:
 
 
 def _identifier(name: str, i: int) -> str:
-    """Make a header field a column name that expressions can speak of."""
+    """Turn a header field into a column name that is valid in expressions."""
     bare = re.sub(r"[\[(].*?[\])]", "", name).strip()
     word = re.sub(r"\W+", "_", bare).strip("_")
     return word if word and not word[0].isdigit() else f"c{i}"
@@ -174,15 +174,18 @@ def _columns(
             numeric.append(None)
     out: list[_Column] = []
     for i, (name, title) in enumerate(zip(names, titles, strict=True)):
-        words = tuple(sorted({r[i].strip() for r in rows}))[:9]
-        texts = {w.casefold() for w in words}
-        role, why = _role_by_name(name), "by its name"
+        texts = tuple(sorted({r[i].strip() for r in rows}))[:9]
+        folded = {t.casefold() for t in texts}
+        role, why = _role_by_name(name), "guessed from its name"
         if not role:
             taken = {c.role for c in out}
-            role, why = _role_by_values(numeric[i], texts, numeric, taken), "by its numbers"
+            role, why = (
+                _role_by_values(numeric[i], folded, numeric, taken),
+                "guessed from its values",
+            )
         unit = re.search(r"[\[(]\s*([^\])]+?)\s*[\])]", title)
         units = unit.group(1) if unit else ""
-        few = words if numeric[i] is None and len(words) < 9 else ()
+        few = texts if numeric[i] is None and len(texts) < 9 else ()
         out.append(_Column(name or _new_name(role, i, out), role, why, units, numeric[i], few))
     return out
 
@@ -208,14 +211,14 @@ def _role_by_values(
     if values is None:
         yes_no = {"true", "false", "pass", "fail", "yes", "no", "ok", "nok"}
         return "verified" if texts <= yes_no else ""
-    whole = bool(np.all(values == np.floor(values)))
+    integral = bool(np.all(values == np.floor(values)))
     distinct = len(np.unique(values))
     size = float(np.median(np.abs(values)))
-    if whole and values.min() >= 0 and distinct > 64 and "address" not in taken:
+    if integral and values.min() >= 0 and distinct > 64 and "address" not in taken:
         return "address"
     if 1e9 < values.min() <= values.max() < 2e9 and "time" not in taken:
         return "time"
-    if whole or distinct < 3:
+    if integral or distinct < 3:
         return ""
     pairs = [o for o in others if o is not None and o is not values and _inverse(o, values)]
     if pairs:
@@ -238,7 +241,7 @@ def _inverse(r: NDArray[np.float64], g: NDArray[np.float64]) -> bool:
 
 
 def _swept(values: NDArray[np.float64]) -> bool:
-    """Whether the numbers look like the voltages of a sweep: few, and below 20."""
+    """Return True if the values look like sweep voltages: few distinct ones, below 20."""
     distinct = len(np.unique(values))
     return 3 <= distinct <= 1000 and distinct < len(values) / 4 and np.abs(values).max() < 20
 
@@ -250,12 +253,12 @@ def _table_text(
     name = path.name.split(".")[0]
     rows, cols, cells = _cell_text(role)
     out = [
-        f"# Draft of a layout for {path.name}: read every line that says CHECK or FILL IN.",
+        f"# Draft layout for {path.name}. Review every line marked CHECK or FILL IN.",
         "",
         "[array]",
         f'id = "{name}"',
         'cell = "1T1R"  # CHECK: 1T1R, 2T1R, 1S1R or 1R',
-        f"rows = {rows}  # CHECK: by the highest number seen",
+        f"rows = {rows}  # CHECK: derived from the highest address",
         f"cols = {cols}  # CHECK",
     ]
     if rows == cols == 256:
@@ -278,28 +281,28 @@ def _is_swept(column: _Column) -> bool:
 def _column_notes(columns: Sequence[_Column]) -> list[str]:
     known = [c for c in columns if c.role]
     notes = [f"#   {c.name}: {c.role}, {c.why}" for c in known]
-    unknown = [c.name for c in columns if not c.role and not c.words]
+    unknown = [c.name for c in columns if not c.role and not c.texts]
     notes += [
-        f"#   {c.name}: says {', '.join(c.words)}; rows are chosen by `where`"
+        f"#   {c.name}: values {', '.join(c.texts)}; select rows with `where`"
         for c in columns
-        if c.words and not c.role
+        if c.texts and not c.role
     ]
     if unknown:
         notes.append(f"#   not used: {', '.join(unknown)}")
-    return ["# CHECK what the columns are:", *notes]
+    return ["# CHECK the meaning of each column:", *notes]
 
 
 def _cell_text(role: dict[str, _Column]) -> tuple[int, int, list[str]]:
-    """Rows and columns of the array, and the lines that say which cell a row speaks of."""
+    """Return rows and columns of the array, and the lines that map a row to its cell."""
     if "row" in role and "col" in role:
         r, c = role["row"], role["col"]
         return _highest(r) + 1, _highest(c) + 1, [f'row = "{r.name}"', f'col = "{c.name}"']
     if "address" not in role:
-        return 1, 1, ['row = ""  # FILL IN: the column, or arithmetic over columns', 'col = ""']
+        return 1, 1, ['row = ""  # FILL IN: a column, or arithmetic with columns', 'col = ""']
     address = role["address"]
     bits = 8 if _highest(address) >= 2**14 else 7
     low = 2**bits - 1
-    why = "CHECK: the low bits of an address are taken for the column"
+    why = "CHECK: assumes that the low bits of the address are the column"
     lines = [
         f'row = "{address.name} >> {bits}"  # {why}',
         f'col = "{address.name} & {low}"',
@@ -315,7 +318,7 @@ def _highest(column: _Column) -> int:
 def _units(column: _Column, default: str) -> str:
     if column.units:
         return f'"{column.units}" }}'
-    return f'"{default}" }}  # CHECK: guessed by the size of the numbers'
+    return f'"{default}" }}  # CHECK: guessed from the magnitude'
 
 
 def _iv_text(role: dict[str, _Column]) -> list[str]:
@@ -336,7 +339,7 @@ def _program_text(role: dict[str, _Column]) -> list[str]:
             'units = "uS"',
             "",
         ]
-    out.append("[program]  # CHECK: repeated reads belong into [reads] or [retention]")
+    out.append("[program]  # CHECK: move repeated reads to [reads] or [retention]")
     if "resistance" in role:
         r = role["resistance"]
         out.append(f'conductance = {{ column = "{r.name}", units = {_units(r, "ohm")}')
@@ -367,7 +370,7 @@ def _program_text(role: dict[str, _Column]) -> list[str]:
 
 
 def _rows_of_one_cell(role: dict[str, _Column]) -> int:
-    """How many rows the cell with the most rows has."""
+    """Return the largest number of rows of one cell."""
     keys = [role[r].values for r in ("address", "row", "col") if r in role]
     known = [k for k in keys if k is not None]
     if not known:

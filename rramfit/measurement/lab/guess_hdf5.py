@@ -1,4 +1,4 @@
-"""A first layout file for HDF5 and MATLAB v7.3, from the names, shapes and units of datasets."""
+"""Draft of a layout file for HDF5 and MATLAB v7.3, guessed from names, shapes and units."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OTHERS: Sequence[tuple[str, str]] = (
 
 
 def guess_hdf5(path: Path, f: h5py.File) -> str:
-    """Draft a layout file for a lab's HDF5 file.
+    """Draft a layout file for an HDF5 or MATLAB v7.3 file.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def guess_hdf5(path: Path, f: h5py.File) -> str:
     axes, rows, cols = _axes(shape)
     kind = "matlab" if matlab else "hdf5"
     out = [
-        f"# Draft of a layout for {path.name}: read every line that says CHECK or FILL IN.",
-        "# It holds:",
-        *(f"#   {d.name}  {_shape(d, matlab=matlab)} {d.dtype}{_said_units(d)}" for d in found),
+        f"# Draft layout for {path.name}. Review every line marked CHECK or FILL IN.",
+        "# Datasets in the file:",
+        *(f"#   {d.name}  {_shape(d, matlab=matlab)} {d.dtype}{_units_text(d)}" for d in found),
         "",
         "[array]",
         f'id = "{path.name.split(".")[0]}"',
@@ -60,7 +60,7 @@ def guess_hdf5(path: Path, f: h5py.File) -> str:
         *(["tiles = [128, 128]"] if rows == cols == 256 else []),
         "",
         "[source]",
-        f'kind = "{kind}"' + ("  # axes are written as MATLAB's size() gives them" * matlab),
+        f'kind = "{kind}"' + ("  # axes are in the order of MATLAB's size()" * matlab),
         "",
     ]
     others = [(key, d) for d in numeric if (key := _other(d)) and d is not readings]
@@ -71,14 +71,14 @@ def guess_hdf5(path: Path, f: h5py.File) -> str:
             'units = "uS"',
             "",
         ]
-    out.append("[program]  # CHECK: repeated reads belong into [reads] or [retention]")
+    out.append("[program]  # CHECK: move repeated reads to [reads] or [retention]")
     if readings is None:
         out.append('conductance = { path = "", axes = [], units = "" }  # FILL IN')
     else:
         out.append(_dataset_line("conductance", readings, axes, units))
     for key, d in dict(others).items():
-        own, _, _ = _axes(_shape(d, matlab=matlab))
-        out.append(_dataset_line(key, d, own, ""))
+        names, _, _ = _axes(_shape(d, matlab=matlab))
+        out.append(_dataset_line(key, d, names, ""))
     out.append('read_voltage = ""  # FILL IN: [V]')
     return "\n".join(out) + "\n"
 
@@ -93,7 +93,7 @@ def _shape(d: h5py.Dataset, *, matlab: bool) -> tuple[int, ...]:
     return shape
 
 
-def _said_units(d: h5py.Dataset) -> str:
+def _units_text(d: h5py.Dataset) -> str:
     units = plain(d.attrs.get("units"))
     return f", units {units!r}" if units is not None else ""
 
@@ -103,7 +103,7 @@ def _leaf(d: h5py.Dataset) -> str:
 
 
 def _readings(numeric: Sequence[h5py.Dataset]) -> tuple[h5py.Dataset | None, str]:
-    """Find what most likely holds the readings of cells, and the unit its name hints at."""
+    """Return the dataset that most likely holds cell readings, and the unit its name suggests."""
     cells = [d for d in numeric if d.ndim in (2, 3) and min(d.shape[-2:]) > 1]
     for units, pattern in _READINGS:
         for d in cells:
@@ -118,7 +118,7 @@ def _other(d: h5py.Dataset) -> str:
 
 
 def _axes(shape: tuple[int, ...]) -> tuple[list[str], int, int]:
-    """Names of the axes, rows and columns: the two axes that are most alike are the array's."""
+    """Return axis names, rows and columns; the two axes of most similar size are the array's."""
     if len(shape) == 1:
         return ["sweep"], 1, 1
     if len(shape) == 2:
@@ -143,7 +143,7 @@ def _dataset_line(key: str, d: h5py.Dataset, axes: Sequence[str], hint: str) -> 
         check = "  # CHECK the axes" + (", FILL IN the voltage [V]" if voltage else "")
         return f'{start}, units = "{units}"{voltage} }}{check}'
     voltage = ", voltage = 0" if hint == "A" else ""
-    check = "CHECK the axes; the file says no unit: CHECK it, or FILL IN"
+    check = "CHECK the axes; the file has no unit: CHECK it, or FILL IN"
     if voltage:
         check += ", and FILL IN the voltage [V]"
     return f'{start}, units = "{hint}"{voltage} }}  # {check}'

@@ -1,7 +1,7 @@
-"""Rows of a log by the cell they speak of, and what can be said of each: its sweep, its reading.
+"""Rows of a log with their cells: sweep, time and conductance of each row.
 
-Everything works on the whole log with a mask of the rows that a group has `chosen`. What takes rows
-out of it gives the smaller mask back and names the rows taken out.
+All functions take the whole log and a mask `chosen` of the rows that belong to a group. A function
+that skips rows records them as bad and returns the smaller mask.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import numpy as np
 from rramfit.errors import MeasurementError
 from rramfit.measurement.file.origin import BadRows
 from rramfit.measurement.file.record import Bools, Floats, Integers
-from rramfit.measurement.lab.expressions import evaluate, names_in
+from rramfit.measurement.lab.expressions import column_names, evaluate
 from rramfit.measurement.lab.layout_table import TableConductance, TableLayout, Where
 from rramfit.measurement.lab.tables import Rows, numbers
 from rramfit.units import ACCEPTED_UNITS, to_si
 
 __all__ = [
     "KeyedRows",
-    "cell_of",
-    "choose",
+    "assign_cells",
+    "cell_index",
     "conductances",
     "counter",
+    "drop_repeats",
     "last_before",
     "matches",
     "occurrence",
-    "once_each",
-    "place_rows",
-    "steps_of",
+    "select_rows",
+    "step_index",
 ]
 
 _LARGEST = 2**28  # readings of one group held in memory: 2 GiB in float64
@@ -38,7 +38,7 @@ _LARGEST = 2**28  # readings of one group held in memory: 2 GiB in float64
 
 @dataclass(slots=True, kw_only=True)
 class KeyedRows:
-    """Rows with their cells; collects what is bad while the groups are made."""
+    """Rows with their cells; collects bad rows while the groups are built."""
 
     rows: Rows
     layout: TableLayout
@@ -50,14 +50,14 @@ class KeyedRows:
     bad: list[BadRows] = field(default_factory=list)
 
     def drop(self, chosen: Bools, mask: Bools, reason: str, *, show: str = "") -> Bools:
-        """Take the rows of `mask` out of `chosen`, named."""
+        """Remove the rows of `mask` from `chosen` and record them as bad."""
         hit = chosen & mask
         if hit.any():
             self.bad += self.rows.bad(hit, reason, show=show)
         return chosen & ~mask
 
-    def has(self, where: str, *names: str) -> None:
-        """Refuse columns that the log does not have."""
+    def require_columns(self, where: str, *names: str) -> None:
+        """Raise a `MeasurementError` if the log does not have all these columns."""
         for name in names:
             if name not in self.rows.columns:
                 raise MeasurementError(
@@ -65,12 +65,12 @@ class KeyedRows:
                     where,
                     found=f"no column {name!r}",
                     expected=f"one of {', '.join(self.rows.columns)}",
-                    remedy="correct the layout file",
+                    remedy="correct the column name in the layout file",
                 )
 
 
-def place_rows(rows: Rows, layout: TableLayout, path: Path) -> KeyedRows:
-    """Find each row's cell; a row without one is bad."""
+def assign_cells(rows: Rows, layout: TableLayout, path: Path) -> KeyedRows:
+    """Assign each row to a cell; a row without a valid cell is bad."""
     n = len(rows.line)
     log = KeyedRows(
         rows=rows,
@@ -82,18 +82,18 @@ def place_rows(rows: Rows, layout: TableLayout, path: Path) -> KeyedRows:
         used=np.zeros(n, np.bool_),
     )
     cells, array = layout.cells, layout.array
-    said = [x for x in (cells.row, cells.col, cells.packed) if x is not None]
-    named = sorted(frozenset[str]().union(*map(names_in, said)))
-    log.has("cells", *named)
-    whole: dict[str, Integers] = {}
+    expressions = [x for x in (cells.row, cells.col, cells.packed) if x is not None]
+    named = sorted(frozenset[str]().union(*map(column_names, expressions)))
+    log.require_columns("cells", *named)
+    integers: dict[str, Integers] = {}
     for name in named:
         values, wrong = numbers(rows, name)
-        not_whole = wrong | ~np.isfinite(values)
-        not_whole |= ~not_whole & (values != np.floor(values))
-        log.good = log.drop(log.good, not_whole, f"{name} is no whole number", show=name)
-        whole[name] = np.where(not_whole, 0, values).astype(np.int64)
+        not_integer = wrong | ~np.isfinite(values)
+        not_integer |= ~not_integer & (values != np.floor(values))
+        log.good = log.drop(log.good, not_integer, f"{name} is not an integer", show=name)
+        integers[name] = np.where(not_integer, 0, values).astype(np.int64)
     if cells.packed is not None:
-        address = evaluate(cells.packed, whole)
+        address = evaluate(cells.packed, integers)
         rank = np.zeros(n, np.int64)
         known, rank[log.good] = np.unique(address[log.good], return_inverse=True)
         if len(known) > array.rows * array.cols:
@@ -101,18 +101,18 @@ def place_rows(rows: Rows, layout: TableLayout, path: Path) -> KeyedRows:
                 path,
                 "cells.packed",
                 found=f"{len(known)} cells",
-                expected=f"at most {array.rows} × {array.cols}",
-                remedy="give the array more rows",
+                expected=f"at most {array.rows} × {array.cols} cells",
+                remedy="increase `rows` in [array] of the layout file",
             )
         log.row, log.col = rank // array.cols, rank % array.cols
         return log
-    log.row = np.broadcast_to(evaluate(str(cells.row), whole), n)
-    log.col = np.broadcast_to(evaluate(str(cells.col), whole), n)
+    log.row = np.broadcast_to(evaluate(str(cells.row), integers), n)
+    log.col = np.broadcast_to(evaluate(str(cells.col), integers), n)
     outside = (log.row < 0) | (log.row >= array.rows) | (log.col < 0) | (log.col >= array.cols)
     log.good = log.drop(
         log.good,
         outside,
-        f"a cell outside of {array.rows} × {array.cols}",
+        f"cell outside the {array.rows} × {array.cols} array",
         show=named[0] if named else "",
     )
     log.row, log.col = np.where(log.good, log.row, 0), np.where(log.good, log.col, 0)
@@ -120,9 +120,9 @@ def place_rows(rows: Rows, layout: TableLayout, path: Path) -> KeyedRows:
 
 
 def matches(log: KeyedRows, place: str, where: Where) -> Bools:
-    """Tell which rows have the values that `where` asks for."""
+    """Return which rows have the values that `where` requires."""
     chosen = np.ones(len(log.good), np.bool_)
-    log.has(place, *where)
+    log.require_columns(place, *where)
     for name, wanted in where.items():
         values = log.rows.columns[name]
         options = wanted if isinstance(wanted, list) else [wanted]
@@ -134,28 +134,29 @@ def matches(log: KeyedRows, place: str, where: Where) -> Bools:
     return chosen
 
 
-def choose(log: KeyedRows, place: str, where: Where) -> Bools:
-    """Rows that a group takes."""
+def select_rows(log: KeyedRows, place: str, where: Where) -> Bools:
+    """Return the rows that belong to a group."""
     chosen = log.good & matches(log, place, where)
     if not chosen.any():
+        wanted = ", ".join(f"{column} = {value!r}" for column, value in where.items())
         raise MeasurementError(
             log.path,
             place,
-            found="no row of the log",
-            expected=f"rows with {where}" if where else "rows with a cell of the array",
-            remedy="correct the layout file",
+            found="no matching row in the log",
+            expected=f"rows with {wanted}" if where else "rows with a cell of the array",
+            remedy=f"correct {place} in the layout file",
         )
     log.used |= chosen
     return chosen
 
 
-def cell_of(log: KeyedRows) -> Integers:
-    """Give the number of each row's cell, counted row by row of the array."""
+def cell_index(log: KeyedRows) -> Integers:
+    """Return the cell index of each row, counted row by row of the array."""
     return log.row * log.layout.array.cols + log.col
 
 
 def occurrence(group: Integers) -> Integers:
-    """How many equal entries stand before each entry."""
+    """Return the number of equal entries before each entry."""
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     starts = np.r_[True, ordered[1:] != ordered[:-1]]
@@ -166,10 +167,10 @@ def occurrence(group: Integers) -> Integers:
 
 
 def counter(log: KeyedRows, name: str) -> Integers:
-    """How many rows of the cell up to here the counter `name` counts, less one."""
+    """Return, for each row, the counter `name` of its cell: counted rows so far, minus one."""
     hit = matches(log, f"source.counters.{name}", log.layout.source.counters[name]) & log.good
-    order = np.argsort(cell_of(log), kind="stable")
-    ordered = cell_of(log)[order]
+    order = np.argsort(cell_index(log), kind="stable")
+    ordered = cell_index(log)[order]
     running = np.cumsum(hit[order])
     starts = np.r_[True, ordered[1:] != ordered[:-1]]
     before = np.where(starts, running - hit[order], 0)
@@ -178,25 +179,25 @@ def counter(log: KeyedRows, name: str) -> Integers:
     return out
 
 
-def steps_of(
+def step_index(
     log: KeyedRows, place: str, chosen: Bools, name: str | None
 ) -> tuple[Bools, Integers, int]:
-    """Which sweep or read each chosen row belongs to; distinct values in rising order."""
+    """Return the sweep or read index of each chosen row, and the number of sweeps or reads."""
     step = np.zeros(len(chosen), np.int64)
     if name is None:
         return chosen, step, 1
     if name == "occurrence":
-        step[chosen] = occurrence(cell_of(log)[chosen])
+        step[chosen] = occurrence(cell_index(log)[chosen])
         return chosen, step, int(step[chosen].max()) + 1
     if name == "file":
         return chosen, log.rows.file, len(log.rows.paths)
     if name in log.layout.source.counters:
         values, wrong = counter(log, name).astype(np.float64), np.zeros(len(chosen), np.bool_)
-        chosen = log.drop(chosen, values < 0, f"before the first row that {name} counts")
+        chosen = log.drop(chosen, values < 0, f"before the first row counted by {name}")
     else:
-        log.has(place, name)
+        log.require_columns(place, name)
         values, wrong = numbers(log.rows, name)
-        chosen = log.drop(chosen, wrong | np.isnan(values), f"{name} is no number", show=name)
+        chosen = log.drop(chosen, wrong | np.isnan(values), f"{name} is not a number", show=name)
     known, step[chosen] = np.unique(values[chosen], return_inverse=True)
     return chosen, step, len(known)
 
@@ -204,20 +205,20 @@ def steps_of(
 def conductances(
     log: KeyedRows, place: str, chosen: Bools, part: TableConductance
 ) -> tuple[Bools, Floats]:
-    """Conductance of each chosen row [S]; NaN where the log says that nothing was measured."""
-    log.has(place, part.column)
+    """Return the conductance of each chosen row [S]; NaN = marked as not measured in the log."""
+    log.require_columns(place, part.column)
     missing = log.layout.source.missing
     values, wrong = numbers(log.rows, part.column, missing)
-    chosen = log.drop(chosen, wrong, f"{part.column} is no number", show=part.column)
+    chosen = log.drop(chosen, wrong, f"{part.column} is not a number", show=part.column)
     chosen = log.drop(chosen, np.isinf(values), f"{part.column} is infinite", show=part.column)
     if part.units in ACCEPTED_UNITS["current"]:
         current = to_si(values, part.units, "current")
         if isinstance(part.voltage, str):
-            log.has(place, part.voltage)
+            log.require_columns(place, part.voltage)
             voltage, no_voltage = numbers(log.rows, part.voltage)
             no_voltage |= ~np.isfinite(voltage) | (voltage == 0)
             chosen = log.drop(
-                chosen, no_voltage, f"{part.voltage} is no voltage to divide by", show=part.voltage
+                chosen, no_voltage, f"{part.voltage} is not a nonzero voltage", show=part.voltage
             )
             return chosen, current / np.where(no_voltage, 1.0, voltage)
         return chosen, current / float(part.voltage or np.nan)
@@ -227,10 +228,10 @@ def conductances(
     return chosen, to_si(values, part.units, "conductance")
 
 
-def once_each(
+def drop_repeats(
     log: KeyedRows, place: str, chosen: Bools, step: Integers, steps: int
 ) -> tuple[Bools, tuple[int, int, int]]:
-    """Shape of a group, each cell once a step: where it stands twice, the last row is kept."""
+    """Keep the last row of each cell per sweep or read; return the mask and the array shape."""
     array = log.layout.array
     shape = (steps, array.rows, array.cols)
     if steps * array.rows * array.cols > _LARGEST:
@@ -238,21 +239,21 @@ def once_each(
             log.path,
             place,
             found=f"{steps} × {array.rows} × {array.cols} readings",
-            expected=f"at most {_LARGEST} of a log",
-            remedy="put few cells side by side with `cells.packed`, in a small array",
+            expected=f"at most {_LARGEST} readings in a group",
+            remedy="use a smaller array, with cells numbered by `cells.packed`",
         )
-    key = step * (array.rows * array.cols) + cell_of(log)
+    key = step * (array.rows * array.cols) + cell_index(log)
     later = np.zeros(len(chosen), np.bool_)
     rows = np.flatnonzero(chosen)[::-1]
     _, last = np.unique(key[rows], return_index=True)
     later[rows] = True
     later[rows[last]] = False
-    again = "the cell again in the same read-out, a later row is kept"
+    again = "repeated cell in one sweep or read (the last row is kept)"
     return log.drop(chosen, later, again), shape
 
 
 def last_before(values: Floats, hit: Bools, cell: Integers) -> Floats:
-    """Value at the cell's last row of `hit` at or before each row; NaN where there is none."""
+    """Return the value at the cell's last `hit` row at or before each row; NaN if there is none."""
     order = np.argsort(cell, kind="stable")
     ordered = cell[order]
     place = np.where(hit[order], np.arange(len(cell)), -1)

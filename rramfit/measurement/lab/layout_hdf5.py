@@ -1,4 +1,4 @@
-"""The layout of a lab's HDF5 or MATLAB v7.3 file: group by group, where each dataset is."""
+"""Layout files for HDF5 and MATLAB v7.3: path, axes and units of each dataset, by group."""
 
 from __future__ import annotations
 
@@ -7,36 +7,45 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from rramfit.measurement.file.groups import GROUPS, PHYSICAL
-from rramfit.measurement.lab.layout_parts import ArrayPart, LevelsPart, Part
+from rramfit.measurement.lab.layout_parts import (
+    ArrayPart,
+    LayoutError,
+    LevelsPart,
+    Part,
+    check_unit,
+)
 from rramfit.units import ACCEPTED_UNITS
 
 __all__ = ["HDF5Layout", "HDF5Source", "HDF5Value"]
 
 Scalar = str | bool | int | float
+_NO_KEY = {"found": "no such key", "expected": "a value for this key"}
 
 
 class HDF5Source(Part):
-    """What kind of HDF5 file it is."""
+    """The kind of HDF5 file."""
 
     kind: Literal["hdf5", "matlab"]
 
 
 class HDF5Value(Part):
-    """A dataset, its axes in order, and its unit."""
+    """Path, axes and unit of one dataset."""
 
     path: str
     axes: tuple[str, ...] = ()
     units: str | None = None
     take: dict[str, int] = Field(
-        default_factory=dict, description="axes of which one place is taken"
+        default_factory=dict, description="axes of which one index is used"
     )
-    first: int = Field(default=0, description="what the lowest level, row or column is called")
+    first: int = Field(default=0, description="number of the lowest level, row or column")
     missing: tuple[float, ...] = ()
-    voltage: float | None = Field(default=None, description="[V], for currents read as conductance")
+    voltage: float | None = Field(
+        default=None, description="read voltage [V], if the dataset is a current"
+    )
 
 
 class HDF5Layout(Part):
-    """A lab's HDF5 or MATLAB v7.3 file: for each group, dataset by dataset, where it is."""
+    """Layout file for HDF5 or MATLAB v7.3, with the datasets of each group."""
 
     array: ArrayPart
     source: HDF5Source
@@ -48,19 +57,18 @@ class HDF5Layout(Part):
         for name, parts in self.groups.items():
             rule = GROUPS.get(name)
             if rule is None or name == "levels":
-                msg = f"[{name}] is no group; groups are {', '.join(n for n in GROUPS)}"
-                raise ValueError(msg)
+                known = ", ".join(f"[{n}]" for n in GROUPS)
+                raise LayoutError(found="an unknown group", expected=f"one of {known}", where=name)
             unknown = [k for k in parts if k not in rule.datasets and k not in rule.attributes]
             if unknown:
                 known = ", ".join([*rule.datasets, *rule.attributes])
-                msg = f"{name}.{unknown[0]} is not known; [{name}] has {known}"
-                raise ValueError(msg)
+                where = f"{name}.{unknown[0]}"
+                raise LayoutError(found="an unknown key", expected=f"one of {known}", where=where)
             for key, dataset in rule.datasets.items():
                 _check_dataset(name, key, parts.get(key), dataset.kind, needed=dataset.needed)
             for key, attribute in rule.attributes.items():
                 if attribute.needed and key not in parts:
-                    msg = f"{name}.{key} is missing"
-                    raise ValueError(msg)
+                    raise LayoutError(**_NO_KEY, where=f"{name}.{key}")
         return self
 
 
@@ -68,21 +76,21 @@ def _check_dataset(group: str, key: str, value: Any, kind: str, *, needed: bool)
     where = f"{group}.{key}"
     if value is None:
         if needed and key != "level":
-            msg = f"{where} is missing"
-            raise ValueError(msg)
+            raise LayoutError(**_NO_KEY, where=where)
         return
     if not isinstance(value, HDF5Value):
-        msg = f"{where} is a dataset: give path, axes and units"
-        raise ValueError(msg)  # noqa: TRY004  (pydantic collects ValueError)
+        expected = "a dataset, given by path, axes and units"
+        raise LayoutError(found=repr(value), expected=expected, where=where)
     if kind not in PHYSICAL:
         return
     if value.units is None:
-        msg = f"{where}.units is missing; units are never guessed"
-        raise ValueError(msg)
+        raise LayoutError(
+            found="no such key", expected="a unit, which is never guessed", where=f"{where}.units"
+        )
     if kind == "conductance" and value.units in ACCEPTED_UNITS["current"]:
         if not value.voltage:
-            msg = f"{where} is a current: `voltage` [V] that it was read at is missing"
-            raise ValueError(msg)
-    elif value.units not in ACCEPTED_UNITS[kind]:
-        msg = f"{where}.units = {value.units!r}; accepted: {' '.join(ACCEPTED_UNITS[kind])}"
-        raise ValueError(msg)
+            found = "no such key" if value.voltage is None else "0"
+            expected = "the nonzero read voltage of this current [V]"
+            raise LayoutError(found=found, expected=expected, where=f"{where}.voltage")
+    else:
+        check_unit(kind, value.units, where=f"{where}.units")

@@ -1,4 +1,4 @@
-"""What layouts of tables and of HDF5 files have in common: the array, and the levels."""
+"""Parts of a layout file that logs and HDF5 files share: the array and the levels."""
 
 from __future__ import annotations
 
@@ -8,34 +8,64 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rramfit.units import ACCEPTED_UNITS
 
-__all__ = ["ArrayPart", "EvenLevels", "LevelsPart", "Part", "Positive", "TableWindows", "unit_of"]
+__all__ = [
+    "ArrayPart",
+    "EvenLevels",
+    "LayoutError",
+    "LevelsPart",
+    "Part",
+    "Positive",
+    "TableWindows",
+    "check_unit",
+    "counted",
+    "given_keys",
+]
 
 Positive = Annotated[int, Field(gt=0)]
 
 
 class Part(BaseModel):
-    """A part of a layout file; unknown keys are refused."""
+    """A part of a layout file; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def unit_of(kind: str, units: str) -> str:
-    """Give a unit back that is accepted for this kind of quantity; raises ValueError else."""
+class LayoutError(ValueError):
+    """An invalid value in a layout file; pydantic adds the key if `where` is not given."""
+
+    def __init__(self, *, found: str, expected: str, where: str = "") -> None:
+        super().__init__(f"found {found}, expected {expected}")
+        self.found, self.expected, self.where = found, expected, where
+
+
+def check_unit(kind: str, units: str, *, where: str = "") -> str:
+    """Return `units`, or raise `LayoutError` if it is not an accepted unit of this quantity."""
     if units not in ACCEPTED_UNITS[kind]:
-        msg = f"{units!r} is no unit of {kind}: one of {' '.join(ACCEPTED_UNITS[kind])}"
-        raise ValueError(msg)
+        expected = f"a unit of {kind}: {' '.join(ACCEPTED_UNITS[kind])}"
+        raise LayoutError(found=f"the unit {units!r}", expected=expected, where=where)
     return units
 
 
+def counted(n: int, singular: str) -> str:
+    """Return the number with its noun, in the plural unless `n` is 1."""
+    return f"{n} {singular}" if n == 1 else f"{n} {singular}s"
+
+
+def given_keys(part: BaseModel, *names: str) -> str:
+    """Return which of these keys a part has, as text."""
+    given = [f"`{name}`" for name in names if getattr(part, name) is not None]
+    return " and ".join(given) or "none of them"
+
+
 class ArrayPart(Part):
-    """Which array was measured; becomes the root attributes."""
+    """The measured array; sets the root attributes."""
 
     id: str
     cell: Literal["1T1R", "2T1R", "1S1R", "1R"]
     rows: Positive
     cols: Positive
     tiles: tuple[Positive, Positive] | None = Field(
-        default=None, description="rows and columns of a tile; the array is cut, row by row"
+        default=None, description="rows and columns of a tile; cuts the array row by row"
     )
     lot: str | None = None
     wafer: str | None = None
@@ -50,13 +80,16 @@ class ArrayPart(Part):
     @model_validator(mode="after")
     def _tiles_fit(self) -> Self:
         if self.tiles and (self.rows % self.tiles[0] or self.cols % self.tiles[1]):
-            msg = f"{self.rows} × {self.cols} cells do not cut into tiles of {self.tiles}"
-            raise ValueError(msg)
+            tile_rows, tile_cols = self.tiles
+            raise LayoutError(
+                found=f"{self.rows} × {self.cols} cells with tiles of {tile_rows} × {tile_cols}",
+                expected="an array that divides evenly into tiles",
+            )
         return self
 
 
 class EvenLevels(Part):
-    """Levels side by side: `count` windows of equal width, each target in the middle."""
+    """`count` adjacent levels with windows of equal width; each target is in the middle."""
 
     start: float
     stop: float
@@ -67,13 +100,14 @@ class EvenLevels(Part):
     @classmethod
     def _conductance(cls, units: str) -> str:
         if units not in ("S", "mS", "uS", "nS"):
-            msg = f"{units!r}: even levels are even in conductance: S mS uS nS"
-            raise ValueError(msg)
+            raise LayoutError(
+                found=f"the unit {units!r}", expected="a conductance unit: S mS uS nS"
+            )
         return units
 
 
 class TableWindows(Part):
-    """Columns with the verify window of each row; every distinct window is a level."""
+    """Columns with the verify window of each row; each distinct window is a level."""
 
     lower: str
     upper: str
@@ -82,11 +116,11 @@ class TableWindows(Part):
     @field_validator("units")
     @classmethod
     def _conductance(cls, units: str) -> str:
-        return unit_of("conductance", units)
+        return check_unit("conductance", units)
 
 
 class LevelsPart(Part):
-    """What was asked for: listed, evenly spaced, or found from the windows in the log."""
+    """The target levels: listed, evenly spaced, or taken from the windows in the log."""
 
     target: tuple[float, ...] | None = None
     lower: tuple[float, ...] | None = None
@@ -99,16 +133,19 @@ class LevelsPart(Part):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if sum(x is not None for x in (self.target, self.evenly, self.windows)) != 1:
-            msg = "one of `target`, `evenly`, `windows`"
-            raise ValueError(msg)
+            given = given_keys(self, "target", "evenly", "windows")
+            raise LayoutError(found=given, expected="exactly one of `target`, `evenly`, `windows`")
         if self.target is not None:
             if self.units is None:
-                msg = "`target` needs `units`"
-                raise ValueError(msg)
-            unit_of("conductance", self.units)
+                raise LayoutError(
+                    found="`target` without `units`", expected="the `units` of the levels"
+                )
+            check_unit("conductance", self.units)
         for name in ("lower", "upper"):
             limits = getattr(self, name)
             if limits is not None and len(limits) != len(self.target or ()):
-                msg = f"`{name}` has {len(limits)} levels, `target` {len(self.target or ())}"
-                raise ValueError(msg)
+                raise LayoutError(
+                    found=f"{counted(len(limits), 'value')} in `{name}`",
+                    expected=f"{counted(len(self.target or ()), 'value')}, as in `target`",
+                )
         return self

@@ -1,7 +1,8 @@
-"""Rows of a log, and the rows that are none: each bad row is counted and named, with its line.
+"""Reading of logs: rows with the right number of fields, and bad rows with their line numbers.
 
-A log is read in pieces of some megabytes. A line with a wrong number of fields never reaches the
-parser; a field that is no number is found after it. What a row means is not here.
+A log is read in pieces of 32 MiB. Lines with a wrong number of fields are removed before parsing;
+fields that are not numbers are found afterwards. `rramfit.measurement.lab.from_table` interprets
+the rows.
 """
 
 from __future__ import annotations
@@ -19,24 +20,25 @@ from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.file.origin import BadRows
+from rramfit.measurement.lab.layout_parts import counted
 from rramfit.measurement.lab.layout_table import TableSource
 
 __all__ = ["Rows", "numbers", "read_rows", "separator_of"]
 
-_PIECE = 32 * 2**20  # bytes of a log parsed together
+_PIECE = 32 * 2**20  # bytes of a log that are parsed together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows with the right number of fields, of one or several files."""
+    """Rows with the right number of fields, from one or several files."""
 
     paths: tuple[Path, ...]
-    columns: Mapping[str, NDArray[Any]]  # (n,) numbers, or texts where any field is no number
+    columns: Mapping[str, NDArray[Any]]  # (n,) numbers, or strings if a field is not a number
     line: NDArray[np.int64]  # (n,) line in its file, from 1
     file: NDArray[np.int64]  # (n,) index into `paths`
 
     def bad(self, mask: NDArray[np.bool_], reason: str, *, show: str = "") -> list[BadRows]:
-        """Name the rows of `mask`, file by file; `show` is the column whose field is quoted."""
+        """Return the rows of `mask` as bad rows by file; `show` is the column to quote."""
         found = []
         for f in np.unique(self.file[mask]):
             here = np.flatnonzero(mask & (self.file == f))
@@ -47,7 +49,7 @@ class Rows:
 
 
 def separator_of(path: Path) -> str:
-    """Separator by a file's name: tab for TSV and text, else a comma."""
+    """Return the default separator: tab for .tsv, .tab, .txt and .dat files, else a comma."""
     name = path.name.removesuffix(".gz")
     return "\t" if name.endswith((".tsv", ".tab", ".txt", ".dat")) else ","
 
@@ -70,7 +72,7 @@ def read_rows(paths: Sequence[Path], source: TableSource) -> tuple[Rows, list[Ba
     Raises
     ------
     MeasurementError
-        If a file cannot be read, has no rows, or its header is not as the layout says.
+        If a file cannot be read, has no rows, or has a header that does not match the layout.
     """
     import pandas as pd
 
@@ -89,31 +91,31 @@ def read_rows(paths: Sequence[Path], source: TableSource) -> tuple[Rows, list[Ba
             paths[0],
             "/",
             found="no row with the right number of fields",
-            expected=f"rows of {len(source.columns) or 'some'} fields",
-            remedy="check `separator`, `columns` and `header` of the layout",
+            expected=f"rows of {len(source.columns) or 'several'} fields",
+            remedy="check `separator`, `columns` and `header` in the layout file",
         )
-    whole = pd.concat(frames, ignore_index=True)
-    columns = {str(c): whole[c].to_numpy() for c in whole.columns}
+    table = pd.concat(frames, ignore_index=True)
+    columns = {str(c): table[c].to_numpy() for c in table.columns}
     for name in source.hex:
         columns[name] = _from_hex(columns[name])
     file = np.repeat(files, [len(frame) for frame in frames]).astype(np.int64)
     return (
         Rows(paths=tuple(paths), columns=columns, line=np.concatenate(lines), file=file),
-        _joined(bad),
+        _merged(bad),
     )
 
 
 def numbers(
     rows: Rows, column: str, missing: Sequence[str] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Column as numbers, and which fields are none.
+    """Return a column as numbers, and which of its fields are not numbers.
 
     Returns
     -------
     values : (n,) array
-        NaN for "nan", for what the layout calls missing, and for fields that are no number.
+        NaN for "nan", for the missing values of the layout, and for fields that are not numbers.
     wrong : (n,) bool array
-        Fields that are no number.
+        Fields that are not numbers.
     """
     import pandas as pd
 
@@ -131,8 +133,8 @@ def numbers(
     return values, np.isnan(values) & ~unmeasured
 
 
-def _joined(bad: Sequence[BadRows]) -> list[BadRows]:
-    """Join what was found piece by piece."""
+def _merged(bad: Sequence[BadRows]) -> list[BadRows]:
+    """Merge the bad rows of all pieces by file and reason."""
     joined: dict[tuple[Path, str], BadRows] = {}
     for b in bad:
         key = (b.path, b.reason)
@@ -148,7 +150,7 @@ def _joined(bad: Sequence[BadRows]) -> list[BadRows]:
 
 
 def _from_hex(field: NDArray[Any]) -> NDArray[Any]:
-    """Hexadecimal texts as numbers; what is none stays and is found later."""
+    """Convert hexadecimal strings to integers; keep other strings, which are reported later."""
 
     def number(text: str) -> object:
         try:
@@ -157,8 +159,8 @@ def _from_hex(field: NDArray[Any]) -> NDArray[Any]:
             return text
 
     read = [number(str(v)) for v in field.tolist()]
-    whole = all(isinstance(v, int) for v in read)
-    return np.array(read, dtype=np.int64 if whole else object)
+    valid = all(isinstance(v, int) for v in read)
+    return np.array(read, dtype=np.int64 if valid else object)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -168,7 +170,7 @@ def _open(path: Path) -> BinaryIO:
         with path.open("rb") as f:
             zipped = f.read(2) == b"\x1f\x8b"
     except OSError as e:
-        found = f"a file that cannot be read ({e.strerror})"
+        found = f"an unreadable file ({e.strerror})"
         raise MeasurementError(path, "/", found=found, expected="a CSV or TSV log") from None
     return cast(BinaryIO, gzip.open(path, "rb")) if zipped else path.open("rb")
 
@@ -176,7 +178,7 @@ def _open(path: Path) -> BinaryIO:
 def _pieces(
     path: Path, source: TableSource
 ) -> Iterator[tuple[Any, NDArray[np.int64], list[BadRows]]]:
-    """Parse a log piece by piece: frame, line numbers, bad rows."""
+    """Yield the parsed rows, their line indices and the bad rows, piece by piece."""
     import pandas as pd
 
     separator = source.separator or separator_of(path)
@@ -198,12 +200,12 @@ def _pieces(
                     path,
                     f"line {first}",
                     found=f"a damaged gzip file ({e})",
-                    expected="a file that can be unpacked whole",
-                    remedy="copy it again from where it was measured",
+                    expected="a complete gzip file",
+                    remedy="copy the file again from its source",
                 ) from None
             if not lines:
                 return
-            good, wrong = _sorted_lines(lines, separator, len(columns), source.comment)
+            good, wrong = _split_lines(lines, separator, len(columns), source.comment)
             kept = b"".join([lines[i] for i in good.tolist()])
             frame = pd.read_csv(
                 io.BytesIO(kept),
@@ -221,7 +223,7 @@ def _pieces(
             bad = [
                 BadRows(
                     path=path,
-                    reason=f"{count} fields instead of {len(columns)}",
+                    reason=f"{counted(count, 'field')} instead of {len(columns)}",
                     lines=tuple((at + first).tolist()),
                     first=lines[int(at[0])].decode("utf-8", "replace").strip()[:60],
                 )
@@ -233,11 +235,12 @@ def _pieces(
 
 def _named_columns(path: Path, named: list[str], source: TableSource) -> tuple[str, ...]:
     if source.columns and len(source.columns) != len(named):
+        more = ", …" if len(named) > 6 else ""
         raise MeasurementError(
             path,
             "line 1",
-            found=f"a header of {len(named)} columns ({', '.join(named[:6])} …)",
-            expected=f"{len(source.columns)} columns, as the layout says",
+            found=f"a header of {counted(len(named), 'column')} ({', '.join(named[:6])}{more})",
+            expected=f"{counted(len(source.columns), 'column')}, as in the layout file",
         )
     return source.columns or tuple(n.strip() for n in named)
 
@@ -249,11 +252,11 @@ def _fields(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator), [])
 
 
-def _sorted_lines(
+def _split_lines(
     lines: list[bytes], separator: str, columns: int, comment: str
 ) -> tuple[NDArray[np.int64], dict[int, NDArray[np.int64]]]:
-    """Tell lines with the right number of fields from others, by how many fields those have."""
-    mark, sign = separator.encode(), comment.encode()
+    """Separate lines with the right number of fields from others, grouped by field count."""
+    mark, prefix = separator.encode(), comment.encode()
     if separator == "whitespace":
         counts = np.fromiter((len(line.split()) for line in lines), np.int64, len(lines))
     else:
@@ -262,7 +265,7 @@ def _sorted_lines(
             if b'"' in line:
                 counts[i] = len(_fields(line.decode("utf-8", "replace"), separator))
     skipped = np.fromiter(
-        (not line.strip() or bool(sign and line.startswith(sign)) for line in lines),
+        (not line.strip() or bool(prefix and line.startswith(prefix)) for line in lines),
         np.bool_,
         len(lines),
     )

@@ -1,7 +1,7 @@
-"""A large array cut into tiles, each a measurement of its own.
+"""Cutting a large array into tiles, each a separate measurement.
 
-Tiles are counted row by row: tile 1 lies right of tile 0. Column currents of a whole array say
-nothing of a tile, so `/mvm` and `/readout` cannot be cut.
+Tiles are numbered row by row: tile 1 is to the right of tile 0. `/mvm` and `/readout` cannot be
+cut, because column currents depend on the whole array.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["cut"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TileSweeps:
-    """Hands out the part of each sweep that lies in a tile."""
+    """Iterates over the part of each sweep inside a tile."""
 
-    whole: Program
+    array: Program
     rows: slice
     cols: slice
 
     def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
         at = (slice(None), self.rows, self.cols)
-        for block in self.whole.blocks(sweeps):
+        for block in self.array.blocks(sweeps):
             yield SweepBlock(
                 first=block.first,
                 conductance=block.conductance[at],
@@ -46,14 +46,14 @@ class _TileSweeps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TileReads:
-    """Hands out the part of each read that lies in a tile."""
+    """Iterates over the part of each read inside a tile."""
 
-    whole: Reads
+    array: Reads
     rows: slice
     cols: slice
 
     def __call__(self, reads: int) -> Iterator[Floats]:
-        for block in self.whole.blocks(reads):
+        for block in self.array.blocks(reads):
             yield block[:, self.rows, self.cols]
 
 
@@ -63,21 +63,21 @@ def cut(measurement: Measurement, tiles: tuple[int, int]) -> tuple[Measurement, 
     Returns
     -------
     tuple of Measurement
-        All tiles, row by row; ``/tile0``, ``/tile1``, … is added to their names.
+        All tiles, row by row; ``/tile0``, ``/tile1``, … is appended to the array id.
 
     Raises
     ------
     MeasurementError
-        If the measurement holds groups that speak of the whole array.
+        If the measurement has `/mvm` or `/readout`.
     """
     for group in ("mvm", "readout"):
         if getattr(measurement, group) is not None:
             raise MeasurementError(
                 measurement.path or "",
                 f"/{group}",
-                found=f"/{group} of an array that is to be cut into tiles",
+                found=f"/{group}, which cannot be cut into tiles",
                 expected="groups that can be cut",
-                remedy="leave `array.tiles` out of the layout",
+                remedy="remove `array.tiles` from the layout file",
             )
     rows, cols = tiles
     corners = [
@@ -102,7 +102,7 @@ def _tile(m: Measurement, k: int, rows: slice, cols: slice) -> Measurement:
         else replace(
             m.program,
             shape=(m.program.shape[0], *size),
-            open_blocks=_TileSweeps(whole=m.program, rows=rows, cols=cols),
+            open_blocks=_TileSweeps(array=m.program, rows=rows, cols=cols),
         ),
         reads=_tile_reads(m.reads, rows, cols),
         retention=_tile_reads(m.retention, rows, cols),
@@ -120,7 +120,7 @@ def _tile_reads(reads: Reads | None, rows: slice, cols: slice) -> Reads | None:
         reads,
         shape=(reads.shape[0], rows.stop - rows.start, cols.stop - cols.start),
         level=reads.level[rows, cols],
-        open_blocks=_TileReads(whole=reads, rows=rows, cols=cols),
+        open_blocks=_TileReads(array=reads, rows=rows, cols=cols),
     )
 
 

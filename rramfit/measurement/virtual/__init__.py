@@ -1,9 +1,10 @@
-"""Virtual chips: measurements drawn from a card, with the truth that a fit should find.
+"""Virtual chips: synthetic measurements drawn from a model card, with their true parameters.
 
-In: a model card and a plan of what the tester asks for. Out: a `Measurement` like that of a real
-chip, and its true parameters. `replay` turns measured conductances into chips for evaluation.
+Input: a model card and a test plan. Output: a `Measurement` like that of a real chip, with the true
+parameters that a fit should recover. `replay` turns measured conductances into chips for
+evaluation.
 
-Not here: the device model that is drawn from (`rramfit.array.devices`).
+The device model is in `rramfit.array.devices`.
 """
 
 from rramfit.measurement.virtual.cards import random_card, virtual_card

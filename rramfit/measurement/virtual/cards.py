@@ -1,9 +1,9 @@
-"""Cards with stated parameters: what virtual chips are made from.
+"""Model cards with specified parameters, for virtual chips.
 
-A card is set up from numbers that people think in: level means, relative spread, how much of the
-spread lies between cells, how much of that is a smooth field. `family_with_moments` turns a mean
-and a standard deviation into the parameters of any family; `random_card` draws all numbers, for
-studies over many chips. Every quantity is given, none estimated.
+`virtual_card` builds a card from level means, relative spread, the share of the variance between
+cells and the share of that in a smooth spatial field. `family_with_moments` converts a mean and a
+standard deviation to the parameters of any distribution family. `random_card` draws all numbers,
+for studies over many chips. Every quantity is specified, none is estimated.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from rramfit.streams import stream
 
 __all__ = ["family_with_moments", "random_card", "virtual_card"]
 
-STATED = "1970-01-01T00:00:00Z"
-"""Time of a card that was stated, not measured."""
+NOT_MEASURED = "1970-01-01T00:00:00Z"
+"""Time stamp of a card with specified parameters."""
 
 DEFAULT_SHAPES: Mapping[str, Mapping[str, float]] = {
     "student_t": {"df": 6.0},
@@ -42,14 +42,14 @@ DEFAULT_SHAPES: Mapping[str, Mapping[str, float]] = {
     "johnson_su": {"gamma": -0.5, "delta": 1.8},
     "mixture": {"weight": 0.3, "separation": 1.6},
 }
-"""What a family has beyond mean and standard deviation; a mixture's second part has `weight` and
-lies `separation` standard deviations above the first."""
+"""Shape parameters of each family besides mean and standard deviation. The second component of a
+mixture has the weight `weight` and a mean `separation` standard deviations above the first."""
 
 
 def family_with_moments(
     name: str, mean: float, std: float, shape: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """Parameters with which a family has a given mean and standard deviation.
+    """Return the parameters of a family that has a given mean and standard deviation.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ def family_with_moments(
     mean, std : float
         [S]
     shape : mapping, optional
-        What the family has besides; `DEFAULT_SHAPES` where not given.
+        Further parameters of the family; default: `DEFAULT_SHAPES`.
 
     Raises
     ------
     KeyError
-        If there is no such family.
+        If the family does not exist.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def family_with_moments(
 
 
 def _weibull_shape(cv: float) -> float:
-    """Weibull shape of a relative spread, by bisection on its logarithm."""
+    """Return the Weibull shape for a coefficient of variation, by bisection on its logarithm."""
     low, high = math.log(0.1), math.log(1e4)
     for _ in range(60):
         middle = 0.5 * (low + high)
@@ -136,7 +136,7 @@ def virtual_card(
     read_voltage: float = 0.2,
     seed: int = 0,
 ) -> ModelCard:
-    """State a card.
+    """Build a card from specified parameters.
 
     Parameters
     ----------
@@ -144,25 +144,25 @@ def virtual_card(
     mean : sequence of float
         Level means, rising [S].
     spread : float or sequence of float
-        Standard deviation of a level relative to its mean, all variation included.
+        Standard deviation of a level relative to its mean, including all variation.
     distribution : str
         Family of every level; `shape` as in `family_with_moments`.
     target : sequence of float, optional
-        [S]; the means where not given.
+        [S]; default: the means.
     between_cells : float
-        Share of the variance without read noise that lies between cells (d2d², trend included).
+        Share of the variance (without read noise) between cells: d2d², including the trend.
     read : float or sequence of float
         Read noise relative to the mean.
     correlation : float
-        Of a cell's offsets between any two levels.
+        Correlation of a cell's offsets at any two levels.
     field_share, field_length : float
-        Share of d2d² that a smooth field makes, and its correlation length [cell pitches].
+        Share of d2d² in a smooth field, and its correlation length [cell pitches].
     row_trend, col_trend : float
         Per cell pitch, relative to the level's mean.
     hard, soft : float or sequence of float
-        Share of cells that never program at the level; failure probability of the others.
+        Share of cells that can never be programmed to the level; failure probability of the others.
     failed_at : float, optional
-        Median conductance of failed cells [S]; the lowest level's distribution where not given.
+        Median conductance of failed cells [S]; default: the distribution of the lowest level.
     stuck : mapping, optional
         `low`, `high`, `low_conductance`, `high_conductance` [S], `dead_rows`, `dead_cols`.
     window : float, optional
@@ -171,7 +171,7 @@ def virtual_card(
     read_voltage : float
         [V]
     seed : int
-        Recorded only.
+        Only recorded in the card.
     """
     n = len(mean)
     spreads, reads, hards, softs = (_per_level(x, n) for x in (spread, read, hard, soft))
@@ -254,7 +254,7 @@ def virtual_card(
             inputs=[],
             rramfit_version=package_version(),
             seed=seed,
-            time=STATED,
+            time=NOT_MEASURED,
             time_source="stated, not measured",
         ),
     )
@@ -280,22 +280,24 @@ def random_card(
     read_noise: bool = True,
     array: tuple[int, int] = (64, 64),
 ) -> ModelCard:
-    """Draw the numbers of a card.
+    """Return a card with random parameters.
 
-    Levels rise geometrically from 20-40 uS to 120-240 uS; a level spreads by 5-15 %, 20-80 % of
-    its variance between cells, of which with `spatial` a field of 4-10 pitches makes 20-60 %,
-    besides trends of up to half a standard deviation from edge to edge; read noise is 10-30 %
-    of a level's spread; hard and soft failures reach 3 %, stuck cells 1 % at either end.
+    Level means form a geometric series from 20-40 uS to 120-240 uS. Each level has a relative
+    standard deviation of 5-15 %; 20-80 % of its variance is between cells. With `spatial`, a smooth
+    field with a correlation length of 4-10 cell pitches makes up 20-60 % of that, and row and
+    column trends reach half a standard deviation across the array. Read noise is 10-30 % of a
+    level's standard deviation. Up to 3 % of cells fail hard and up to 3 % soft; up to 1 % are stuck
+    low and up to 1 % stuck high.
 
     Parameters
     ----------
     seed : int
-        Same seed and arguments, same card; switching a factor leaves the other numbers alone.
+        Switching one factor on or off does not change the other numbers.
     distribution : str
         Family of every level; `shape` as in `family_with_moments`.
     levels : int
     spatial, failures, read_noise : bool
-        Whether the chip has them.
+        Whether the chip has this factor.
     array : (rows, cols)
     """
     level, between, space, faults, noise = (

@@ -1,10 +1,10 @@
-"""The distribution of accepted readings: what a maximum-likelihood fit of a level tends to.
+"""True distribution parameters of accepted readings: the limit of a maximum-likelihood fit.
 
-A card's family is the distribution of programmed states before they are shrunk to leave room for
-read noise and trend, which readings then have on top. The readings' mean and standard deviation are
-the card's, but their distribution is of the card's family only where there is neither noise nor
-trend. Else the truth of its parameters is the nearest distribution of that family: least expected
-negative log likelihood.
+The device model draws states from the card's family, shrinks them around the mean, and adds trend
+and read noise, so that the readings have the card's mean and standard deviation. The readings
+follow the card's family exactly only without noise and trend. Otherwise the true parameters are
+those of the nearest distribution of that family: the one with the lowest expected negative log
+likelihood.
 """
 
 from __future__ import annotations
@@ -25,27 +25,28 @@ __all__ = ["direct_parameters", "distribution_truth"]
 
 Floats = NDArray[np.float64]
 
-EVERY = 4
-"""Of the latent knots, what quadrature takes; 513 are ample for distributions without jumps."""
+KNOT_STRIDE = 4
+"""Stride over the latent knots; the remaining 513 suffice for smooth distributions."""
 
 
 def _readings(
     p: LevelParameters, k: int, shape: tuple[int, int], offset: float, *, positive: bool
 ) -> tuple[Floats, Floats]:
-    """Nodes [S] and weights of the distribution of accepted readings at one level.
+    """Return nodes [S] and weights of the distribution of accepted readings at one level.
 
-    Trend and read noise together are taken as normal: the first is a small part of the spread.
-    With `positive`, of readings above 0: the others have no likelihood under a positive family.
+    The sum of trend and read noise is taken as normal, because the trend is a small part of the
+    spread. With `positive`, only readings above 0 count, because others have no likelihood under a
+    positive family.
     """
     from rramfit.array.devices.parameters import relative_read_noise, trend_covariance
     from rramfit.array.devices.quantiles import latent_knots
 
-    knots = latent_knots()[::EVERY]
+    knots = latent_knots()[::KNOT_STRIDE]
     weight = np.exp(-0.5 * knots**2)
-    state = p.mean[k] + p.shrink[k] * (p.table[k, ::EVERY] - p.mean[k]) + offset
+    state = p.mean[k] + p.shrink[k] * (p.table[k, ::KNOT_STRIDE] - p.mean[k]) + offset
     trend = trend_covariance(p.row_trend[k : k + 1], p.col_trend[k : k + 1], shape)[0, 0]
     added, added_weight = np.polynomial.hermite_e.hermegauss(9)
-    relative = 1 + p.shrink[k] * (p.table[k, ::EVERY] / p.mean[k] - 1)
+    relative = 1 + p.shrink[k] * (p.table[k, ::KNOT_STRIDE] / p.mean[k] - 1)
     noise = p.read_scale[k] * relative_read_noise(relative, p.read_power)
     y = (state[:, None] + np.sqrt(trend + noise**2)[:, None] * added).ravel()
     w = (weight[:, None] * added_weight).ravel()
@@ -57,7 +58,7 @@ def _readings(
 def direct_parameters(
     card: ModelCard, p: LevelParameters, k: int, shape: tuple[int, int], offset: float
 ) -> dict[str, float]:
-    """Parameters of the accepted readings, of families where they follow at once."""
+    """Return the parameters of the accepted readings, if they have a closed form; else empty."""
     distribution = card.levels[k].distribution
     if distribution is None:
         return {}
@@ -76,21 +77,21 @@ def direct_parameters(
 def distribution_truth(
     card: ModelCard, shape: tuple[int, int], *, offset: float = 0.0
 ) -> dict[str, float]:
-    """Parameters of every level's distribution of accepted readings, by card path.
+    """Return the distribution parameters of accepted readings at every level, by card path.
 
     Parameters
     ----------
     card : ModelCard
     shape : (rows, cols)
-        Of the array measured.
+        Size of the measured array.
     offset : float
-        The instrument's [S].
+        Offset of the instrument [S].
 
     Returns
     -------
     dict
-        Of the card's own family, nearest to the distribution of readings (least expected negative
-        log likelihood); of a mixture with its parts in rising order.
+        Parameters of the card's family with the lowest expected negative log likelihood; the
+        components of a mixture are in rising order.
     """
     from rramfit.array.devices.parameters import level_parameters
 
@@ -109,22 +110,22 @@ def distribution_truth(
     return out
 
 
-def _nearest(stated: Distribution, y: Floats, w: Floats) -> dict[str, float]:
-    """Parameters of the stated family nearest to the distribution of nodes `y` [S] with weights `w`.
+def _nearest(given: Distribution, y: Floats, w: Floats) -> dict[str, float]:
+    """Return the parameters of the family that fit nodes `y` [S] with weights `w` best.
 
-    Sought from the stated ones; the last weight of a mixture is what the others leave.
+    The search starts from the card's parameters. The weights of a mixture add up to 1.
     """
     from scipy.optimize import minimize
 
-    distribution = family(stated.family)
-    start = {name: q.value for name, q in stated.parameters.items()}
+    distribution = family(given.family)
+    start = {name: q.value for name, q in given.parameters.items()}
     weights = sorted(name for name in start if name.startswith("weight_"))
     free = [name for name in start if name not in weights[-1:]]
-    signed = {"shape"} if stated.family == "skew_normal" else set()
+    signed = {"shape"} if given.family == "skew_normal" else set()
     positive = {"scale", "sigma", "delta", "lambda", "df", "shape"} - signed
     positive |= {name for name in start if name.startswith(("std_", "weight_"))}
     spread = math.sqrt(float(w @ (y - w @ y) ** 2))
-    siemens = {name for name, q in stated.parameters.items() if q.unit == "S"}
+    siemens = {name for name, q in given.parameters.items() if q.unit == "S"}
     centre = np.array([start[n] for n in free])
     scale = np.array([spread if n in siemens else max(abs(start[n]), 0.1) for n in free])
 

@@ -1,7 +1,7 @@
-"""The optional groups of a virtual measurement, each drawn from the chip with its own streams.
+"""The optional groups of a virtual measurement, each with its own random streams.
 
-Every group programs the chip afresh, to its own balanced pattern. `/reads` and `/retention` give
-the level that a cell is in; a cell whose programming was not accepted has -1.
+Each group programs the chip again, with its own balanced pattern. In `/reads` and `/retention`,
+`level` is the programmed level of a cell, or -1 if its programming was not accepted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def drawn_groups(
     read_voltage: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Draw the groups asked for, by their names in `Measurement`."""
+    """Draw the requested groups; return them by their names in `Measurement`."""
     out: dict[str, Any] = {}
     if "reads" in groups:
         times = np.arange(plan.reads, dtype=np.float64) * plan.read_interval
@@ -64,7 +64,7 @@ def drawn_groups(
 
 
 def _programmed(chip: Chips, name: str, seed: int) -> tuple[Programmed, Integers]:
-    """Program the chip afresh: its state, and the levels that its cells are in, (row, col)."""
+    """Program the chip again; return its state and the level of each cell, (row, col)."""
     import torch
 
     pattern_seed = int(stream(seed, f"{name}/pattern").integers(2**62))
@@ -83,7 +83,7 @@ def _reads(
     seed: int,
     temperature: float | None = None,
 ) -> Reads:
-    """Read one state again and again; under `/retention` the cells age between reads."""
+    """Read one programmed state repeatedly; for `/retention`, age the cells between reads."""
     state, level = _programmed(chip, name, seed)
     noise, ageing = torch_stream(seed, f"{name}/read"), torch_stream(seed, f"{name}/age")
     readings = []
@@ -101,7 +101,7 @@ def _reads(
 
 
 def _iv(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> IVSweeps:
-    """Sweep the voltage over cells chosen at random."""
+    """Sweep the voltage of randomly chosen cells."""
     state, _ = _programmed(chip, "iv", seed)
     g0, b = (x[0].numpy() for x in chip.conduction(state.conductance))
     rows, cols = chip.shape
@@ -120,7 +120,7 @@ def _iv(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> IVSweeps:
 
 
 def line_of(card: LineCard | None) -> LineResistance:
-    """Wires of a card; those that it does not know are taken as perfect."""
+    """Return the line resistances of a card; missing ones are 0."""
     from rramfit.array.wires.line import LineResistance
 
     if card is None:
@@ -148,7 +148,7 @@ def _mvm(
     read_voltage: float,
     seed: int,
 ) -> MVM:
-    """Drive half of the rows, chosen at random pattern by pattern, through the wires."""
+    """Drive a random half of the rows in each pattern, including the line resistance."""
     import torch
 
     from rramfit.array.wires.effective import column_currents
@@ -176,14 +176,14 @@ def _mvm(
 
 
 def _readout(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> Readout:
-    """Feed every channel known currents over the range of its codes."""
+    """Apply known currents to every channel, over the range of its codes."""
     import torch
 
     from rramfit.array.devices.readout import draw_channels
 
     part = card.readout
     if part is None:
-        msg = "a card without readout has no channels"
+        msg = "the card has no readout, so /readout cannot be drawn"
         raise ValueError(msg)
     channels = draw_channels(
         part, 1, chip.shape[1], generator=torch_stream(seed, "readout"), dtype=torch.float64

@@ -1,9 +1,8 @@
-"""The reference chip: a stated card for comparisons between networks, mappings and trainings.
+"""The reference chip: a card with fixed parameters, to compare networks, mappings and trainings.
 
-Nobody measured it. Its numbers are those of a common three-level cell in a 128 × 128 array, chosen
-so that every factor counts; `fits/README.md` gives the reason of each. There are two: rows that
-carry no input are grounded and inputs are coded as amplitudes, or such rows are gated and inputs
-are sent bit by bit.
+It was not measured. Its parameters are typical of a three-level cell in a 128 × 128 array, chosen
+so that every factor matters; `fits/README.md` gives the reason for each. There are two versions:
+inactive rows are grounded, for inputs coded as amplitudes, or gated, for inputs sent bit by bit.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from rramfit.measurement.virtual.cards import virtual_card
 
 __all__ = ["reference_card"]
 
-RESISTANCES = (30e3, 12e3, 5e3)  # [ohm] of the levels, rising in conductance
-VARIATION = 0.15  # relative standard deviation of each level; half its variance between cells
-FAILURE = 0.01  # of programmings, to the high-resistance state; half of it for ever
+RESISTANCES = (30e3, 12e3, 5e3)  # [ohm] of HRS, MRS and LRS
+VARIATION = 0.15  # relative standard deviation of each level; half its variance is D2D
+FAILURE = 0.01  # probability that programming fails, leaving HRS; half of it is permanent
 SEGMENT = 0.5  # [ohm]
-DRIVER = 0.5  # [ohm] as one segment
-SENSE = 0.5  # [ohm] as one segment
+DRIVER = 0.5  # [ohm] equal to one segment
+SENSE = 0.5  # [ohm] equal to one segment
 READ_VOLTAGE = 0.2  # [V]
 FULL_SCALE = 1.5e-3  # [A]
 OFFSET, OFFSET_SPREAD = 4.0, 1.0  # [LSB] of 8 bits
@@ -29,12 +28,12 @@ THIRD_ORDER = -3.0  # [LSB] at full scale
 
 
 def reference_card(*, gated: bool = False) -> ModelCard:
-    """State the reference chip.
+    """Return the card of the reference chip.
 
     Parameters
     ----------
     gated : bool
-        Inactive rows gated, not grounded.
+        Gate inactive rows instead of grounding them.
     """
     mean = [1 / ohm for ohm in RESISTANCES]
     hard = FAILURE / 2

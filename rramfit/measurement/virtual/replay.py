@@ -1,8 +1,9 @@
-"""Measured conductances as chips: what a network would have met on the very cells measured.
+"""Measured conductances as chips: evaluates a network on the measured cells themselves.
 
-Chip n holds, for every cell and level, what was read back at the cell's nth programming to that
-level, failed programmings included. Nothing is drawn; where a cell was not measured at a level, see
-`rramfit.array.devices.measured_chips.ReplayedChips`.
+Chip n contains, for every cell and level, the reading after the cell's nth programming to that
+level, including failed programmings. Nothing is drawn at random.
+`rramfit.array.devices.measured_chips.ReplayedChips` handles cells that were not measured at a
+level.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ def replay(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> ReplayedChips:
-    """Hand out a measurement's programming sweeps as chips.
+    """Return the programming sweeps of a measurement as chips.
 
     Parameters
     ----------
     measurement : Measurement
-        With `/program` and its levels.
+        Must contain `/program` with levels.
     cycles : int, optional
-        At most so many chips; as many as the most visited cell has cycles where not given.
+        Maximum number of chips; default: the largest number of cycles of any cell at a level.
     device, dtype : optional
-        Of the conductances; float32 where not given.
+        Of the conductances; default dtype: float32.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def replay(
     program, levels = measurement.program, measurement.levels
     if program is None or levels is None or not program.levels_known:
         source = measurement.path or measurement.identity.array_id
-        msg = f"{source}: no /program with /levels and a known pattern; nothing can be replayed"
+        msg = f"{source}: replay needs /program with a known pattern, and /levels"
         raise ArrayError(msg)
     shape = (len(levels), *program.shape[1:])
     visits = np.zeros(shape, dtype=np.int64)
@@ -72,7 +73,7 @@ def replay(
                 found[n][0][cell], found[n][1][cell] = g[there][nth == n], accepted[there][nth == n]
             visits[at] += 1
     if not found:
-        msg = f"{measurement.identity.array_id}: no cell was programmed and read"
+        msg = f"{measurement.identity.array_id}: no cell was both programmed and read"
         raise ArrayError(msg)
     return ReplayedChips(
         conductance=torch.tensor(

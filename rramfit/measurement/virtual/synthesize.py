@@ -1,13 +1,13 @@
-"""Virtual chips: a measurement file's content drawn from a card, with the truth beside it.
+"""Virtual chips: a synthetic measurement drawn from a card, with its true parameters.
 
-The chip is drawn by the one device sampler (`rramfit.array`); here it meets a tester: a programme
-of levels, a read-out with an offset and rails, readings that get lost. By default a card's families
-are the distribution of accepted conductance and acceptance is drawn apart from it, so `verified` is
-always written; a verify window only decides whether a stuck cell passes for the level it sits at.
+`rramfit.array.devices` draws the chip. This module simulates the test: the sequence of target
+levels, the instrument with its offset and rails, and missing readings. By default the card's
+families describe accepted conductances, and acceptance is drawn independently. `verified` is
+therefore always written; a verify window only decides whether a stuck cell is accepted.
 
-Conductances are rounded to float32, as files store them. Every stream of random numbers has its
-own name, so adding a group or a factor never shifts another. Programmes of more than `HELD` cells
-are drawn block by block as they are read, any number of times alike.
+Conductances are rounded to float32, as in files. Every random stream has its own name, so that
+adding a group or a factor does not change the others. Programs of more than `IN_MEMORY` readings
+are drawn block by block when they are read, with the same result every time.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "synthesize", "virtual_chip"]
 
 GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
-"""What can be synthesized."""
+"""Groups that can be synthesized."""
 
-HELD = 2**22
-"""Cells read back that are kept in memory; above, sweeps are drawn when they are read."""
+IN_MEMORY = 2**22
+"""Largest number of readings kept in memory; larger programs are drawn when they are read."""
 
 
 def virtual_chip(card: ModelCard, *, rows: int, cols: int, seed: int) -> Chips:
-    """Draw the chip that `synthesize` measures: its true deviations and faults."""
+    """Draw the chip that `synthesize` measures, with its true deviations and faults."""
     import torch
 
     from rramfit.array.devices.chips import draw_chips
@@ -80,40 +80,41 @@ def synthesize(
     ----------
     card : ModelCard
     rows, cols : int, optional
-        Those of the card's array where not given.
+        Default: the size of the card's array.
     sweeps : int
-        All programming sweeps; see the module for the order of levels.
+        Number of programming sweeps; `tester` defines the order of levels.
     seed : int
     groups : collection of str
-        Of `GROUPS`. What a card says nothing of is measured as it is without: no retention means
-        cells that do not move, no wires means columns that add up.
+        From `GROUPS`. A part that the card does not have is ideal: without retention cells do not
+        drift, without line resistance column currents are exact sums.
     instrument : Instrument, optional
     plan : Plan, optional
         Sizes of the optional groups.
     array_id : str, optional
     measured_at : str, optional
-        ISO 8601 with zone; recorded only.
+        ISO 8601 with zone; only recorded.
 
     Returns
     -------
     Measurement
-        With the truth: population values under the card's key paths, and what this chip drew.
+        With the truth: population values by card path, and the faults of this chip.
 
     Raises
     ------
     ArrayError
-        If the card has no levels, a group is unknown, or a count is not positive.
+        If the card has no levels, a group is unknown or needs a missing part of the card, or a
+        count is not positive.
     """
     rows, cols = rows or card.array.rows, cols or card.array.cols
     unknown = [g for g in groups if g not in GROUPS]
     if unknown:
-        msg = f"no group {unknown[0]!r} to synthesize; there are {', '.join(GROUPS)}"
+        msg = f"cannot synthesize group {unknown[0]!r}; choose from {', '.join(GROUPS)}"
         raise ArrayError(msg)
     if min(rows, cols, sweeps) < 1:
-        msg = f"{rows} rows, {cols} columns and {sweeps} sweeps; expected at least 1 of each"
+        msg = f"rows = {rows}, cols = {cols}, sweeps = {sweeps}; each must be at least 1"
         raise ArrayError(msg)
     if "readout" in groups and card.readout is None:
-        msg = f"card {card.name!r} has no readout to synthesize /readout from"
+        msg = f"card {card.name!r} has no readout, which the group /readout needs"
         raise ArrayError(msg)
     instrument, plan = instrument or Instrument(), plan or Plan()
     voltage = card.domain.read_voltage
@@ -169,7 +170,7 @@ def _levels(card: ModelCard, chip: Chips) -> Levels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DrawnSweeps:
-    """Draws programming sweeps, block by block, the same ones each time."""
+    """Draws programming sweeps block by block, with the same result in every pass."""
 
     chip: Chips
     count: int
@@ -201,7 +202,7 @@ class _DrawnSweeps:
         return conductance, level, accepted, self._pulses(accepted, name)
 
     def _pulses(self, accepted: NDArray[np.bool_], name: str) -> Integers:
-        """Pulses used: a geometric number where accepted, else the whole budget."""
+        """Draw pulse counts: geometric for accepted cells, the full budget for others."""
         budget = self.instrument.max_pulses
         if budget is None:
             return np.zeros(0, dtype=np.int64)
@@ -212,7 +213,7 @@ class _DrawnSweeps:
 
 def _program(drawn: _DrawnSweeps, *, read_voltage: float, levels: Levels) -> Program:
     rows, cols = drawn.chip.shape
-    if drawn.count * rows * cols > HELD:
+    if drawn.count * rows * cols > IN_MEMORY:
         return Program(
             shape=(drawn.count, rows, cols),
             levels_known=True,

@@ -1,11 +1,11 @@
-"""The tester of a virtual chip: what it asks for, and what it does to readings.
+"""The tester of a virtual chip: target levels of each sweep, and the effect of the instrument.
 
-Sweeps go round the levels: in every L consecutive sweeps of an L-level card each cell visits each
-level once, in a random order of cells that is balanced over the array and new every L sweeps. A
-number of sweeps counts all programming sweeps, so 24 sweeps of 3 levels are 8 cycles a level.
+With L levels, each cell is programmed to every level once in L consecutive sweeps. The pattern is
+random, balanced over the array, and drawn anew every L sweeps. The number of sweeps counts all
+programming sweeps: 24 sweeps of 3 levels are 8 cycles per level.
 
-Readings get the instrument's offset, are clipped at its rails, may be lost, and are rounded to
-float32, as files store them.
+The instrument adds its offset to a reading, clips it at its rails, loses some readings, and rounds
+to float32, as in files.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Instrument:
     """The tester that reads the virtual chip."""
 
     offset: float = 0.0  # [S] added to every cell reading
-    floor: float | None = None  # [S] rails at which cell readings are clipped
+    floor: float | None = None  # [S] rails that clip cell readings
     ceiling: float | None = None
     missing: float = 0.0  # share of cell readings that are lost
-    read_voltage: float = 0.2  # [V] where the card's domain has none
-    temperature: float = 298.15  # [K] where the card's domain, or its retention, has none
-    max_pulses: int | None = None  # write pulse counts, up to this budget
-    current_noise: float = 0.01  # of a column current, relative (/mvm)
-    cell_read_noise: float = 0.005  # of the cells' state in /mvm, relative
+    read_voltage: float = 0.2  # [V] if the card's domain has none
+    temperature: float = 298.15  # [K] if the card has none
+    max_pulses: int | None = None  # pulse budget; None = no pulse counts
+    current_noise: float = 0.01  # relative, of column currents in /mvm
+    cell_read_noise: float = 0.005  # relative, of cell conductances in /mvm
 
     def measure(self, reading: Tensor, seed: int, name: str) -> Floats:
-        """Give what reaches the file of noisy cell readings [S], float32 in float64."""
+        """Return noisy cell readings as measured [S], rounded to float32."""
         import torch
 
         y = reading + self.offset
@@ -54,7 +54,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much of every optional group is measured."""
+    """Sizes of the optional groups."""
 
     reads: int = 8
     read_interval: float = 1.0  # [s]
@@ -62,13 +62,13 @@ class Plan:
     iv_cells: int = 64
     iv_points: int = 41
     iv_range: float = 0.3  # [V] from −iv_range to iv_range
-    mvm_patterns: int = 32  # half of the rows on
+    mvm_patterns: int = 32  # half of the rows active
     readout_points: int = 65
     readout_repeats: int = 4
 
 
 def level_pattern(levels: int, sweep: int, shape: tuple[int, int], *, seed: int) -> Integers:
-    """Levels asked for in one sweep, (row, col): balanced over cells, and over sweeps per cell."""
+    """Return the target levels of one sweep, (row, col), balanced over cells and sweeps."""
     order = stream(seed, f"pattern/{sweep // levels}").permutation(shape[0] * shape[1])
     pattern: Integers = ((order % levels + sweep) % levels).reshape(shape).astype(np.int64)
     return pattern

@@ -1,15 +1,15 @@
-"""The truth of a virtual chip: what every fit ought to find.
+"""The true parameters of a virtual chip, which every fit should recover.
 
-Population values stand under the key paths of a card, as a card fitted to the file would state
-them: computed from the model itself, by Hermite series and quadrature, never from what was drawn.
-They are those of arrays of the chip's own size (a trend makes more d2d on a larger array) and of
-readings as the instrument gives them (an offset moves every mean; rails do not count, a fit takes
-them as bounds). Without `/reads`, c2c includes the read noise, as in a card.
+Population values have the key paths of a card fitted to the file. They are computed from the model
+by Hermite series and quadrature, not from the drawn chip. They apply to arrays of the chip's size
+(a trend causes more d2d on a larger array) and to readings of the instrument (an offset shifts
+every mean; rails have no effect, because a fit treats clipped readings as bounds). Without
+`/reads`, c2c includes the read noise, as in a card.
 
-Parameters of a level's distribution stand here where they follow at once; those of any family are
-`rramfit.measurement.virtual.distribution_truth.distribution_truth`.
+Distribution parameters are included only if they have a closed form;
+`rramfit.measurement.virtual.distribution_truth.distribution_truth` computes those of any family.
 
-What this very chip drew stands under `realised`.
+The faults of the drawn chip are under `realised`.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ def truth(
     instrument: Instrument,
     seed: int,
 ) -> dict[str, Any]:
-    """State population values by card path, and what the chip drew, as JSON can hold them.
+    """Return population values by card path, and the faults of the chip, as JSON values.
 
     Parameters
     ----------
     card : ModelCard
     chip : Chips
-        One chip of that card.
+        One chip drawn from the card.
     groups : collection of str
-        What is in the file.
+        Groups in the file.
     instrument : Instrument
     seed : int
     """
@@ -97,9 +97,9 @@ def _level_truth(chip: Chips, *, instrument: Instrument, reads: bool) -> dict[st
 
 
 def failure_probability(chip: Chips, level: int) -> float:
-    """P(not accepted | level) over all measured cells, stuck and dead ones included.
+    """Return P(not accepted | level) over all measured cells, including stuck and dead ones.
 
-    A stuck cell is accepted where its lognormal conductance lies in the level's verify window.
+    A stuck cell is accepted if its lognormal conductance is inside the level's verify window.
     """
     m, f = chip.model, chip.model.faults
     alive = (1 - f.dead_rows) * (1 - f.dead_cols)
@@ -111,7 +111,7 @@ def failure_probability(chip: Chips, level: int) -> float:
 
 
 def _inside(median: float, spread: float, low: float, high: float) -> float:
-    """P(low <= median·exp(spread·ε) <= high); 0 where there is no window."""
+    """Return P(low <= median·exp(spread·ε) <= high); 0 without a window."""
     if not (math.isfinite(low) and math.isfinite(high)) or median <= 0:
         return 0.0
     if spread == 0:
@@ -143,12 +143,12 @@ def _failure_truth(chip: Chips) -> dict[str, float]:
 
 
 def _electrical_truth(card: ModelCard) -> dict[str, float]:
-    """Quantities of iv, line, read noise, retention and readout, as the card states them."""
+    """Return the card's quantities of iv, line, read noise, retention and readout."""
     out: dict[str, float] = {}
     for part in ("iv", "line", "read_noise", "readout"):
-        stated = getattr(card, part)
-        for name in type(stated).model_fields if stated is not None else ():
-            if isinstance(quantity := getattr(stated, name), Quantity):
+        part_card = getattr(card, part)
+        for name in type(part_card).model_fields if part_card is not None else ():
+            if isinstance(quantity := getattr(part_card, name), Quantity):
                 out[f"{part}.{name}"] = quantity.value
     for i, aged in enumerate(card.retention.levels if card.retention else ()):
         for name in ("first_step", "first_spread", "drift", "growth"):

@@ -1,4 +1,4 @@
-"""What is in a file, and which fits it allows."""
+"""Tests of the contents report of a file, and of the fits that it allows."""
 
 import h5py
 import pytest
@@ -15,23 +15,23 @@ def fits(path):
 def test_a_full_file_allows_every_fit(full):
     seen = inspect_measurement(full)
     assert [g.name for g in seen.groups] == list(GROUPS)
-    assert all(g.words for g in seen.groups)
+    assert all(g.summary for g in seen.groups)
     assert all(f.allowed for f in seen.fits)
     program = seen.groups[1]
-    assert program.words == "4 sweeps, pattern known, accepted where the tester says so"
+    assert program.summary == "4 sweeps, pattern known, acceptance from the tester's flag"
     assert program.attributes == {"read_voltage": 0.2, "max_pulses": 50}
     assert next((d.name, d.shape) for d in program.datasets) == ("conductance", (4, 6, 5))
 
 
 @pytest.mark.parametrize(
-    ("gone", "fit", "missing"),
+    ("removed", "fit", "missing"),
     [
         (["program"], "level distributions", "/program"),
         (["reads"], "read noise", "/reads"),
         (["retention"], "retention", "/retention"),
-        (["iv"], "nonlinearity of I(V)", "/iv"),
+        (["iv"], "I–V nonlinearity", "/iv"),
         (["mvm"], "line resistance", "/mvm"),
-        (["readout"], "column read-out", "/readout"),
+        (["readout"], "column readout", "/readout"),
         (["endurance"], "endurance", "/endurance"),
         (["program/level"], "programming failure", "/program/level"),
         (
@@ -41,30 +41,30 @@ def test_a_full_file_allows_every_fit(full):
         ),
     ],
 )
-def test_the_missing_part_is_named(full, gone, fit, missing):
+def test_a_fit_names_the_missing_group_or_dataset(full, removed, fit, missing):
     with h5py.File(full, "a") as f:
-        for name in gone:
+        for name in removed:
             del f[name]
     found = fits(full)[fit]
     assert (found.allowed, found.missing) == (False, (missing,))
 
 
-def test_what_is_given_up_is_said(full):
+def test_a_fit_without_optional_data_has_a_remark(full):
     with h5py.File(full, "a") as f:
         del f["reads"]
         del f["program/level"]
     found = fits(full)
-    assert "read noise is part" in found["variation between cycles (C2C)"].remark
-    assert "blind" in found["level distributions"].remark
+    assert "includes read noise" in found["cycle-to-cycle (C2C) variation"].remark
+    assert "by clustering" in found["level distributions"].remark
 
 
-def test_one_sweep_has_no_cycles(shared):
+def test_one_sweep_does_not_allow_a_c2c_fit(shared):
     found = fits(shared / "data/measured/h5/C10_tile0.h5")
-    assert found["variation between cycles (C2C)"].missing == ("a second sweep in /program",)
-    assert "cannot be told apart" in found["programming failure"].remark
+    assert found["cycle-to-cycle (C2C) variation"].missing == ("a second sweep in /program",)
+    assert "cannot separate" in found["programming failure"].remark
 
 
-def test_a_bad_file_is_refused(full):
+def test_an_invalid_file_is_rejected(full):
     with h5py.File(full, "a") as f:
         del f["program/conductance"].attrs["units"]
     with pytest.raises(MeasurementError, match="units"):

@@ -1,4 +1,4 @@
-"""What is read is what h5py sees, in SI; what is written comes back, with the same bytes."""
+"""Reading agrees with h5py, in SI units; writing and reading again changes nothing."""
 
 import pickle
 
@@ -19,7 +19,7 @@ from rramfit.measurement import (
 from rramfit.measurement.file import validate
 
 
-def test_all_groups_are_read_in_si(full):
+def test_all_groups_are_read_in_si_units(full):
     m = read_measurement(full)
     assert (m.rows, m.cols) == (6, 5)
     assert m.identity.array_id == "chip 7 / tile 2"
@@ -27,7 +27,7 @@ def test_all_groups_are_read_in_si(full):
     assert m.truth == {"seed": 5}
     assert m.levels.names == ("off", "mid", "on")
     with h5py.File(full) as f:
-        block = m.program.whole()
+        block = m.program.read_all()
         np.testing.assert_array_equal(block.conductance, f["program/conductance"][...])
         np.testing.assert_array_equal(block.level, f["program/level"][...])
         np.testing.assert_array_equal(block.accepted, f["program/verified"][...])
@@ -44,28 +44,28 @@ def test_all_groups_are_read_in_si(full):
 
 
 @pytest.mark.parametrize("sweeps", [1, 3, 4, 100])
-def test_blocks_are_the_whole(full, sweeps):
+def test_blocks_joined_equal_all_sweeps(full, sweeps):
     m = read_measurement(full)
     blocks = list(m.program.blocks(sweeps))
     assert [b.first for b in blocks] == list(range(0, 4, sweeps))
-    whole = m.program.whole()
+    all_sweeps = m.program.read_all()
     for name in ("conductance", "level", "accepted", "pulses"):
         joined = np.concatenate([getattr(b, name) for b in blocks])
-        np.testing.assert_array_equal(joined, getattr(whole, name))
-    np.testing.assert_array_equal(np.concatenate(list(m.reads.blocks(2))), m.reads.whole())
+        np.testing.assert_array_equal(joined, getattr(all_sweeps, name))
+    np.testing.assert_array_equal(np.concatenate(list(m.reads.blocks(2))), m.reads.read_all())
 
 
-def test_blocks_are_read_only_and_passes_start_anew(full):
+def test_blocks_are_read_only_and_each_pass_starts_at_the_first_sweep(full):
     program = read_measurement(full).program
     with pytest.raises(ValueError, match="read-only"):
-        program.whole().conductance[0, 0, 0] = 1
+        program.read_all().conductance[0, 0, 0] = 1
     first, second = next(program.blocks(1)), next(program.blocks(1))
     np.testing.assert_array_equal(first.conductance, second.conductance)
 
 
 @pytest.mark.parametrize("chunks", [(4, 2, 5), (3, 6, 5), None])
-def test_chunks_of_any_shape_give_the_same(full, chunks):
-    before = read_measurement(full).program.whole()
+def test_the_chunk_shape_does_not_change_the_data(full, chunks):
+    before = read_measurement(full).program.read_all()
     with h5py.File(full, "a") as f:
         g = f["program/conductance"][...]
         del f["program/conductance"]
@@ -76,24 +76,24 @@ def test_chunks_of_any_shape_give_the_same(full, chunks):
 
 @pytest.mark.parametrize(("unit", "scale"), [("ohm", 1.0), ("kohm", 1e3), ("Mohm", 1e6)])
 def test_resistances_are_inverted(full, unit, scale):
-    before = read_measurement(full).program.whole().conductance
+    before = read_measurement(full).program.read_all().conductance
     with h5py.File(full, "a") as f:
         f["program/conductance"][...] = 1 / (f["program/conductance"][...] * scale)
         f["program/conductance"].attrs["units"] = unit
-    after = read_measurement(full).program.whole().conductance
+    after = read_measurement(full).program.read_all().conductance
     np.testing.assert_allclose(after, before, rtol=3 * np.finfo("f4").eps)
 
 
-def test_a_level_for_each_sweep_is_spread_over_the_array(full):
+def test_a_level_per_sweep_applies_to_the_whole_array(full):
     with h5py.File(full, "a") as f:
         del f["program/level"]
         f["program/level"] = np.array([0, 2, -1, 1])
-    block = read_measurement(full).program.whole()
+    block = read_measurement(full).program.read_all()
     assert block.level.shape == (4, 6, 5)
     assert [set(sweep.ravel()) for sweep in block.level] == [{0}, {2}, {-1}, {1}]
 
 
-def test_acceptance_from_the_window_where_there_is_no_flag(full):
+def test_without_the_flag_acceptance_comes_from_the_window(full):
     with h5py.File(full, "a") as f:
         del f["program/verified"]
         g = f["program/conductance"][...].astype("f8")
@@ -101,26 +101,28 @@ def test_acceptance_from_the_window_where_there_is_no_flag(full):
         lower, upper = f["levels/lower"][...], f["levels/upper"][...]
     program = read_measurement(full).program
     assert program.acceptance == "window"
-    accepted = program.whole().accepted
+    accepted = program.read_all().accepted
     for i in np.ndindex(g.shape):
         k = level[i]
         assert accepted[i] == (k >= 0 and lower[k] <= g[i] <= upper[k])
     assert 0 < accepted.sum() < (level >= 0).sum()
 
 
-@pytest.mark.parametrize("gone", ["windows", "pattern"])
-def test_acceptance_unknown(full, gone):
+@pytest.mark.parametrize("removed", ["windows", "pattern"])
+def test_acceptance_is_unknown_without_windows_or_pattern(full, removed):
     with h5py.File(full, "a") as f:
         del f["program/verified"]
-        for name in ("levels/lower", "levels/upper") if gone == "windows" else ("program/level",):
+        for name in (
+            ("levels/lower", "levels/upper") if removed == "windows" else ("program/level",)
+        ):
             del f[name]
     program = read_measurement(full).program
     assert program.acceptance == "unknown"
-    assert program.levels_known is (gone == "windows")
-    assert program.whole().accepted.all()
+    assert program.levels_known is (removed == "windows")
+    assert program.read_all().accepted.all()
 
 
-def test_the_array_of_a_file_with_cells_alone(full):
+def test_array_size_follows_from_the_highest_address_if_no_group_spans_the_array(full):
     with h5py.File(full, "a") as f:
         for name in set(f) - {"iv"}:
             del f[name]
@@ -128,7 +130,7 @@ def test_the_array_of_a_file_with_cells_alone(full):
     assert (m.rows, m.cols) == (6, 5)  # addresses reach row 5, column 4
 
 
-def test_what_is_written_is_good_and_comes_back(full, tmp_path):
+def test_a_written_file_is_valid_and_reads_back_equal(full, tmp_path):
     m = read_measurement(full)
     out = tmp_path / "sub" / "out.h5"
     write_measurement(m, out)
@@ -140,12 +142,12 @@ def test_what_is_written_is_good_and_comes_back(full, tmp_path):
     pairs = [
         (m.levels.target, back.levels.target),
         (m.levels.lower, back.levels.lower),
-        (m.program.whole().conductance, back.program.whole().conductance),
-        (m.program.whole().level, back.program.whole().level),
-        (m.program.whole().accepted, back.program.whole().accepted),
-        (m.program.whole().pulses, back.program.whole().pulses),
+        (m.program.read_all().conductance, back.program.read_all().conductance),
+        (m.program.read_all().level, back.program.read_all().level),
+        (m.program.read_all().accepted, back.program.read_all().accepted),
+        (m.program.read_all().pulses, back.program.read_all().pulses),
         (m.retention.time, back.retention.time),
-        (m.retention.whole(), back.retention.whole()),
+        (m.retention.read_all(), back.retention.read_all()),
         (m.reads.level, back.reads.level),
         (m.endurance.conductance, back.endurance.conductance),
         (m.iv.current, back.iv.current),
@@ -157,7 +159,7 @@ def test_what_is_written_is_good_and_comes_back(full, tmp_path):
         np.testing.assert_array_equal(after, before)
 
 
-def test_same_content_same_bytes(full, tmp_path):
+def test_equal_content_gives_equal_bytes(full, tmp_path):
     m = read_measurement(full)
     for name in ("a.h5", "b.h5"):
         write_measurement(m, tmp_path / name)
@@ -166,7 +168,7 @@ def test_same_content_same_bytes(full, tmp_path):
     assert a == (tmp_path / "b.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
 
 
-def test_viewers_find_what_to_plot(full, tmp_path):
+def test_hdf5_viewers_find_signals_and_axes(full, tmp_path):
     out = tmp_path / "out.h5"
     write_measurement(read_measurement(full), out)
     with h5py.File(out) as f:
@@ -185,7 +187,7 @@ def test_viewers_find_what_to_plot(full, tmp_path):
         assert [d.label for d in g.dims] == ["sweep", "row", "col"]
 
 
-def test_a_bad_record_leaves_no_file(tmp_path):
+def test_invalid_content_leaves_no_file(tmp_path):
     g = np.full((1, 2, 2), np.inf)
     m = Measurement(
         path=None,
@@ -195,7 +197,7 @@ def test_a_bad_record_leaves_no_file(tmp_path):
         levels=Levels(target=np.array([1e-5])),
         program=program_in_memory(g, read_voltage=0.2, level=np.zeros((1, 2, 2), int)),
     )
-    with pytest.raises(MeasurementError, match="an infinity"):
+    with pytest.raises(MeasurementError, match="an infinite value"):
         write_measurement(m, tmp_path / "out.h5")
     assert list(tmp_path.iterdir()) == []
 
@@ -207,7 +209,7 @@ def test_a_measured_file_is_never_overwritten(full):
     assert full.read_bytes() == before
 
 
-def test_large_files_are_checked_as_they_are_read(full, monkeypatch):
+def test_large_files_are_checked_while_they_are_read(full, monkeypatch):
     monkeypatch.setattr(validate, "_SCAN_LIMIT", 10)
     with h5py.File(full, "a") as f:
         f["program/conductance"][3, 1, 1] = np.inf
@@ -215,18 +217,18 @@ def test_large_files_are_checked_as_they_are_read(full, monkeypatch):
     program = read_measurement(full).program
     blocks = program.blocks(2)
     assert next(blocks).first == 0
-    with pytest.raises(MeasurementError, match=r"infinity at \[3, 1, 1\]"):
+    with pytest.raises(MeasurementError, match=r"infinite value at \[3, 1, 1\]"):
         next(blocks)
-    with pytest.raises(MeasurementError, match="index of no level, 7 in sweep 2"):
+    with pytest.raises(MeasurementError, match="level index outside /levels: 7 in sweep 2"):
         list(program.blocks(3))
 
 
-def test_a_measurement_travels_to_another_process(full):
+def test_a_measurement_can_be_pickled(full):
     m = pickle.loads(pickle.dumps(read_measurement(full)))
-    assert m.program.whole().conductance.shape == (4, 6, 5)
+    assert m.program.read_all().conductance.shape == (4, 6, 5)
 
 
-def test_a_reading_on_the_limit_is_inside_though_float32_moves_it(tmp_path):
+def test_a_reading_on_the_window_limit_is_accepted_after_float32_rounding(tmp_path):
     limit = np.float64(1.3e-5)
     below = np.float64(np.float32(limit)) < limit
     levels = Levels(target=np.array([2e-5]), **{"lower" if below else "upper": np.array([limit])})
@@ -241,19 +243,19 @@ def test_a_reading_on_the_limit_is_inside_though_float32_moves_it(tmp_path):
         ),
     )
     write_measurement(m, tmp_path / "out.h5")
-    assert read_measurement(tmp_path / "out.h5").program.whole().accepted.all()
+    assert read_measurement(tmp_path / "out.h5").program.read_all().accepted.all()
 
 
-def test_in_memory_and_in_file_agree(full):
+def test_sweeps_in_memory_and_in_a_file_agree(full):
     m = read_measurement(full)
-    block = m.program.whole()
-    held = program_in_memory(
+    block = m.program.read_all()
+    in_memory = program_in_memory(
         block.conductance, read_voltage=0.2, level=block.level, levels=m.levels
     )
     with h5py.File(full, "a") as f:
         del f["program/verified"]
-    filed = read_measurement(full).program
-    assert held.acceptance == filed.acceptance == "window"
-    np.testing.assert_array_equal(held.whole().accepted, filed.whole().accepted)
+    in_file = read_measurement(full).program
+    assert in_memory.acceptance == in_file.acceptance == "window"
+    np.testing.assert_array_equal(in_memory.read_all().accepted, in_file.read_all().accepted)
     with pytest.raises(ValueError, match="verified has shape"):
         program_in_memory(block.conductance, read_voltage=0.2, verified=np.ones((2, 2), bool))

@@ -1,4 +1,4 @@
-"""Every departure from the layout is named; each case spoils one thing in a good file."""
+"""Every violation of the layout is reported; each case damages one thing in a valid file."""
 
 import shutil
 
@@ -23,27 +23,27 @@ def replace(f, where, values, **attributes):
 
 
 def without(where):
-    def spoil(f):
+    def damage(f):
         del f[where]
 
-    return spoil
+    return damage
 
 
 def attribute(owner, name, value=None):
-    def spoil(f):
+    def damage(f):
         if value is None:
             del f[owner].attrs[name]
         else:
             f[owner].attrs[name] = value
 
-    return spoil
+    return damage
 
 
 def entry(where, index, value):
-    def spoil(f):
+    def damage(f):
         f[where][index] = value
 
-    return spoil
+    return damage
 
 
 def new(where, values, **attributes):
@@ -139,19 +139,19 @@ CASES = {
         lambda f: (f.__delitem__("iv/row"), f.create_group("iv/row")),
         "/iv/row",
     ),
-    "nothing in it": (new("iv/voltage", np.ones(0)), "/iv/voltage"),
+    "no points": (new("iv/voltage", np.ones(0)), "/iv/voltage"),
 }
 
 
-def test_a_good_file_has_no_problem(full):
+def test_a_valid_file_has_no_problem(full):
     assert validate_layout(full) == []
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_each_violation_is_named_where_it_is(full, case):
-    spoil, where = CASES[case]
+def test_each_violation_is_reported_with_its_place(full, case):
+    damage, where = CASES[case]
     with h5py.File(full, "a") as f:
-        spoil(f)
+        damage(f)
     found = violations(full)
     assert where in {p.where for p in found}
     assert all(p.path == full and p.found and p.expected for p in found)
@@ -178,14 +178,14 @@ def test_all_violations_are_listed_at_once(full):
         )
     }
     with h5py.File(full, "a") as f:
-        for spoil in chosen.values():
-            spoil(f)
+        for damage in chosen.values():
+            damage(f)
     assert {p.where for p in violations(full)} == set(chosen)
-    with pytest.raises(MeasurementError, match=rf"{len(violations(full)) - 1} more problems"):
+    with pytest.raises(MeasurementError, match=rf"the {len(violations(full)) - 1} other problems"):
         read_measurement(full)
 
 
-def test_a_resistance_of_zero_has_no_conductance(full):
+def test_a_resistance_of_zero_is_a_violation(full):
     with h5py.File(full, "a") as f:
         r = np.full(CELLS, 10.0, "f4")
         r[1, 2, 3] = 0
@@ -194,7 +194,7 @@ def test_a_resistance_of_zero_has_no_conductance(full):
     assert "0.0 at [1, 2, 3]" in problem.found
 
 
-def test_a_window_in_ohm_is_upside_down_unless_turned(full):
+def test_window_limits_in_ohm_must_be_swapped(full):
     with h5py.File(full, "a") as f:
         for name in ("lower", "upper"):
             replace(f, f"levels/{name}", 1 / f[f"levels/{name}"][...], units="ohm")
@@ -210,10 +210,10 @@ def test_level_indexes_need_levels(full):
         del f["levels"]
     found = {p.where: p for p in violations(full)}
     assert set(found) == {"/program/level", "/reads/level", "/retention/level"}
-    assert "no /levels" in found["/program/level"].found
+    assert "without a group /levels" in found["/program/level"].found
 
 
-def test_what_the_layout_does_not_know_is_a_note(full):
+def test_unknown_content_is_a_note(full):
     with h5py.File(full, "a") as f:
         f["program/comment"] = "by hand"
         f["raw"] = np.ones(3)
@@ -236,7 +236,7 @@ def test_a_file_without_any_group(tmp_path):
     assert {p.where for p in violations(path)} >= {"/", "/@format", "/@array_id"}
 
 
-def test_files_that_are_not_hdf5(tmp_path, full):
+def test_files_that_hdf5_cannot_open(tmp_path, full):
     text = tmp_path / "log.csv"
     text.write_text("addr,R\n0,12500\n")
     cut = tmp_path / "cut.h5"
@@ -254,7 +254,7 @@ def test_files_that_are_not_hdf5(tmp_path, full):
             read_measurement(path)
 
 
-def test_a_damaged_chunk_is_found_beside_other_problems(full):
+def test_a_damaged_chunk_is_reported_with_the_other_problems(full):
     with h5py.File(full, "a") as f:
         g = f["program/conductance"][...]
         del f["program/conductance"]
@@ -267,7 +267,7 @@ def test_a_damaged_chunk_is_found_beside_other_problems(full):
         raw.write(b"\xff\x00\xff")
     found = {p.where: p for p in violations(full)}
     assert set(found) == {"/@cell", "/program/conductance"}
-    assert "cannot be unpacked" in found["/program/conductance"].found
+    assert "cannot decode" in found["/program/conductance"].found
 
 
 def test_the_file_is_never_changed(full, tmp_path):
@@ -278,7 +278,7 @@ def test_the_file_is_never_changed(full, tmp_path):
     assert full.read_bytes() == before.read_bytes()
 
 
-def test_files_measured_on_chips_are_good(shared):
+def test_files_measured_on_chips_are_valid(shared):
     files = sorted((shared / "data/measured/h5").glob("*.h5"))
     assert files
     assert [p for path in files for p in validate_layout(path)] == []

@@ -1,4 +1,4 @@
-"""A lab's HDF5 and MATLAB files: the same readings in any order of axes and any unit."""
+"""Conversion of HDF5 and MATLAB files: equal readings for any order of axes and any unit."""
 
 import h5py
 import numpy as np
@@ -35,7 +35,7 @@ def truth():
 
 
 @pytest.fixture
-def bring(tmp_path):
+def convert(tmp_path):
     def run(datasets, layout, *, kind="hdf5", more=""):
         path = tmp_path / "lab.h5"
         with h5py.File(path, "w") as f:
@@ -61,32 +61,32 @@ def program(path, axes, units, extra=""):
     "axes", [("sweep", "row", "col"), ("col", "row", "sweep"), ("row", "sweep", "col")]
 )
 @pytest.mark.parametrize(("units", "scale"), [("uS", 1e6), ("kohm", None), ("nA", 0.2e9)])
-def test_any_order_of_axes_and_any_unit(bring, truth, axes, units, scale):
-    turned = truth.transpose([("sweep", "row", "col").index(a) for a in axes])
-    stored = 1e-3 / turned if scale is None else turned * scale
+def test_order_of_axes_and_unit_do_not_change_the_readings(convert, truth, axes, units, scale):
+    transposed = truth.transpose([("sweep", "row", "col").index(a) for a in axes])
+    stored = 1e-3 / transposed if scale is None else transposed * scale
     extra = ", voltage = 0.2" if units == "nA" else ""
-    c = bring({"run/data": stored}, program("/run/data", axes, units, extra))
+    c = convert({"run/data": stored}, program("/run/data", axes, units, extra))
     p = c.measurements[0].program
     assert p.shape == truth.shape
-    np.testing.assert_allclose(p.whole().conductance, truth, rtol=1e-12)
+    np.testing.assert_allclose(p.read_all().conductance, truth, rtol=1e-12)
     blocks = np.concatenate([b.conductance for b in p.blocks(2)])
-    np.testing.assert_array_equal(blocks, p.whole().conductance)
+    np.testing.assert_array_equal(blocks, p.read_all().conductance)
 
 
-def test_matlab_counts_its_axes_the_other_way(bring, truth):
+def test_matlab_axes_are_reversed_in_hdf5(convert, truth):
     in_matlab = truth.transpose(1, 2, 0)  # size(G) = [4 6 5]
-    stored = in_matlab.transpose()  # as MATLAB v7.3 lays it down
+    stored = in_matlab.transpose()  # as MATLAB v7.3 stores it
     level = 1 + (np.arange(SWEEPS) % 2)
     layout = LEVELS + program("/G", ("row", "col", "sweep"), "S")
     layout += 'level = { path = "/state", axes = ["sweep"], first = 1 }\n'
     for vector in (level[None, :], level[:, None], level):
-        c = bring({"G": stored, "state": vector.astype("f8")}, layout, kind="matlab")
-        block = c.measurements[0].program.whole()
+        c = convert({"G": stored, "state": vector.astype("f8")}, layout, kind="matlab")
+        block = c.measurements[0].program.read_all()
         np.testing.assert_array_equal(block.conductance, truth)
         np.testing.assert_array_equal(block.level[:, 0, 0], level - 1)
 
 
-def test_a_userblock_before_hdf5_is_no_trouble(tmp_path, truth):
+def test_a_file_with_a_matlab_userblock_is_read(tmp_path, truth):
     path = tmp_path / "lab.mat"
     with h5py.File(path, "w", userblock_size=512) as f:
         f["G"] = truth[0].transpose()
@@ -95,41 +95,41 @@ def test_a_userblock_before_hdf5_is_no_trouble(tmp_path, truth):
     lab = tmp_path / "lab.toml"
     lab.write_text(HEAD.format(kind="matlab", more="") + program("/G", ("row", "col"), "S"))
     c = convert_measurement(path, lab)
-    np.testing.assert_array_equal(c.measurements[0].program.whole().conductance, truth[:1])
+    np.testing.assert_array_equal(c.measurements[0].program.read_all().conductance, truth[:1])
 
 
-def test_one_sweep_cells_in_a_line_and_a_choice_of_chips(bring, truth):
+def test_one_sweep_with_a_cell_axis_and_take(convert, truth):
     stored = np.stack([truth[0].ravel() * 0, truth[0].ravel()])  # (chip, cell)
-    c = bring({"g": stored}, program("/g", ("chip", "cell"), "S", ", take = { chip = 1 }"))
-    np.testing.assert_array_equal(c.measurements[0].program.whole().conductance, truth[:1])
+    c = convert({"g": stored}, program("/g", ("chip", "cell"), "S", ", take = { chip = 1 }"))
+    np.testing.assert_array_equal(c.measurements[0].program.read_all().conductance, truth[:1])
 
 
-def test_marks_for_not_measured(bring, truth):
+def test_missing_values_become_nan(convert, truth):
     stored = truth[0].copy()
     stored[1, 2] = 9999
-    c = bring({"g": stored}, program("/g", ("row", "col"), "S", ", missing = [9999]"))
-    g = c.measurements[0].program.whole().conductance[0]
+    c = convert({"g": stored}, program("/g", ("row", "col"), "S", ", missing = [9999]"))
+    g = c.measurements[0].program.read_all().conductance[0]
     assert np.argwhere(np.isnan(g)).tolist() == [[1, 2]]
 
 
-def test_flags_pulses_windows_and_attributes_in_the_file(bring, truth):
-    asked = (truth > 5e-5).astype("i4")
-    datasets = {"g": truth, "asked": asked, "n": np.full(truth.shape, 7.0), "v": 150.0}
+def test_levels_pulses_windows_and_attributes_are_read(convert, truth):
+    target = (truth > 5e-5).astype("i4")
+    datasets = {"g": truth, "target": target, "n": np.full(truth.shape, 7.0), "v": 150.0}
     layout = LEVELS + program("/g", ("sweep", "row", "col"), "S").replace(
         "read_voltage = 0.2", 'read_voltage = { path = "/v", units = "mV" }'
     )
-    layout += 'level = { path = "/asked", axes = ["sweep", "row", "col"] }\n'
+    layout += 'level = { path = "/target", axes = ["sweep", "row", "col"] }\n'
     layout += 'pulses = { path = "/n", axes = ["sweep", "row", "col"] }\n'
-    m = bring(datasets, layout).measurements[0]
-    block = m.program.whole()
+    m = convert(datasets, layout).measurements[0]
+    block = m.program.read_all()
     assert (m.program.acceptance, m.program.read_voltage) == ("window", pytest.approx(0.15))
-    lower, upper = np.array([5e-6, 60e-6])[asked], np.array([20e-6, 120e-6])[asked]
+    lower, upper = np.array([5e-6, 60e-6])[target], np.array([20e-6, 120e-6])[target]
     np.testing.assert_array_equal(block.accepted, (truth >= lower) & (truth <= upper))
     assert (block.pulses == 7).all()
 
 
-def test_all_groups_come_over_and_are_good(full, tmp_path):
-    """A file of layout 1.0 is some lab's file too: brought over group by group it is the same."""
+def test_all_groups_are_converted(full, tmp_path):
+    """Converting a file of layout 1.0 group by group gives the same contents."""
     lab = tmp_path / "lab.toml"
     lab.write_text(
         """
@@ -189,9 +189,9 @@ zero_code = 128
     assert validate_layout(out) == []
     after = read_measurement(out)
     pairs = [
-        (before.program.whole().conductance, after.program.whole().conductance),
-        (before.program.whole().level, after.program.whole().level),
-        (before.program.whole().accepted, after.program.whole().accepted),
+        (before.program.read_all().conductance, after.program.read_all().conductance),
+        (before.program.read_all().level, after.program.read_all().level),
+        (before.program.read_all().accepted, after.program.read_all().accepted),
         (before.retention.time, after.retention.time),
         (before.endurance.conductance, after.endurance.conductance),
         (before.iv.current, after.iv.current),
@@ -203,28 +203,30 @@ zero_code = 128
     assert (after.reads.level == -1).all()
 
 
-def test_tiles_of_a_file(bring, truth):
-    c = bring({"g": truth}, program("/g", ("sweep", "row", "col"), "S"), more="tiles = [2, 3]")
+def test_an_array_is_cut_into_tiles(convert, truth):
+    c = convert({"g": truth}, program("/g", ("sweep", "row", "col"), "S"), more="tiles = [2, 3]")
     assert c.tiles == (0, 1, 2, 3)
-    np.testing.assert_array_equal(c.measurements[2].program.whole().conductance, truth[:, 2:, :3])
+    np.testing.assert_array_equal(
+        c.measurements[2].program.read_all().conductance, truth[:, 2:, :3]
+    )
 
 
 @pytest.mark.parametrize(
-    ("path", "axes", "said"),
+    ("path", "axes", "message"),
     [
         ("/nothing", ("sweep", "row", "col"), "no such dataset"),
-        ("/g", ("row", "col"), "a name for each axis"),
+        ("/g", ("row", "col"), "one distinct name per axis"),
         ("/g", ("sweep", "col", "row"), "col = 4"),
-        ("/g", ("sweep", "row", "bank"), "named"),
-        ("/g", ("sweep", "row", "row"), "named"),
+        ("/g", ("sweep", "row", "bank"), "with the axis names"),
+        ("/g", ("sweep", "row", "row"), "with the axis names"),
     ],
 )
-def test_axes_that_do_not_fit_are_refused(bring, truth, path, axes, said):
-    with pytest.raises(MeasurementError, match=said):
-        bring({"g": truth}, program(path, axes, "S"))
+def test_axes_that_do_not_match_are_rejected(convert, truth, path, axes, message):
+    with pytest.raises(MeasurementError, match=message):
+        convert({"g": truth}, program(path, axes, "S"))
 
 
-def test_tiles_cannot_cut_column_currents(bring):
+def test_tiles_cannot_cut_column_currents(convert):
     layout = """
 [mvm]
 voltage = { path = "v", axes = ["pattern", "row"], units = "V" }
@@ -235,4 +237,4 @@ cell_reads = "terminal"
 """
     datasets = {"v": np.ones((2, ROWS)), "i": np.ones((2, COLS)), "g": np.ones((ROWS, COLS))}
     with pytest.raises(MeasurementError, match="cut into tiles"):
-        bring(datasets, layout, more="tiles = [2, 3]")
+        convert(datasets, layout, more="tiles = [2, 3]")

@@ -1,4 +1,4 @@
-"""A layout file that says something not understood is refused, and the key is named."""
+"""An invalid layout file is rejected, and the message names the key."""
 
 import pytest
 
@@ -36,7 +36,7 @@ read_voltage = 0.2
 
 
 @pytest.fixture
-def said(tmp_path):
+def error_of(tmp_path):
     def read(text):
         path = tmp_path / "lab.toml"
         path.write_text(text)
@@ -47,7 +47,7 @@ def said(tmp_path):
     return read
 
 
-def test_good_layouts_are_read(tmp_path):
+def test_valid_layouts_are_read(tmp_path):
     for text in (GOOD, HDF5):
         (tmp_path / "lab.toml").write_text(text)
         assert read_layout(tmp_path / "lab.toml").array.rows == 4
@@ -56,63 +56,67 @@ def test_good_layouts_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "where", "found"),
     [
-        ("rows = 4", "", "array.rows", "required"),
-        ("rows = 4", "rows = 0", "array.rows", "greater than 0"),
+        ("rows = 4", "", "array.rows", "no such key"),
+        ("rows = 4", "rows = 0", "array.rows", "a value greater than 0"),
         ('"1T1R"', '"3T"', "array.cell", "3T"),
-        ("cols = 4", "cols = 4\ntiles = [3, 2]", "array", "do not cut"),
-        ("cols = 4", "cols = 4\nmask = 1", "array.mask", "not permitted"),
+        ("cols = 4", "cols = 4\ntiles = [3, 2]", "array", "divides evenly"),
+        ("cols = 4", "cols = 4\nmask = 1", "array.mask", "an unknown key"),
         ('kind = "table"', 'kind = "excel"', "source.kind", "excel"),
         ('columns = ["addr", "r"]', "", "source", "columns"),
-        ('["addr", "r"]', '["r", "r"]', "source", "twice"),
-        ("addr >> 2", "addr / 4", "cells", "whole numbers"),
+        ('["addr", "r"]', '["r", "r"]', "source", "repeated name"),
+        ("addr >> 2", "addr / 4", "cells", "integer arithmetic"),
         ('row = "addr >> 2"', "", "cells", "packed"),
-        (', units = "ohm"', "", "program.conductance.units", "required"),
-        ('"ohm"', '"kOhm"', "program.conductance", "kOhm"),
+        (', units = "ohm"', "", "program.conductance.units", "no such key"),
+        ('"ohm"', '"kOhm"', "program.conductance", "the unit 'kOhm'"),
         ('"ohm"', '"uA"', "program.conductance", "voltage"),
-        ('"ohm"', '"S", voltage = 0.1', "program.conductance", "for currents"),
+        ('"ohm"', '"S", voltage = 0.1', "program.conductance", "only for a current"),
         ("read_voltage = 0.2", 'read_voltage = ""', "program.read_voltage", "number"),
-        ("[program]", "[programme]", "programme", "not permitted"),
+        ("[program]", "[programme]", "programme", "an unknown key"),
         ("[cells]", "[levels]\ntarget = [1.0]\n[cells]", "levels", "units"),
         (
             "[cells]",
             '[levels]\ntarget = [1.0]\nlower = [1.0, 2.0]\nunits = "uS"\n[cells]',
             "levels",
-            "2 levels",
+            "2 values in `lower`",
         ),
         ("[cells]", '[levels]\nname = ["a"]\n[cells]', "levels", "one of"),
     ],
 )
-def test_what_is_wrong_is_named(said, old, new, where, found):
+def test_errors_name_the_key(error_of, old, new, where, found):
     assert old in GOOD
-    error = said(GOOD.replace(old, new))
+    error = error_of(GOOD.replace(old, new))
     assert error.where == where
-    assert found in f"{error.found}; {error.expected}"
+    assert found in f"{error.found}, expected {error.expected}"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "message"),
     [
-        (', units = "S"', "", "program.conductance.units is missing"),
-        ('"S"', '"furlong"', "furlong"),
-        ('"S"', '"A"', "voltage"),
-        ("read_voltage = 0.2", "", "program.read_voltage is missing"),
-        ("[program]", "[programs]", "[programs] is no group"),
-        ("read_voltage", "reed_voltage", "reed_voltage is not known"),
-        ("conductance =", "conductances =", "not known"),
-        ('{ path = "/g", axes = ["row", "col"], units = "S" }', '"/g"', "is a dataset"),
+        (', units = "S"', "", "program.conductance.units: found no such key"),
+        ('"S"', '"furlong"', "program.conductance.units: found the unit 'furlong'"),
+        ('"S"', '"A"', "program.conductance.voltage: found no such key"),
+        ("read_voltage = 0.2", "", "program.read_voltage: found no such key"),
+        ("[program]", "[programs]", "programs: found an unknown group"),
+        ("read_voltage", "reed_voltage", "program.reed_voltage: found an unknown key"),
+        ("conductance =", "conductances =", "program.conductances: found an unknown key"),
+        (
+            '{ path = "/g", axes = ["row", "col"], units = "S" }',
+            '"/g"',
+            "program.conductance: found '/g', expected a dataset",
+        ),
     ],
 )
-def test_what_is_wrong_of_hdf5_is_named(said, old, new, found):
+def test_errors_of_hdf5_layouts_name_the_key(error_of, old, new, message):
     assert old in HDF5
-    assert found in said(HDF5.replace(old, new)).found
+    assert message in str(error_of(HDF5.replace(old, new)))
 
 
-def test_several_are_counted(said):
-    error = said(GOOD.replace("rows = 4", "rows = -1").replace('"1T1R"', '"3T"'))
-    assert error.remedy.startswith("1 more")
+def test_further_errors_are_counted(error_of):
+    error = error_of(GOOD.replace("rows = 4", "rows = -1").replace('"1T1R"', '"3T"'))
+    assert "1 more problem at array.rows" in error.remedy
 
 
-def test_files_that_are_no_layout(said, tmp_path):
-    assert "no TOML" in said("rows: 4").found
+def test_files_that_are_not_layouts_are_rejected(error_of, tmp_path):
+    assert "invalid TOML" in error_of("rows: 4").found
     with pytest.raises(MeasurementError, match="no such file"):
         read_layout(tmp_path / "none.toml")

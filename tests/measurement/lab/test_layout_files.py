@@ -1,4 +1,4 @@
-"""The layout files that ship with the project, on the logs that they were written for."""
+"""Conversion of measured logs with the layout files in `data/layouts`."""
 
 import h5py
 import numpy as np
@@ -28,7 +28,7 @@ LOGS = {
 
 
 @pytest.fixture
-def bring(shared, repo):
+def convert(shared, repo):
     def run(name, logs=()):
         measured = shared / "data/measured"
         return convert_measurement(
@@ -38,7 +38,7 @@ def bring(shared, repo):
     return run
 
 
-def test_every_layout_file_is_tried_here(repo):
+def test_every_layout_file_has_a_log(repo):
     files = {p.stem for p in (repo / "data/layouts").glob("*.toml")}
     assert files == set(LOGS)
     for name in files:
@@ -46,8 +46,8 @@ def test_every_layout_file_is_tried_here(repo):
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_logs_become_good_files(bring, tmp_path, name):
-    conversion = bring(name)
+def test_logs_become_valid_files(convert, tmp_path, name):
+    conversion = convert(name)
     assert conversion.bad == ()
     files = write_conversion(conversion, tmp_path / "out.h5")
     assert len(files) == (4 if name.startswith("C1") else 1)
@@ -55,57 +55,57 @@ def test_logs_become_good_files(bring, tmp_path, name):
 
 
 @pytest.mark.parametrize("tile", [0, 1])
-def test_c10_is_what_it_was_before(bring, shared, tile):
-    ours = bring("C10_dead_test").measurements[tile]
-    theirs = read_measurement(shared / f"data/measured/h5/C10_tile{tile}.h5")
-    a, b = ours.program.whole(), theirs.program.whole()
+def test_c10_equals_the_earlier_conversion(convert, shared, tile):
+    converted = convert("C10_dead_test").measurements[tile]
+    earlier = read_measurement(shared / f"data/measured/h5/C10_tile{tile}.h5")
+    a, b = converted.program.read_all(), earlier.program.read_all()
     np.testing.assert_array_equal(a.conductance.astype(np.float32), b.conductance)
     np.testing.assert_array_equal(a.accepted, b.accepted)
     np.testing.assert_array_equal(a.pulses, b.pulses)
     np.testing.assert_array_equal(a.level, b.level)
     for name in ("target", "lower", "upper"):
         np.testing.assert_allclose(
-            getattr(ours.levels, name), getattr(theirs.levels, name), rtol=1e-12
+            getattr(converted.levels, name), getattr(earlier.levels, name), rtol=1e-12
         )
-    assert ours.identity.array_id == theirs.identity.array_id
-    assert (ours.program.read_voltage, ours.program.max_pulses) == (0.2, 750)
+    assert converted.identity.array_id == earlier.identity.array_id
+    assert (converted.program.read_voltage, converted.program.max_pulses) == (0.2, 750)
 
 
-def test_relaxation_is_what_it_was_before(bring, shared):
-    """All readings and level indexes; the log's levels are 1.25 uS wide, and so are ours."""
-    ours = bring("relaxdata").measurements[0]
-    theirs = read_measurement(shared / "data/measured/h5/techC_relaxation.h5")
-    a, b = ours.program.whole(), theirs.program.whole()
+def test_relaxation_equals_the_earlier_conversion(convert, shared):
+    """All readings and level indices are equal; levels are 1.25 uS wide, as in the log."""
+    converted = convert("relaxdata").measurements[0]
+    earlier = read_measurement(shared / "data/measured/h5/techC_relaxation.h5")
+    a, b = converted.program.read_all(), earlier.program.read_all()
     np.testing.assert_array_equal(a.conductance.astype(np.float32), b.conductance)
     np.testing.assert_array_equal(a.level, b.level)
     np.testing.assert_array_equal(
-        ours.retention.whole().astype(np.float32), theirs.retention.whole()
+        converted.retention.read_all().astype(np.float32), earlier.retention.read_all()
     )
-    np.testing.assert_array_equal(ours.retention.level, theirs.retention.level)
-    np.testing.assert_array_equal(ours.retention.time, theirs.retention.time)
+    np.testing.assert_array_equal(converted.retention.level, earlier.retention.level)
+    np.testing.assert_array_equal(converted.retention.time, earlier.retention.time)
     programmed = np.isfinite(a.conductance)
     assert a.accepted[programmed].all()
 
 
 @pytest.mark.parametrize("name", ["bake110", "bake85"])
-def test_bakes_are_what_they_were_before(bring, shared, name):
-    ours = bring(name).measurements[0]
-    theirs = read_measurement(shared / f"data/measured/h5/{name}.h5")
+def test_bakes_equal_the_earlier_conversion(convert, shared, name):
+    converted = convert(name).measurements[0]
+    earlier = read_measurement(shared / f"data/measured/h5/{name}.h5")
     np.testing.assert_array_equal(
-        ours.retention.whole().astype(np.float32), theirs.retention.whole()
+        converted.retention.read_all().astype(np.float32), earlier.retention.read_all()
     )
-    np.testing.assert_array_equal(ours.retention.level, theirs.retention.level)
-    np.testing.assert_allclose(ours.levels.target, theirs.levels.target)
-    assert ours.retention.temperature == theirs.retention.temperature
+    np.testing.assert_array_equal(converted.retention.level, earlier.retention.level)
+    np.testing.assert_allclose(converted.levels.target, earlier.levels.target)
+    assert converted.retention.temperature == earlier.retention.temperature
 
 
-def test_curves_are_what_they_were_before(bring, shared):
-    ours = bring("read_voltage_sweep").measurements[0].iv
+def test_iv_curves_equal_the_earlier_conversion(convert, shared):
+    converted = convert("read_voltage_sweep").measurements[0].iv
     with h5py.File(shared / "data/measured/h5/stanford_read_voltage_sweep.h5") as f:
-        np.testing.assert_array_equal(ours.current.astype("f4"), f["iv/current"][...])
-        np.testing.assert_array_equal(ours.row, f["iv/row"][...])
-        np.testing.assert_array_equal(ours.col, f["iv/col"][...])
-        np.testing.assert_allclose(ours.voltage, f["iv/voltage"][...], atol=1e-15)
+        np.testing.assert_array_equal(converted.current.astype("f4"), f["iv/current"][...])
+        np.testing.assert_array_equal(converted.row, f["iv/row"][...])
+        np.testing.assert_array_equal(converted.col, f["iv/col"][...])
+        np.testing.assert_allclose(converted.voltage, f["iv/voltage"][...], atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_curves_are_what_they_were_before(bring, shared):
         ("13scheme_test_100_32_16_Dec10", 16, 8),
     ],
 )
-def test_cells_written_to_level_after_level(bring, log, levels, reads):
-    conversion = bring("13scheme_test", [f"stanford-mlc/{log}.tsv.gz"])
+def test_cells_written_to_one_level_after_another(convert, log, levels, reads):
+    conversion = convert("13scheme_test", [f"stanford-mlc/{log}.tsv.gz"])
     m = conversion.measurements[0]
     assert len(m.levels) == m.program.shape[0] == levels
-    block = m.program.whole()
+    block = m.program.read_all()
     assert (np.isfinite(block.conductance).sum(axis=(1, 2)) == 100).all()
     written = [set(np.unique(k)) - {-1} for k in block.level]
     assert written == [{k} for k in reversed(range(levels))]  # from low resistance to high
     assert m.retention.shape[0] == reads
     after = [0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10] if reads == 8 else [0.01, 0.1, 1.1]
     np.testing.assert_allclose(m.retention.time, after, atol=0.11)
-    assert conversion.unused == levels * 100  # the reading before each writing
+    assert conversion.unused == levels * 100  # the read before each write

@@ -1,4 +1,4 @@
-"""The committed reference measurement: where it comes from, and that it says what it is."""
+"""The committed reference measurement: its origin, layout and checksum."""
 
 import hashlib
 import shlex
@@ -11,38 +11,38 @@ from rramfit.measurement import read_measurement, validate_layout
 from rramfit_cli.main import cli
 
 
-def stated_command(repo):
-    """Words of the command that data/README.md says the file is made by."""
+def readme_command(repo):
+    """Return the arguments of the command in data/README.md that generates the file."""
     text = (repo / "data/README.md").read_text(encoding="utf-8")
     at = text.index("rramfit measurement synthesize")
     return shlex.split(text[at : text.index("\n\n", at)].replace("\\\n", " "))[1:]
 
 
-def test_the_stated_command_makes_the_file(repo, tmp_path, monkeypatch):
+def test_the_command_in_the_readme_generates_the_file(repo, tmp_path, monkeypatch):
     monkeypatch.chdir(repo)
-    words = stated_command(repo)
-    made = tmp_path / "again.h5"
-    words[words.index("-o") + 1] = str(made)
-    done = CliRunner().invoke(cli, words)
+    arguments = readme_command(repo)
+    generated = tmp_path / "again.h5"
+    arguments[arguments.index("-o") + 1] = str(generated)
+    done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    a, b = read_measurement(made), read_measurement(repo / "data/reference.h5")
+    a, b = read_measurement(generated), read_measurement(repo / "data/reference.h5")
     assert a.identity == b.identity
-    one, two = a.program.whole(), b.program.whole()
+    one, two = a.program.read_all(), b.program.read_all()
     np.testing.assert_array_equal(one.level, two.level)
     np.testing.assert_array_equal(one.accepted, two.accepted)
-    # Another processor may round the last bit of a float32 otherwise.
+    # Another processor may round the last bit of a float32 differently.
     for x, y in (
         (one.conductance, two.conductance),
-        (a.reads.whole(), b.reads.whole()),
-        (a.retention.whole(), b.retention.whole()),
+        (a.reads.read_all(), b.reads.read_all()),
+        (a.retention.read_all(), b.retention.read_all()),
     ):
         np.testing.assert_allclose(x, y, rtol=2e-7, atol=0)
     np.testing.assert_allclose(a.mvm.current, b.mvm.current, rtol=1e-9)
     np.testing.assert_allclose(a.iv.current, b.iv.current, rtol=1e-9, atol=1e-20)
-    assert (a.readout.code != b.readout.code).mean() < 1e-4  # a code on the edge of rounding
+    assert (a.readout.code != b.readout.code).mean() < 1e-4  # rounding may change a code
 
 
-def test_it_keeps_to_the_layout_and_says_that_it_is_synthetic(repo):
+def test_it_is_valid_and_marked_as_synthetic(repo):
     path = repo / "data/reference.h5"
     assert not [p for p in validate_layout(path) if not p.note]
     assert path.stat().st_size < 3.5e6

@@ -1,4 +1,4 @@
-"""Virtual measurements: balanced, reproducible, stream by stream, with a truth that is true."""
+"""Virtual measurements: balanced patterns, independent random streams and correct truth."""
 
 import json
 import math
@@ -33,20 +33,20 @@ CARD = random_card(3, array=(20, 24))
 K = 4.5
 
 
-def whole(measurement):
-    return measurement.program.whole()
+def all_sweeps(measurement):
+    return measurement.program.read_all()
 
 
 def same(a, b):
     return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
-def test_every_cell_visits_each_level_equally_often():
+def test_every_cell_is_programmed_to_each_level_equally_often():
     patterns = np.stack([level_pattern(3, t, (20, 24), seed=8) for t in range(12)])
     for k in range(3):
         assert ((patterns == k).sum(axis=0) == 4).all()  # over sweeps, in every cell
         assert ((patterns == k).sum(axis=(1, 2)) == 160).all()  # over cells, in every sweep
-    assert not same(patterns[0], patterns[3])  # another order of cells in every round
+    assert not same(patterns[0], patterns[3])  # a new pattern every 3 sweeps
 
 
 def test_uneven_patterns_differ_by_one_cell():
@@ -54,51 +54,53 @@ def test_uneven_patterns_differ_by_one_cell():
     assert np.ptp(counts) <= 1
 
 
-def test_the_same_seed_gives_the_same_measurement_and_another_one_does_not():
+def test_the_seed_determines_the_measurement():
     a, b, c = (synthesize(CARD, rows=9, sweeps=4, seed=s, groups=GROUPS) for s in (5, 5, 6))
-    assert same(whole(a).conductance, whole(b).conductance)
-    assert same(a.retention.whole(), b.retention.whole())
+    assert same(all_sweeps(a).conductance, all_sweeps(b).conductance)
+    assert same(a.retention.read_all(), b.retention.read_all())
     assert same(a.mvm.current, b.mvm.current)
     assert a.truth == b.truth
-    assert not same(whole(a).conductance, whole(c).conductance)
+    assert not same(all_sweeps(a).conductance, all_sweeps(c).conductance)
 
 
 GROUPS = ("program", "reads", "retention", "iv", "mvm")
 
 
-def test_adding_a_group_or_a_defect_never_shifts_another():
-    plain = whole(synthesize(CARD, sweeps=6, seed=5))
+def test_adding_a_group_or_a_defect_does_not_change_the_others():
+    plain = all_sweeps(synthesize(CARD, sweeps=6, seed=5))
     everything = synthesize(
         CARD, sweeps=6, seed=5, groups=GROUPS, instrument=Instrument(missing=0.1, max_pulses=50)
     )
-    g = whole(everything).conductance
+    g = all_sweeps(everything).conductance
     there = np.isfinite(g)
     assert same(g[there], plain.conductance[there])
-    assert same(whole(everything).accepted, plain.accepted)
-    longer = whole(synthesize(CARD, sweeps=9, seed=5))
+    assert same(all_sweeps(everything).accepted, plain.accepted)
+    longer = all_sweeps(synthesize(CARD, sweeps=9, seed=5))
     assert same(longer.conductance[:6], plain.conductance)
-    # the card's failures change who is accepted, not what the others read
-    sound = CARD.model_copy(update={"failure": []})
-    b = whole(synthesize(sound, sweeps=6, seed=5))
+    # failures change which cells are accepted, not the readings of the others
+    without_failures = CARD.model_copy(update={"failure": []})
+    b = all_sweeps(synthesize(without_failures, sweeps=6, seed=5))
     assert same(b.conductance[plain.accepted], plain.conductance[plain.accepted])
 
 
-def test_a_large_programme_is_drawn_as_it_is_read(monkeypatch):
-    held = whole(synthesize(CARD, sweeps=5, seed=5, instrument=Instrument(max_pulses=9)))
-    monkeypatch.setattr(sys.modules["rramfit.measurement.virtual.synthesize"], "HELD", 100)
+def test_a_large_program_is_drawn_when_it_is_read(monkeypatch):
+    in_memory = all_sweeps(synthesize(CARD, sweeps=5, seed=5, instrument=Instrument(max_pulses=9)))
+    monkeypatch.setattr(sys.modules["rramfit.measurement.virtual.synthesize"], "IN_MEMORY", 100)
     lazy = synthesize(CARD, sweeps=5, seed=5, instrument=Instrument(max_pulses=9)).program
-    for _ in range(2):  # any number of times alike
+    for _ in range(2):  # every pass gives the same
         blocks = list(lazy.blocks(2))
         assert [b.first for b in blocks] == [0, 2, 4]
         for name in ("conductance", "level", "accepted", "pulses"):
-            assert same(np.concatenate([getattr(b, name) for b in blocks]), getattr(held, name))
+            assert same(
+                np.concatenate([getattr(b, name) for b in blocks]), getattr(in_memory, name)
+            )
 
 
-def test_the_instrument_does_what_it_is_told():
-    plain = whole(synthesize(CARD, sweeps=3, seed=5)).conductance
+def test_instrument_offset_rails_losses_and_pulse_budget():
+    plain = all_sweeps(synthesize(CARD, sweeps=3, seed=5)).conductance
     floor, ceiling, offset = 10e-6, 200e-6, -2e-6
     instrument = Instrument(offset=offset, floor=floor, ceiling=ceiling, missing=0.2, max_pulses=20)
-    block = whole(synthesize(CARD, sweeps=3, seed=5, instrument=instrument))
+    block = all_sweeps(synthesize(CARD, sweeps=3, seed=5, instrument=instrument))
     lost = np.isnan(block.conductance)
     assert abs(lost.mean() - 0.2) < K * math.sqrt(0.16 / lost.size)
     want = np.clip(plain + offset, floor, ceiling)
@@ -108,21 +110,21 @@ def test_the_instrument_does_what_it_is_told():
     assert (block.pulses[~block.accepted] == 20).all()
 
 
-def test_a_file_gives_back_what_was_drawn(tmp_path):
+def test_a_written_measurement_reads_back_equal(tmp_path):
     drawn = synthesize(CARD, sweeps=3, seed=5, groups=GROUPS, instrument=Instrument(missing=0.01))
     write_measurement(drawn, tmp_path / "a.h5")
     back = read_measurement(tmp_path / "a.h5")
     assert back.identity.synthetic
     assert back.truth == drawn.truth
     for name in ("conductance", "level", "accepted"):
-        assert same(getattr(whole(back), name), getattr(whole(drawn), name))
-    assert same(back.reads.whole(), drawn.reads.whole())
-    assert same(back.retention.whole(), drawn.retention.whole())
+        assert same(getattr(all_sweeps(back), name), getattr(all_sweeps(drawn), name))
+    assert same(back.reads.read_all(), drawn.reads.read_all())
+    assert same(back.retention.read_all(), drawn.retention.read_all())
     np.testing.assert_allclose(back.iv.current, drawn.iv.current)
     np.testing.assert_allclose(back.mvm.current, drawn.mvm.current)
 
 
-def test_truth_is_what_many_chips_show():
+def test_the_truth_agrees_with_many_chips():
     card = virtual_card(
         "truth",
         mean=[30e-6, 150e-6],
@@ -139,7 +141,7 @@ def test_truth_is_what_many_chips_show():
     found = {}
     for seed in range(80):
         m = synthesize(card, rows=24, cols=16, sweeps=4, seed=seed)
-        b = whole(m)
+        b = all_sweeps(m)
         good = b.accepted & ~stuck_cells(m)
         for k in range(2):
             at = b.level == k
@@ -165,7 +167,7 @@ def stuck_cells(m):
     return out
 
 
-def test_with_reads_c2c_is_free_of_their_noise():
+def test_with_reads_c2c_excludes_read_noise():
     with_reads = synthesize(CARD, sweeps=1, groups=("program", "reads")).truth
     without = synthesize(CARD, sweeps=1).truth
     for k in range(3):
@@ -175,7 +177,7 @@ def test_with_reads_c2c_is_free_of_their_noise():
 
 
 @pytest.mark.parametrize("distribution", FAMILIES)
-def test_at_the_distributions_truth_the_likelihood_of_many_readings_is_flat(distribution):
+def test_the_likelihood_gradient_is_zero_at_the_true_parameters(distribution):
     card = virtual_card(
         "distribution",
         mean=[80e-6],
@@ -186,7 +188,7 @@ def test_at_the_distributions_truth_the_likelihood_of_many_readings_is_flat(dist
     )
     truth = distribution_truth(card, (8, 8))
     m = synthesize(card, rows=300, cols=300, sweeps=2, seed=4)
-    y = whole(m).conductance.ravel()
+    y = all_sweeps(m).conductance.ravel()
     stated = {n: q.value for n, q in card.levels[0].distribution.parameters.items()}
     found = {n: truth[f"levels[0].distribution.parameters.{n}"] for n in stated}
 
@@ -200,15 +202,12 @@ def test_at_the_distributions_truth_the_likelihood_of_many_readings_is_flat(dist
 
     free = [name for name in stated if name != "weight_2"]
     assert max(abs(score(found, name)) for name in free) < K
-    if distribution not in (
-        "normal",
-        "lognormal",
-        "gamma",
-    ):  # which noise of this size hardly changes
+    # Noise of this size hardly changes a normal, lognormal or gamma distribution.
+    if distribution not in ("normal", "lognormal", "gamma"):
         assert max(abs(score(stated, name)) for name in free) > K
 
 
-def test_column_currents_go_through_the_cards_wires():
+def test_column_currents_include_the_line_resistance_of_the_card():
     line = LineCard(
         wordline_resistance=Quantity.given(2.0, "ohm"),
         bitline_resistance=Quantity.given(3.0, "ohm"),
@@ -254,7 +253,7 @@ def dense_currents(g, v, r_wl, r_bl, r_drv, r_sense):
     return np.linalg.solve(A, rhs)[last] / r_sense
 
 
-def test_current_against_voltage_is_the_cards():
+def test_iv_curves_follow_the_card():
     iv = IVCard(
         nonlinearity=Quantity.given(2.0, "1/V"),
         offset=Quantity.given(3e-8, "A"),
@@ -265,12 +264,12 @@ def test_current_against_voltage_is_the_cards():
     current = m.current - 3e-8
     g0 = (current @ shape) / (shape @ shape)
     noise = current - g0[:, None] * shape
-    points = noise.size - len(g0)  # one conductance fitted a cell
+    points = noise.size - len(g0)  # one fitted conductance per cell
     assert (noise**2).sum() / points == pytest.approx(1e-16, rel=K * math.sqrt(2 / points))
     assert len({(r, c) for r, c in zip(m.row, m.col, strict=True)}) == 64
 
 
-def test_readout_codes_are_the_cards():
+def test_readout_codes_follow_the_card():
     readout = ReadoutCard(
         bits=8,
         full_scale=Quantity.given(1e-3, "A"),
@@ -288,34 +287,34 @@ def test_readout_codes_are_the_cards():
         synthesize(CARD, groups=("readout",))
 
 
-def test_replay_hands_out_cycle_by_cycle():
+def test_each_replayed_chip_is_one_cycle():
     import torch
 
     m = synthesize(CARD, sweeps=6, seed=5, instrument=Instrument(missing=0.05))
     chips = replay(m)
-    b = whole(m)
+    b = all_sweeps(m)
     assert len(chips) == 2
     assert chips.shape == (20, 24)
     for row, col in ((0, 0), (7, 3), (19, 23)):
         for k in range(3):
             seen = b.conductance[b.level[:, row, col] == k, row, col]
             seen = seen[np.isfinite(seen)].astype(np.float32)
-            held = chips.conductance[:, k, row, col].numpy()
-            assert held[np.isfinite(held)].tolist() == seen.tolist()
+            replayed = chips.conductance[:, k, row, col].numpy()
+            assert replayed[np.isfinite(replayed)].tolist() == seen.tolist()
     state = chips.program(torch.ones(20, 24, dtype=torch.int64), generator=torch.Generator())
     assert bool(torch.isfinite(state.conductance).all())
-    with pytest.raises(ArrayError, match="nothing can be replayed"):
+    with pytest.raises(ArrayError, match="replay needs /program"):
         replay(synthesize(CARD, groups=("reads",)))
 
 
-def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(ArrayError, match="no group 'noise'"):
+def test_invalid_requests_are_rejected():
+    with pytest.raises(ArrayError, match="cannot synthesize group 'noise'"):
         synthesize(CARD, groups=("noise",))
-    with pytest.raises(ArrayError, match="0 sweeps"):
+    with pytest.raises(ArrayError, match="sweeps = 0"):
         synthesize(CARD, sweeps=0)
 
 
-def test_command_writes_a_file_that_says_it_is_synthetic(tmp_path):
+def test_the_command_writes_a_file_marked_as_synthetic(tmp_path):
     save_card(CARD, tmp_path / "c.card.json")
     out = tmp_path / "chip.h5"
     arguments = ["measurement", "synthesize", str(tmp_path / "c.card.json"), "-o", str(out)]
@@ -323,16 +322,16 @@ def test_command_writes_a_file_that_says_it_is_synthetic(tmp_path):
     arguments += ["--group", "program", "--group", "reads", "--missing", "0.1"]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     m = read_measurement(out)
     assert m.identity.synthetic
     assert m.program.shape == (6, 10, 12)
-    assert told["truth"] == m.truth
+    assert printed["truth"] == m.truth
     again = synthesize(
         CARD, rows=10, cols=12, sweeps=6, seed=9, groups=("program", "reads"),
         instrument=Instrument(missing=0.1),
     )  # fmt: skip
-    assert same(whole(again).conductance, whole(m).conductance)
+    assert same(all_sweeps(again).conductance, all_sweeps(m).conductance)
     bytes_first = out.read_bytes()
     assert CliRunner().invoke(cli, arguments).exit_code == 0
     assert out.read_bytes() == bytes_first
@@ -341,21 +340,21 @@ def test_command_writes_a_file_that_says_it_is_synthetic(tmp_path):
 @pytest.mark.parametrize(
     "distribution", ["gamma", "weibull", "student_t", "skew_normal", "johnson_su"]
 )
-def test_families_get_the_moments_asked_for(distribution):
+def test_families_have_the_requested_moments(distribution):
     mean, std = 80e-6, 9e-6
     p = family_with_moments(distribution, mean, std)
-    scipys = {
+    reference = {
         "gamma": lambda: stats.gamma(p["shape"], scale=p["scale"]),
         "weibull": lambda: stats.weibull_min(p["shape"], scale=p["scale"]),
         "student_t": lambda: stats.t(p["df"], p["loc"], p["scale"]),
         "skew_normal": lambda: stats.skewnorm(p["shape"], p["loc"], p["scale"]),
         "johnson_su": lambda: stats.johnsonsu(p["gamma"], p["delta"], p["xi"], p["lambda"]),
     }[distribution]()
-    assert scipys.mean() == pytest.approx(mean, rel=1e-9)
-    assert scipys.std() == pytest.approx(std, rel=1e-6)
+    assert reference.mean() == pytest.approx(mean, rel=1e-9)
+    assert reference.std() == pytest.approx(std, rel=1e-6)
 
 
-def test_random_cards_differ_by_seed_alone_and_factors_leave_the_rest():
+def test_random_cards_depend_on_the_seed_and_factors_are_independent():
     assert random_card(4) == random_card(4)
     full, plain = random_card(4), random_card(4, spatial=False, failures=False)
     assert [x.mean for x in full.levels] == [x.mean for x in plain.levels]
