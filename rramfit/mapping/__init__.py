@@ -1,4 +1,4 @@
-"""Networks on chips: codes, tiles, converters, analog layers, placement, evaluation."""
+"""Map networks onto chips: codes, tiles, converters, analog layers, placement, evaluation."""
 
 from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention

@@ -1,9 +1,9 @@
-"""Training networks, plainly and for chips."""
+"""Training of digital networks, and of networks for chips."""
 
 from rramfit.training.aware import Trained, train_aware
 from rramfit.training.forward.layer_forward import Hardware, fidelity
 from rramfit.training.forward.preparation import prepare_training, renew_anchors, trained_network
-from rramfit.training.loop.bn_recalibration import estimate_norms
+from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
 from rramfit.training.loop.history import Epoch, read_history
 from rramfit.training.loop.rank import Rank, process_group
 from rramfit.training.loop.recipe import AwareStage, PlainStage, Recipe, load_recipe
@@ -20,12 +20,12 @@ __all__ = [
     "Recipe",
     "Run",
     "Trained",
-    "estimate_norms",
     "fidelity",
     "load_recipe",
     "prepare_training",
     "process_group",
     "read_history",
+    "recalibrate_batch_norm",
     "renew_anchors",
     "train_aware",
     "train_plain",

@@ -1,17 +1,18 @@
-"""Aware training: a network learns to live with chips, or with one chip.
+"""Chip-aware training: train a network for a population of chips, or for one chip.
 
-The forward is that of `rramfit.training.forward.layer_forward`: weights on codes, new cells at
-every step, wires by an anchored estimate, converters. On the way
+The forward is in `rramfit.training.forward.layer_forward`: quantised weights, new cells at every
+step, wires by an anchored estimate, converters. In addition:
 
-    ramp         non-idealities rise from nothing over the first share of steps
-    scales       are learned with the weights, with their own rate and without decay
-    teacher      the network in float32: its outputs, softened, are a share of the loss
-    norms        are estimated again on drawn chips at the end
+    ramp         the non-idealities increase from zero during the first share of the steps
+    scales       are learned with the weights, with their own learning rate and without decay
+    teacher      the network in float32; its softened outputs are a share of the loss
+    BatchNorm    statistics are recalibrated on drawn chips at the end
 
-For a population every step draws every cell and every fault; for one fitted chip (a setup with
-`CellMaps` for its origin) faults and measured offsets stay, and the rest is drawn.
+For a population, every step draws all cells and faults. For one fitted chip (a setup whose origin
+is `CellMaps`), faults and measured offsets are fixed and the rest is drawn.
 
-With hardware, a layer's outputs are measured and the gradient is the digital layer's.
+With hardware in the loop, a layer's outputs are measured and the gradient is that of the digital
+layer.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rramfit.mapping.layers.analog_layers import Laid
+from rramfit.mapping.layers.analog_layers import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.datasets import Dataset
 from rramfit.mapping.tiles.setup import AnalogSetup
@@ -37,7 +38,7 @@ from rramfit.training.forward.preparation import (
     trained_forwards,
     trained_network,
 )
-from rramfit.training.loop.bn_recalibration import estimate_norms
+from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
 from rramfit.training.loop.history import Epoch
 from rramfit.training.loop.recipe import AwareStage
 from rramfit.training.loop.stage import (
@@ -57,20 +58,20 @@ CALIBRATION_IMAGES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trained:
-    """What came of an aware training.
+    """Result of chip-aware training.
 
     Attributes
     ----------
     network : nn.Module
-        Digital, its weights on the codes.
-    laid : dict
+        Digital network with weights rounded to codes.
+    mapping : dict of str to LayerMapping
         Scales and placements, for `convert_to_analog`.
     analog : nn.Module
-        The network as it was trained, to go on with.
+        The analog network as trained, for further training.
     """
 
     network: nn.Module
-    laid: dict[str, dict[str, Tensor]]
+    mapping: dict[str, dict[str, Tensor]]
     analog: nn.Module
     history: list[Epoch]
 
@@ -83,7 +84,7 @@ def train_aware(
     run: Run,
     *,
     teacher: nn.Module | None = None,
-    laid: Mapping[str, Laid] | None = None,
+    mapping: Mapping[str, LayerMapping] | None = None,
     hardware: Hardware | None = None,
 ) -> Trained:
     """Fine-tune a digital network for chips.
@@ -91,21 +92,21 @@ def train_aware(
     Parameters
     ----------
     network : nn.Module
-        Trained plainly, or for chips before; it is left as it is.
+        Trained digitally or for chips. Not modified.
     setup : AnalogSetup
-        Chips: drawn ones, or one fitted chip. Factors that are off are off in training.
+        Drawn chips, or one fitted chip. Factors that are off are off in training, too.
     data : Dataset
     stage : AwareStage
     run : Run
     teacher : nn.Module, optional
-        `network` where not given.
-    laid : mapping, optional
-        Scales and placements to start from.
+        Default: `network`.
+    mapping : dict of str to LayerMapping, optional
+        Initial scales and placements.
     hardware : callable, optional
         Measured products, see `rramfit.training.forward.layer_forward.Hardware`.
     """
     inputs = data.train_images[:CALIBRATION_IMAGES]
-    model = convert_to_analog(network, setup, inputs=inputs, laid=laid, seed=run.seed)
+    model = convert_to_analog(network, setup, inputs=inputs, mapping=mapping, seed=run.seed)
     prepare_training(model, inputs, seed=run.seed, rank=run.rank.index)
     for name, _, forward in trained_forwards(model):
         forward.hardware, forward.name = hardware, name
@@ -125,7 +126,7 @@ def train_aware(
 
     def test(net: nn.Module) -> float:
         steps = [(f.step, f.strength) for _, _, f in trained_forwards(net)]
-        set_step(net, -1)  # cells that no step has drawn
+        set_step(net, -1)  # cells that no training step draws
         found = plain_test(net)
         for (_, _, forward), (step, strength) in zip(trained_forwards(net), steps, strict=True):
             forward.step, forward.strength = step, strength
@@ -144,15 +145,15 @@ def train_aware(
     )
     set_step(model, -2)
     model.train()
-    estimate_norms(model, data.train_images[: stage.norm_images])
+    recalibrate_batch_norm(model, data.train_images[: stage.bn_recalibration_images])
     model.eval()
     renew_anchors(model, inputs)
-    digital, lies = trained_network(model)
-    return Trained(network=digital, laid=lies, analog=model, history=history)
+    digital, final = trained_network(model)
+    return Trained(network=digital, mapping=final, analog=model, history=history)
 
 
 def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:
-    """Cross entropy and, for its share, the divergence from the teacher's softened outputs."""
+    """Return cross entropy plus a share of divergence from the teacher's softened outputs."""
     plain, share, t = cross_entropy(stage), stage.distillation, stage.temperature
     if share == 0:
         return plain

@@ -1,7 +1,7 @@
-"""Plain training: cross entropy, AdamW, one cosine; no thought of chips.
+"""Plain training of a digital network: cross entropy, AdamW, one cosine schedule.
 
-It is what a network is before it meets a chip, and enough for small networks. The network is
-changed in place. Order and batches come from the seed alone; augmentation is not here.
+It is sufficient for small networks. The network is modified in place. The order of images depends
+only on the seed. There is no augmentation here.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def train_plain(
     images, labels : tensors
     epochs, batch : int
     rate : float
-        Highest learning rate; it falls to zero along a cosine.
+        Initial learning rate; it decreases to zero along a cosine.
     decay : float
         Weight decay.
     seed : int
-        Of the order of images.
+        Seed of the order of images.
     on_epoch : callable (epoch, mean loss), optional
     """
     generator = torch_stream(seed, "order")

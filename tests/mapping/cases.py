@@ -1,4 +1,4 @@
-"""Cards with everything in them, and a reference that works cell by cell in float64."""
+"""Cards with all non-idealities, and a reference that computes cell by cell in float64."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def given(**quantities: tuple[float, str]) -> dict[str, Quantity]:
 def full_card(
     *, inactive: str = "grounded", noise: float = 0.0, readout=None, **options
 ) -> ModelCard:
-    """Three levels and every part that a card can have."""
+    """Make a card with three levels and every part that a card can have."""
     card = virtual_card(
         "everything",
         **{
@@ -89,7 +89,7 @@ def full_card(
 
 
 class Case:
-    """A small layer, its inputs, and how it lies on tiles, worked out apart."""
+    """A small layer, its inputs, and an independent computation of its mapping to tiles."""
 
     outputs, inputs, vectors = 5, 11, 4
 
@@ -127,19 +127,19 @@ class Case:
 
     @property
     def conductance(self) -> np.ndarray:
-        """What the chip shows, (tile, row, col)."""
+        """Conductances of the programmed chip, (tile, row, col)."""
         return self.matrix.programmed.cells.conductance.numpy()
 
     def tile_of(self, output: int, block: int) -> tuple[int, int, int]:
-        """Tile of an output's partial sum, and its two columns there."""
+        """Return the tile of an output's partial sum, and its two columns in the tile."""
         room = TILE[1] // 2
         per_block = math.ceil(self.outputs / room)
         return block * per_block + output // room, 2 * (output % room), 2 * (output % room) + 1
 
     def reference(self, *, volts=None, currents=None) -> np.ndarray:
-        """Outputs from column currents of every tile, one output after the other.
+        """Compute outputs from the column currents of every tile, one output after another.
 
-        `currents(tile, volts)` gives a tile's column currents; passes are (coefficient, volts).
+        `currents(tile, volts)` returns a tile's column currents; passes are (coefficient, volts).
         """
         scale = self.scale
         unit = self.setup.read_voltage
@@ -158,13 +158,13 @@ class Case:
         return out
 
     def ideal(self, tile: int, volts: np.ndarray) -> np.ndarray:
-        """Column currents without wires, cell by cell."""
+        """Compute column currents without wires, cell by cell."""
         g = self.conductance[tile]
         return np.array([sum(volts[r] * g[r, c] for r in range(TILE[0])) for c in range(TILE[1])])
 
 
 def nodal(g, volts, line, *, active=None, nonlinearity=None, rounds=1):
-    """Column currents of one array by nodal analysis; not ohmic by repeated secants."""
+    """Compute column currents of one array by nodal analysis; nonlinear cells by secants."""
     rows, cols = g.shape
     on = np.ones(rows, bool) if active is None else active
     size = 2 * rows * cols
@@ -191,10 +191,10 @@ def nodal(g, volts, line, *, active=None, nonlinearity=None, rounds=1):
                     a[wl(r, 0), wl(r, 0)] += 1 / line.r_driver
                     rhs[wl(r, 0)] += (volts[r] if on[r] else 0.0) / line.r_driver
                 else:
-                    a[wl(r, 0), wl(r, 0)] += 1e-15  # cut off: held somewhere
+                    a[wl(r, 0), wl(r, 0)] += 1e-15  # disconnected: keep regular
                 if r:
                     join(bl(r - 1, c), bl(r, c), line.r_bl)
-            # the last bitline node of each column meets its sense resistance below
+            # the sense resistance at the last bitline node of each column follows below
         for c in range(cols):
             a[bl(rows - 1, c), bl(rows - 1, c)] += 1 / line.r_sense
         v = np.linalg.solve(a, rhs)

@@ -1,4 +1,4 @@
-"""Makes the cases of this folder importable, and keeps torch on one thread."""
+"""Make the cases of this folder importable, and run torch on one thread."""
 
 import sys
 from pathlib import Path

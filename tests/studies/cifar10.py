@@ -1,18 +1,18 @@
-"""vgg5 on CIFAR-10: trained plainly, mapped naively, and trained for chips.
+"""vgg5 on CIFAR-10: digital training, naive mapping, and training for chips.
 
-Every step is one `rramfit` command. What it prints as JSON is kept in `reports/cifar10/`, beside
-checkpoints, learning curves and HTML reports; a step whose JSON is there is not run again, and a
-training that was broken off goes on at its last epoch. Run from the project's root, with the folder
-that holds CIFAR-10's pickles:
+Every step is one `rramfit` command. Its JSON output is stored in `reports/cifar10/`, with
+checkpoints, learning curves and HTML reports. A step whose JSON file exists is skipped, and an
+interrupted training is resumed. Run from the project's root, with the folder of the CIFAR-10
+pickles:
 
     python tests/studies/cifar10.py DATA
 
-runs what is not there and writes `reports/cifar10.md`; `--list` prints the commands, `--only` takes
-some of them. Weights take three values everywhere, −1, 0 and 1 by the outer levels of two cells.
+This runs the missing steps and writes `reports/cifar10.md`; `--list` prints the commands, `--only`
+selects steps. All weights have three values, −1, 0 and 1, from the outer levels of two cells.
 
-Training for chips goes in four stages, each from the network before: `first` ramps non-idealities
-up, `second` is long and has holes in its images, `third` averages weights, `aware` has whole images
-again. `gated` and `measured` go on from there for their own cards.
+Training for chips has four stages, each starting from the previous network: `first` ramps up the
+non-idealities, `second` is long and uses cutout, `third` averages weights, `aware` uses no cutout.
+`gated` and `measured` continue from `aware` for their cards.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ PLACE = "reports/cifar10"
 GROUNDED = "fits/jetcas-reference-1.0.0.card.json"
 GATED = "fits/jetcas-reference-gated-1.0.0.card.json"
 MEASURED = "fits/measured-1.0.0.card.json"
-FEW_NORMS, NORMS, MORE_NORMS = (f"--norms {n}" for n in (128, 512, 1024))
+BN_128, BN_512, BN_1024 = (f"--bn-recalibration {n}" for n in (128, 512, 1024))
 ALL_IMAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command; DATA stands for the folder of images."""
+    """One command; DATA is the folder of images."""
 
     name: str
     command: str
-    says: str = ""
+    label: str = ""
 
 
 def weights(name: str) -> str:
-    """Name the checkpoint of a training."""
+    """Return the path of a training's checkpoint."""
     return f"{PLACE}/vgg5.{name}.pt"
 
 
 def training(name: str, card: str, start: str, more: str = "") -> Step:
-    """Train for the chips of a card."""
+    """Return the step that trains for the chips of a card."""
     return Step(
         f"train-{name}",
         f"rramfit train vgg5 --data DATA --checkpoint {weights(start)} --card {card} "
@@ -58,30 +58,30 @@ def training(name: str, card: str, start: str, more: str = "") -> Step:
 
 
 def evaluation(
-    name: str, card: str, of: str, images: int, more: str, says: str, *, chips: int = 100
+    name: str, card: str, of: str, images: int, more: str, label: str, *, chips: int = 100
 ) -> Step:
-    """Evaluate a checkpoint on chips of a card."""
+    """Return the step that evaluates a checkpoint on chips of a card."""
     return Step(
         name,
         f"rramfit evaluate vgg5 --data DATA --checkpoint {weights(of)} --card {card} "
         f"--weight-values 3 --chips {chips} --images {images}{more} -o {PLACE}/{name}.html --json",
-        says,
+        label,
     )
 
 
 def ablation(name: str, of: str) -> Step:
-    """Switch factors one by one, on 5 chips a case."""
+    """Return the step that switches factors one by one, on 5 chips per case."""
     return Step(
         name,
         f"rramfit ablate vgg5 --data DATA --checkpoint {weights(of)} --card {GROUNDED} "
-        f"--weight-values 3 --chips 5 --images 1000 {NORMS} -o {PLACE}/{name}.html --json",
+        f"--weight-values 3 --chips 5 --images 1000 {BN_512} -o {PLACE}/{name}.html --json",
     )
 
 
 ADAPT = f" --recipe cifar10-adapt --teacher {weights('plain')}"
 AVERAGE = f" --recipe cifar10-average --teacher {weights('plain')}"
 FINISH = f" --recipe cifar10-finish --teacher {weights('plain')}"
-FAR = f" --recipe tests/studies/measured.toml --teacher {weights('plain')}"
+OTHER_FAULTS = f" --recipe tests/studies/measured.toml --teacher {weights('plain')}"
 TRAININGS = (
     Step(
         "train-plain",
@@ -92,27 +92,27 @@ TRAININGS = (
     training("third", GROUNDED, "second", AVERAGE),
     training("aware", GROUNDED, "third", FINISH),
     training("gated", GATED, "aware", FINISH),
-    training("measured", MEASURED, "aware", FAR),
+    training("measured", MEASURED, "aware", OTHER_FAULTS),
 )
 EVALUATIONS = (
     evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive"),
-    evaluation("aware", GROUNDED, "aware", 5000, f" {MORE_NORMS}", "grounded, trained for it"),
+    evaluation("aware", GROUNDED, "aware", 5000, f" {BN_1024}", "grounded, trained for it"),
     *(
-        evaluation(f"aware-{name}", GROUNDED, "aware", 500, more, f"… {says}", chips=5)
-        for name, more, says in (
-            ("norms", f" {MORE_NORMS}", "fewer chips and images"),
-            ("few-norms", f" {FEW_NORMS}", "norms of fewer images"),
-            ("as-trained", "", "norms of the population"),
-            ("6-bits", f" {MORE_NORMS} --adc-bits 6", "ADC of 6 bits, not 8"),
+        evaluation(f"aware-{name}", GROUNDED, "aware", 500, more, f"… {label}", chips=5)
+        for name, more, label in (
+            ("5-chips", f" {BN_1024}", "fewer chips and images"),
+            ("bn-128", f" {BN_128}", "recalibration with fewer images"),
+            ("as-trained", "", "no recalibration"),
+            ("6-bits", f" {BN_1024} --adc-bits 6", "6-bit ADC instead of 8 bits"),
         )
     ),
     evaluation("naive-gated", GATED, "plain", 100, "", "gated, naive", chips=10),
-    evaluation("gated", GATED, "gated", 1200, f" {NORMS}", "gated, trained for it"),
+    evaluation("gated", GATED, "gated", 1200, f" {BN_512}", "gated, trained for it"),
     evaluation(
-        *("naive-measured", MEASURED, "plain", 300, f" {NORMS}", "measured, naive"), chips=10
+        *("naive-measured", MEASURED, "plain", 300, f" {BN_512}", "measured, naive"), chips=10
     ),
     evaluation(
-        "measured", MEASURED, "measured", 500, f" {NORMS}", "measured, trained for it", chips=30
+        "measured", MEASURED, "measured", 500, f" {BN_512}", "measured, trained for it", chips=30
     ),
 )
 ABLATIONS = ablation("ablation-naive", "plain"), ablation("ablation-aware", "aware")
@@ -120,7 +120,7 @@ STEPS = (*TRAININGS, *EVALUATIONS, *ABLATIONS)
 
 
 def run(step: Step, data: Path, place: Path) -> None:
-    """Run one command, and keep what it prints; nothing where it fails."""
+    """Run one command and store its JSON output; store nothing if it fails."""
     out = place / f"{step.name}.json"
     if out.exists():
         return
@@ -129,12 +129,12 @@ def run(step: Step, data: Path, place: Path) -> None:
     if any(place.glob(f"vgg5.{step.name.removeprefix('train-')}.*state")):
         words.append("--resume")
     done = subprocess.run(words, stdout=subprocess.PIPE, check=True)
-    told = json.loads(done.stdout)
-    out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    result = json.loads(done.stdout)
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def float32_accuracy(data: Path, counts: set[int]) -> dict[int, float]:
-    """Accuracy of the plainly trained network on the first test images, so many each time [%]."""
+    """Compute the accuracy of the digital network on the first n test images, per count n [%]."""
     from rramfit.mapping.study.datasets import load_dataset
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.networks import load_weights, make_network
@@ -147,22 +147,22 @@ def float32_accuracy(data: Path, counts: set[int]) -> dict[int, float]:
 
 
 def interval(estimate: dict[str, Any]) -> str:
-    """Say a number and its 95 % interval in per cent."""
+    """Format a value and its 95 % interval in per cent."""
     low, high = estimate["ci95"]
-    return f"{100 * estimate['value']:.2f} ({100 * low:.2f} to {100 * high:.2f})"
+    return f"{100 * estimate['value']:.2f} ({100 * low:.2f}–{100 * high:.2f})"
 
 
-def evaluation_rows(told: dict[str, Any], float32: dict[int, float]) -> list[list[str]]:
-    """Give a line of the table for each evaluation."""
+def evaluation_rows(results: dict[str, Any], float32: dict[int, float]) -> list[list[str]]:
+    """Return a table row for each evaluation."""
     rows = []
     for step in EVALUATIONS:
-        if step.name not in told:
+        if step.name not in results:
             continue
-        of = told[step.name]
+        of = results[step.name]
         plain, mean = float32[of["images"]], 100 * of["mean"]["value"]
         fifth = 100 * of["percentile5"]["value"]
-        norms = of["norm_images"] or "as trained"
-        row = [step.says, str(of["chips"]), str(norms), str(of["images"]), f"{plain:.2f}"]
+        bn_images = of["bn_recalibration_images"] or "as trained"
+        row = [step.label, str(of["chips"]), str(bn_images), str(of["images"]), f"{plain:.2f}"]
         row.append(f"{100 * of['digital_accuracy']:.2f}")
         row += [interval(of["mean"]), f"{plain - mean:.2f}", f"{100 * of['sd']['value']:.2f}"]
         row += [f"{fifth:.2f}", f"{mean - fifth:.2f}", f"[page](cifar10/{step.name}.html)"]
@@ -170,79 +170,82 @@ def evaluation_rows(told: dict[str, Any], float32: dict[int, float]) -> list[lis
     return rows
 
 
-def ablation_rows(told: dict[str, Any]) -> list[list[str]]:
-    """Give a line for each factor, of both networks."""
-    if not all(step.name in told for step in ABLATIONS):
+def ablation_rows(results: dict[str, Any]) -> list[list[str]]:
+    """Return a table row for each factor, with both networks."""
+    if not all(step.name in results for step in ABLATIONS):
         return []
-    both = [told[step.name] for step in ABLATIONS]
+    both = [results[step.name] for step in ABLATIONS]
     rows = []
     for pair in zip(*(x["factors"] for x in both), strict=True):
         means = [100 * x[side]["mean"]["value"] for side in ("alone", "without") for x in pair]
         rows.append([pair[0]["factor"], *(f"{x:.2f}" for x in means)])
     together = [f"{100 * x['all']['mean']['value']:.2f}" for x in both]
-    return [*rows, ["all together", *together, "", ""]]
+    return [*rows, ["all factors", *together, "", ""]]
 
 
 def table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    """Write Markdown; the first column in words."""
+    """Return a Markdown table; the first column is left-aligned text."""
     ruler = ["---", *("---:" for _ in columns[1:])]
     return ["| " + " | ".join(line) + " |" for line in (columns, ruler, *rows)]
 
 
 def write_report(data: Path, place: Path, out: Path) -> None:
-    """Write the page from the JSON of all steps that were run."""
+    """Write the report from the JSON files of all finished steps."""
     kept = {s.name: place / f"{s.name}.json" for s in STEPS}
-    told = {name: json.loads(path.read_text()) for name, path in kept.items() if path.exists()}
-    counts = {told[s.name]["images"] for s in EVALUATIONS if s.name in told}
+    results = {name: json.loads(path.read_text()) for name, path in kept.items() if path.exists()}
+    counts = {results[s.name]["images"] for s in EVALUATIONS if s.name in results}
     float32 = float32_accuracy(data, {*counts, ALL_IMAGES})
     on_chips = (
-        *("chips, network", "drawn", "norms", "images", "float32", "digital", "mean over chips"),
-        *("under float32", "deviation", "5th percentile", "under the mean", "report"),
+        *("case", "chips", "BN images", "test images", "float32", "digital", "mean over chips"),
+        *("float32 − mean", "deviation", "5th percentile", "mean − 5th percentile", "report"),
     )
     by_factor = (
         *("factor", "naive, alone", "trained for chips, alone", "naive, without"),
         "trained for chips, without",
     )
     lines = [
-        "# vgg5 on CIFAR-10: naively mapped, and trained for chips",
+        "# vgg5 on CIFAR-10: naive mapping and training for chips",
         "",
-        "Made by `python tests/studies/cifar10.py DATA`, which runs the commands below; DATA is",
-        "the folder of CIFAR-10's pickles. Weights take three values. Accuracies are in per cent,",
-        "on so many of the first test images; intervals are 95 %, over chips.",
+        "Generated by `python tests/studies/cifar10.py DATA`, which runs the commands below; DATA",
+        "is the folder of the CIFAR-10 pickles. Weights have three values. Accuracies are in per",
+        "cent, on the first n test images; `test images` is n. Intervals are 95 %, over chips.",
         "",
-        f"In float32 the plainly trained network reaches {float32[ALL_IMAGES]:.2f} % on all",
+        f"The digitally trained network in float32 reaches {float32[ALL_IMAGES]:.2f} % on all",
         "10,000 test images.",
         "",
-        "## On chips",
+        "## Accuracy on chips",
         "",
-        "`float32` is the plainly trained network on the images of the line, `digital` the line's",
-        "own network, its weights on codes where it was trained for chips. `norms`: batch norms",
-        "were estimated again on each chip after programming, on so many training images.",
-        "Digitally they are those of the population, as trained, so that chips can do better.",
+        "`float32`: the digitally trained network on the same test images. `digital`: the",
+        "evaluated network without a chip; after training for chips its weights are codes.",
+        "`BN images`: number of training images for BatchNorm recalibration on each chip after",
+        "programming. The digital network has the BatchNorm statistics of the population of chips,",
+        "as trained, so accuracy on chips can be higher.",
         "",
-        *table(on_chips, evaluation_rows(told, float32)),
+        *table(on_chips, evaluation_rows(results, float32)),
         "",
-        "## Factor by factor",
+        "## Accuracy by factor",
         "",
-        "Reference chips, grounded rows; 5 chips a case, 1,000 images, norms estimated again on",
-        "each chip, on 512 training images. `alone`: this factor only; `without`: all but this",
-        "one.",
+        "Reference chips, grounded rows; 5 chips per case, 1,000 test images, BatchNorm",
+        "recalibration on each chip with 512 training images. `alone`: only this factor is on;",
+        "`without`: all factors but this one are on.",
         "",
-        *table(by_factor, ablation_rows(told)),
+        *table(by_factor, ablation_rows(results)),
         "",
         "## Commands",
         "",
-        *(f"    {s.command}" for s in STEPS if s.name in told),
+        *(f"    {s.command}" for s in STEPS if s.name in results),
     ]
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Run what is not there, and write the report."""
+    """Run the missing steps and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder of CIFAR-10's pickles")
-    parser.add_argument("--only", nargs="*", default=[s.name for s in STEPS], metavar="STEP")
-    parser.add_argument("--list", action="store_true", help="print the commands and leave")
+    parser.add_argument("data", type=Path, help="folder of the CIFAR-10 pickles")
+    parser.add_argument(
+        "--only", nargs="*", default=[s.name for s in STEPS], metavar="STEP", help="steps to run"
+    )
+    parser.add_argument("--list", action="store_true", help="print the commands and exit")
     args = parser.parse_args()
     if args.list:
         sys.stdout.writelines(f"{s.name:<18}{s.command}\n" for s in STEPS)

@@ -1,33 +1,33 @@
-"""Does a card that was fitted to a chip predict a network's accuracy on that chip?
+"""Closed loop: does a card fitted to a chip predict a network's accuracy on that chip?
 
-Virtual chips of 128 x 128 cells and three levels, each from a card of its own (random levels,
-spreads, fields, trends, failures, stuck cells, read noise and wires; an 8-bit read-out), are
-measured and characterized. An mlp, trained plainly on scikit-learn's digits, is mapped with the
-*fitted* card and its accuracy on 360 test images predicted by Monte Carlo. Then the same mapping,
-its levels, scales and gains included, meets the truth: the virtual chip's own deviations, faults,
-wires and channels. Both matrices lie on that one array, one after another, in truth and prediction.
+Virtual chips of 128 x 128 cells and three levels are measured and characterized. Each has a
+different card (random levels, spreads, fields, trends, failures, stuck cells, read noise and wires;
+an 8-bit read-out). An mlp, trained digitally on scikit-learn's digits, is mapped with the *fitted*
+card, and a Monte Carlo simulation predicts its accuracy on 360 test images. Then the same mapping,
+with its levels, scales and gains, is evaluated on the truth: the virtual chip's deviations, faults,
+wires and channels. In truth and prediction, both matrices use the same array, one after another.
 
     card        accuracy on chips drawn from the fitted card: mean, 5th to 95th percentile
-    card+cells  accuracy on this chip as the sidecar describes it, over programmings
+    card+cells  accuracy on the chip described by the sidecar, over programmings
     population  accuracy on chips drawn from the true card
-    chip        accuracy on the chip's true cells: its first programming, and the mean over many
+    chip        accuracy on the chip's true cells: first programming, and mean over programmings
 
-Cases that are compared use the same random numbers (dies, programmings), so that their difference
-has less chance in it than either. One chip's accuracy is one draw: no card of a population can
-state it to half a point, but 90 % of such draws must lie in the card's 90 % interval. So two things
-are counted for each chip:
+Compared cases use the same random numbers (chips, programmings), which reduces the variance of
+their difference. The accuracy of one chip is one sample: a card of a population cannot predict it
+to half a point, but 90 % of such samples must be in the card's 90 % interval. Two criteria are
+therefore checked for each chip:
 
-    like it     |card − population| <= 0.5 points, and the chip's first programming lies in the
+    population  |card − population| <= 0.5 points, and the chip's first programming is in the
                 interval of `card`
-    itself      |card+cells − chip's mean| <= 0.5 points, and the chip's first programming lies in
+    chip        |card+cells − chip's mean| <= 0.5 points, and the chip's first programming is in
                 the interval of `card+cells`
 
-Either is wanted of at least 8 of 10 chips. Run from the project's root:
+At least 8 of 10 chips must meet each criterion. Run from the project's root:
 
     python tests/studies/closed_loop.py
 
-writes `reports/closed_loop.md` and `.csv`. Records are kept in `--records`, one line a chip: a run
-that was broken off goes on where it stopped. After a change of the library delete them.
+This writes `reports/closed_loop.md` and `.csv`. Results are stored in `--records`, one line per
+chip; an interrupted run continues from there. Delete the records after a change of the library.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ if TYPE_CHECKING:
 SHAPE = 128, 128
 SWEEPS = 24
 POINTS = 0.5
-WANTED = 8, 10
+TARGET = 8, 10
 CASES = "card", "card+cells", "population", "chip"
 COLUMNS = (
     "chip", "card", "interval low", "interval high", "population", "card - population",
     "card+cells", "cells low", "cells high", "chip's mean", "card+cells - chip's mean",
     "first programming",
-    "programmings in the card's interval", "like it", "itself",
+    "programmings in the card's interval", "population predicted", "chip predicted",
 )  # fmt: skip
 
 
 def true_card(seed: int) -> ModelCard:
-    """State a random card with wires and the reference chip's read-out."""
+    """Return a random card with wires and the reference chip's read-out."""
     from rramfit.card import Quantity, seal
     from rramfit.card.schema import LineCard
     from rramfit.measurement.virtual.cards import random_card
@@ -86,7 +86,7 @@ def true_card(seed: int) -> ModelCard:
 
 
 def with_own_channels(card: ModelCard, seed: int) -> ModelCard:
-    """Pin the channels that `synthesize` measured on the chip of this seed."""
+    """Add the channels that `synthesize` measured on the chip of this seed to its card."""
     import torch
 
     from rramfit.array import draw_channels
@@ -104,7 +104,7 @@ def with_own_channels(card: ModelCard, seed: int) -> ModelCard:
 
 
 def setup_of(card: ModelCard, origin: Any) -> AnalogSetup:
-    """Set up with everything on."""
+    """Return a setup with all factors on."""
     from rramfit.mapping import analog_setup
 
     return analog_setup(card, tile=SHAPE, origin=origin)
@@ -124,21 +124,21 @@ def true_chip(card: ModelCard, seed: int) -> Chips:
     )
 
 
-def meet(network: nn.Module, card: ModelCard, dies: Chips) -> nn.Module:
-    """Put a mapped network onto given dies, behind a card's wires and channels."""
+def move_to_chips(network: nn.Module, card: ModelCard, chips: Chips) -> nn.Module:
+    """Move a mapped network to given chips with a card's wires and channels."""
     from rramfit.mapping import analog_matrices
 
-    there = copy.deepcopy(network)
+    moved = copy.deepcopy(network)
     truth = setup_of(card, None)
-    for matrix in analog_matrices(there):
+    for matrix in analog_matrices(moved):
         matrix.setup = dataclasses.replace(
-            matrix.setup, line=truth.line, readout=truth.readout, origin=dies
+            matrix.setup, line=truth.line, readout=truth.readout, origin=chips
         )
-    return there
+    return moved
 
 
 def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[str, Any]:
-    """Measure, characterize, predict and run one chip: accuracies of every case."""
+    """Measure and characterize one chip, and evaluate every case."""
     from rramfit.array import DeviceModel, draw_chips
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import convert_to_analog
@@ -166,19 +166,19 @@ def one_chip(seed: int, network: nn.Module, data: Dataset, chips: int) -> dict[s
         return convert_to_analog(network, setup, inputs=data.train_images[:256], seed=seed)
 
     predicted = mapped(drawn(fitted.card))
-    own, itself = true_chip(card, seed), with_own_channels(card, seed)
+    own, with_channels = true_chip(card, seed), with_own_channels(card, seed)
     return {
         "seed": seed,
         "verdict": fitted.card.quality.verdict,
         "card": run(predicted, chips),
         "card+cells": run(mapped(fitted.cells), chips // 2),
-        "population": run(meet(predicted, card, drawn(card)), chips),
-        "chip": run(meet(predicted, itself, own), chips // 2),
+        "population": run(move_to_chips(predicted, card, drawn(card)), chips),
+        "chip": run(move_to_chips(predicted, with_channels, own), chips // 2),
     }
 
 
 def trained_network(data: Dataset) -> tuple[nn.Module, float]:
-    """Train the mlp plainly; also give its digital accuracy."""
+    """Train the mlp digitally; return it with its accuracy."""
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.networks import make_network
     from rramfit.training.plain import train_plain
@@ -190,7 +190,7 @@ def trained_network(data: Dataset) -> tuple[nn.Module, float]:
 
 
 def row_of(record: dict[str, Any]) -> tuple[list[str], bool, bool]:
-    """Give a chip's line of the table, and whether both of either kind hold."""
+    """Return a chip's table row, and whether it meets the two criteria."""
     mean = {case: 100 * float(np.mean(record[case])) for case in CASES}
 
     def interval(case: str) -> tuple[float, float]:
@@ -200,51 +200,52 @@ def row_of(record: dict[str, Any]) -> tuple[list[str], bool, bool]:
     of_card, of_cells, first = interval("card"), interval("card+cells"), 100 * record["chip"][0]
     tiny = 1e-9
     inside = np.mean([of_card[0] - tiny <= 100 * a <= of_card[1] + tiny for a in record["chip"]])
-    like = mean["card"] - mean["population"]
-    itself = mean["card+cells"] - mean["chip"]
+    off_population = mean["card"] - mean["population"]
+    off_chip = mean["card+cells"] - mean["chip"]
     good = [
         abs(off) <= POINTS and low - tiny <= first <= high + tiny
-        for off, (low, high) in ((like, of_card), (itself, of_cells))
+        for off, (low, high) in ((off_population, of_card), (off_chip, of_cells))
     ]
     numbers = [
         f"{mean['card']:.2f}", *(f"{x:.2f}" for x in of_card), f"{mean['population']:.2f}",
-        f"{like:+.2f}", f"{mean['card+cells']:.2f}", *(f"{x:.2f}" for x in of_cells),
-        f"{mean['chip']:.2f}", f"{itself:+.2f}", f"{first:.2f}", f"{inside:.2f}",
+        f"{off_population:+.2f}", f"{mean['card+cells']:.2f}", *(f"{x:.2f}" for x in of_cells),
+        f"{mean['chip']:.2f}", f"{off_chip:+.2f}", f"{first:.2f}", f"{inside:.2f}",
     ]  # fmt: skip
-    said = ["yes" if g else "no" for g in good]
-    return [str(record["seed"]), *numbers, *said], good[0], good[1]
+    verdicts = ["yes" if g else "no" for g in good]
+    return [str(record["seed"]), *numbers, *verdicts], good[0], good[1]
 
 
 def write_report(records: list[dict[str, Any]], digital: float, out: Path, command: str) -> None:
     """Write the table as CSV and Markdown."""
     found = [row_of(r) for r in records]
     rows = [row for row, _, _ in found]
-    counts = sum(like for _, like, _ in found), sum(itself for _, _, itself in found)
+    counts = sum(met for _, met, _ in found), sum(met for _, _, met in found)
     chips = len(records[0]["card"])
     errors = [np.std(r[case], ddof=1) / np.sqrt(chips) * 100 for r in records for case in CASES]
     with out.with_suffix(".csv").open("w", newline="") as f:
         csv.writer(f, lineterminator="\n").writerows([COLUMNS, *rows])
     off = [100 * (np.mean(r["card"]) - np.mean(r["chip"])) for r in records]
     lines = [
-        "# Closed loop: accuracy predicted from a fitted card, and found on the chip's true cells",
+        "# Closed loop: predicted accuracy and accuracy on the chip's true cells",
         "",
-        f"Made by `{command}`,",
-        "which says what is compared. An mlp on scikit-learn's digits, 360 test images, digital",
-        f"accuracy {100 * digital:.2f} %. Means are over {chips} dies, or",
-        f"{chips // 2} programmings of one die; both sides of a difference use the same random",
-        f"numbers, and its largest standard error is {max(errors):.2f} points. Accuracies are in",
+        f"Generated by `{command}`,",
+        "whose docstring describes the comparison. An mlp on scikit-learn's digits, 360 test",
+        f"images, digital accuracy {100 * digital:.2f} %. Means are over {chips} chips, or over",
+        f"{chips // 2} programmings of one chip; compared cases use the same random numbers. The",
+        f"largest standard error of a mean is {max(errors):.2f} points. Accuracies are in",
         "per cent, differences in points.",
         "",
-        f"- like it: {counts[0]} of {len(rows)} chips. The fitted card's mean lies within {POINTS}",
-        "  points of the true population's, and the chip's first programming in the card's 90 %",
-        "  interval.",
-        f"- itself: {counts[1]} of {len(rows)} chips. The mean predicted from card and sidecar lies",
-        f"  within {POINTS} points of the mean over programmings on the chip's true cells, and the",
-        "  first programming in that 90 % interval.",
-        f"- wanted: {WANTED[0]} of {WANTED[1]} of either.",
+        f"- Population predicted: {counts[0]} of {len(rows)} chips. The fitted card's mean is",
+        f"  within {POINTS} points of the true population's mean, and the chip's first programming",
+        "  is in the card's 90 % interval.",
+        f"- Chip predicted: {counts[1]} of {len(rows)} chips. The mean predicted from card and",
+        f"  sidecar is within {POINTS} points of the mean over programmings on the chip's true",
+        "  cells, and the first programming is in the predicted 90 % interval.",
+        f"- Target: {TARGET[0]} of {TARGET[1]} chips for each criterion.",
         "",
-        "Where the card alone, which knows nothing of this very chip, is held against its mean:",
-        f"within {POINTS} points at {sum(abs(x) <= POINTS for x in off)} of {len(off)} chips, rms",
+        "For comparison, the mean predicted from the card alone, without data on the individual",
+        f"chip, is within {POINTS} points of the chip's mean for",
+        f"{sum(abs(x) <= POINTS for x in off)} of {len(off)} chips; the rms difference is",
         f"{np.sqrt(np.mean(np.square(off))):.2f} points.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
@@ -255,11 +256,11 @@ def write_report(records: list[dict[str, Any]], digital: float, out: Path, comma
 
 
 def main() -> None:
-    """Run what is not on record, and write the report."""
+    """Run the missing chips and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--chips", type=int, default=10, help="virtual chips measured")
+    parser.add_argument("--chips", type=int, default=10, help="number of measured chips")
     parser.add_argument(
-        "--draws", type=int, default=300, help="dies drawn; half as many programmings"
+        "--draws", type=int, default=300, help="drawn chips per case; twice the programmings"
     )
     parser.add_argument("--out", type=Path, default=Path("reports/closed_loop.md"))
     parser.add_argument("--records", type=Path, default=Path("build/closed_loop.jsonl"))

@@ -1,21 +1,20 @@
-"""Do the stated 95 % intervals hold the truth in 95 % of chips?
+"""Coverage: do the stated 95 % intervals contain the true value for 95 % of chips?
 
-Virtual chips of 64 x 64 cells and three levels are drawn from random cards, a fresh card for every
-chip, and fitted as `characterize` does; for each parameter of the card it is noted whether the
-interval holds the population's value. Cases: distribution of the levels (normal, lognormal, t of 6
-degrees of freedom) x smooth field and trends or neither x programmings of each cell at each level
-(one sweep in all, two, eight). Run from the project's root:
+Virtual chips of 64 x 64 cells and three levels are drawn from random cards, a new card for every
+chip, and fitted as in `characterize`. For each parameter of the card, the study records whether the
+interval contains the population's value. Cases: distribution of the levels (normal, lognormal, t
+with 6 degrees of freedom) x with or without smooth field and trends x programmings of each cell
+(one sweep in total, or two or eight sweeps per level). Run from the project's root:
 
     python tests/studies/coverage.py --chips 200 --out reports/coverage.csv
 
-writes the table as CSV and, beside it, as Markdown. The chips' records are kept in `--records`, one
-line a chip: a run that was broken off goes on where it stopped, and one with more chips adds to
-what is there. After a change of the fits delete them. `--only TEXT` takes the cases whose name
-has the text in it.
+This writes the table as CSV and as Markdown. Results are stored in `--records`, one line per chip;
+an interrupted run continues from there, and a run with more chips adds to them. Delete them after a
+change of the fits. `--only TEXT` selects the cases whose names contain the text.
 
-Levels of one chip and parameters of one kind are counted together. They are not independent, so
-the Wilson interval of a coverage is made with the number of independent trials that would scatter
-over chips as the hits did.
+Levels of one chip and parameters of one kind are counted together. They are not independent, so the
+Wilson interval of a coverage uses the number of independent trials with the same variance over
+chips as the observed hits.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ class Case:
 
     distribution: str
     field: bool
-    sweeps: int  # of each level; 0: one sweep in all
+    sweeps: int  # per level; 0: one sweep in total
 
     @property
     def name(self) -> str:
         field = "field" if self.field else "no field"
-        sweeps = f"{self.sweeps} sweeps a level" if self.sweeps else "one sweep"
+        sweeps = f"{self.sweeps} sweeps per level" if self.sweeps else "one sweep"
         return f"{NAMES[self.distribution]}, {field}, {sweeps}"
 
 
@@ -64,7 +63,7 @@ CASES = [Case(*x) for x in itertools.product(NAMES, (False, True), (0, 2, 8))]
 
 
 def quantities(parts: Any, truth: dict[str, float]) -> Iterator[tuple[str, Any]]:
-    """Paths of a card and the quantities that stand there."""
+    """Yield the paths of a card's parameters and their quantities."""
     levels, variation, failure, stuck = parts
     for x in levels:
         at = f"levels[{x.index}]"
@@ -92,7 +91,7 @@ def quantities(parts: Any, truth: dict[str, float]) -> Iterator[tuple[str, Any]]
 
 
 def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
-    """Draw and fit one chip: truth, value, stderr and interval of every parameter."""
+    """Draw and fit one chip; return truth, value, stderr and interval of every parameter."""
     import torch
 
     from rramfit.errors import FitError
@@ -107,7 +106,7 @@ def one_chip(job: tuple[Case, int]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     case, seed = job
-    own = 10_000 * CASES.index(case) + seed  # no two cases share a card or a chip
+    own = 10_000 * CASES.index(case) + seed  # different cards and chips in every case
     card = random_card(own, distribution=case.distribution, spatial=case.field)
     sweeps = case.sweeps * len(card.levels) or 1
     measurement = synthesize(card, sweeps=sweeps, seed=own)
@@ -139,14 +138,14 @@ def file_of(case: Case, folder: Path) -> Path:
 
 
 def records_of(case: Case, folder: Path) -> list[dict[str, Any]]:
-    """Chips on record; a line that was broken off does not count."""
+    """Return the stored chips; an incomplete line is ignored."""
     path = file_of(case, folder)
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def run(cases: list[Case], chips: int, folder: Path, processes: int) -> None:
-    """Draw and fit the chips that are not on record yet, a few of every case in turn."""
+    """Draw and fit the missing chips, alternating between cases."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = []
     for case in cases:
@@ -173,7 +172,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
 
 
 def independent_trials(hits: list[list[bool]]) -> float:
-    """Trials that would scatter as the chips' mean hits do, between chips and intervals."""
+    """Compute the number of independent trials with the variance of the chips' mean hits."""
     counts = np.array([len(h) for h in hits], dtype=float)
     sums = np.array([sum(h) for h in hits], dtype=float)
     share = sums.sum() / counts.sum()
@@ -184,7 +183,7 @@ def independent_trials(hits: list[list[bool]]) -> float:
 
 
 def judge(share: float, low: float, high: float, *, edge: bool) -> str:
-    """Say whether a coverage with its Wilson interval is what it should be."""
+    """Return the verdict on a coverage with its Wilson interval."""
     if BOUNDS[0] <= share <= BOUNDS[1]:
         return "ok"
     if low <= BOUNDS[1] and high >= BOUNDS[0]:
@@ -195,7 +194,7 @@ def judge(share: float, low: float, high: float, *, edge: bool) -> str:
 
 
 def tabulate(case: Case, records: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """One row a kind of parameter."""
+    """Yield one table row per kind of parameter."""
     kinds: dict[str, list[list[list[float]]]] = defaultdict(list)
     for record in records:
         of_chip: dict[str, list[list[float]]] = defaultdict(list)
@@ -231,17 +230,18 @@ def write_tables(rows: list[list[str]], errors: list[str], out: Path, command: s
     lines = [
         "# Coverage of the stated 95 % intervals",
         "",
-        f"Made by `{command}`",
-        "from virtual chips of 64 x 64 cells and three levels, a fresh random card for every chip.",
-        "Every interval of a card's parameters is counted that has a truth.",
-        "Levels are counted together. `ok`: coverage within 0.93 to 0.97. `within chance`: the",
-        "coverage's own 95 % Wilson interval reaches these bounds. `edge`: the truth is 0, below",
-        "which no interval reaches, so that only its upper end can miss. With z the error over the",
-        "stated error: bias / actual error is mean(z)/rms(z), stated / actual error is 1/rms(z).",
-        "After one sweep a stuck cell cannot be told from one that failed: the interval of a share",
-        "of stuck cells then spans both readings, and is too wide by design.",
+        f"Generated by `{command}`",
+        "from virtual chips of 64 x 64 cells and three levels, with a new random card for every",
+        "chip. All intervals of card parameters with a known true value are counted; levels are",
+        "counted together. `ok`: the coverage is 0.93 to 0.97. `within chance`: the 95 % Wilson",
+        "interval of the coverage overlaps this range. `edge`: the true value is 0 and intervals",
+        "do not extend below 0, so only the upper end can miss. With z the error divided by the",
+        "stated standard error, bias / actual error is mean(z)/rms(z), and stated / actual error",
+        "is 1/rms(z). After one sweep, a stuck cell and a cell that failed programming cannot be",
+        "distinguished. The interval of a share of stuck cells then covers both cases and is too",
+        "wide by design.",
         "",
-        f"Of {len(rows)} rows {share} are ok and {len(outside)} out of bounds.",
+        f"Of {len(rows)} rows, {share} are ok and {len(outside)} are out of bounds.",
         *(f"- {row[-1]}: {row[0]}: {row[1]}, {row[4]} [{row[5]}, {row[6]}]" for row in outside),
         *(f"- no fit: {text}" for text in errors),
     ]
@@ -254,11 +254,11 @@ def write_tables(rows: list[list[str]], errors: list[str], out: Path, command: s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--chips", type=int, default=200, help="of every case")
+    parser.add_argument("--chips", type=int, default=200, help="number of chips per case")
     parser.add_argument("--out", type=Path, default=Path("reports/coverage.csv"))
     parser.add_argument("--records", type=Path, default=Path("build/coverage"))
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--only", default="", help="part of the names of cases to run")
+    parser.add_argument("--processes", type=int, default=1, help="number of processes")
+    parser.add_argument("--only", default="", help="run only cases whose names contain this text")
     args = parser.parse_args()
     cases = [case for case in CASES if args.only in case.name]
     run(cases, args.chips, args.records, args.processes)

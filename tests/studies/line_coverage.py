@@ -1,15 +1,15 @@
-"""Do the intervals of the wires hold the truth in 95 % of chips?
+"""Coverage for wires: do the 95 % intervals contain the true resistances for 95 % of chips?
 
-Virtual chips of 128 x 128 cells, half of the rows on in each of 32 patterns, inactive rows
-grounded: levels of 1, 20 and 40 uS with 10 % variation, wordline and bitline 0.4 to 4 ohm a
-segment (evenly in the logarithm), driver 10 to 100 ohm, sense 10 to 60 ohm, 1 % noise of a
-current, 0.5 % of a cell's read, and 1 % between the gains of both. Currents come from the exact
-solver, which shares nothing with the fit's. Run from the project's root:
+Virtual chips have 128 x 128 cells, levels of 1, 20 and 40 uS with 10 % variation, and grounded
+inactive rows; half of the rows are active in each of 32 patterns. Wordlines and bitlines have 0.4
+to 4 ohm per segment (log-uniform), drivers 10 to 100 ohm, sense resistances 10 to 60 ohm. Noise is
+1 % of a current and 0.5 % of a cell read; the gains of both differ by 1 %. Currents come from the
+exact solver, which is independent of the solver of the fit. Run from the project's root:
 
     python tests/studies/line_coverage.py --chips 200 --out reports/line_coverage.csv
 
-writes the table as CSV and, beside it, as Markdown. Chips already in `--records` are not fitted
-again: after a change of the fit delete it.
+This writes the table as CSV and as Markdown. Chips in `--records` are not fitted again; delete the
+file after a change of the fit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def one_chip(seed: int) -> dict[str, Any]:
-    """Draw a chip, fit its wires, and note truth, value and interval of each parameter."""
+    """Draw a chip and fit its wires; return truth, value and interval of each parameter."""
     import torch
 
     from rramfit.array import LineResistance, column_currents
@@ -77,7 +77,7 @@ def one_chip(seed: int) -> dict[str, Any]:
 
 
 def tabulate(records: list[dict[str, Any]]) -> list[list[str]]:
-    """One row a parameter."""
+    """Return one table row per parameter."""
     from scipy.stats import binomtest
 
     rows = []
@@ -103,8 +103,8 @@ def tabulate(records: list[dict[str, Any]]) -> list[list[str]]:
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--chips", type=int, default=200)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--chips", type=int, default=200, help="number of chips")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--records", type=Path, default=Path("line_coverage.jsonl"))
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     args = parser.parse_args()
@@ -132,8 +132,8 @@ def main() -> None:
         "",
         (
             f"{len(records)} virtual chips of 128 × 128 cells, 32 patterns with half of the rows "
-            "on, 0.4 to 4 ohm a segment, 1 % noise of a current, 0.5 % of a cell read. Score: "
-            "error over stated standard error."
+            "active, 0.4 to 4 ohm per segment, noise of 1 % of a current and 0.5 % of a cell read. "
+            "Score: error divided by the stated standard error."
         ),
         "",
         "| " + " | ".join(COLUMNS) + " |",

@@ -1,17 +1,17 @@
-"""What placing rows and columns around the faults of a fitted chip gains.
+"""Accuracy gain from placing rows and columns around the faults of a fitted chip.
 
-Virtual chips of 128 x 128 cells of the reference kind (5, 12 and 30 kohm, 15 % variation, 0.5 ohm
-segments, its read-out, 1 % programming failure) with faults besides: a share of cells stuck low, as
-many stuck high, together `--faults` (2 %). Each is measured with 24 sweeps and characterized; an
-mlp, trained plainly on scikit-learn's digits, is mapped with the fitted card, once as its matrices
-lie and once placed by the fitted sidecar: around faults, and by cells' offsets and places. Either
-mapping is run on the chip's *true* cells, over programmings that are the same for both. Both
-matrices lie on the one array, one after another. Run from the project's root:
+The virtual chips have 128 x 128 cells of the reference kind (5, 12 and 30 kohm, 15 % variation,
+0.5 ohm segments, its read-out, 1 % programming failure) and additional faults: equal shares of
+cells stuck low and stuck high, together `--faults` (2 %). Each chip is measured with 24 sweeps and
+characterized. An mlp, trained digitally on scikit-learn's digits, is mapped with the fitted card,
+once without placement and once placed with the fitted sidecar, around faults and by the cells'
+offsets and positions. Both mappings run on the chip's *true* cells, with the same programmings.
+Both matrices use the same array, one after another. Run from the project's root:
 
     python tests/studies/placement.py
 
-writes `reports/placement.md` and `.csv`. Intervals are 95 %: of one chip's gain over its
-programmings, of the mean gain over chips; Student's t.
+This writes `reports/placement.md` and `.csv`. Intervals are 95 %, Student's t: of one chip's gain
+over its programmings, and of the mean gain over chips.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from closed_loop import SWEEPS, meet, setup_of, trained_network, true_chip
+from closed_loop import SWEEPS, move_to_chips, setup_of, trained_network, true_chip
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from rramfit.mapping.study.datasets import Dataset
 
 COLUMNS = (
-    "chip", "faults in it, %", "of them found, %", "as it lies, %", "placed, %", "gain, points",
-    "gain low", "gain high", "squared error taken away", "predicted as it lies, %",
+    "chip", "faulty cells, %", "detected, %", "not placed, %", "placed, %", "gain, points",
+    "gain low", "gain high", "squared error removed", "predicted not placed, %",
     "predicted placed, %",
 )  # fmt: skip
 
 
 def faulty_card(faults: float) -> ModelCard:
-    """State the reference chip with stuck cells."""
+    """Return the card of the reference chip with stuck cells."""
     from rramfit.card import Quantity, seal
     from rramfit.card.schema import StuckCard
     from rramfit.measurement.virtual.reference_chip import reference_card
@@ -59,7 +59,7 @@ def faulty_card(faults: float) -> ModelCard:
 def one_chip(
     seed: int, card: ModelCard, network: nn.Module, data: Dataset, programmings: int
 ) -> dict[str, Any]:
-    """Measure, characterize, map and run one chip with and without placement."""
+    """Measure and characterize one chip, map the network with and without placement, run it."""
     import dataclasses
 
     from rramfit.card.cells import Fault
@@ -71,8 +71,8 @@ def one_chip(
     measured = synthesize(card, sweeps=SWEEPS, seed=seed, groups=("program", "mvm", "readout"))
     fitted = characterize(measured, name=f"chip-{seed}", seed=seed)
     own = true_chip(card, seed)
-    there = own.fault[0].numpy() != Fault.OK
-    found = (fitted.cells.fault != Fault.OK) & there
+    faulty = own.fault[0].numpy() != Fault.OK
+    found = (fitted.cells.fault != Fault.OK) & faulty
 
     def run(model: nn.Module) -> NDArray[np.float64]:
         images, labels = data.test_images, data.test_labels
@@ -80,7 +80,7 @@ def one_chip(
         return 100 * np.asarray(of.accuracies)
 
     out: dict[str, Any] = {
-        "seed": seed, "faults": 100 * there.mean(), "found": 100 * found.sum() / there.sum()
+        "seed": seed, "faults": 100 * faulty.mean(), "found": 100 * found.sum() / faulty.sum()
     }  # fmt: skip
     for place in (False, True):
         setup = dataclasses.replace(setup_of(fitted.card, fitted.cells), place_around_faults=place)
@@ -88,13 +88,13 @@ def one_chip(
         gains = [m.placed for m in analog_matrices(mapped) if m.placed is not None]
         before, after = (sum(getattr(p, name) for p in gains) for name in ("before", "after"))
         out[f"predicted {place}"] = run(mapped)
-        out[f"true {place}"] = run(meet(mapped, card, own))
-        out["taken away"] = 1 - after / before if before else 0.0
+        out[f"true {place}"] = run(move_to_chips(mapped, card, own))
+        out["removed"] = 1 - after / before if before else 0.0
     return out
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of a mean."""
+    """Compute the 95 % interval of a mean."""
     from scipy import special
 
     half = special.stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values))
@@ -114,7 +114,7 @@ def write_report(
         rows.append([
             str(c["seed"]), f"{c['faults']:.2f}", f"{c['found']:.1f}",
             f"{c['true False'].mean():.2f}", f"{c['true True'].mean():.2f}", f"{gain.mean():+.2f}",
-            f"{low:+.2f}", f"{high:+.2f}", f"{c['taken away']:.2f}",
+            f"{low:+.2f}", f"{high:+.2f}", f"{c['removed']:.2f}",
             f"{c['predicted False'].mean():.2f}", f"{c['predicted True'].mean():.2f}",
         ])  # fmt: skip
     with out.with_suffix(".csv").open("w", newline="") as f:
@@ -124,29 +124,33 @@ def write_report(
     lines = [
         "# Placement around faults",
         "",
-        f"Made by `{command}`,",
-        "which says what is compared. An mlp on scikit-learn's digits, 360 test images, digital",
-        f"accuracy {100 * digital:.2f} %; reference chips with {100 * faults:g} % of cells stuck,",
-        f"{len(chips)} of them, {len(chips[0]['true True'])} programmings each on true cells.",
+        f"Generated by `{command}`,",
+        "whose docstring describes the comparison. An mlp on scikit-learn's digits, 360 test",
+        f"images, digital accuracy {100 * digital:.2f} %; {len(chips)} reference chips with",
+        f"{100 * faults:g} % stuck cells, {len(chips[0]['true True'])} programmings of each chip's",
+        "true cells.",
         "",
-        f"Mean accuracy {without:.2f} % as matrices lie, {with_it:.2f} % placed: a gain of",
-        f"{np.mean(gains):.2f} points ({low:.2f} to {high:.2f}, 95 % over chips).",
+        f"The mean accuracy is {without:.2f} % without placement and {with_it:.2f} % with",
+        f"placement, a gain of {np.mean(gains):.2f} points ({low:.2f}–{high:.2f}, 95 % interval",
+        "over chips).",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "| " + " | ".join("---:" for _ in COLUMNS) + " |",
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
-        "`squared error taken away`: share of the expected squared error of all differences of a",
-        "pair. `predicted`: by card and sidecar, without the true cells.",
+        "`squared error removed`: share of the expected squared error of the pairs' differences",
+        "that placement removes. `predicted`: from card and sidecar, without the true cells.",
     ]
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Run all chips, and write the report."""
+    """Run all chips and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--chips", type=int, default=8)
-    parser.add_argument("--programmings", type=int, default=40, help="of every chip and mapping")
+    parser.add_argument("--chips", type=int, default=8, help="number of chips")
+    parser.add_argument(
+        "--programmings", type=int, default=40, help="programmings per chip and mapping"
+    )
     parser.add_argument("--faults", type=float, default=0.02, help="share of stuck cells")
     parser.add_argument("--out", type=Path, default=Path("reports/placement.md"))
     args = parser.parse_args()

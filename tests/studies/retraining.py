@@ -1,25 +1,25 @@
-"""What retraining for one fitted chip gives back of what the chip's faults cost.
+"""Recovery of the accuracy loss from faults by retraining for one fitted chip.
 
-A virtual chip of 128 x 128 cells of the reference kind with 2 % of its cells stuck (half low, half
-high; see `placement.py`) is measured with 24 sweeps and characterized. A vgg5 that was trained for
-the population of reference chips, which knows no stuck cells, is retrained for the fitted chip: its
-faults and offsets from the sidecar, rows and columns placed around them, two epochs by the recipe
-`cifar10`. All are judged on the chip's *true* cells, over programmings that are the same for all:
+A virtual reference chip of 128 x 128 cells with 2 % stuck cells (half low, half high; see
+`placement.py`) is measured with 24 sweeps and characterized. A vgg5 trained for the population of
+reference chips, which have no stuck cells, is retrained for the fitted chip: with faults and
+offsets from the sidecar, rows and columns placed around the faults, two epochs of the recipe
+`cifar10`. All cases are evaluated on the chip's *true* cells, with the same programmings:
 
-    without     the network as it was, on the chip without its stuck cells
-    faulty      the same on the chip as it is
-    placed      placed around the fitted faults, not trained
+    without     the original network, on the chip without its stuck cells
+    faulty      the original network, on the chip with its stuck cells
+    placed      placed around the fitted faults, not retrained
     retrained   placed and retrained
 
-    given back = (retrained − faulty)/(without − faulty)
+    recovered = (retrained − faulty)/(without − faulty)
 
-All matrices lie on the one array, one after another. Batch norms are estimated again after every
-programming, on 512 training images. Run from the project's root, after `cifar10.py`:
+All matrices use the same array, one after another. BatchNorm is recalibrated after every
+programming with 512 training images. Run from the project's root, after `cifar10.py`:
 
     python tests/studies/retraining.py DATA
 
-writes `reports/retraining.md`. Each chip's figures are kept in `--records`; a run that was broken
-off goes on there, and a training at its last epoch.
+This writes `reports/retraining.md`. The results of each chip are stored in `--records`; an
+interrupted run continues from there, and an interrupted training from its last epoch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from closed_loop import SHAPE, SWEEPS, meet, true_chip
+from closed_loop import SHAPE, SWEEPS, move_to_chips, true_chip
 from placement import faulty_card, interval
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from rramfit.mapping.study.datasets import Dataset
 
 CASES = "without", "faulty", "placed", "retrained"
-COLUMNS = ("chip", "faults in it, %", *(f"{c}, %" for c in CASES), "given back, %")
-WANTED = 80  # [%]
-NORM_IMAGES = 512
+COLUMNS = ("chip", "faulty cells, %", *(f"{c}, %" for c in CASES), "recovered, %")
+TARGET = 80  # [%]
+BN_IMAGES = 512
 
 
-def healed(chip: Chips) -> Chips:
-    """Take a chip's stuck cells for sound ones."""
+def without_stuck_cells(chip: Chips) -> Chips:
+    """Return a chip with its stuck cells replaced by healthy cells."""
     from rramfit.array.devices.chips import sound_where
     from rramfit.card.cells import Fault
 
@@ -61,98 +61,99 @@ def loaded(path: Path, data: Dataset) -> tuple[nn.Module, dict[str, dict[str, Te
     from rramfit.mapping.study.networks import load_weights, make_network
 
     network = make_network("vgg5", data.shape, data.classes)
-    laid = load_weights(network, path)
-    return network.eval(), laid
+    mapping = load_weights(network, path)
+    return network.eval(), mapping
 
 
 def one_chip(seed: int, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
-    """Measure, characterize, retrain for and run one chip: accuracies of every case."""
+    """Measure and characterize one chip, retrain for it, and evaluate every case."""
     from rramfit.card.cells import Fault
     from rramfit.fitting.characterization import characterize
     from rramfit.mapping import analog_setup, convert_to_analog
     from rramfit.mapping.study.evaluation import evaluate
     from rramfit.measurement.virtual.synthesize import synthesize
-    from rramfit.training import Run, estimate_norms, load_recipe, train_aware
+    from rramfit.training import Run, load_recipe, recalibrate_batch_norm, train_aware
 
     card = faulty_card(args.faults)
     measured = synthesize(card, sweeps=SWEEPS, seed=seed, groups=("program", "mvm", "readout"))
     fitted = characterize(measured, name=f"chip-{seed}", seed=seed)
     own = true_chip(card, seed)
-    network, laid = loaded(args.trained, data)
+    network, mapping = loaded(args.trained, data)
     teacher, _ = loaded(args.teacher, data)
     images, labels = data.test_images[: args.images], data.test_labels[: args.images]
 
     setup = analog_setup(fitted.card, tile=SHAPE, origin=fitted.cells, weight_values=3)
     placed = dataclasses.replace(setup, place_around_faults=True)
 
-    def judged(net: nn.Module, on: Any, lies: Any, chip: Chips) -> list[float]:
-        mapped = convert_to_analog(net, on, inputs=data.train_images[:256], laid=lies, seed=seed)
+    def accuracies(net: nn.Module, setup: Any, layers: Any, chip: Chips) -> list[float]:
+        inputs = data.train_images[:256]
+        mapped = convert_to_analog(net, setup, inputs=inputs, mapping=layers, seed=seed)
         found = evaluate(
-            meet(mapped, card, chip),
+            move_to_chips(mapped, card, chip),
             images,
             labels,
             digital=1.0,
             chips=args.programmings,
             seed=seed,
-            programmed=lambda n: estimate_norms(n, data.train_images[:NORM_IMAGES]),
+            after_programming=lambda n: recalibrate_batch_norm(n, data.train_images[:BN_IMAGES]),
         )
         return list(found.accuracies)
 
     run = Run(
         seed=seed,
         stage="retrain",
-        of={"chip": str(seed), "faults": str(args.faults)},
+        identity={"chip": str(seed), "faults": str(args.faults)},
         checkpoint=args.records.with_suffix(f".{seed}.state"),
         resume=True,
         on_epoch=lambda epochs: sys.stderr.write(f"chip {seed}, {epochs[-1]}\n"),
     )
     stage = load_recipe("cifar10").retrain
-    new = train_aware(network, placed, data, stage, run, teacher=teacher, laid=laid)
+    new = train_aware(network, placed, data, stage, run, teacher=teacher, mapping=mapping)
     return {
-        **asked(seed, args),
+        **settings(seed, args),
         "faults": float((own.fault != Fault.OK).float().mean()),
         "epochs": len(new.history),
-        "without": judged(network, setup, laid, healed(own)),
-        "faulty": judged(network, setup, laid, own),
-        "placed": judged(network, placed, laid, own),
-        "retrained": judged(new.network, placed, new.laid, own),
+        "without": accuracies(network, setup, mapping, without_stuck_cells(own)),
+        "faulty": accuracies(network, setup, mapping, own),
+        "placed": accuracies(network, placed, mapping, own),
+        "retrained": accuracies(new.network, placed, new.mapping, own),
     }
 
 
-def asked(seed: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Say what a record is of."""
+def settings(seed: int, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that identify a record."""
     names = "programmings", "images"
     return {"seed": seed, "share": args.faults, **{name: getattr(args, name) for name in names}}
 
 
-def given_back(record: dict[str, Any]) -> float:
-    """Share of what faults cost that retraining gives back [%]."""
+def recovered(record: dict[str, Any]) -> float:
+    """Compute the share of the accuracy loss that retraining recovers [%]."""
     mean = {c: float(np.mean(record[c])) for c in CASES}
     return 100 * (mean["retrained"] - mean["faulty"]) / (mean["without"] - mean["faulty"])
 
 
 def write_report(records: list[dict[str, Any]], args: argparse.Namespace, command: str) -> None:
-    """Write the table."""
+    """Write the report."""
     rows = []
     for r in records:
         means = [f"{100 * np.mean(r[c]):.2f}" for c in CASES]
         faults = f"{100 * r['faults']:.2f}"
-        rows.append([str(r["seed"]), faults, *means, f"{given_back(r):.0f}"])
-    shares = np.array([given_back(r) for r in records])
+        rows.append([str(r["seed"]), faults, *means, f"{recovered(r):.0f}"])
+    shares = np.array([recovered(r) for r in records])
     overall = f"{shares.mean():.0f} %"
     if len(shares) > 1:
         low, high = interval(shares)
-        overall += f" ({low:.0f} to {high:.0f}, 95 % over chips)"
+        overall += f" ({low:.0f}–{high:.0f}, 95 % interval over chips)"
     lines = [
         "# Retraining for one fitted chip",
         "",
-        f"Made by `{command}`,",
-        "which says what is compared: a vgg5 trained for the population of reference chips, on",
-        f"chips with {100 * args.faults:g} % of cells stuck, before and after",
-        f"{records[0]['epochs']} epochs for it. {args.images} test images of CIFAR-10,",
-        f"{args.programmings} programmings of each chip's true cells.",
+        f"Generated by `{command}`,",
+        "whose docstring describes the comparison: a vgg5 trained for the population of reference",
+        f"chips, on chips with {100 * args.faults:g} % stuck cells, before and after",
+        f"{records[0]['epochs']} epochs of retraining for each chip. {args.images} test images of",
+        f"CIFAR-10, {args.programmings} programmings of each chip's true cells.",
         "",
-        f"Given back of what the faults cost: {overall}; wanted: {WANTED} %.",
+        f"Retraining recovers {overall} of the accuracy loss from faults. Target: {TARGET} %.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "| " + " | ".join("---:" for _ in COLUMNS) + " |",
@@ -162,13 +163,13 @@ def write_report(records: list[dict[str, Any]], args: argparse.Namespace, comman
 
 
 def main() -> None:
-    """Run what is not on record, and write the report."""
+    """Run the missing chips and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder of CIFAR-10's pickles")
-    parser.add_argument("--chips", type=int, default=3)
+    parser.add_argument("data", type=Path, help="folder of the CIFAR-10 pickles")
+    parser.add_argument("--chips", type=int, default=3, help="number of chips")
     parser.add_argument("--faults", type=float, default=0.02, help="share of stuck cells")
-    parser.add_argument("--programmings", type=int, default=5)
-    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--programmings", type=int, default=5, help="programmings per chip")
+    parser.add_argument("--images", type=int, default=2000, help="number of test images")
     parser.add_argument("--trained", type=Path, default=Path("reports/cifar10/vgg5.aware.pt"))
     parser.add_argument("--teacher", type=Path, default=Path("reports/cifar10/vgg5.plain.pt"))
     parser.add_argument("--out", type=Path, default=Path("reports/retraining.md"))
@@ -185,7 +186,7 @@ def main() -> None:
     kept = [json.loads(line) for line in lines]
     records = []
     for seed in range(args.chips):
-        wanted = asked(seed, args)
+        wanted = settings(seed, args)
         record = next((r for r in kept if {k: r.get(k) for k in wanted} == wanted), None)
         if record is None:
             record = one_chip(seed, data, args)

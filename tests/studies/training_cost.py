@@ -1,13 +1,13 @@
-"""What a step of aware training costs: python tests/studies/training_cost.py [--threads N]
+"""Time per step of chip-aware training: python tests/studies/training_cost.py [--threads N]
 
-One run, one batch, turn by turn: vgg5 on 32 × 32 colour images, batch, precision and memory format
-of the recipe `cifar10`, three weight values. A step is forward, backward and the optimizer's;
-augmentation and the teacher are left out of all of them. Times are the least of several turns, in
-seconds of the clock.
+All cases run alternately in one process on one batch: vgg5 on 32 × 32 colour images, batch size,
+precision and memory format of the recipe `cifar10`, three weight values. A step is forward,
+backward and optimizer; augmentation and the teacher are not included. Times are wall-clock times in
+seconds, the minimum over several rounds.
 
-aihwkit-lightning stands beside them where it is installed, on the same network: three weight values
-and noise of 15 % of the largest on them, 8-bit inputs and outputs, noise on outputs, tiles of 128
-rows. It knows neither wires nor failures. `--compile` adds the plain network by `torch.compile`.
+If aihwkit-lightning is installed, it is timed on the same network: three weight values with noise
+of 15 % of the largest weight, 8-bit inputs and outputs, output noise, tiles of 128 rows. It models
+neither wires nor failures. `--compile` adds the plain network compiled by `torch.compile`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from rramfit.training import load_recipe, prepare_training
 from rramfit.training.loop.stage import precision
 from rramfit_cli.allocator import keep_freed_memory
 
-TURNS = 8
+ROUNDS = 8
 LIGHTNING = "aihwkit-lightning"
 
 
 def lightning(network: nn.Module) -> nn.Module | None:
-    """Convert a network by aihwkit-lightning, where that is installed."""
+    """Convert a network with aihwkit-lightning; None if it is not installed."""
     try:
         from aihwkit_lightning.nn.conversion import convert_to_analog as convert
         from aihwkit_lightning.simulator.configs import TorchInferenceRPUConfig
@@ -55,11 +55,11 @@ def lightning(network: nn.Module) -> nn.Module | None:
 
 
 def main() -> None:
-    """Print a table of seconds a step, and how many plain steps that is."""
+    """Print the seconds per step, absolute and relative to the plain step."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--compile", action="store_true", help="the plain step compiled as well")
+    parser.add_argument("--threads", type=int, default=1, help="number of CPU threads")
+    parser.add_argument("--device", default="cpu", help="torch device")
+    parser.add_argument("--compile", action="store_true", help="also time the compiled plain step")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     keep_freed_memory()
@@ -72,7 +72,7 @@ def main() -> None:
     plain = make_network("vgg5", (3, 32, 32), 10).to(device)
     with torch.no_grad():
         for _ in range(20):
-            plain(x)  # batch norms get their statistics
+            plain(x)  # set BatchNorm statistics
 
     def aware(*, gated: bool = False, off: tuple[str, ...] = ()) -> nn.Module:
         setup = analog_setup(
@@ -105,7 +105,7 @@ def main() -> None:
     x = x.contiguous(memory_format=torch.channels_last)
     steps = {}
     for name, net in networks.items():
-        if name != LIGHTNING:  # which takes weights in torch's own order only
+        if name != LIGHTNING:  # it needs weights in torch's default order
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
 
@@ -123,7 +123,7 @@ def main() -> None:
         net.train()
         step()
     best = dict.fromkeys(networks, float("inf"))
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         for name, step in steps.items():
             start = time.perf_counter()
             step()

@@ -1,4 +1,4 @@
-"""Torch on one thread, and a data set small enough for a step or two."""
+"""Run torch on one thread; data sets for the training tests."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="session")
 def few(digits: Dataset) -> Dataset:
-    """A few digits, to take steps on."""
+    """A small part of the digits, for a few training steps."""
     return Dataset(
         name="few",
         train_images=digits.train_images[:200],

@@ -1,4 +1,4 @@
-"""Aware training: what it gains, what it keeps, and that it can be had in ten lines."""
+"""Chip-aware training: gains, codes, placements, hardware in the loop, a custom loop."""
 
 import dataclasses
 
@@ -14,13 +14,13 @@ from rramfit.mapping.study.evaluation import accuracy, evaluate
 from rramfit.mapping.study.networks import load_weights, make_network
 from rramfit.measurement import virtual_card
 from rramfit.measurement.virtual.reference_chip import reference_card
-from rramfit.training import Run, estimate_norms, load_recipe, train_aware, train_stage
+from rramfit.training import Run, load_recipe, recalibrate_batch_norm, train_aware, train_stage
 from rramfit.training.loop.checkpoint import save_weights
 from rramfit.training.loop.recipe import AwareStage
 
 SHORT = AwareStage(
     epochs=12, batch=64, optimizer="adamw", rate=3e-3, decay=1e-3, ema=0.97, anchors_every=6,
-    norm_images=512,
+    bn_recalibration_images=512,
 )  # fmt: skip
 RETRAIN = SHORT.model_copy(update={"epochs": 8, "ramp": 0.0})
 
@@ -33,37 +33,37 @@ def plain(digits):
 
 
 def strong_card(**options):
-    """Three levels with 35 % spread: a naive mapping loses several points on it."""
+    """Make a card of three levels with 35 % spread; naive mapping loses several points on it."""
     mean = [33e-6, 83e-6, 200e-6]
     return virtual_card("strong", mean=mean, spread=0.35, between_cells=0.5, **options)
 
 
-def on_chips(net, setup, data, *, laid=None, chips=8):
-    analog = convert_to_analog(net, setup, inputs=data.train_images[:256], laid=laid)
+def on_chips(net, setup, data, *, mapping=None, chips=8):
+    analog = convert_to_analog(net, setup, inputs=data.train_images[:256], mapping=mapping)
     return evaluate(
         analog, data.test_images, data.test_labels, digital=1.0, chips=chips, seed=99
     ).accuracies
 
 
-def test_it_gains_over_naive_mapping_under_strong_noise(plain, digits, tmp_path):
+def test_training_improves_on_naive_mapping_with_strong_variation(plain, digits, tmp_path):
     setup = analog_setup(strong_card(), tile=(64, 64))
     trained = train_aware(plain, setup, digits, SHORT, Run(stage="aware", seed=1))
     naive = on_chips(plain, setup, digits, chips=40)
-    aware = on_chips(trained.network, setup, digits, laid=trained.laid, chips=40)
+    aware = on_chips(trained.network, setup, digits, mapping=trained.mapping, chips=40)
     gain = np.subtract(aware, naive)
     assert gain.mean() > 3 * gain.std(ddof=1) / len(gain) ** 0.5
     assert gain.mean() > 0.02
 
-    # saved, loaded elsewhere and evaluated, it gives the same figures
+    # saved, loaded into another network and evaluated: the same accuracies
     path = tmp_path / "net.pt"
-    save_weights(path, trained.network.state_dict(), laid=trained.laid)
+    save_weights(path, trained.network.state_dict(), mapping=trained.mapping)
     elsewhere = make_network("mlp", digits.shape, 10, seed=5)
-    laid = load_weights(elsewhere, path)
-    assert on_chips(elsewhere, setup, digits, laid=laid) == aware[:8]
+    mapping = load_weights(elsewhere, path)
+    assert on_chips(elsewhere, setup, digits, mapping=mapping) == aware[:8]
 
-    # and so does the chip itself
+    # the same holds for a saved chip
     x = digits.train_images[:256]
-    one, other = (convert_to_analog(elsewhere, setup, inputs=x, laid=laid) for _ in range(2))
+    one, other = (convert_to_analog(elsewhere, setup, inputs=x, mapping=mapping) for _ in range(2))
     program(one, seed=3, index=2)
     save_chip(one, tmp_path / "chip.pt")
     load_chip(other, tmp_path / "chip.pt")
@@ -71,7 +71,7 @@ def test_it_gains_over_naive_mapping_under_strong_noise(plain, digits, tmp_path)
     assert accuracy(other, images, labels) == accuracy(one, images, labels)
 
 
-def test_weights_come_out_on_the_codes(plain, few):
+def test_trained_weights_are_codes(plain, few):
     setup = analog_setup(reference_card(), tile=(64, 64), wires_by="estimate")
     stage = SHORT.model_copy(update={"epochs": 1})
     before = {k: v.clone() for k, v in plain.state_dict().items()}
@@ -79,12 +79,14 @@ def test_weights_come_out_on_the_codes(plain, few):
     assert all(torch.equal(v, before[k]) for k, v in plain.state_dict().items())
     for name in ("1", "3"):
         weight = trained.network.get_submodule(name).weight
-        scaled = (weight / trained.laid[name]["scale"][:, None]).detach()
+        scaled = (weight / trained.mapping[name]["scale"][:, None]).detach()
         distance = (scaled[..., None] - setup.book.values).abs().amin(-1)
         assert float(distance.max()) < 1e-6 * float(setup.book.values[-1])
     scales = [convert_to_analog(plain, setup).get_submodule("1").analog.matrix.scale]
     fixed = stage.model_copy(update={"learn_scales": False})
-    scales += [train_aware(plain, setup, few, s, Run()).laid["1"]["scale"] for s in (stage, fixed)]
+    scales += [
+        train_aware(plain, setup, few, s, Run()).mapping["1"]["scale"] for s in (stage, fixed)
+    ]
     assert not torch.allclose(scales[1], scales[0], rtol=1e-4)
     assert torch.allclose(scales[2], scales[0], rtol=1e-6)
 
@@ -101,7 +103,7 @@ def chip_with_faults(share, *, shape=(64, 64), levels=3):
     )
 
 
-def test_retraining_for_one_chip_gains_back_what_its_faults_cost(plain, digits):
+def test_retraining_for_one_chip_recovers_the_loss_from_its_faults(plain, digits):
     card = virtual_card(
         "few", mean=[33e-6, 83e-6, 200e-6], spread=0.05, between_cells=0.5,
         stuck={"low": 0.05, "high": 0.05, "low_conductance": 5e-6, "high_conductance": 250e-6},
@@ -112,8 +114,8 @@ def test_retraining_for_one_chip_gains_back_what_its_faults_cost(plain, digits):
     trained = train_aware(plain, setup, digits, RETRAIN, Run(stage="retrain"))
     without = np.mean(on_chips(plain, sound, digits, chips=4))
     before = np.mean(on_chips(plain, setup, digits, chips=4))
-    after = np.mean(on_chips(trained.network, setup, digits, laid=trained.laid, chips=4))
-    assert without - before > 0.04  # or there is nothing to gain back
+    after = np.mean(on_chips(trained.network, setup, digits, mapping=trained.mapping, chips=4))
+    assert without - before > 0.04  # otherwise there is no loss to recover
     assert after - before > 0.8 * (without - before)
 
 
@@ -125,7 +127,7 @@ def test_a_placement_is_kept(plain, few):
     trained = train_aware(
         plain, setup, few, RETRAIN.model_copy(update={"epochs": 1}), Run(stage="retrain")
     )
-    again = convert_to_analog(trained.network, setup, laid=trained.laid)
+    again = convert_to_analog(trained.network, setup, mapping=trained.mapping)
     mine = trained.analog.get_submodule("1").analog.matrix.permutation
     kept = again.get_submodule("1").analog.matrix.permutation
     assert torch.equal(mine.rows, kept.rows)
@@ -134,18 +136,18 @@ def test_a_placement_is_kept(plain, few):
 
 
 def test_chip_in_the_loop(plain, digits):
-    """Measured outputs forward, digital backward: a virtual chip whose cells nobody tells of."""
+    """Measured outputs forward, digital backward; training does not know the chip's cells."""
     setup = analog_setup(strong_card(), tile=(64, 64))
     x = digits.train_images[:256]
     twin = convert_to_analog(plain, setup, inputs=x)
-    asked, seen = [], {}
+    measured_layers, programmed = [], {}
 
     def hardware(name, weight, vectors):
         matrix = twin.get_submodule(name).analog.matrix
-        if name not in seen or not torch.equal(seen[name], weight):
-            asked.append(name)
+        if name not in programmed or not torch.equal(programmed[name], weight):
+            measured_layers.append(name)
             matrix.program(weight, seed=42, index=0)
-            seen[name] = weight.clone()
+            programmed[name] = weight.clone()
         return matrix.multiply(matrix.programmed, vectors)
 
     def measured(net):
@@ -160,37 +162,37 @@ def test_chip_in_the_loop(plain, digits):
     stage = RETRAIN.model_copy(update={"epochs": 4, "learn_scales": False, "distillation": 0.0})
     before = measured(plain)
     trained = train_aware(plain, setup, digits, stage, Run(stage="retrain"), hardware=hardware)
-    assert set(asked) == {"1", "3"}
+    assert set(measured_layers) == {"1", "3"}
     after = measured(trained.network)
     assert after > before + 0.01
-    # another chip of the card gains less than the one it learned on
-    others = np.mean(on_chips(trained.network, setup, digits, laid=trained.laid))
+    # other chips of the card gain less than the chip used in training
+    others = np.mean(on_chips(trained.network, setup, digits, mapping=trained.mapping))
     assert after > others
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (lambda v: v.new_zeros(len(v), 3), "found shape"),
         (lambda v: v.numpy(), "found a ndarray"),
         (lambda v: v.new_full((len(v), 64), torch.nan), "not finite"),
     ],
 )
-def test_hardware_that_answers_wrongly_is_refused(plain, few, answer, said):
+def test_invalid_results_of_hardware_are_refused(plain, few, answer, message):
     setup = analog_setup(strong_card(), tile=(64, 64))
     stage = RETRAIN.model_copy(update={"epochs": 1})
-    with pytest.raises(TrainingError, match=rf"layer 1: .*{said}"):
+    with pytest.raises(TrainingError, match=rf"layer 1: .*{message}"):
         train_aware(plain, setup, few, stage, Run(), hardware=lambda _, __, v: answer(v))
 
 
-def test_norms_are_those_of_the_chip(few):
+def test_recalibrated_batch_norm_has_the_statistics_of_the_chip(few):
     net = make_network("resnet8", few.shape, 10)
     analog = convert_to_analog(
         net, analog_setup(strong_card(), tile=(64, 64)), inputs=few.train_images
     )
     program(analog, seed=1)
     analog.eval()
-    estimate_norms(analog, few.train_images, batch=50)
+    recalibrate_batch_norm(analog, few.train_images, batch=50)
     inputs = []
     analog[1].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     with torch.no_grad():
@@ -202,7 +204,7 @@ def test_norms_are_those_of_the_chip(few):
     assert not any(m.training for m in analog.modules())
 
 
-def test_a_loop_of_one_s_own_in_ten_lines(plain, digits):
+def test_a_custom_training_loop(plain, digits):
     card = strong_card()
     images, labels = digits.train_images, digits.train_labels
 
@@ -217,8 +219,8 @@ def test_a_loop_of_one_s_own_in_ten_lines(plain, digits):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    network, laid = trained_network(network)
+    network, mapping = trained_network(network)
 
     setup = analog_setup(card)
     naive = np.mean(on_chips(plain, setup, digits, chips=4))
-    assert np.mean(on_chips(network, setup, digits, laid=laid, chips=4)) > naive + 0.01
+    assert np.mean(on_chips(network, setup, digits, mapping=mapping, chips=4)) > naive + 0.01

@@ -1,4 +1,4 @@
-"""What commands that put a network onto chips have in common: options, and what they stand for."""
+"""Common options of commands that map a network onto chips, and the objects that they describe."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "FACTORS",
     "Subject",
-    "check_apart",
+    "bn_recalibration_option",
+    "bn_recalibrator",
+    "check_output_paths",
     "network_options",
-    "norms_option",
-    "norms_renewed",
     "subject",
 ]
 
@@ -35,13 +35,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _CALIBRATION_IMAGES = 256
 
 LARGEST_TILE = 4096
-"""Rows or columns; cells of such a tile take some 100 MB."""
+"""Maximum number of rows or columns; the cells of such a tile take about 100 MB."""
 
 FACTORS = (
     *("quantisation", "d2d", "field", "trend", "c2c", "failure", "stuck", "dead_lines", "read"),
     *("retention", "nonlinearity", "wires", "dac", "adc", "readout"),
 )
-"""Those of `rramfit.mapping.tiles.setup`, so that help need not load torch."""
+"""Copy of the factors of `rramfit.mapping.tiles.setup`, so that help does not import torch."""
 
 
 class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer stubs
@@ -54,157 +54,191 @@ class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
             return value[0], value[1]
         rows, _, cols = str(value).lower().partition("x")
         if not (rows.isdecimal() and cols.isdecimal()):
-            self.fail(f"{value!r} is no size; write 128x128", param, ctx)
+            self.fail(f"{value!r} is not a tile size; write for example 128x128", param, ctx)
         if not all(0 < int(n) <= LARGEST_TILE for n in (rows, cols)):
-            self.fail(f"{value!r}: each side is to be 1 to {LARGEST_TILE}", param, ctx)
+            self.fail(f"{value!r}: rows and columns must be 1 to {LARGEST_TILE}", param, ctx)
         return int(rows), int(cols)
 
 
 _OPTIONS = (
     click.argument("model", default="mlp"),
-    click.option("--card", type=_FILE, help="Model card; the reference chip where not given."),
-    click.option("--data", default="digits", help="`digits`, or a folder: CIFAR-10, MNIST's form."),
-    click.option("--checkpoint", type=_FILE, help="Weights of MODEL, to start from."),
-    click.option("--tile", type=_Tile(), help="Size of a tile; 128x128 where not given."),
+    click.option(
+        "--card", type=_FILE, help="Model card of the chips. Default: the reference chip."
+    ),
+    click.option(
+        "--data",
+        default="digits",
+        help="Data set: `digits`, or a folder with CIFAR-10 or MNIST-format files.",
+    ),
+    click.option("--checkpoint", type=_FILE, help="Checkpoint with the weights of MODEL."),
+    click.option("--tile", type=_Tile(), help="Size of a tile. Default: 128x128."),
     click.option(
         "--scheme",
         type=click.Choice(["columns", "arrays", "offset"]),
         default="columns",
-        help="Pairs in two columns or two arrays, or an offset column.",
+        help="Signed weights: pairs of cells in two columns or two arrays, or one cell and an "
+        "offset column.",
     ),
-    click.option("--slices", type=click.IntRange(min=1), default=1, help="Slices a weight."),
     click.option(
-        "--weight-values", type=click.IntRange(min=3), help="Values of a slice, odd; all."
+        "--slices",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Number of slices (cells or pairs of cells) per weight.",
+    ),
+    click.option(
+        "--weight-values",
+        type=click.IntRange(min=3),
+        help="Number of values that a slice can take, odd. Default: all that the levels give.",
     ),
     click.option(
         "--input-coding",
         type=click.Choice(["amplitude", "bit-serial"]),
-        help="Bit-serial with gated rows, else amplitude.",
+        help="Coding of inputs. Default: bit-serial for gated rows, otherwise amplitude.",
     ),
-    click.option("--dac-bits", type=click.IntRange(1, 24), default=8, help="Of inputs."),
-    click.option("--adc-bits", type=click.IntRange(1, 24), help="The card's, else 8."),
+    click.option(
+        "--dac-bits", type=click.IntRange(1, 24), default=8, help="Input resolution [bits]."
+    ),
+    click.option(
+        "--adc-bits",
+        type=click.IntRange(1, 24),
+        help="ADC resolution [bits]. Default: the card's value, or 8.",
+    ),
     click.option(
         "--correction",
         type=click.Choice(["none", "offset", "linear", "cubic"]),
         default="linear",
-        help="Digital, of each column's converter.",
+        help="Digital correction of ADC errors, for each column.",
     ),
     click.option(
-        "--no-wire-correction", is_flag=True, help="No gain for a column's nominal loss in wires."
+        "--no-wire-correction",
+        is_flag=True,
+        help="Do not correct the nominal loss in wires by a digital gain for each column.",
     ),
     click.option(
         "--wires",
         type=click.Choice(["exact", "estimate"]),
-        help="Estimate with gated or floating rows, else exact.",
+        help="Solve wires exactly, or estimate them. Default: estimate for gated or floating rows, "
+        "otherwise exact.",
     ),
     click.option(
         "--inactive-rows",
         type=click.Choice(["grounded", "floating", "gated"]),
-        help="The card's where not given.",
+        help="State of rows without input. Default: the card's value.",
     ),
-    click.option("--time", type=FiniteRange(min=0), default=0.0, help="Since programming [s]."),
+    click.option(
+        "--time", type=FiniteRange(min=0), default=0.0, help="Time since programming [s]."
+    ),
     click.option(
         "--off",
         multiple=True,
         type=click.Choice(FACTORS),
         metavar="FACTOR",
-        help=f"Switch a factor off; repeatable. There are {', '.join(FACTORS)}.",
+        help=f"Switch off a non-ideality; can be repeated. One of {', '.join(FACTORS)}.",
     ),
-    click.option("--cells", type=_FILE, help="Sidecar: this chip, not chips like it."),
-    click.option("--replay", type=_FILE, help="Measurement: its conductances themselves."),
-    click.option("--place", is_flag=True, help="Place around the faults of --cells."),
-    click.option("--seed", type=SEED, default=0, help="Of all that is drawn."),
+    click.option(
+        "--cells", type=_FILE, help="Sidecar of one fitted chip, to use instead of drawn chips."
+    ),
+    click.option(
+        "--replay",
+        type=_FILE,
+        help="Measurement file whose conductances are used instead of drawn chips.",
+    ),
+    click.option(
+        "--place", is_flag=True, help="Assign rows and columns around the faults in --cells."
+    ),
+    click.option("--seed", type=SEED, default=0, help="Seed of all random numbers."),
 )
 
 
 def network_options(command: _F) -> _F:
-    """Give a command the argument MODEL and the options that say how it is mapped."""
+    """Add the argument MODEL and the options of its mapping to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def norms_option(command: _F) -> _F:
-    """Give a command the option `norms`."""
+def bn_recalibration_option(command: _F) -> _F:
+    """Add the option `--bn-recalibration` to a command."""
     return click.option(
-        "--norms",
+        "--bn-recalibration",
         type=click.IntRange(min=2),
-        help="Estimate batch norms' statistics again on each chip, on so many training images.",
+        metavar="N",
+        help="Recalibrate BatchNorm statistics on each chip with N training images.",
     )(command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A network, its data, and how it is put onto chips."""
+    """A network, its data, and the setup of its chips."""
 
     name: str
     card: str
     network: nn.Module
     data: Dataset
     setup: AnalogSetup
-    laid: dict[str, dict[str, Tensor]] | None  # as the checkpoint says
+    mapping: dict[str, dict[str, Tensor]] | None  # from the checkpoint
     seed: int
     assumptions: tuple[str, ...]
 
     @property
     def inputs(self) -> Tensor:
-        """Images to calibrate on."""
+        """Calibration images."""
         return self.data.train_images[:_CALIBRATION_IMAGES]
 
 
-def norms_renewed(given: Subject, images: int | None) -> Callable[[nn.Module], None] | None:
-    """Make what `evaluate` does to a network on each chip for `--norms`; None without it.
+def bn_recalibrator(given: Subject, images: int | None) -> Callable[[nn.Module], None] | None:
+    """Return the function that `evaluate` calls after programming each chip; None without images.
 
     Raises
     ------
     click.UsageError
-        If the network has no such norms, or the data not so many images.
+        If the network has no BatchNorm layers, or the data set has fewer training images.
     """
-    from rramfit.training.loop.bn_recalibration import estimate_norms, norms_of
+    from rramfit.training.loop.bn_recalibration import batch_norm_layers, recalibrate_batch_norm
 
     if images is None:
         return None
-    there = len(given.data.train_images)
-    if images > there:
-        msg = f"--norms {images}: {given.data.name} has {there} training images"
+    available = len(given.data.train_images)
+    if images > available:
+        msg = f"--bn-recalibration {images}: {given.data.name} has {available} training images"
         raise click.UsageError(msg)
-    if not norms_of(given.network):
-        msg = f"--norms {images}: {given.name} has no batch norms; leave it out"
+    if not batch_norm_layers(given.network):
+        msg = f"{given.name} has no BatchNorm layers; remove --bn-recalibration"
         raise click.UsageError(msg)
-    return lambda network: estimate_norms(network, given.data.train_images[:images])
+    return lambda network: recalibrate_batch_norm(network, given.data.train_images[:images])
 
 
-def check_apart(options: dict[str, Any], *outputs: Path | None) -> None:
-    """Check that no file is written over another, or over an input.
+def check_output_paths(options: dict[str, Any], *outputs: Path | None) -> None:
+    """Check that no output overwrites an input or another output.
 
     Raises
     ------
     click.UsageError
-        If two outputs are one file, or one of them is a file that options name.
+        If two outputs are the same file, or an output is an input file.
     """
-    seen = {x.resolve(): "an input" for x in options.values() if isinstance(x, Path)}
+    taken = {x.resolve(): "an input" for x in options.values() if isinstance(x, Path)}
     for path in outputs:
         if path is None:
             continue
-        if path.resolve() in seen:
-            msg = f"{path} would be written over {seen[path.resolve()]}; give it another name"
+        if path.resolve() in taken:
+            msg = f"{path} would overwrite {taken[path.resolve()]}; choose another name"
             raise click.UsageError(msg)
-        seen[path.resolve()] = "another output"
+        taken[path.resolve()] = "another output"
 
 
 def subject(options: dict[str, Any], *, trained: bool) -> Subject:
-    """Make what the options stand for; with `trained`, train where there is no checkpoint.
+    """Make the network, data and setup of the options; with `trained`, train without checkpoint.
 
     Raises
     ------
     click.UsageError
-        If options exclude one another, or a network other than mlp on digits has no checkpoint.
+        If options contradict each other, or a network other than mlp has no checkpoint.
     """
     if options["cells"] and options["replay"]:
-        msg = "--cells and --replay are two kinds of chip; give one of them"
+        msg = "--cells and --replay exclude each other; give one of them"
         raise click.UsageError(msg)
     if options["place"] and not options["cells"]:
-        msg = "--place needs the faults of a fitted chip; give --cells"
+        msg = "--place needs the faults of a fitted chip; add --cells"
         raise click.UsageError(msg)
     from rramfit.card import load_card
     from rramfit.card.cells import load_cells
@@ -249,12 +283,12 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     )
     data = load_dataset(options["data"])
     network = make_network(options["model"], data.shape, data.classes, seed=options["seed"])
-    laid = None
+    mapping = None
     if options["checkpoint"]:
-        laid = load_weights(network, options["checkpoint"])
+        mapping = load_weights(network, options["checkpoint"])
     elif trained:
         if options["model"] != "mlp":
-            msg = f"{options['model']} has no weights; give --checkpoint (only mlp is trained here)"
+            msg = f"{options['model']} is not trained; give --checkpoint (only mlp is trained here)"
             raise click.UsageError(msg)
         train_plain(network, data.train_images, data.train_labels, seed=options["seed"])
     return Subject(
@@ -263,7 +297,7 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
         network=network.eval(),
         data=data,
         setup=setup,
-        laid=laid,
+        mapping=mapping,
         seed=options["seed"],
         assumptions=setup.model.assumptions,
     )

@@ -1,4 +1,4 @@
-"""What commands that train have in common: how they speak, and what they keep and show."""
+"""Common options and steps of the training commands: progress, checkpoints, results."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Outcome",
-    "Talk",
+    "TrainingLog",
     "check_resumable",
+    "checkpoint_identity",
+    "choose_recipe",
     "digital_accuracy",
-    "judged",
-    "recipe_of",
-    "said_of",
+    "evaluate_on_chips",
+    "load_teacher",
     "save_trained",
-    "show",
-    "talk",
-    "teacher_of",
+    "show_results",
     "train_for_chips",
+    "training_log",
     "training_options",
 ]
 
@@ -46,43 +46,50 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--recipe",
-        help="TOML file, or digits, cifar10, cifar10-adapt, cifar10-average, cifar10-finish; "
-        "digits or cifar10 where not given.",
+        help="Training recipe: a TOML file, or digits, cifar10, cifar10-adapt, cifar10-average or "
+        "cifar10-finish. Default: digits or cifar10, according to --data.",
     ),
     click.option(
-        "-o", "--output", type=OUTPUT, help="Checkpoint; named after MODEL where not given."
+        "-o", "--output", type=OUTPUT, help="Checkpoint to write. Default: named after MODEL."
     ),
-    click.option("--resume", is_flag=True, help="Go on where the training of OUTPUT stopped."),
+    click.option("--resume", is_flag=True, help="Resume the interrupted training of OUTPUT."),
     click.option(
         "--teacher",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Weights in float32 to learn from; those that training for chips starts from.",
+        help="Float32 checkpoint of the teacher for distillation. Default: the initial weights of "
+        "the training for chips.",
     ),
     click.option(
         "--tensorboard",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Keep a TensorBoard run in this folder.",
+        help="Write TensorBoard logs to this folder.",
     ),
     click.option(
-        "--chips", type=click.IntRange(min=0), default=10, help="Chips to judge it by at the end."
+        "--chips",
+        type=click.IntRange(min=0),
+        default=10,
+        help="Number of chips for the final evaluation.",
     ),
     click.option(
-        "--images", type=click.IntRange(min=1), default=1000, help="Test images for each of them."
+        "--images",
+        type=click.IntRange(min=1),
+        default=1000,
+        help="Number of test images per chip.",
     ),
-    click.option("--report", type=OUTPUT, help="Write an HTML report, with learning curves."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    click.option("--report", type=OUTPUT, help="HTML report to write, with learning curves."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
 )
 
 
 def training_options(command: _F) -> _F:
-    """Give a command the options of a training."""
+    """Add the training options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def recipe_of(name: str | None, data: str) -> Recipe:
-    """Read the recipe that is asked for, or the one that suits the data."""
+def choose_recipe(name: str | None, data: str) -> Recipe:
+    """Read the given recipe, or the default recipe for the data."""
     from rramfit.training.loop.recipe import load_recipe
 
     if name is None:
@@ -90,8 +97,8 @@ def recipe_of(name: str | None, data: str) -> Recipe:
     return load_recipe(name)
 
 
-def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module | None:
-    """Load the network to learn from, of this network's kind; None where none is given."""
+def load_teacher(network: nn.Module, weights: Path | None) -> nn.Module | None:
+    """Load the teacher, a network of the same kind; None without weights."""
     import copy
 
     from rramfit.mapping.study.networks import load_weights
@@ -103,72 +110,74 @@ def teacher_of(network: nn.Module, weights: Path | None) -> nn.Module | None:
     return teacher
 
 
-def said_of(name: str, stage: Stage, given: Subject, options: Mapping[str, Any]) -> dict[str, str]:
-    """Say what a stage's checkpoint is of: options, files by their content, the stage's recipe."""
+def checkpoint_identity(
+    name: str, stage: Stage, given: Subject, options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the identity of a stage's checkpoint: options, hashes of files, the stage's recipe."""
     from rramfit.provenance import sha256_of
 
-    said = {
+    identity = {
         k: sha256_of(v)[:16] if isinstance(v, Path) else str(sorted(v) if k == "off" else v)
         for k, v in options.items()
     }
     shapes = [tuple(x.shape) for x in given.network.state_dict().values()]
-    said["data"] = given.data.name
-    said["layers"] = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
-    return said | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
+    identity["data"] = given.data.name
+    identity["layers"] = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
+    return identity | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
 
 
 def check_resumable(
     *, done: Mapping[Path, Mapping[str, str]], begun: Mapping[Path, Mapping[str, str]]
 ) -> None:
-    """Refuse, before any work, to go on from checkpoints of another training.
+    """Check, before any work, that the checkpoints belong to this training.
 
     Parameters
     ----------
     done, begun : mapping
-        Where stages are kept that ended, and that did not, and what each must be of. What is done
-        may be another training's where this one was begun: it was to be written over.
+        Paths of finished and of interrupted stages, with their identities. If this training was
+        interrupted, finished stages may belong to another training, which it overwrites.
 
     Raises
     ------
     CheckpointError
-        If one of those that are there is broken, or of another training.
+        If an existing checkpoint is invalid or belongs to another training.
     """
     from rramfit.training.loop.checkpoint import load_checkpoint
 
-    states = [load_checkpoint(path, of=of) for path, of in begun.items()]
+    states = [load_checkpoint(path, identity=x) for path, x in begun.items()]
     if any(one is not None for one in states):
         return
-    ended = [load_checkpoint(path, of=of) for path, of in done.items()]
-    if all(one is None for one in ended):
-        click.echo("nothing to resume from: a new training", err=True)
+    finished = [load_checkpoint(path, identity=x) for path, x in done.items()]
+    if all(one is None for one in finished):
+        click.echo("no checkpoint to resume from; starting a new training", err=True)
 
 
 @dataclass(slots=True)
-class Talk:
-    """What is told of a training as it goes, and the epochs of its stages so far."""
+class TrainingLog:
+    """Progress of a training on standard error, and the epochs of its earlier stages."""
 
     csv: Path
-    tell: Callable[[str], None]
+    status: Callable[[str], None]
     board: Callable[[Epoch], None] | None
     before: list[Epoch] = field(default_factory=list)
-    left: float = 0.0
+    seconds_left: float = 0.0
 
     def run(self, **how: Any) -> Run:
-        """Make a run that is told of."""
+        """Return a run that reports to this log."""
         from rramfit.training.loop.stage import Run
 
         return Run(on_epoch=self.on_epoch, on_step=self.on_step, **how)
 
     def on_step(self, at: Progress) -> None:
-        """Show where it stands."""
-        self.left = at.seconds_left
-        self.tell(
+        """Show the progress of an epoch."""
+        self.seconds_left = at.seconds_left
+        self.status(
             f"epoch {at.epoch} of {at.epochs}, step {at.step} of {at.steps}, "
             f"{100 * at.accuracy:.1f} %, {_clock(at.seconds_left)} left"
         )
 
     def on_epoch(self, history: Sequence[Epoch]) -> None:
-        """Keep and tell what an epoch came to."""
+        """Save and print the result of an epoch."""
         from rramfit.training.loop.history import write_history
 
         write_history(self.csv, [*self.before, *history])
@@ -176,7 +185,7 @@ class Talk:
         click.echo(
             f"{last.stage} epoch {last.epoch}: loss {last.loss:.4f}, "
             f"train {100 * last.train_accuracy:.2f} %, test {100 * last.test_accuracy:.2f} %, "
-            f"{_clock(last.seconds)} so far, {_clock(self.left)} left",
+            f"{_clock(last.seconds)} elapsed, {_clock(self.seconds_left)} left",
             file=sys.stderr,
         )
         if self.board is not None:
@@ -184,34 +193,34 @@ class Talk:
 
 
 @contextlib.contextmanager
-def talk(csv: Path, tensorboard: Path | None, *, speaks: bool) -> Iterator[Talk]:
-    """Tell of epochs and steps on standard error, where this process speaks."""
+def training_log(csv: Path, tensorboard: Path | None, *, verbose: bool) -> Iterator[TrainingLog]:
+    """Report epochs and steps on standard error; only the first process is verbose."""
     from rramfit.training.loop.history import tensorboard_log
 
     with contextlib.ExitStack() as stack:
-        tell = stack.enter_context(stages("training")) if speaks else lambda _: None
+        status = stack.enter_context(stages("training")) if verbose else lambda _: None
         board = None
-        if tensorboard is not None and speaks:
+        if tensorboard is not None and verbose:
             board = stack.enter_context(tensorboard_log(tensorboard))
         try:
-            yield Talk(csv=csv, tell=tell, board=board)
+            yield TrainingLog(csv=csv, status=status, board=board)
         except KeyboardInterrupt:
-            if speaks:
-                click.echo("stopped; --resume goes on after the last whole epoch", err=True)
+            if verbose:
+                click.echo("stopped; use --resume to continue after the last epoch", err=True)
             raise
 
 
 def _clock(seconds: float) -> str:
-    minutes, left = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{left:02d}"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What training for chips came to."""
+    """Result of training for chips."""
 
-    network: nn.Module  # digital, its weights on the codes
-    laid: Mapping[str, Mapping[str, Tensor]]
+    network: nn.Module  # digital, with weights rounded to codes
+    mapping: Mapping[str, Mapping[str, Tensor]]
     accuracy: float  # digital
     history: Sequence[Epoch]
 
@@ -226,12 +235,12 @@ def train_for_chips(
     teacher: nn.Module | None,
     hardware: Hardware | None = None,
 ) -> Outcome | None:
-    """Train a network for chips and save it, or take it as it was saved by the same training.
+    """Train a network for chips and save it, or load it if this training is already finished.
 
     Returns
     -------
     Outcome or None
-        None in other processes than the first.
+        None in all processes but the first.
     """
     import copy
 
@@ -239,11 +248,11 @@ def train_for_chips(
     from rramfit.training.loop.checkpoint import load_checkpoint
     from rramfit.training.loop.history import stage_of
 
-    done = load_checkpoint(out, of=run.of, strict=False) if run.resume else None
+    done = load_checkpoint(out, identity=run.identity, strict=False) if run.resume else None
     if done is not None:
         network = copy.deepcopy(given.network)
         network.load_state_dict(done["model"])
-        laid = done["laid"]
+        mapping = done["laid"]
         history = stage_of(out.with_suffix(".csv"), run.stage)
     else:
         trained = train_aware(
@@ -253,16 +262,16 @@ def train_for_chips(
             stage,
             run,
             teacher=teacher,
-            laid=given.laid,
+            mapping=given.mapping,
             hardware=hardware,
         )
-        network, laid, history = trained.network, trained.laid, trained.history
+        network, mapping, history = trained.network, trained.mapping, trained.history
     if not run.rank.first:
         return None
     found = digital_accuracy(given, network)
     if done is None:
-        save_trained(given, network, run, out=out, recipe=recipe, laid=laid)
-    return Outcome(network=network, laid=laid, accuracy=found, history=history)
+        save_trained(given, network, run, out=out, recipe=recipe, mapping=mapping)
+    return Outcome(network=network, mapping=mapping, accuracy=found, history=history)
 
 
 def save_trained(
@@ -272,16 +281,16 @@ def save_trained(
     *,
     out: Path,
     recipe: str,
-    laid: Mapping[str, Mapping[str, Tensor]] | None = None,
+    mapping: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> None:
-    """Save what a stage ended with; what it could be resumed from is then not needed."""
+    """Save the result of a stage and delete its state file."""
     from rramfit.training.loop.checkpoint import save_weights
 
     save_weights(
         out,
         network.state_dict(),
-        laid=laid,
-        of=run.of,
+        mapping=mapping,
+        of=run.identity,
         network=given.name,
         recipe=recipe,
         accuracy=digital_accuracy(given, network),
@@ -291,33 +300,33 @@ def save_trained(
 
 
 def digital_accuracy(given: Subject, network: nn.Module) -> float:
-    """Accuracy without a chip, on all test images."""
+    """Return the digital accuracy on all test images."""
     from rramfit.mapping.study.evaluation import accuracy
 
     return accuracy(network, given.data.test_images, given.data.test_labels)
 
 
-def judged(
+def evaluate_on_chips(
     network: nn.Module,
     given: Subject,
     *,
-    laid: Mapping[str, Mapping[str, Tensor]] | None,
+    mapping: Mapping[str, Mapping[str, Tensor]] | None,
     chips: int,
     images: int,
 ) -> Evaluation:
-    """Run a network on chips."""
+    """Evaluate a network on chips."""
     from rramfit.mapping import convert_to_analog
     from rramfit.mapping.study.evaluation import accuracy, evaluate
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
     analog = convert_to_analog(
-        network, given.setup, inputs=given.inputs, laid=laid, seed=given.seed
+        network, given.setup, inputs=given.inputs, mapping=mapping, seed=given.seed
     )
     digital = accuracy(network, test, labels)
     return evaluate(analog, test, labels, digital=digital, chips=chips, seed=given.seed)
 
 
-def show(
+def show_results(
     given: Subject,
     found: Mapping[str, tuple[float, Evaluation | None]],
     *,
@@ -327,7 +336,7 @@ def show(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Tell what came of a training: for each network its digital accuracy, and that on chips."""
+    """Print the result of a training: digital accuracy and accuracy on chips of each network."""
     if report is not None:
         from rramfit.reporting.training import training_report
 
@@ -356,11 +365,13 @@ def show(
             }
         )
         return
+    from rramfit.units import counted
+
     out = console()
     out.print(f"[bold]{given.name}[/] on {given.data.name}, {output}", highlight=False)
     for name, (digital, on) in found.items():
         out.print(f"  {name + ', digital':<20}{100 * digital:.2f} %", highlight=False)
         if on is not None:
-            chips = f"{name}, {on.chips} chips"
-            text = f"{on.mean.percent()} on {on.images} images of {given.card}"
+            chips = f"{name}, {counted(on.chips, 'chip')}"
+            text = f"{on.mean.percent()} on {on.images} images, chips of {given.card}"
             out.print(f"  {chips:<20}{text}", highlight=False)

@@ -1,7 +1,7 @@
-"""PyTorch layers whose weights are cells, and the conversion of a whole network.
+"""PyTorch layers whose weights are stored in cells, and the conversion of a whole network.
 
-In: a digital network and a setup. Out: the same network with analog layers, its chips programmed,
-calibrated, saved and loaded.
+In: a digital network and a setup. Out: the same network with analog layers, whose chips can be
+programmed, calibrated, saved and loaded.
 
 Not here: accuracy over chips (`rramfit.mapping.study`).
 """

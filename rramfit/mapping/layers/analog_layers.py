@@ -1,14 +1,16 @@
 """Analog layers: the digital layer with a different forward.
 
-A layer's `state_dict` is that of the digital layer: the weights stored are the ones asked for.
-`analog` says how they lie on tiles. In evaluation the forward uses the chip that was programmed
-last, chip 0 where none was; in training it draws a new one at every step, straight-through. Biases
-are added digitally.
+A layer has the `state_dict` of the digital layer; it stores the target weights. Its attribute
+`analog` maps them to tiles. In evaluation the forward uses the chip that was programmed last, or
+chip 0 if none was. In training it draws a new chip at every step, with a straight-through gradient.
+Biases are added digitally.
 
-A convolution's input vectors are (channel, kernel row, kernel column); where all is linear the
-folded weight goes through the ordinary convolution. Groups are blocks on a diagonal.
+A convolution's input vectors are (channel, kernel row, kernel column). If the product is linear,
+the folded weight is used in an ordinary convolution. Groups are blocks on the diagonal of the
+matrix.
 
-A module in a layer's `trained` takes the forward over; `rramfit.training` puts one there.
+If a layer's attribute `trained` holds a module, that module computes the forward;
+`rramfit.training` sets it.
 """
 
 from __future__ import annotations
@@ -29,38 +31,38 @@ from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup
 
-__all__ = ["AnalogConv2d", "AnalogLinear", "AnalogWeight", "Laid"]
+__all__ = ["AnalogConv2d", "AnalogLinear", "AnalogWeight", "LayerMapping"]
 
-Laid = Mapping[str, Tensor]
-"""How a matrix was laid before: its ``scale``, and ``rows`` and ``cols`` of its permutation."""
+LayerMapping = Mapping[str, Tensor]
+"""Existing mapping of a matrix: its ``scale``, and ``rows`` and ``cols`` of its permutation."""
 
 CALIBRATION_SAMPLES = 64
-"""Samples of a batch, evenly taken, that a convolution is calibrated on."""
+"""Samples, taken evenly from a batch, that calibrate a convolution."""
 
 
-def _check_laid(plan: MatrixPlan, laid: Laid) -> None:
-    """Refuse what was laid on other tiles."""
+def _check_mapping(plan: MatrixPlan, mapping: LayerMapping) -> None:
+    """Raise an error if the mapping belongs to other tiles."""
     rows, cols = plan.tile
     wanted = {"scale": (plan.outputs,), "rows": (plan.tiles, rows), "cols": (plan.tiles, cols)}
     for name, shape in wanted.items():
-        if name in laid and tuple(laid[name].shape) != shape:
+        if name in mapping and tuple(mapping[name].shape) != shape:
             msg = (
-                f"layer {plan.name} was laid with {name} {tuple(laid[name].shape)}; expected "
-                f"{shape}: take the tile, scheme and slices that it was trained with"
+                f"layer {plan.name} was mapped with {name} {tuple(mapping[name].shape)}; expected "
+                f"{shape}. Use the tile, scheme and slices that it was trained with"
             )
             raise MappingError(msg)
 
 
 class AnalogWeight:
-    """One weight on tiles, and which chip it is on at the moment.
+    """One weight on tiles, and the chip that currently holds it.
 
     Attributes
     ----------
     matrix : AnalogMatrix
     seed : int
-        Of chips drawn in training, and of chip 0.
+        Seed of the chips drawn in training, and of chip 0.
     step : int
-        Chips drawn in training so far.
+        Number of chips drawn in training.
     """
 
     def __init__(
@@ -70,17 +72,17 @@ class AnalogWeight:
         weight: Tensor,
         *,
         seed: int,
-        laid: Laid | None = None,
+        mapping: LayerMapping | None = None,
     ) -> None:
         self.matrix = AnalogMatrix(plan, setup)
-        if laid is None:
+        if mapping is None:
             self.matrix.prepare(weight)
         else:
-            _check_laid(plan, laid)
-            rows, cols = laid.get("rows"), laid.get("cols")
+            _check_mapping(plan, mapping)
+            rows, cols = mapping.get("rows"), mapping.get("cols")
             self.matrix.prepare(
                 weight,
-                scale=laid["scale"].to(weight),
+                scale=mapping["scale"].to(weight),
                 permutation=None
                 if rows is None or cols is None
                 else Permutation(rows=rows, cols=cols),
@@ -90,14 +92,14 @@ class AnalogWeight:
         self._version: int | None = None
 
     def program(self, weight: Tensor, stored: Tensor, *, seed: int, index: int) -> ProgrammedMatrix:
-        """Draw a chip and keep it; `stored` is the parameter that `weight` is made of."""
+        """Draw a chip and keep it; `weight` is derived from the parameter `stored`."""
         self._version = stored._version  # noqa: SLF001  # torch has no public name for it
         return self.matrix.program(weight, seed=seed, index=index)
 
     def current(self, weight: Tensor, stored: Tensor, *, training: bool) -> ProgrammedMatrix:
-        """Chip for one forward: a new one in training, else the one that is kept.
+        """Return the chip for one forward: a new one in training, otherwise the stored one.
 
-        A kept chip is programmed again where the weights were changed since.
+        The stored chip is programmed again if the weights have changed.
         """
         m = self.matrix
         if training:
@@ -120,19 +122,19 @@ class AnalogWeight:
         calibration: Calibration,
         chip: tuple[int, int],
     ) -> None:
-        """Put the weight onto cells that were saved."""
+        """Map the weight onto saved cells."""
         self._version = None
         self.matrix.restore(cells, scale=scale, calibration=calibration, chip=chip)
 
     def __deepcopy__(self, memo: dict[int, object]) -> AnalogWeight:
-        """Copy what may change; records are shared."""
+        """Copy what can change; share immutable records."""
         new = copy.copy(self)
         new.matrix = copy.copy(self.matrix)
         return new
 
 
 class AnalogLinear(nn.Linear):
-    """A linear layer whose weights live on cells of one card."""
+    """A linear layer whose weights are stored in cells of one card."""
 
     analog: AnalogWeight
     trained: nn.Module | None
@@ -146,9 +148,9 @@ class AnalogLinear(nn.Linear):
         name: str = "linear",
         vectors: int = 1,
         seed: int = 0,
-        laid: Laid | None = None,
+        mapping: LayerMapping | None = None,
     ) -> Self:
-        """Take over a digital layer's parameters; `vectors` counts inputs of one sample."""
+        """Convert a digital layer and share its parameters; `vectors`: input vectors per sample."""
         bias: Tensor | None = layer.bias
         new = cls(layer.in_features, layer.out_features, bias=bias is not None, device="meta")
         new.weight, new.bias = layer.weight, layer.bias
@@ -161,43 +163,43 @@ class AnalogLinear(nn.Linear):
             slices=setup.book.slices,
             vectors=vectors,
         )
-        new.analog = AnalogWeight(plan, setup, layer.weight, seed=seed, laid=laid)
+        new.analog = AnalogWeight(plan, setup, layer.weight, seed=seed, mapping=mapping)
         new.register_module("trained", None)
         return new.train(layer.training)
 
     def to_digital(self) -> nn.Linear:
-        """Give back the digital layer, with these parameters."""
+        """Return the digital layer with the same parameters."""
         bias: Tensor | None = self.bias
         new = nn.Linear(self.in_features, self.out_features, bias=bias is not None, device="meta")
         new.weight, new.bias = self.weight, self.bias
         return new.train(self.training)
 
     def prepare(self) -> None:
-        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        """Repeat the fit of scales, the placement and the nominal solution for changed weights."""
         self.analog.matrix.prepare(self.weight)
 
     def program(self, *, seed: int, index: int = 0) -> ProgrammedMatrix:
-        """Draw one chip and keep it."""
+        """Draw one chip and store it."""
         return self.analog.program(self.weight, self.weight, seed=seed, index=index)
 
     def matrix_weight(self) -> Tensor:
-        """Weight as one matrix (output, input)."""
+        """Return the weight as one matrix (output, input)."""
         return self.weight
 
     def vectors(self, x: Tensor) -> Tensor:
-        """Input vectors (vector, input) of inputs as `forward` gets them."""
+        """Return the input vectors (vector, input) of an input of `forward`."""
         return x.reshape(-1, self.in_features)
 
-    def multiplied(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
-        """Do the product by a function of vectors, (vector, input) to (vector, output)."""
+    def apply_product(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+        """Compute the product with a function from (vector, input) to (vector, output)."""
         return by(self.vectors(x)).reshape(*x.shape[:-1], -1)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Multiply by any weight (output, input) as this layer does."""
+        """Multiply by another weight (output, input) as this layer does."""
         return F.linear(x, weight, bias)
 
     def calibrate(self, x: Tensor) -> None:
-        """Set converters' ranges by inputs as `forward` gets them."""
+        """Set the converters' ranges from an input of `forward`."""
         self.analog.matrix.calibrate(self.vectors(x))
 
     def forward(self, x: Tensor) -> Tensor:  # (..., in) -> (..., out)
@@ -210,11 +212,11 @@ class AnalogLinear(nn.Linear):
         chip = self.analog.current(self.weight, self.weight, training=self.training)
         vectors = x.reshape(-1, self.in_features)
         product = self.analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
-        return _biased(product, self.bias)
+        return _add_bias(product, self.bias)
 
 
 class AnalogConv2d(nn.Conv2d):
-    """A convolution whose kernels live on cells of one card."""
+    """A convolution whose kernels are stored in cells of one card."""
 
     analog: AnalogWeight
     trained: nn.Module | None
@@ -228,11 +230,11 @@ class AnalogConv2d(nn.Conv2d):
         name: str = "conv2d",
         vectors: int = 1,
         seed: int = 0,
-        laid: Laid | None = None,
+        mapping: LayerMapping | None = None,
     ) -> Self:
-        """Take over a digital layer's parameters; `vectors` counts output pixels of one sample."""
+        """Convert a digital layer and share its parameters; `vectors`: output pixels per sample."""
         new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
-        _take_geometry(new, layer)
+        _copy_geometry(new, layer)
         new.weight, new.bias = layer.weight, layer.bias
         plan = plan_matrix(
             name,
@@ -245,19 +247,19 @@ class AnalogConv2d(nn.Conv2d):
             groups=layer.groups,
             kind="conv2d",
         )
-        new.analog = AnalogWeight(plan, setup, new.matrix_weight(), seed=seed, laid=laid)
+        new.analog = AnalogWeight(plan, setup, new.matrix_weight(), seed=seed, mapping=mapping)
         new.register_module("trained", None)
         return new.train(layer.training)
 
     def to_digital(self) -> nn.Conv2d:
-        """Give back the digital layer, with these parameters."""
+        """Return the digital layer with the same parameters."""
         new = nn.Conv2d(self.in_channels, self.out_channels, 1, device="meta")
-        _take_geometry(new, self)
+        _copy_geometry(new, self)
         new.weight, new.bias = self.weight, self.bias
         return new.train(self.training)
 
     def matrix_weight(self) -> Tensor:
-        """Kernels as one matrix (output, input); groups lie on the diagonal."""
+        """Return the kernels as one matrix (output, input); groups are blocks on the diagonal."""
         flat = self.weight.flatten(1)
         if self.groups == 1:
             return flat
@@ -265,31 +267,31 @@ class AnalogConv2d(nn.Conv2d):
         return matrix
 
     def prepare(self) -> None:
-        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        """Repeat the fit of scales, the placement and the nominal solution for changed weights."""
         self.analog.matrix.prepare(self.matrix_weight())
 
     def program(self, *, seed: int, index: int = 0) -> ProgrammedMatrix:
-        """Draw one chip and keep it."""
+        """Draw one chip and store it."""
         return self.analog.program(self.matrix_weight(), self.weight, seed=seed, index=index)
 
     def vectors(self, x: Tensor) -> Tensor:
-        """Input vectors (vector, input) of some of the inputs as `forward` gets them."""
+        """Return input vectors (vector, input) of some samples of an input of `forward`."""
         step = -(-len(x) // CALIBRATION_SAMPLES) or 1
         return self._unfold(self._padded(x[::step])).T
 
-    def multiplied(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
-        """Do the product by a function of vectors, (vector, input) to (vector, output)."""
+    def apply_product(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+        """Compute the product with a function from (vector, input) to (vector, output)."""
         padded = self._padded(x)
         out = by(self._unfold(padded).T).reshape(len(x), *self._size(padded), -1)
         return out.movedim(-1, 1)
 
     def product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve by any weight (output, input) as this layer does."""
+        """Convolve with another weight (output, input) as this layer does."""
         out: Tensor = self._conv_forward(x, self._kernels(weight), bias)
         return out
 
     def calibrate(self, x: Tensor) -> None:
-        """Set converters' ranges by inputs as `forward` gets them."""
+        """Set the converters' ranges from an input of `forward`."""
         self.analog.matrix.calibrate(self.vectors(x))
 
     def _padded(self, x: Tensor) -> Tensor:
@@ -297,7 +299,7 @@ class AnalogConv2d(nn.Conv2d):
         return F.pad(x, self._reversed_padding_repeated_twice, mode=mode)
 
     def _unfold(self, padded: Tensor) -> Tensor:
-        """Vectors (channel · kernel, sample · pixel) of padded images."""
+        """Return the vectors (channel · kernel, sample · pixel) of padded images."""
         windows = padded.transpose(0, 1)  # (channel, sample, height, width, kernel row, column)
         sides = zip((2, 3), self.kernel_size, self.dilation, self.stride, strict=True)
         for axis, k, dilation, stride in sides:
@@ -305,7 +307,7 @@ class AnalogConv2d(nn.Conv2d):
         return windows.permute(0, 4, 5, 1, 2, 3).flatten(3).flatten(0, 2)
 
     def _size(self, padded: Tensor) -> tuple[int, int]:
-        """Height and width of the output."""
+        """Return the height and width of the output."""
         sides = zip(padded.shape[-2:], self.dilation, self.kernel_size, self.stride, strict=True)
         height, width = ((length - d * (k - 1) - 1) // s + 1 for length, d, k, s in sides)
         return height, width
@@ -320,7 +322,7 @@ class AnalogConv2d(nn.Conv2d):
         matrix = self.analog.matrix
         chip = self.analog.current(self.matrix_weight(), self.weight, training=self.training)
         if chip.folded is not None:
-            padded = self._padded(matrix.seen(x))
+            padded = self._padded(matrix.quantise_inputs(x))
             kernels = self._kernels(chip.folded)
             return F.conv2d(padded, kernels, self.bias, self.stride, 0, self.dilation, self.groups)
         padded = self._padded(x)
@@ -330,19 +332,19 @@ class AnalogConv2d(nn.Conv2d):
         return out if self.bias is None else out + self.bias[:, None, None]
 
     def _kernels(self, folded: Tensor) -> Tensor:
-        """Kernels of a folded matrix, the blocks on its diagonal."""
+        """Return the kernels of a folded matrix: the blocks on its diagonal."""
         if self.groups > 1:
             blocks = folded.reshape(self.groups, -1, self.groups, folded.shape[1] // self.groups)
             folded = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).flatten(0, 1)
         return folded.reshape(self.weight.shape)
 
 
-def _biased(out: Tensor, bias: Tensor | None) -> Tensor:
+def _add_bias(out: Tensor, bias: Tensor | None) -> Tensor:
     return out if bias is None else out + bias
 
 
-def _take_geometry(new: nn.Conv2d, layer: nn.Conv2d) -> None:
-    """Give a convolution another one's kernel, stride, padding, dilation and groups."""
+def _copy_geometry(new: nn.Conv2d, layer: nn.Conv2d) -> None:
+    """Copy kernel size, stride, padding, dilation and groups from one convolution to another."""
     for name in (
         "kernel_size",
         "stride",

@@ -1,9 +1,9 @@
 """Multi-head attention with its four projections on tiles.
 
-`torch.nn.MultiheadAttention` hands its weights to one fused function, so its parts cannot be
-exchanged one by one. Here the projections of query, key, value and output are matrices of their
-own; scores, softmax and the weighted sum stay digital. Added bias rows and zero attention are
-refused, nested tensors are not here.
+`torch.nn.MultiheadAttention` passes its weights to one fused function, so its parts cannot be
+replaced one by one. Here the projections of query, key, value and output are separate matrices on
+tiles; scores, softmax and the weighted sum stay digital. Added bias rows and zero attention raise
+an error. Nested tensors are not supported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PARTS = ("query", "key", "value", "output")
 
 
 class AnalogMultiheadAttention(nn.MultiheadAttention):
-    """Multi-head attention whose projections live on cells of one card."""
+    """Multi-head attention whose projections are stored in cells of one card."""
 
     projections: dict[str, AnalogWeight]
     calibrating: bool
@@ -40,15 +40,15 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         vectors: int = 1,
         seed: int = 0,
     ) -> Self:
-        """Take over a digital layer's parameters; `vectors` counts tokens of one sample.
+        """Convert a digital layer and share its parameters; `vectors`: tokens per sample.
 
         Raises
         ------
         MappingError
-            If it adds bias rows or zero attention.
+            If the layer adds bias rows or zero attention.
         """
         if layer.bias_k is not None or layer.add_zero_attn:
-            msg = f"{name}: add_bias_kv and add_zero_attn have no place on tiles; leave them out"
+            msg = f"{name}: add_bias_kv and add_zero_attn cannot be mapped to tiles; turn them off"
             raise MappingError(msg)
         new = cls.__new__(cls)
         nn.Module.__init__(new)
@@ -74,7 +74,7 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         return new
 
     def to_digital(self) -> nn.MultiheadAttention:
-        """Give back the digital layer, with these parameters."""
+        """Return the digital layer with the same parameters."""
         new = nn.MultiheadAttention(
             self.embed_dim,
             self.num_heads,
@@ -89,7 +89,7 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         return new.train(self.training)
 
     def projection_weight(self, part: str) -> Tensor:
-        """Weight (output, input) of one projection."""
+        """Return the weight (output, input) of one projection."""
         if part == "output":
             return self.out_proj.weight
         if self._qkv_same_embed_dim:
@@ -104,18 +104,18 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         return self.projection_weight(part)
 
     def prepare(self) -> None:
-        """Fit scales, place and solve nominal tiles anew, for weights that were changed."""
+        """Repeat the fit of scales, the placement and the nominal solution for changed weights."""
         for part, analog in self.projections.items():
             analog.matrix.prepare(self.projection_weight(part))
 
     def program(self, *, seed: int, index: int = 0) -> None:
-        """Draw one chip and keep it."""
+        """Draw one chip and store it."""
         for part, analog in self.projections.items():
             weight, stored = self.projection_weight(part), self._stored(part)
             analog.program(weight, stored, seed=seed, index=index)
 
     def calibrate(self, *args: Any, **kwargs: Any) -> None:
-        """Set converters' ranges by inputs as `forward` gets them, the projections digital."""
+        """Set the converters' ranges from an input of `forward`, with digital projections."""
         self.calibrating = True
         try:
             with torch.no_grad():
@@ -147,11 +147,11 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         need_weights: bool = True,
         attn_mask: Tensor | None = None,
         average_attn_weights: bool = True,
-        is_causal: bool = False,  # as in torch, a hint that goes with a mask
+        is_causal: bool = False,  # as in torch, a hint that requires a mask
     ) -> tuple[Tensor, Tensor | None]:
-        """Attend; arguments and results are those of `torch.nn.MultiheadAttention`."""
+        """Compute attention; arguments and results as in `torch.nn.MultiheadAttention`."""
         if is_causal and attn_mask is None:
-            msg = "is_causal needs its attn_mask, as in torch.nn.MultiheadAttention"
+            msg = "is_causal requires attn_mask, as in torch.nn.MultiheadAttention; pass the mask"
             raise MappingError(msg)
         batched = query.dim() == 3
         first = self.batch_first or not batched
@@ -186,7 +186,7 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
 
 
 def _additive(mask: Tensor, like: Tensor) -> Tensor:
-    """Mask to be added to scores: −∞ where a boolean one is true."""
+    """Return a mask to add to scores: −∞ where a boolean mask is true."""
     if mask.dtype != torch.bool:
         return mask.to(like.dtype)
     return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -torch.inf)

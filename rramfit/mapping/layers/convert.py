@@ -1,11 +1,12 @@
-"""From a digital network to an analog one, and back; its chips, kept and saved.
+"""Convert a digital network to an analog one and back; program, save and load its chips.
 
-`convert_to_analog` exchanges every linear layer, two-dimensional convolution and multi-head
-attention for its analog kin in a copy of the network: parameters are copied with it, names and
-`state_dict` keep as they are. A transformer block's fused fast path would pass its layers by, and
-is turned off in the copy.
+`convert_to_analog` replaces every linear layer, two-dimensional convolution and multi-head
+attention by its analog version in a copy of the network. Parameters, names and `state_dict` stay
+the same. The fused fast path of a transformer block would bypass the analog layers, so the copy
+turns it off.
 
-A chip of a network is one index under a seed: all its matrices' tiles, drawn apart.
+A chip of a network is identified by a seed and an index. It comprises the tiles of all matrices,
+which are drawn independently.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ from torch import Tensor, nn
 
 from rramfit.card.schema import ModelCard
 from rramfit.errors import CheckpointError, MappingError
-from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear, AnalogWeight, Laid
+from rramfit.mapping.layers.analog_layers import (
+    AnalogConv2d,
+    AnalogLinear,
+    AnalogWeight,
+    LayerMapping,
+)
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention
 from rramfit.mapping.layers.tensor_files import load_tensors
 from rramfit.mapping.tiles.calibration import Calibration
 from rramfit.mapping.tiles.chip_source import TileCells
 from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup, analog_setup
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = [
     "analog_layers",
@@ -50,31 +56,31 @@ def convert_to_analog(
     *,
     inputs: Tensor | None = None,
     exclude: Collection[str] = (),
-    laid: Mapping[str, Laid] | None = None,
+    mapping: Mapping[str, LayerMapping] | None = None,
     seed: int = 0,
 ) -> nn.Module:
-    """Put a network's matrices onto chips of a card.
+    """Map a network's matrices onto chips of a card.
 
     Parameters
     ----------
     model : nn.Module
-        It is left as it is.
+        Not modified.
     card : ModelCard or AnalogSetup
-        A card with everything at its default, or a setup from `analog_setup`.
+        A card with default options, or a setup from `analog_setup`.
     inputs : tensor, optional
-        A batch of inputs; counts vectors for each sample, and calibrates converters. Without it,
-        they are calibrated on the first batch that comes.
+        A batch of inputs, to count the vectors of a sample and to calibrate the converters.
+        Without it, the first batch calibrates them.
     exclude : collection of str
         Names of layers that stay digital.
-    laid : mapping of str to mapping, optional
-        How some layers were laid before, by name: scales and placements that they keep.
+    mapping : dict of str to LayerMapping, optional
+        Scales and placements to keep, by layer name.
     seed : int
-        Of chip 0, and of chips drawn in training.
+        Seed of chip 0, and of the chips drawn in training.
 
     Raises
     ------
     MappingError
-        If there is no layer to convert, or a name to exclude is not among them.
+        If there is no layer to convert, or an excluded name is not a layer.
     """
     setup = card if isinstance(card, AnalogSetup) else analog_setup(card)
     new = copy.deepcopy(model)
@@ -87,7 +93,7 @@ def convert_to_analog(
     }
     unknown = sorted(set(exclude) - set(found))
     if unknown:
-        msg = f"no layer {unknown[0]!r} to exclude; there are {', '.join(found)}"
+        msg = f"no layer {unknown[0]!r} to exclude; the layers are {', '.join(found)}"
         raise MappingError(msg)
     chosen = {n: x for n, x in found.items() if n not in inside and n not in exclude}
     if not chosen:
@@ -95,13 +101,13 @@ def convert_to_analog(
         raise MappingError(msg)
     vectors = _count_vectors(new, chosen, inputs)
     for name, layer in chosen.items():
-        analog = _converted(
+        analog = _convert_layer(
             layer,
             setup,
             name=name,
             vectors=vectors.get(name, 1),
             seed=seed,
-            laid=None if laid is None else laid.get(name),
+            mapping=None if mapping is None else mapping.get(name),
         )
         if name == "":
             new = analog
@@ -109,7 +115,7 @@ def convert_to_analog(
             new.set_submodule(name, analog)
     for module in new.modules():
         if isinstance(module, nn.TransformerEncoderLayer):
-            module.activation_relu_or_gelu = 0  # which its fused path asks for
+            module.activation_relu_or_gelu = 0  # disables the fused path
         elif isinstance(module, nn.TransformerEncoder):
             module.enable_nested_tensor = False
     if inputs is not None:
@@ -117,35 +123,35 @@ def convert_to_analog(
     return new
 
 
-def _converted(
+def _convert_layer(
     layer: nn.Module,
     setup: AnalogSetup,
     *,
     name: str,
     vectors: int,
     seed: int,
-    laid: Laid | None,
+    mapping: LayerMapping | None,
 ) -> AnalogLayer:
     if isinstance(layer, nn.Conv2d):
         return AnalogConv2d.from_digital(
-            layer, setup, name=name, vectors=vectors, seed=seed, laid=laid
+            layer, setup, name=name, vectors=vectors, seed=seed, mapping=mapping
         )
     if isinstance(layer, nn.Linear):
         return AnalogLinear.from_digital(
-            layer, setup, name=name, vectors=vectors, seed=seed, laid=laid
+            layer, setup, name=name, vectors=vectors, seed=seed, mapping=mapping
         )
     if isinstance(layer, nn.MultiheadAttention):
         return AnalogMultiheadAttention.from_digital(
             layer, setup, name=name, vectors=vectors, seed=seed
         )
-    msg = f"{name}: {type(layer).__name__} has no analog kin"
+    msg = f"{name}: {type(layer).__name__} has no analog version"
     raise MappingError(msg)
 
 
 def _count_vectors(
     model: nn.Module, layers: dict[str, nn.Module], inputs: Tensor | None
 ) -> dict[str, int]:
-    """Input vectors of each layer for one sample, by running one sample."""
+    """Count the input vectors of each layer for one sample, by running one sample."""
     if inputs is None:
         return {}
     counts: dict[str, int] = {}
@@ -171,7 +177,7 @@ def _count_vectors(
 
 
 def to_digital(model: nn.Module) -> nn.Module:
-    """Give back the digital network, with the analog one's parameters, in a copy."""
+    """Return a digital copy of the network with the same parameters."""
     new = copy.deepcopy(model)
     if isinstance(new, AnalogLayer):
         return new.to_digital()
@@ -181,7 +187,7 @@ def to_digital(model: nn.Module) -> nn.Module:
 
 
 def analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
-    """Analog layers by name."""
+    """Yield the analog layers with their names."""
     for name, layer in model.named_modules():
         if isinstance(layer, AnalogLayer):
             yield name, layer
@@ -194,20 +200,20 @@ def _weights(layer: AnalogLayer) -> list[AnalogWeight]:
 
 
 def analog_matrices(model: nn.Module) -> list[AnalogMatrix]:
-    """Every matrix of an analog network, in the order of its layers."""
+    """Return all matrices of an analog network, in the order of its layers."""
     return [w.matrix for _, layer in analog_layers(model) for w in _weights(layer)]
 
 
 def program(model: nn.Module, *, seed: int, index: int = 0) -> None:
-    """Draw one chip for the whole network, and keep it."""
+    """Draw one chip for the whole network and store it."""
     for _, layer in analog_layers(model):
         layer.program(seed=seed, index=index)
 
 
 def calibrate(model: nn.Module, inputs: Tensor) -> None:
-    """Set every converter's ranges by one batch of inputs, layer after layer, digitally.
+    """Set the ranges of all converters from one batch of inputs.
 
-    Each layer sees what the digital network would give it.
+    Each layer is calibrated with the inputs that it has in the digital network.
     """
     digital = to_digital(model).eval()
     handles = []
@@ -232,17 +238,17 @@ def _calibrating(
 
 
 def save_chip(model: nn.Module, path: Path) -> None:
-    """Save the chip that a network is on: cells, scales and ranges of every matrix.
+    """Save the chip that holds a network: cells, scales and ranges of every matrix.
 
     Raises
     ------
     MappingError
-        If nothing is programmed.
+        If no chip is programmed.
     """
     content: dict[str, dict[str, Any]] = {}
     for matrix in analog_matrices(model):
         if matrix.programmed is None or matrix.calibration is None or matrix.scale is None:
-            msg = f"{matrix.plan.name} is on no chip yet; call program(model, seed=…) first"
+            msg = f"{matrix.plan.name} is not programmed; call program(model, seed=…) first"
             raise MappingError(msg)
         cells, c = matrix.programmed.cells, matrix.calibration
         content[matrix.plan.name] = {
@@ -253,19 +259,19 @@ def save_chip(model: nn.Module, path: Path) -> None:
             "signed": c.signed,
             "full_scale": c.full_scale.cpu(),
         }
-    with whole_file(path) as beside:
-        torch.save(content, beside)
+    with atomic_file(path) as temporary:
+        torch.save(content, temporary)
 
 
 def load_chip(model: nn.Module, path: Path) -> None:
-    """Put a network, converted in the same way, onto a chip that was saved.
+    """Map a network onto a saved chip; it must be converted with the same setup.
 
     Raises
     ------
     CheckpointError
-        If the file is none that `save_chip` wrote, or of other matrices than the network's.
+        If `save_chip` did not write the file, or the matrices differ from the network's.
     """
-    content = load_tensors(path, expected="a chip that save_chip wrote")
+    content = load_tensors(path, expected="a chip written by save_chip")
     weights = [w for _, layer in analog_layers(model) for w in _weights(layer)]
     names = [w.matrix.plan.name for w in weights]
     if sorted(content) != sorted(names):

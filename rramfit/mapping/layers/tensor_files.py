@@ -1,4 +1,4 @@
-"""Files of tensors, as `torch.save` writes them: read without running code in them."""
+"""Read files of tensors written by `torch.save`, without running code from them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from rramfit.errors import CheckpointError
 __all__ = ["load_tensors"]
 
 _BROKEN = OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError
-"""What `torch.load` raises for files that are none of its own."""
+"""Exceptions of `torch.load` for files that `torch.save` did not write."""
 
 
 def load_tensors(path: Path, *, expected: str) -> dict[str, Any]:
-    """Read a mapping of tensors, onto the CPU.
+    """Read a dict of tensors onto the CPU.
 
     Parameters
     ----------
     path : Path
     expected : str
-        What it should be, for the error.
+        Description of the expected content, for the error message.
 
     Raises
     ------
     CheckpointError
-        If it cannot be read, or holds something else.
+        If the file cannot be read, or does not hold a dict.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        found = "objects other than tensors, or no file of torch.save"
+        found = "objects other than tensors, or a file not written by torch.save"
     except FileNotFoundError:
         found = "no such file"
     except _BROKEN:
-        found = "a file that is cut off, or none of torch.save" if _size(path) else "an empty file"
+        truncated = "a truncated file, or a file not written by torch.save"
+        found = truncated if _size(path) else "an empty file"
     else:
         if isinstance(content, dict):
             return content

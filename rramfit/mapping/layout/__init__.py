@@ -1,7 +1,7 @@
-"""Which cell holds which weight.
+"""Assignment of weights to cells.
 
-In: a weight matrix, a card's levels, the size of a tile. Out: codes (the conductances that
-represent a weight), the row and column blocks on tiles, and a placement around faulty cells.
+In: a weight matrix, a card's levels, the tile size. Out: codes (the conductances that represent a
+weight), the row and column blocks on tiles, and a placement around faulty cells.
 
 Not here: programming the cells and computing with them (`rramfit.mapping.tiles`).
 """

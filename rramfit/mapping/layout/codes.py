@@ -1,18 +1,19 @@
-"""Weights as levels: which conductances stand for a weight, and the weight that they stand for.
+"""Codebook: the weights that conductance levels can represent.
 
-A weight lives on cells whose levels have the measured means g_0 < g_1 < …, not evenly spaced. One
-slice of it is a difference of two conductances,
+A weight is stored in cells whose levels have the measured means g_0 < g_1 < …, which are not evenly
+spaced. One slice of the weight is a difference of two conductances,
 
-    pair      g[k+] − g[k−]     two columns of one tile, or the same place in two tiles
-    offset    g[k] − g[r]       one cell, and one reference column in each tile, of level r
+    pair      g[k+] − g[k−]     two columns of one tile, or the same position in two tiles
+    offset    g[k] − g[r]       one cell, and one reference column of level r in each tile
 
-so L levels give up to L(L−1)+1 weights of either sign. Of pairs that make the same difference the
-one of least current is kept. Finer weights take several slices, w = d_0 + d_1/radix + …; the radix
-is the largest difference over half the widest gap, so that each slice just spans what the one
-before it leaves. All sums together, sorted, are the codebook; a weight goes to the nearest entry.
+so L levels give up to L(L−1)+1 signed weights. If several pairs have the same difference, the pair
+with the lowest current is used. Finer weights take several slices, w = d_0 + d_1/radix + …; the
+radix is the largest difference divided by half the widest gap, so that each slice covers the gaps
+of the previous one. The sorted sums over slices form the codebook; a weight is rounded to the
+nearest entry.
 
-Each output has its own scale [weight per siemens], the one of least squared error over its weights.
-Where cells lie on tiles is `rramfit.mapping.layout.plan`.
+Each output has a scale [weight per siemens] that minimizes the squared error over its weights. The
+positions of cells on tiles are in `rramfit.mapping.layout.plan`.
 """
 
 from __future__ import annotations
@@ -29,42 +30,42 @@ __all__ = ["SCHEMES", "Codebook", "Scheme", "codebook", "fit_scales", "full_scal
 
 Scheme = Literal["columns", "arrays", "offset"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
-"""Differential pairs in two columns, in two arrays, or one cell against an offset column."""
+"""Differential pairs in two columns or two arrays, or one cell minus an offset column."""
 
 SAME = 1e-3
-"""Differences nearer than this share of the finest slice's largest one count as the same."""
+"""Tolerance for equal differences, relative to the largest difference of the finest slice."""
 
 MOST_CODES = 2**20
 
 TRIED_SCALES = 40
 SCALE_RANGE = (0.05, 1.2)
-"""Scales tried, relative to the one at which one slice holds the largest weight."""
+"""Range of tried scales, relative to the scale at which one slice holds the largest weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Codebook:
-    """All weights that cells of one card can stand for."""
+    """All weights that cells of one card can represent."""
 
     scheme: Scheme
-    means: Tensor  # [S] (level,) rising
-    values: Tensor  # [S] (code,) rising: the sum over slices of differences / radix^slice
-    levels: Tensor  #     (code, slice, cell) int64; cells are G+ and G−, or the one of `offset`
+    means: Tensor  # [S] (level,) ascending
+    values: Tensor  # [S] (code,) ascending: the sum over slices of differences / radix^slice
+    levels: Tensor  #     (code, slice, cell) int64; cells are G+ and G−, or one for `offset`
     radix: float
     offset_level: int | None  # of the reference column
 
     @property
     def slices(self) -> int:
-        """Slices a weight."""
+        """Number of slices per weight."""
         return self.levels.shape[1]
 
     @property
     def cells(self) -> int:
-        """Cells a slice: 2 for pairs, 1 against an offset column."""
+        """Number of cells per slice: 2 for pairs, 1 with an offset column."""
         return self.levels.shape[2]
 
     @property
     def slice_reach(self) -> float:
-        """Largest weight of either sign that one slice makes [S]."""
+        """Largest magnitude that one slice can represent with both signs [S]."""
         g = self.means
         if self.offset_level is None:
             return float(g[-1] - g[0])
@@ -73,12 +74,12 @@ class Codebook:
 
     @property
     def lowest_pair(self) -> float:
-        """Conductance of the cell that a continuous weight does not use [S]."""
+        """Conductance of the unused cell of a continuous weight [S]."""
         return float(self.means[0 if self.offset_level is None else self.offset_level])
 
     @property
     def significance(self) -> tuple[float, ...]:
-        """What a siemens of each slice counts, (slice,)."""
+        """Weight of each slice relative to the first, (slice,)."""
         return tuple(self.radix**-s for s in range(self.slices))
 
 
@@ -89,23 +90,23 @@ def codebook(
     slices: int = 1,
     weight_values: int | None = None,
 ) -> Codebook:
-    """List what can be made of levels.
+    """List the weights that levels can represent.
 
     Parameters
     ----------
     means : (level,) tensor
-        Mean conductance of each level [S], rising.
+        Mean conductance of each level [S], ascending.
     scheme : {"columns", "arrays", "offset"}
     slices : int
-        Slices a weight.
+        Slices per weight.
     weight_values : int, optional
-        How many weights one slice may take, an odd number, as evenly spaced as the levels allow: 3
-        gives −1, 0 and 1. All that there are where not given.
+        Number of weight values per slice, odd, as evenly spaced as the levels allow: 3 gives −1, 0
+        and 1. Default: all values that the levels give.
 
     Raises
     ------
     MappingError
-        If the levels make no weight of both signs, or not so many.
+        If the levels do not give weights of both signs, or fewer than `weight_values`.
 
     Examples
     --------
@@ -119,21 +120,21 @@ def codebook(
         msg = f"scheme is {scheme!r}; expected one of {', '.join(SCHEMES)}"
         raise MappingError(msg)
     if slices < 1:
-        msg = f"{slices} slices a weight; expected at least 1"
+        msg = f"slices is {slices}; expected at least 1 slice per weight"
         raise MappingError(msg)
     g = means.detach().double().cpu()
     if g.numel() < 2 or not bool((g.diff() > 0).all()):
         msg = (
-            f"level means are {[f'{x:.4g}' for x in g.tolist()]} S; expected at least two, rising: "
-            "take levels that overlap out of the card"
+            f"level means are {[f'{x:.4g}' for x in g.tolist()]} S; expected at least two in "
+            "ascending order. Remove overlapping levels from the card"
         )
         raise MappingError(msg)
     offset = None if scheme != "offset" else int((g - (g[0] + g[-1]) / 2).abs().argmin())
     values, levels = _one_slice(g, offset)
     if not (float(values[0]) < 0 < float(values[-1])):
         msg = (
-            f"{g.numel()} levels against an offset column of level {offset} make no weight of both "
-            "signs; use pairs, or a card of three levels or more"
+            f"{g.numel()} levels with an offset column of level {offset} do not give weights of "
+            "both signs. Use pairs, or a card with at least three levels"
         )
         raise MappingError(msg)
     if weight_values is not None:
@@ -142,8 +143,8 @@ def codebook(
     radix = float(torch.minimum(values[-1], -values[0]) / (values.diff().max() / 2))
     if slices > 1 and radix <= 1:
         msg = (
-            f"levels are too uneven for {slices} slices: the widest gap between differences is "
-            "more than one slice spans; use pairs, or more levels"
+            f"the levels are too unevenly spaced for {slices} slices: the widest gap between "
+            "differences exceeds the range of one slice. Use pairs, or more levels"
         )
         raise MappingError(msg)
     values, levels = _sliced(values, levels, g, slices=slices, radix=radix)
@@ -158,7 +159,7 @@ def codebook(
 
 
 def _one_slice(g: Tensor, offset: int | None) -> tuple[Tensor, Tensor]:
-    """Differences and their levels (code, cell), the cheapest for each."""
+    """Return differences and their levels (code, cell), with the lowest current for each."""
     k = torch.arange(g.numel())
     if offset is not None:
         return g - g[offset], k[:, None]
@@ -170,7 +171,7 @@ def _one_slice(g: Tensor, offset: int | None) -> tuple[Tensor, Tensor]:
 def _distinct(
     values: Tensor, levels: Tensor, current: Tensor, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """Rising values, of those nearer than `tolerance` the one of least current."""
+    """Return values in ascending order; of equal values, the one with the lowest current."""
     order = values.argsort(stable=True)
     values, levels, current = values[order], levels[order], current[order]
     group = torch.cat((torch.zeros(1), (values.diff() > tolerance).double())).cumsum(0).long()
@@ -182,15 +183,18 @@ def _distinct(
 
 
 def _evenly(values: Tensor, count: int) -> list[int]:
-    """List indices of `count` values about zero, as evenly spaced as there are."""
+    """Return indices of `count` values around zero, as evenly spaced as possible."""
     if count < 3 or count % 2 == 0:
-        msg = f"{count} weight values; expected an odd number of at least 3"
+        msg = f"weight_values is {count}; expected an odd number, at least 3"
         raise MappingError(msg)
     reach, half = float(torch.minimum(values[-1], -values[0])), count // 2
     wanted = torch.arange(-half, half + 1, dtype=torch.float64) / half * reach
     kept: list[int] = (values[:, None] - wanted).abs().argmin(0).tolist()
     if len(set(kept)) < count:
-        msg = f"{len(values)} differences make no {count} weight values; ask for fewer"
+        msg = (
+            f"the levels give {len(values)} differences, which cannot represent {count} evenly "
+            "spaced weight values; use fewer weight values"
+        )
         raise MappingError(msg)
     return kept
 
@@ -198,11 +202,11 @@ def _evenly(values: Tensor, count: int) -> list[int]:
 def _sliced(
     values: Tensor, levels: Tensor, g: Tensor, *, slices: int, radix: float
 ) -> tuple[Tensor, Tensor]:
-    """All sums of slices, (code,) and (code, slice, cell)."""
+    """Return all sums of slices, (code,), and their levels, (code, slice, cell)."""
     if len(values) ** slices > MOST_CODES:
         msg = (
-            f"{len(values)} differences in {slices} slices make more than {MOST_CODES} codes; "
-            "use fewer slices, or fewer weight values"
+            f"{len(values)} differences in {slices} slices give more than {MOST_CODES} codes; "
+            "use fewer slices or fewer weight values"
         )
         raise MappingError(msg)
     total, chosen = values, levels[:, None]
@@ -218,19 +222,19 @@ def _sliced(
 
 
 def nearest_code(book: Codebook, value: Tensor) -> Tensor:
-    """Index of the entry nearest to each value [S], of the shape of `value`."""
+    """Return the index of the entry nearest to each value [S], in the shape of `value`."""
     edges = (book.values[1:] + book.values[:-1]) / 2
     return torch.bucketize(value.detach(), edges)
 
 
 def full_scales(weight: Tensor, book: Codebook) -> Tensor:
-    """Scale of each output at which one slice holds its largest weight, (output,)."""
+    """Return the scale of each output at which one slice holds its largest weight, (output,)."""
     largest = weight.detach().abs().amax(1)
     return torch.where(largest > 0, largest, largest.max().clamp_min(1e-12)) / book.slice_reach
 
 
 def fit_scales(weight: Tensor, book: Codebook) -> Tensor:
-    """Scale of each output for which its quantised weights have the least squared error.
+    """Fit the scale of each output that minimizes the squared error of its quantised weights.
 
     Parameters
     ----------
@@ -240,7 +244,7 @@ def fit_scales(weight: Tensor, book: Codebook) -> Tensor:
     Returns
     -------
     (output,) tensor
-        [weight per siemens]; an output without any weight gets that of the largest output.
+        [weight per siemens]; an output with only zero weights gets the scale of the largest weight.
     """
     w = weight.detach()
     full = full_scales(w, book)

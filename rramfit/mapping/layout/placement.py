@@ -1,16 +1,17 @@
-"""Placement around faults: which physical row and column each logical one takes.
+"""Placement around faults: the physical row and column of each logical row and column.
 
-For one fitted chip it is known what every cell is expected to take at every level. In a tile with
-logical targets g and expectations A, a placement costs
+For a fitted chip, the expected conductance of every cell at every level is known. In a tile with
+logical targets g and expected conductances A, a placement has the cost
 
-    Σ over rows i, pairs j   [A(+) − A(−) − (g(+) − g(−))]²   at the cells that they take
+    Σ over rows i, pairs j   [A(+) − A(−) − (g(+) − g(−))]²   at the assigned cells
 
-and it is lowered by turns: columns given rows, rows given columns, each an assignment problem with
-an exact solution (Hungarian method), until nothing is gained. Pairs move as a whole and may take
-either polarity, the sign being put right digitally; two arrays and offset columns move single
-columns, the latter with their errors taken against the reference column's. Cells that hold nothing
-cost nothing, so faults are drawn to them; dead lines go where they do least harm. `attenuation`
-says what wires take at each place, so that rows of large weights keep away from far corners.
+It is minimized alternately: columns for fixed rows, then rows for fixed columns. Each step is an
+assignment problem with an exact solution (Hungarian method); the iteration stops when the cost no
+longer decreases. The two columns of a pair move together and may swap polarity, which is corrected
+digitally. Schemes with two arrays or an offset column move single columns; with an offset column,
+errors are relative to the reference column. Unused cells cost nothing, so they take the faults, and
+dead lines go where they do the least damage. `attenuation` describes the loss in the wires at each
+position, so that rows with large weights avoid the far corners.
 """
 
 from __future__ import annotations
@@ -25,26 +26,26 @@ from rramfit.mapping.layout.plan import Permutation
 __all__ = ["Placement", "place_around_faults"]
 
 ROUNDS = 3
-"""Turns of columns and rows; a fourth gains under 1 % of what the first did."""
+"""Rounds of columns and rows; a fourth round gains less than 1 % of the first round's gain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Placement:
-    """A permutation of each tile, and what it is worth."""
+    """A permutation of each tile, and the expected error before and after."""
 
     permutation: Permutation
-    before: float  # [S²] expected squared error of all differences, as the matrix lies
-    after: float  # [S²] as it is placed
-    flipped: int  # pairs with their polarity exchanged
+    before: float  # [S²] expected squared error of all differences without placement
+    after: float  # [S²] with placement
+    flipped: int  # number of pairs with swapped polarity
 
     @classmethod
     def identity(cls, tiles: int, shape: tuple[int, int]) -> Placement:
-        """Leave everything where it is."""
+        """Return the placement that moves nothing."""
         return cls(permutation=Permutation.identity(tiles, shape), before=0.0, after=0.0, flipped=0)
 
     @property
     def gain(self) -> float:
-        """Share of the expected squared error that placing takes away."""
+        """Share of the expected squared error that the placement removes."""
         return 1 - self.after / self.before if self.before > 0 else 0.0
 
 
@@ -63,20 +64,20 @@ def place_around_faults(
     Parameters
     ----------
     level : (tile, row, col) int64 tensor
-        Asked of each logical cell; −1 where it holds nothing.
+        Target level of each logical cell; −1 for unused cells.
     expected : (tile, level, row, col) tensor
-        Conductance that each physical cell takes at each level [S].
+        Expected conductance of each physical cell at each level [S].
     target : (tile, row, col) tensor
-        Conductance that each logical cell stands for [S].
+        Target conductance of each logical cell [S].
     importance : (tile, col) tensor, optional
-        Weight of each logical column's squared error; 1 where not given.
+        Weight of each logical column's squared error. Default: 1.
     pairs : bool
-        Whether columns 2u and 2u + 1 are G+ and G− of one pair, and move together.
+        Whether columns 2u and 2u + 1 are G+ and G− of one pair and move together.
     reference : bool
-        Whether the last column is the one that all others are taken against; it stays.
+        Whether the last column is the reference of all others; it does not move.
     attenuation : (row, col) tensor, optional
-        Share of a cell's current that comes through the wires at each place, relative to what the
-        digital gain of its column makes up for.
+        Share of a cell's current that reaches the converter at each position, relative to the loss
+        that the digital gain of its column corrects.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def _place_tile(
     group: int,
     reference: bool,
 ) -> tuple[Tensor, Tensor, float, float, int]:
-    """Rows, columns, cost before and after, pairs flipped."""
+    """Return rows, columns, cost before and after, and the number of flipped pairs."""
     from scipy.optimize import linear_sum_assignment
 
     scale = float(expected.abs().max()) or 1.0  # costs of order one, for the solver's tolerance
@@ -144,31 +145,32 @@ def _place_tile(
 
 @dataclass(frozen=True, slots=True)
 class _Tile:
-    """One tile's problem; a unit is a pair of columns, or a single one."""
+    """Assignment problem of one tile; a unit is a pair of columns or a single column."""
 
     level: Tensor  # (row, col)
     expected: Tensor  # (level, row, col)
     target: Tensor  # (row, col)
     importance: Tensor  # (col,)
     group: int
-    fixed: int  # columns from here on stay where they are
+    fixed: int  # columns from this index on do not move
     reference: bool
 
     def errors(self, cells: Tensor) -> Tensor:
-        """Error of each logical cell where it would find `cells`, (row, col, place).
+        """Return the error of each logical cell at each candidate position, (row, col, position).
 
         Parameters
         ----------
-        cells : (row, col or 1, level, place) tensor
+        cells : (row, col or 1, level, position) tensor
+            Expected conductance of the candidate cells.
         """
         rows, cols = self.level.shape
-        asked = self.level.clamp_min(0)[:, :, None, None].expand(rows, cols, 1, cells.shape[3])
-        taken = cells.expand(rows, cols, *cells.shape[2:]).gather(2, asked)[:, :, 0]
+        index = self.level.clamp_min(0)[:, :, None, None].expand(rows, cols, 1, cells.shape[3])
+        taken = cells.expand(rows, cols, *cells.shape[2:]).gather(2, index)[:, :, 0]
         holds = (self.level >= 0)[:, :, None]
         return torch.where(holds, taken - self.target[:, :, None], torch.zeros_like(taken))
 
     def column_costs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Cost of each unit at each slot with rows as they are, and whether it is flipped there."""
+        """Return the cost of each unit at each slot for fixed rows, and whether it is flipped."""
         cells = self.expected[:, rows].permute(1, 0, 2)[:, None]
         e = self.errors(cells)
         if self.reference:
@@ -184,7 +186,7 @@ class _Tile:
         return torch.minimum(straight, turned) * weight, turned < straight
 
     def row_costs(self, cols: Tensor) -> Tensor:
-        """Cost of each logical row at each physical one with columns as they are, (row, row)."""
+        """Return the cost of each logical row at each physical row for fixed columns."""
         cells = self.expected[:, :, cols].permute(2, 0, 1)[None]  # (1, col, level, row)
         e = self.errors(cells)  # (row, col, physical row)
         if self.group == 2:
@@ -196,5 +198,5 @@ class _Tile:
         return weighted.sum(1)
 
     def cost(self, rows: Tensor, cols: Tensor) -> float:
-        """Cost of a whole placement."""
+        """Return the cost of a placement."""
         return float(self.row_costs(cols)[torch.arange(len(rows)), rows].sum())

@@ -1,20 +1,20 @@
-"""Where a matrix lies: row and column blocks of tiles, and which cell holds which weight.
+"""Tiling plan of a matrix: its row and column blocks, and the cell of each weight.
 
-A layer is a matrix W (output, input), y = W x: inputs on rows, outputs on columns. It is cut into
-row blocks of a tile's rows, whose partial sums are added digitally, and column blocks of as many
-outputs as fit into a tile's columns. In a tile, output o, slice s and cell p lie in column
+A layer is a matrix W (output, input), y = W x: inputs on rows, outputs on columns. It is divided
+into row blocks, whose partial sums are added digitally, and column blocks with as many outputs as
+fit into a tile. In a tile, output o, slice s and cell p are in column
 
-    columns   (o·slices + s)·2 + p        G+ and G− beside each other
-    arrays    o·slices + s                in the plus tile (p = 0) or in the minus tile (p = 1)
-    offset    o·slices + s                and the reference column is the tile's last one
+    columns   (o·slices + s)·2 + p        G+ and G− in neighbouring columns
+    arrays    o·slices + s                in the plus tile (p = 0) or the minus tile (p = 1)
+    offset    o·slices + s                the reference column is the tile's last column
 
-Groups of a convolution make a block-diagonal matrix; tiles that hold no weight are left out, and in
-those that are kept, places between blocks hold the weight zero. Cells that hold nothing are level
-−1: as they were made, at the lowest level.
+The groups of a convolution give a block-diagonal matrix. Tiles without weights are omitted; in the
+other tiles, positions between the blocks hold weight zero. Unused cells have level −1: they stay
+unprogrammed, at the lowest level.
 
-All here is logical: rows and columns as the matrix has them. A placement around faults
-(`rramfit.mapping.layout.placement`) permutes rows and columns of each tile besides; addresses take
-it into account where one is given.
+Rows and columns here are logical, as in the matrix. A placement around faults
+(`rramfit.mapping.layout.placement`) additionally permutes the rows and columns of each tile;
+functions that return addresses accept such a permutation.
 """
 
 from __future__ import annotations
@@ -51,24 +51,24 @@ class WeightAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Permutation:
-    """Which physical row and column of each tile a logical one lies in."""
+    """Physical row and column of each logical row and column, per tile."""
 
     rows: Tensor  # (tile, row) int64
     cols: Tensor  # (tile, col) int64
 
     @classmethod
     def identity(cls, tiles: int, shape: tuple[int, int]) -> Permutation:
-        """Leave rows and columns as they are."""
+        """Return the permutation that moves nothing."""
         rows, cols = (torch.arange(n).expand(tiles, n) for n in shape)
         return cls(rows=rows, cols=cols)
 
     def to_physical(self, x: Tensor) -> Tensor:
-        """Move logical cells (tile, row, col) to where they lie."""
+        """Reorder cells (tile, row, col) from logical to physical positions."""
         rows, cols = self.rows.argsort(1).to(x.device), self.cols.argsort(1).to(x.device)
         return _take(x, rows, cols)
 
     def to_logical(self, x: Tensor) -> Tensor:
-        """Move physical cells (tile, row, col) to what they stand for."""
+        """Reorder cells (tile, row, col) from physical to logical positions."""
         return _take(x, self.rows.to(x.device), self.cols.to(x.device))
 
 
@@ -84,14 +84,13 @@ class MatrixPlan:
     Attributes
     ----------
     vectors : int
-        Input vectors for one sample: 1 for a linear layer, output pixels for a convolution.
+        Input vectors per sample: 1 for a linear layer, output pixels for a convolution.
     groups : int
-        Blocks on the diagonal.
+        Number of blocks on the diagonal.
     present : (row block, tile column) bool tensor
-        Tiles that there are; they are numbered in this order, row blocks first.
+        Tiles that exist; they are numbered in row-major order.
     columns : (output, slice, cell) int64 tensor
-        Place of each part of an output among all columns of a row block, tile columns beside each
-        other.
+        Column of each part of an output, counted over all tile columns of a row block.
     """
 
     name: str
@@ -116,17 +115,17 @@ class MatrixPlan:
 
     @property
     def width(self) -> int:
-        """Columns of a row block, absent tiles included."""
+        """Number of columns of a row block, including absent tiles."""
         return self.present.shape[1] * self.tile[1]
 
     @property
     def weights(self) -> int:
-        """Number of weights, those between groups left out."""
+        """Number of weights, without the zeros between groups."""
         return self.outputs * self.inputs // self.groups
 
     @property
     def cells_used(self) -> int:
-        """Cells that hold a part of a weight, or its reference."""
+        """Number of cells that hold a part of a weight or a reference."""
         parts = self.weights * self.slices * self.columns.shape[2]
         if self.scheme != "offset":
             return parts
@@ -140,14 +139,14 @@ class MatrixPlan:
 
     @property
     def reference_columns(self) -> Tensor:
-        """Reference column of each output's tile, (output,); -1 where there is none."""
+        """Reference column of each output's tile, (output,); −1 if there is none."""
         if self.scheme != "offset":
             return torch.full((self.outputs,), -1)
         block = torch.arange(self.outputs) // self.outputs_per_tile
         return (block + 1) * self.tile[1] - 1
 
     def levels(self, book: Codebook, code: Tensor) -> Tensor:
-        """Level asked of each logical cell, (tile, row, col); -1 where a cell holds nothing.
+        """Return the target level of each logical cell, (tile, row, col); −1 for unused cells.
 
         Parameters
         ----------
@@ -157,15 +156,15 @@ class MatrixPlan:
         return self.scatter(book.levels.to(code.device)[code], -1, reference=book.offset_level)
 
     def scatter(self, parts: Tensor, nothing: float, *, reference: float | None = None) -> Tensor:
-        """Bring parts of weights to their logical cells.
+        """Distribute parts of weights to their logical cells.
 
         Parameters
         ----------
         parts : (output, input, slice, cell) tensor
         nothing : float
-            In cells that hold no part.
+            Value of unused cells.
         reference : float, optional
-            In cells of the reference column.
+            Value of the cells in the reference column.
 
         Returns
         -------
@@ -182,13 +181,13 @@ class MatrixPlan:
         return self.cut(torch.cat((body, wide[self.inputs :])))
 
     def cut(self, wide: Tensor) -> Tensor:
-        """Cut a matrix (row, column) of whole row blocks into tiles, (tile, row, col)."""
+        """Split a matrix (row, column) of complete row blocks into tiles, (tile, row, col)."""
         rows, cols = self.tile
         grid = wide.reshape(self.row_blocks, rows, -1, cols).transpose(1, 2)
         return grid[self.present.to(wide.device)]
 
     def join(self, tiles: Tensor) -> Tensor:
-        """Put tiles (…, tile, row, col) side by side, (…, row block, row, column).
+        """Join tiles (…, tile, row, col) to row blocks (…, row block, row, column).
 
         Absent tiles are zero.
         """
@@ -199,21 +198,24 @@ class MatrixPlan:
         return grid.transpose(-3, -2).reshape(*lead, self.row_blocks, rows, -1)
 
     def cell(self, weight: WeightAddress, placed: Permutation | None = None) -> CellAddress:
-        """Find the physical cell of a part of a weight.
+        """Return the physical cell of a part of a weight.
 
         Raises
         ------
         MappingError
-            If there is no such weight.
+            If the weight does not exist.
         """
         o, i, s, p = weight
         if not (0 <= o < self.outputs and 0 <= i < self.inputs and 0 <= s < self.slices):
-            msg = f"{self.name} has no weight {tuple(weight)}: {self.outputs} × {self.inputs}"
+            msg = (
+                f"{self.name} has no weight {tuple(weight)}; it has {self.outputs} outputs, "
+                f"{self.inputs} inputs and {self.slices} slices per weight"
+            )
             raise MappingError(msg)
         block, row = divmod(i, self.tile[0])
         tile_column, col = divmod(int(self.columns[o, s, p]), self.tile[1])
         if not bool(self.present[block, tile_column]):
-            msg = f"{self.name}: weight {tuple(weight)} lies between groups and has no cell"
+            msg = f"{self.name}: weight {tuple(weight)} is between groups and has no cell"
             raise MappingError(msg)
         tile = int(self.present.flatten()[: block * self.present.shape[1] + tile_column].sum())
         if placed is None:
@@ -221,7 +223,7 @@ class MatrixPlan:
         return CellAddress(tile, int(placed.rows[tile, row]), int(placed.cols[tile, col]))
 
     def weight(self, cell: CellAddress, placed: Permutation | None = None) -> WeightAddress | None:
-        """Find what a physical cell holds; nothing where it holds no part of a weight."""
+        """Return the part of a weight that a physical cell holds; None for unused cells."""
         t, row, col = cell
         if placed is not None:
             row = int((placed.rows[t] == row).nonzero())
@@ -247,12 +249,12 @@ def plan_matrix(
     groups: int = 1,
     kind: str = "linear",
 ) -> MatrixPlan:
-    """Cut one matrix into tiles.
+    """Divide one matrix into tiles.
 
     Raises
     ------
     MappingError
-        If a tile has no room for one weight.
+        If one weight does not fit into a tile.
 
     Examples
     --------
@@ -267,8 +269,8 @@ def plan_matrix(
     room = (cols - (scheme == "offset")) // per_output
     if rows < 1 or room < 1:
         msg = (
-            f"{name}: a tile of {rows} × {cols} has no room for a weight of {per_output} columns; "
-            "use larger tiles or fewer slices"
+            f"{name}: a weight needs {per_output} columns and does not fit into a tile of "
+            f"{rows} × {cols}; use larger tiles or fewer slices"
         )
         raise MappingError(msg)
     row_blocks, column_blocks = -(-inputs // rows), -(-outputs // room)
@@ -305,7 +307,7 @@ def plan_matrix(
 
 
 def _present(outputs: int, inputs: int, groups: int, *, rows: int, room: int) -> Tensor:
-    """Which (row block, column block) a block-diagonal matrix touches."""
+    """Return which (row block, column block) a block-diagonal matrix occupies."""
     present = torch.zeros(-(-inputs // rows), -(-outputs // room), dtype=torch.bool)
     tall, wide = inputs // groups, outputs // groups
     for g in range(groups):
@@ -317,7 +319,7 @@ def _present(outputs: int, inputs: int, groups: int, *, rows: int, room: int) ->
 
 
 def group_mask(outputs: int, inputs: int, groups: int) -> Tensor:
-    """Whether a place of a block-diagonal matrix holds a weight, (output, input)."""
+    """Return a mask of the weights inside the diagonal blocks, (output, input)."""
     o = torch.arange(outputs) // (outputs // groups)
     i = torch.arange(inputs) // (inputs // groups)
     return o[:, None] == i

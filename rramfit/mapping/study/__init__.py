@@ -1,8 +1,7 @@
 """Studies of a network on chips: accuracy over many chips, cost of each factor, tiles and energy.
 
-In: a network, labelled images, a setup. Out: an evaluation with its interval, an ablation, a
-mapping with its conversions, energy and latency. The networks and data sets that come with the
-package are here.
+In: a network, labelled images, a setup. Out: an evaluation with intervals, an ablation, a mapping
+with its conversions, energy and latency. This package also has the built-in networks and data sets.
 
 Not here: training (`rramfit.training`).
 """

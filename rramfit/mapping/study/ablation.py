@@ -1,11 +1,11 @@
-"""Which factor costs what: each alone, all but one, and all together.
+"""Ablation: the accuracy cost of each non-ideality, called a factor.
 
-    alone      the network with this factor only, against the network in float32
-    without    all factors but this one, against all of them
+    alone      only this factor is on; compare with the network in float32
+    without    all factors but this one are on; compare with all factors
 
-Factors are those that the setup has on and that its card has something to say of; of the others
-there is a list. Where nothing is drawn, one chip stands for all. All cases use the same seed, so
-that a factor's chips are the same cells in every case.
+An ablation covers the factors that are on in the setup and described by its card, and lists the
+others as absent. A case without random factors uses one chip. All cases use the same seed, so a
+factor draws the same cells in every case.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from rramfit.mapping.layers.analog_layers import Laid
+from rramfit.mapping.layers.analog_layers import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.evaluation import Evaluation, evaluate
 from rramfit.mapping.tiles.setup import FACTORS, AnalogSetup
 
-__all__ = ["Ablation", "FactorCost", "ablate", "factors_at_work"]
+__all__ = ["Ablation", "FactorCost", "ablate", "active_factors"]
 
 _DRAWN = frozenset(
     {"d2d", "field", "c2c", "failure", "stuck", "dead_lines", "read", "retention", "readout"}
@@ -29,7 +29,7 @@ _DRAWN = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorCost:
-    """One factor: accuracy with it alone, and without it."""
+    """Accuracy with one factor alone, and with all factors but this one."""
 
     factor: str
     alone: Evaluation
@@ -38,14 +38,14 @@ class FactorCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablation:
-    """All factors of one setup."""
+    """Ablation of all active factors of one setup."""
 
     everything: Evaluation
     factors: tuple[FactorCost, ...]
-    absent: tuple[str, ...]  # factors that the card says nothing of, or that are switched off
+    absent: tuple[str, ...]  # factors that the card does not describe, or that are switched off
 
     def to_json(self) -> dict[str, object]:
-        """Give it as JSON types."""
+        """Return the ablation as JSON types."""
         return {
             "all": self.everything.to_json(),
             "factors": [
@@ -56,11 +56,11 @@ class Ablation:
         }
 
 
-def factors_at_work(setup: AnalogSetup) -> tuple[str, ...]:
-    """Factors that are on, and change anything with this card."""
+def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
+    """Return the factors that are on and have an effect with this card."""
     m = setup.model
     f, age = m.faults, m.ageing
-    says = {
+    effective = {
         "d2d": bool((m.between > 0).any()),
         "field": any(m.levels.lengths),
         "trend": bool((m.row_trend != 0).any() or (m.col_trend != 0).any()),
@@ -76,9 +76,9 @@ def factors_at_work(setup: AnalogSetup) -> tuple[str, ...]:
         "wires": setup.with_factors(FACTORS).has_wires,
         "readout": setup.readout is not None,
     }
-    if setup.origin is not None:  # one measured chip: its faults are its own
-        says |= {"stuck": True, "dead_lines": True, "failure": True}
-    return tuple(x for x in FACTORS if x in setup.factors and says.get(x, True))
+    if setup.origin is not None:  # the faults are those of the measured chip, not of the card
+        effective |= {"stuck": True, "dead_lines": True, "failure": True}
+    return tuple(x for x in FACTORS if x in setup.factors and effective.get(x, True))
 
 
 def ablate(
@@ -91,12 +91,12 @@ def ablate(
     digital: float,
     chips: int = 20,
     threshold: float | None = None,
-    laid: Mapping[str, Laid] | None = None,
+    mapping: Mapping[str, LayerMapping] | None = None,
     seed: int = 0,
-    programmed: Callable[[nn.Module], None] | None = None,
+    after_programming: Callable[[nn.Module], None] | None = None,
     on_case: Callable[[str, Evaluation], None] | None = None,
 ) -> Ablation:
-    """Evaluate a digital network with factors switched one by one.
+    """Evaluate a digital network with its factors switched one by one.
 
     Parameters
     ----------
@@ -104,21 +104,21 @@ def ablate(
         The digital network.
     setup : AnalogSetup
     images, labels : tensors
-        To be tested on.
+        Test data.
     inputs : tensor
-        To calibrate on.
-    laid : mapping, optional
-        As for `convert_to_analog`: scales and placements that every case keeps.
-    digital, chips, threshold, seed, programmed
-        As for `evaluate`; `chips` for each case.
+        Calibration data.
+    mapping : dict of str to LayerMapping, optional
+        Scales and placements for all cases, as for `convert_to_analog`.
+    digital, chips, threshold, seed, after_programming
+        As for `evaluate`; `chips` per case.
     on_case : callable (name, evaluation), optional
-        Told of each case.
+        Called after each case.
     """
-    at_work = factors_at_work(setup)
+    active = active_factors(setup)
 
     def case(name: str, factors: tuple[str, ...]) -> Evaluation:
         analog = convert_to_analog(
-            model, setup.with_factors(factors), inputs=inputs, laid=laid, seed=seed
+            model, setup.with_factors(factors), inputs=inputs, mapping=mapping, seed=seed
         )
         found = evaluate(
             analog,
@@ -128,22 +128,22 @@ def ablate(
             chips=chips if _DRAWN & set(factors) or setup.origin is not None else 1,
             threshold=threshold,
             seed=seed,
-            programmed=programmed,
+            after_programming=after_programming,
         )
         if on_case is not None:
             on_case(name, found)
         return found
 
-    everything = case("all", at_work)
+    everything = case("all", active)
     return Ablation(
         everything=everything,
         factors=tuple(
             FactorCost(
                 factor=x,
                 alone=case(f"{x} alone", (x,)),
-                without=case(f"all but {x}", tuple(f for f in at_work if f != x)),
+                without=case(f"all but {x}", tuple(f for f in active if f != x)),
             )
-            for x in at_work
+            for x in active
         ),
-        absent=tuple(x for x in FACTORS if x not in at_work),
+        absent=tuple(x for x in FACTORS if x not in active),
     )

@@ -1,16 +1,17 @@
-"""What a network's tiles take: tiles, conversions, and a first estimate of energy and time.
+"""Cost model of a mapped network: tiles, conversions, and rough energy and latency.
 
-For one inference, with `vectors` input vectors a matrix and `passes` voltages on the rows for each
-(two for signed amplitudes, one for each bit of serial inputs):
+For one inference, with `vectors` input vectors per matrix and `passes` voltage patterns per vector
+(one for unsigned amplitudes, two for signed amplitudes, one per bit for bit-serial inputs):
 
     MVMs         vectors·passes·tiles
-    conversions  vectors·passes·columns that are used
+    conversions  vectors·passes·used columns
     energy       MVMs·cells·G·(V/2)²·t_read + conversions·E_adc + driven rows·E_dac, with G the
-                 mean over levels and rows at half the read voltage
-    latency      Σ over matrices of vectors·passes·(t_read + t_adc·columns that share a converter)
+                 mean over levels and all rows at half the read voltage
+    latency      Σ over matrices of vectors·passes·(t_read + t_adc·columns per converter)
 
-Matrices follow one another, tiles of a matrix work at once. Buffers, digital sums, activations and
-wires between tiles are left out: this tells mappings apart, it does not predict a chip's power.
+Matrices run one after another; the tiles of a matrix run in parallel. Buffers, digital sums,
+activations and wires between tiles are not included. The model compares mappings; it does not
+predict a chip's power.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ __all__ = ["Constants", "MappingPlan", "MatrixCost", "mapping_plan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constants:
-    """Round numbers of converters and pulses; state your own where you know them."""
+    """Assumed constants of converters and pulses; replace them by known values."""
 
     read_time: float = 10e-9  # [s] one pulse on the rows
     adc_time: float = 1e-9  # [s] one conversion
     adc_sharing: int = 8  # columns that share a converter
-    adc_energy: float = 2e-12  # [J] one conversion of 8 bits; doubles with each bit more
-    dac_energy: float = 0.1e-12  # [J] one row driven once
+    adc_energy: float = 2e-12  # [J] one conversion at 8 bits; doubles with each additional bit
+    dac_energy: float = 0.1e-12  # [J] driving one row once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixCost:
-    """One matrix, for one inference."""
+    """Cost of one matrix for one inference."""
 
     name: str
     kind: str
@@ -57,7 +58,7 @@ class MatrixCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingPlan:
-    """A network on tiles, matrix by matrix; `plans` say where each weight lies."""
+    """A network on tiles, matrix by matrix; `plans` locate each weight."""
 
     card: str
     tile: tuple[int, int]
@@ -69,7 +70,7 @@ class MappingPlan:
     constants: Constants
 
     def total(self, name: str) -> float:
-        """Sum of one of the matrices' numbers: tiles, mvms, conversions, energy, latency."""
+        """Return a sum over matrices of tiles, mvms, conversions, energy or latency."""
         return sum(float(getattr(m, name)) for m in self.matrices)
 
     @property
@@ -79,7 +80,7 @@ class MappingPlan:
         return used / (self.total("tiles") * self.tile[0] * self.tile[1])
 
     def to_json(self) -> dict[str, object]:
-        """Give it as JSON types, energies in J and times in s."""
+        """Return the mapping as JSON types, energies in J and times in s."""
         fields = MatrixCost.__dataclass_fields__
         return {
             "card": self.card,
@@ -101,12 +102,12 @@ class MappingPlan:
 def mapping_plan(
     matrices: list[AnalogMatrix], *, constants: Constants | None = None
 ) -> MappingPlan:
-    """Count what the matrices of an analog network take.
+    """Compute the cost of an analog network.
 
     Parameters
     ----------
     matrices : list of AnalogMatrix
-        From `rramfit.mapping.analog_matrices`; calibrated ones know whether inputs have signs.
+        From `rramfit.mapping.analog_matrices`; calibration determines whether inputs are signed.
     constants : Constants, optional
     """
     constants = constants or Constants()
@@ -131,7 +132,7 @@ def _cost(matrix: AnalogMatrix, constants: Constants) -> MatrixCost:
     pulses = plan.vectors * passes
     rows, cols = plan.tile
     references = plan.column_blocks if plan.scheme == "offset" else 0
-    columns = plan.columns.numel() + references  # of a row block without gaps
+    columns = plan.columns.numel() + references  # used columns of a row block without absent tiles
     full = plan.row_blocks * plan.present.shape[1]
     conversions = pulses * round(columns * plan.row_blocks * plan.tiles / full)
     bits = setup.peripherals.adc_bits or (setup.readout.bits if setup.readout else 8)

@@ -1,11 +1,11 @@
-"""Labelled images to judge a network by.
+"""Data sets of labelled images.
 
-digits    scikit-learn's 1,797 handwritten digits of 8 × 8, as installed; every fifth is for testing
+digits    scikit-learn's 1,797 handwritten digits of 8 × 8 pixels; every fifth is a test image
 CIFAR-10  the official pickles, `data_batch_1` … `data_batch_5` and `test_batch`, in a folder
-MNIST     and what has its form (Fashion-MNIST): idx files, gzipped or not, in a folder
+MNIST     and data sets of the same format (Fashion-MNIST): idx files, gzipped or not, in a folder
 
-Images are float32 (sample, channel, height, width), from 0 to 1; colour images are shifted and
-scaled to mean 0 and deviation 1 a channel by the constants below, so that they take both signs.
+Images are float32 (sample, channel, height, width), from 0 to 1. CIFAR-10 images are normalized
+per channel to mean 0 and standard deviation 1 by the constants below, so they are signed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Dataset", "load_dataset"]
 
 CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2470, 0.2435, 0.2616)
-"""Of the 50,000 training images, each channel's; the customary constants."""
+"""Mean and standard deviation per channel of the 50,000 training images; the usual constants."""
 
 TEST_EVERY = 5
 
@@ -38,7 +38,7 @@ _IDX_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Images and labels, to learn from and to be tested on."""
+    """Images and labels for training and testing."""
 
     name: str
     train_images: Tensor  # (sample, channel, height, width)
@@ -49,7 +49,7 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
+        """Channels, height and width of an image."""
         c, h, w = self.train_images.shape[1:]
         return int(c), int(h), int(w)
 
@@ -60,7 +60,7 @@ def load_dataset(source: str | Path = "digits") -> Dataset:
     Raises
     ------
     InputError
-        If the folder holds neither form, or a file of it is broken.
+        If the folder holds neither format, or one of its files is invalid.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def load_dataset(source: str | Path = "digits") -> Dataset:
         folder,
         "folder",
         found="neither test_batch nor t10k-images-idx3-ubyte",
-        expected="CIFAR-10's pickles or MNIST's idx files",
-        remedy="name the folder that holds them, or `digits`",
+        expected="the CIFAR-10 pickles or MNIST idx files",
+        remedy="give the folder that holds these files, or `digits`",
     )
 
 
@@ -103,7 +103,7 @@ def _digits() -> Dataset:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads arrays, numbers, texts and their containers, and nothing that runs code."""
+    """Unpickler for arrays, numbers, strings and containers only; it runs no code."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
@@ -114,7 +114,7 @@ class _PlainUnpickler(pickle.Unpickler):
             ("_codecs", "encode"),
         }
         if (module, name) not in known:
-            msg = f"{module}.{name}, which has no place in CIFAR-10"
+            msg = f"an object {module}.{name}, which is not part of CIFAR-10"
             raise pickle.UnpicklingError(msg)
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
@@ -129,7 +129,7 @@ def _cifar(folder: Path) -> Dataset:
             return images, [int(x) for x in content[b"labels"]]
         except (OSError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as e:
             raise InputError(
-                path, "file", found=str(e), expected="one of CIFAR-10's official batches"
+                path, "file", found=str(e), expected="an official CIFAR-10 batch"
             ) from None
 
     train = [batch(f"data_batch_{k}") for k in range(1, 6)]
@@ -159,11 +159,11 @@ def _idx_file(folder: Path, name: str) -> Path | None:
 def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
     path = _idx_file(folder, name)
     if path is None:
-        raise InputError(folder, name, found="no such file", expected="MNIST's idx files")
+        raise InputError(folder, name, found="no such file", expected="the MNIST idx files")
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     axes = raw[3] if len(raw) > 3 else 0
     if raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * axes:
-        raise InputError(path, "header", found=raw[:4].hex(), expected="idx of unsigned bytes")
+        raise InputError(path, "header", found=raw[:4].hex(), expected="an idx header for uint8")
     shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
     data = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
     if data.size != int(np.prod(shape)):

@@ -1,14 +1,15 @@
-"""Accuracy over chips: a Monte Carlo over whole networks, and what it says with how much certainty.
+"""Accuracy over chips: Monte Carlo over programmed networks, with 95 % intervals.
 
-One chip's accuracy is that on all test images. Over n chips drawn alike:
+The accuracy of one chip is the share of correct test images. Intervals over n independent chips:
 
     mean            Student's t
-    deviation       χ², which takes accuracies to be about normal
-    percentiles     order statistics, whatever the distribution: [a(l), a(u)] with binomial ranks; 0 or 1
-                    where n chips are too few for a rank
-    yield           share of chips at or above an accuracy; Clopper and Pearson
+    deviation       χ², which assumes approximately normal accuracies
+    percentiles     order statistics [a(l), a(u)] with binomial ranks, for any distribution; the
+                    bound is 0 or 1 if n is too small for a rank
+    yield           share of chips at or above an accuracy; Clopper-Pearson
 
-Intervals are of 95 % and speak of chips, on these test images: more images move the whole.
+Intervals cover the variation over chips on these test images. They do not cover the choice of test
+images.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ TAIL = 0.025
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A number and its 95 % interval."""
+    """A value with its 95 % interval."""
 
     value: float
     low: float
     high: float
 
     def percent(self) -> str:
-        """Say it in per cent."""
-        return f"{100 * self.value:.2f} ({100 * self.low:.2f} to {100 * self.high:.2f}) %"
+        """Format the estimate in per cent."""
+        return f"{100 * self.value:.2f} % ({100 * self.low:.2f}–{100 * self.high:.2f})"
 
     def to_json(self) -> dict[str, object]:
-        """Give it as JSON types."""
+        """Return the estimate as JSON types."""
         return {"value": self.value, "ci95": [self.low, self.high]}
 
 
@@ -58,7 +59,7 @@ class Evaluation:
     digital : float
         Accuracy of the network in float32.
     threshold : float
-        Accuracy that a chip must reach to count in the yield.
+        Minimum accuracy of a good chip, for the yield.
     """
 
     accuracies: tuple[float, ...]
@@ -77,7 +78,7 @@ class Evaluation:
         return len(self.accuracies)
 
     def to_json(self) -> dict[str, object]:
-        """Give it as JSON types."""
+        """Return the evaluation as JSON types."""
         return {
             "chips": self.chips,
             "images": self.images,
@@ -92,7 +93,7 @@ class Evaluation:
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 500) -> float:
-    """Share of images that a network in evaluation names rightly."""
+    """Return the share of images that a network classifies correctly."""
     right = 0
     model.eval()
     with torch.no_grad():
@@ -112,10 +113,10 @@ def evaluate(
     threshold: float | None = None,
     seed: int = 0,
     batch: int = 500,
-    programmed: Callable[[nn.Module], None] | None = None,
+    after_programming: Callable[[nn.Module], None] | None = None,
     on_chip: Callable[[int, float], None] | None = None,
 ) -> Evaluation:
-    """Run an analog network on many chips.
+    """Evaluate an analog network on many chips.
 
     Parameters
     ----------
@@ -125,16 +126,16 @@ def evaluate(
     digital : float
         Accuracy of the network in float32.
     chips : int
-        Indices 0 to chips − 1 under the seed.
+        Number of chips; the chips have indices 0 to chips − 1.
     threshold : float, optional
-        For the yield; two points under `digital` where not given.
+        Minimum accuracy of a good chip, for the yield. Default: two points below `digital`.
     seed : int
     batch : int
-        Images at a time.
-    programmed : callable (network), optional
-        What is done to the network on each chip before it is judged.
+        Images per batch.
+    after_programming : callable (network), optional
+        Called for each programmed chip before the test.
     on_chip : callable (index, accuracy), optional
-        Told of each chip.
+        Called after each chip.
 
     Raises
     ------
@@ -142,13 +143,13 @@ def evaluate(
         If the network has no analog layer.
     """
     if not analog_matrices(model):
-        msg = "the network has no analog layer; convert_to_analog first"
+        msg = "the network has no analog layer; call convert_to_analog first"
         raise MappingError(msg)
     found = []
     for index in range(chips):
         program(model, seed=seed, index=index)
-        if programmed is not None:
-            programmed(model.eval())
+        if after_programming is not None:
+            after_programming(model.eval())
         found.append(accuracy(model, images, labels, batch=batch))
         if on_chip is not None:
             on_chip(index, found[-1])
@@ -159,13 +160,13 @@ def evaluate(
 def summarise(
     accuracies: Sequence[float], *, digital: float, threshold: float, images: int
 ) -> Evaluation:
-    """Put accuracies of chips into numbers with intervals.
+    """Compute mean, deviation, percentiles and yield of accuracies, with intervals.
 
     Examples
     --------
     >>> e = summarise([0.9, 0.92, 0.91, 0.93], digital=0.95, threshold=0.9, images=100)
     >>> e.mean.percent(), e.chip_yield.percent()
-    ('91.50 (89.45 to 93.55) %', '100.00 (39.76 to 100.00) %')
+    ('91.50 % (89.45–93.55)', '100.00 % (39.76–100.00)')
     """
     a = np.sort(np.asarray(accuracies, dtype=np.float64))
     n, mean = len(a), float(a.mean())
@@ -192,7 +193,7 @@ def summarise(
 def _percentile(rising: NDArray[np.float64], p: float) -> Estimate:
     n = len(rising)
     ranks = np.arange(n + 1)
-    below = special.bdtr(ranks, n, p)  # P(at most so many chips lie below the percentile)
+    below = special.bdtr(ranks, n, p)  # P(at most `ranks` chips are below the percentile)
     low = int((below <= TAIL).sum())  # the interval starts at the low-th smallest
     high = int((below < 1 - TAIL).sum()) + 1
     return Estimate(

@@ -1,4 +1,4 @@
-"""What users bring by name: `module:callable`."""
+"""Import of user code by name: `module:callable`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["import_callable"]
 
 
 def import_callable(name: str) -> Callable[..., Any]:
-    """Import ``module:callable``, from the working folder too.
+    """Import ``module:callable``; the working folder is searched too.
 
     Raises
     ------
     MappingError
-        If it cannot be imported, or is not callable.
+        If the import fails, or the object is not callable.
     """
     module, _, attribute = name.partition(":")
     expected = "expected module:callable of an importable module"
@@ -28,7 +28,7 @@ def import_callable(name: str) -> Callable[..., Any]:
         sys.path.insert(0, here)
     try:
         found: Any = getattr(import_module(module), attribute)
-    except Exception as e:  # it is the user's code
+    except Exception as e:  # user code can raise anything
         msg = f"{name!r}: {type(e).__name__}: {e}; {expected}"
         raise MappingError(msg) from e
     if not callable(found):

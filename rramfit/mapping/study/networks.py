@@ -1,11 +1,11 @@
-"""Networks that come with the package, and any of the user's by `module:callable`.
+"""Built-in networks, and user networks by `module:callable`.
 
-mlp       64 (or as many as the data has) → 64 → classes, ReLU
-vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with 2 × 2 pooling, batch
-          norm and ReLU, and one linear layer: on 32 × 32 colour images 971,850 parameters
+mlp       pixels → 64 → classes, ReLU
+vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with 2 × 2 pooling,
+          BatchNorm and ReLU, and one linear layer: 971,850 parameters for 32 × 32 colour images
 resnet8   a 3 × 3 convolution and three residual blocks of 16, 32 and 64 channels, global pooling
 
-Widths are a choice made here. Each network takes images (channel, height, width).
+The widths are chosen here. Each network takes images (sample, channel, height, width).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MLP_HIDDEN = 64
 
 
 def mlp(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Two linear layers."""
+    """Make a network of two linear layers."""
     inputs = shape[0] * shape[1] * shape[2]
     return nn.Sequential(
         nn.Flatten(), nn.Linear(inputs, MLP_HIDDEN), nn.ReLU(), nn.Linear(MLP_HIDDEN, classes)
@@ -37,7 +37,7 @@ def mlp(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Four convolutions, each halving the image, and one linear layer.
+    """Make a network of four convolutions, each with 2 × 2 pooling, and one linear layer.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and the input past them."""
+    """Two convolutions with a shortcut connection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -67,14 +67,14 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Conv2d(inputs, outputs, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions change."""
+        """Add the convolutions' output to the shortcut."""
         inner = F.relu(self.norm1(self.conv1(x)))
         out: Tensor = F.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
         return out
 
 
 def resnet8(shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """Three residual blocks."""
+    """Make a network of one convolution, three residual blocks and one linear layer."""
     first, *rest = RESNET8_WIDTHS
     blocks: list[nn.Module] = [ResidualBlock(first, first, 1)]
     for before, after in zip(RESNET8_WIDTHS, rest, strict=False):
@@ -105,17 +105,17 @@ def make_network(
     Parameters
     ----------
     name : str
-        One of `NETWORKS`, or ``module:callable``; a user's callable takes no arguments, and is
-        looked for in the working folder too.
+        One of `NETWORKS`, or ``module:callable``. The callable takes no arguments; the working
+        folder is searched too.
     shape : (channels, height, width)
     classes : int
     seed : int
-        Of the initial weights.
+        Seed of the initial weights.
 
     Raises
     ------
     MappingError
-        If there is no such network, or it is none.
+        If the network does not exist, or does not map such images to class scores.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -126,51 +126,52 @@ def make_network(
 
 def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     if ":" not in name:
-        msg = f"no network {name!r}; there are {', '.join(NETWORKS)}, or module:callable"
+        msg = f"unknown network {name!r}; expected {', '.join(NETWORKS)} or module:callable"
         raise MappingError(msg)
     make = import_callable(name)
     try:
         made = make()
-    except Exception as e:  # it is the user's code
+    except Exception as e:  # user code can raise anything
         msg = f"network {name!r}: {type(e).__name__}: {e}; expected a callable without arguments"
         raise MappingError(msg) from e
     if not isinstance(made, nn.Module):
-        msg = f"network {name!r} made a {type(made).__name__}; expected a torch.nn.Module"
+        msg = f"network {name!r} returned a {type(made).__name__}; expected a torch.nn.Module"
         raise MappingError(msg)
-    wanted = f"expected {classes} numbers from an image {shape}"
+    wanted = f"expected {classes} outputs for an image {shape}"
     try:
         with torch.no_grad():
             out = made.eval()(torch.zeros(1, *shape))
-    except Exception as e:  # it is the user's code
+    except Exception as e:  # user code can raise anything
         msg = f"network {name!r}: {type(e).__name__}: {e}; {wanted}"
         raise MappingError(msg) from e
     if not isinstance(out, Tensor) or tuple(out.shape) != (1, classes):
         found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        msg = f"network {name!r} gave {found}; {wanted}"
+        msg = f"network {name!r} returned {found}; {wanted}"
         raise MappingError(msg)
     if not any(p.requires_grad for p in made.parameters()):
-        msg = f"network {name!r} has nothing to train; expected parameters"
+        msg = f"network {name!r} has no trainable parameters; expected at least one"
         raise MappingError(msg)
     return made.train()
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] | None:
-    """Load a checkpoint: a state dict, or a mapping that holds one as ``model``.
+    """Load a checkpoint: a state dict, or a dict that holds one as ``model``.
 
     Returns
     -------
     dict or None
-        How the layers of a network that was trained for chips were laid, by name.
+        Scales and placements of a network trained for chips, by layer name, for
+        `convert_to_analog`; stored as ``laid``.
 
     Raises
     ------
     CheckpointError
-        If it is not one of this network: the message names what differs first.
+        If the checkpoint belongs to another network; the message names the first difference.
     """
     expected = "the state dict of this network"
     content = load_tensors(path, expected=expected)
-    weights, laid = content.get("model", content), content.get("laid")
-    if not isinstance(weights, Mapping) or not isinstance(laid, Mapping | None):
+    weights, mapping = content.get("model", content), content.get("laid")
+    if not isinstance(weights, Mapping) or not isinstance(mapping, Mapping | None):
         raise CheckpointError(path, "weights", found="none", expected=expected)
     wanted = model.state_dict()
     differ = [
@@ -182,11 +183,11 @@ def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] |
         more = f" and {len(differ) - 1} others" if len(differ) > 1 else ""
         raise CheckpointError(path, "weights", found=differ[0] + more, expected=expected)
     model.load_state_dict(weights)
-    return dict(laid) if laid is not None and "model" in content else None
+    return dict(mapping) if mapping is not None and "model" in content else None
 
 
 def _shape(weight: object) -> str:
-    """Say what is there under a name."""
+    """Describe the entry of a state dict."""
     if isinstance(weight, Tensor):
         return " × ".join(map(str, weight.shape)) or "scalar"
     return "missing" if weight is None else type(weight).__name__

@@ -1,7 +1,7 @@
 """One weight matrix on tiles: from codes to programmed cells to a product with input vectors.
 
-In: a matrix plan, a source of cells (drawn or measured), converters and wires. Out: the product as
-the chip computes it, with every switched-on factor.
+In: a matrix plan, a source of cells (drawn or measured), converters and wires. Out: the product
+that the chip computes, with every non-ideality that is switched on.
 
 Not here: PyTorch layers (`rramfit.mapping.layers`).
 """

@@ -1,14 +1,14 @@
-"""Products of bit planes with effective matrices, in whole numbers.
+"""Products of bit planes and effective matrices in integer arithmetic.
 
-A processor multiplies bytes several times as fast as floating-point numbers. Which rows of a bit
-plane are at the read voltage is whole as it is; matrices become so in steps,
+A CPU multiplies int8 matrices several times faster than floating-point matrices. A bit plane is
+already an integer vector: a row is at the read voltage or not. Matrices are rounded to int8,
 
-    M ≈ step·(64·high + low)      of the first matrix, in 127·64 steps
-    M ≈ step·low                  of the others, small beside it, in 127 steps
+    M ≈ step·(64·high + low)      the first matrix, in 127·64 steps
+    M ≈ step·low                  the other matrices, which are much smaller, in 127 steps
 
-and sums of bytes are exact. Currents are sums of the products, weighted by how many rows are on.
-What rounding adds to a column's current is small beside a converter's step: a test holds the
-largest of 38,400 errors under a twentieth of a step of 8 bits.
+and integer sums are exact. Column currents are sums of the products, weighted by the number of
+active rows. The rounding error of a column current is small compared with an ADC step: a test
+requires the largest of 38,400 errors to be below 1/20 of an 8-bit step.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from torch import Tensor
 __all__ = ["BitPlaneMatrices", "bit_plane_matrices"]
 
 MOST = 127
-"""Largest byte."""
+"""Largest int8 value used."""
 
 BASE = 64
-"""What a high byte counts: what is left fits into the low one."""
+"""Weight of the high byte; the remainder fits into the low byte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BitPlaneMatrices:
-    """Effective matrices of one row block, whose weighted sum takes the vectors of bit planes."""
+    """Effective matrices of one row block in int8; their weighted sum multiplies bit planes."""
 
-    first: Tensor  # int8 (column, 2·row): high bytes, then low ones
+    first: Tensor  # int8 (column, 2·row): high bytes, then low bytes
     others: Tensor  # int8 (term − 1, column, row)
-    weights: Tensor  # [A] (term, row + 1) of a step of each, by the number of rows that are on
+    weights: Tensor  # [A] (term, row + 1) current per step, by the number of active rows
 
     def currents(self, on: Tensor) -> Tensor:
-        """Column currents [A], (column, vector).
+        """Compute column currents [A], (column, vector).
 
         Parameters
         ----------
@@ -56,18 +56,18 @@ class BitPlaneMatrices:
 def bit_plane_matrices(
     terms: Tensor, inputs: int, weights_at: Callable[[Tensor], Tensor]
 ) -> tuple[BitPlaneMatrices, ...]:
-    """Round the matrices of each row block; none where that is not wanted.
+    """Round the matrices of each row block to int8.
 
-    Gradients, float64 and devices other than the CPU have none.
+    Return an empty tuple for tensors with gradients, float64, or a device other than the CPU.
 
     Parameters
     ----------
     terms : (term, row block, row, column) tensor
-        Times the read voltage [A]; the first is the largest.
+        Matrices multiplied by the read voltage [A]; the first is the largest.
     inputs : int
-        Rows in use, of all blocks.
+        Number of used rows in all blocks.
     weights_at : callable
-        From shares of active rows to weights of the terms, (term, share).
+        Function from shares of active rows to weights of the terms, (term, share).
     """
     if terms.requires_grad or terms.dtype != torch.float32 or terms.device.type != "cpu":
         return ()
@@ -78,13 +78,13 @@ def bit_plane_matrices(
         most = used.abs().amax((1, 2))
         steps = torch.where(most > 0, most, torch.ones_like(most)) / MOST
         steps[0] /= BASE
-        whole = (used / steps[:, None, None]).round()
-        high = (whole[0] / BASE).round()
+        rounded = (used / steps[:, None, None]).round()
+        high = (rounded[0] / BASE).round()
         share = torch.arange(used.shape[2] + 1).to(used) / used.shape[2]
         out.append(
             BitPlaneMatrices(
-                first=torch.cat((high, whole[0] - BASE * high), -1).to(torch.int8),
-                others=whole[1:].to(torch.int8).contiguous(),
+                first=torch.cat((high, rounded[0] - BASE * high), -1).to(torch.int8),
+                others=rounded[1:].to(torch.int8).contiguous(),
                 weights=steps[:, None] * weights_at(share),
             )
         )
@@ -92,5 +92,5 @@ def bit_plane_matrices(
 
 
 def _product(m: Tensor, v: Tensor) -> Tensor:
-    """Matrix product of bytes, int32."""
+    """Compute an int8 matrix product, int32."""
     return torch._int_mm(m, v)  # noqa: SLF001  # torch has no public name for it

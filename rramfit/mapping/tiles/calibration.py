@@ -1,7 +1,7 @@
-"""Ranges of a matrix's converters, from input vectors and the nominal tiles.
+"""Calibration of a matrix's converter ranges with input vectors and the nominal tiles.
 
-The largest input is the quantile `CALIBRATED_SHARE` of the inputs that are not zero. A tile's range
-is the same quantile, over vectors, of its largest column current, and some headroom.
+The input range is the quantile `CALIBRATED_SHARE` of the magnitudes of nonzero inputs. A tile's ADC
+range is the same quantile, over vectors, of its largest column current, times `HEADROOM`.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from rramfit.mapping.tiles.setup import AnalogSetup
 __all__ = ["Calibration", "calibrated"]
 
 HEADROOM = 1.1
-"""Converter's range over the calibrated currents: drawn tiles carry more than nominal ones."""
+"""ADC range relative to the nominal currents; programmed tiles can carry larger currents."""
 
 CALIBRATED_SHARE = 0.999
-"""Share of inputs, and of vectors' largest currents, that a calibrated range takes in."""
+"""Share of inputs, and of the vectors' largest currents, within the calibrated range."""
 
 SAMPLED_VECTORS = 16
-"""Vectors of each pass whose voltages are kept, to certify estimates by."""
+"""Vectors of each pass whose voltages are kept, to check the wire estimate."""
 
 MOST_VECTORS = 2048
-"""Vectors used in a calibration, evenly taken."""
+"""Maximum number of vectors in a calibration, taken evenly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
     """Ranges of one matrix's converters."""
 
-    largest: float  # input that takes the whole read voltage
+    largest: float  # input that maps to the full read voltage
     signed: bool
     full_scale: Tensor  # [A] (row block, tile column)
-    sample: Tensor | None = None  # [V] (row block, vector, row) some of the voltages seen
+    sample: Tensor | None = None  # [V] (row block, vector, row) some of the applied voltages
 
 
 def calibrated(
     plan: MatrixPlan, setup: AnalogSetup, matrix: Tensor, vectors: Tensor
 ) -> Calibration:
-    """Work out ranges.
+    """Compute the input range and the ADC ranges.
 
     Parameters
     ----------

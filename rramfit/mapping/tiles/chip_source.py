@@ -1,19 +1,19 @@
-"""Where a network's tiles come from: drawn arrays, one fitted chip, or measured conductances.
+"""Source of a network's tiles: drawn arrays, one fitted chip, or measured conductances.
 
-drawn      each tile is an array of its own, drawn from the card
-given      tiles are cut from arrays that the caller has drawn: chip n is the nth of them, and all
-           matrices of a network lie on it, one after another
-fitted     tiles are cut from the array that a sidecar describes, block by block; what was measured
-           of its cells is kept, the rest is drawn
-replayed   the same with the conductances that were measured
+drawn      each tile is a separate array, drawn from the card
+given      tiles are cut from arrays that the caller has drawn: chip n is the nth array, and all
+           matrices of a network use it, one after another
+fitted     tiles are cut from the array that a sidecar describes, block by block; measured
+           properties of its cells are kept, all others are drawn
+replayed   tiles are cut from a measured array and have the measured conductances
 
-A measured or given array that is larger than a tile gives several; a network that needs more tiles
-than it gives takes the same cells again, for which the rest is drawn anew. Patterns are laid out on
-whole arrays, so that trends and fields stay where they were measured.
+A measured or given array that is larger than a tile gives several tiles. A network that needs more
+tiles reuses the same cells, and the unmeasured properties are drawn again. Patterns are programmed
+on complete arrays, so trends and fields keep their positions.
 
-A cell asked for a conductance between two levels (weights not quantised) is taken to have the
-deviation of the nearest level: g = asked + (drawn − mean of the level). Cells that did not accept
-have what they have.
+If a target is between two levels (weights not quantised), the cell has the deviation of the nearest
+level: g = target + (drawn − mean of the level). Cells that failed programming keep their drawn
+conductance.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import MappingError
 from rramfit.streams import torch_stream
 
-__all__ = ["Die", "Origin", "TileCells", "draw_die", "expected_conductance"]
+__all__ = ["ChipCells", "Origin", "TileCells", "draw_chip_cells", "expected_conductance"]
 
 
 Origin = CellMaps | ReplayedChips | Chips
-"""One measured chip, its conductances, or chips that were drawn before; instead of drawn ones."""
+"""One fitted chip, measured conductances, or chips that the caller has drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TileCells:
-    """Cells of tiles in a state, in physical places."""
+    """State of the cells of all tiles, in physical positions."""
 
     conductance: Tensor  # [S]   (tile, row, col) I/V at the card's read voltage
     slope: Tensor  # [S]   (tile, row, col) G0, at 0 V
     nonlinearity: Tensor  # [1/V] (tile, row, col) b
-    read_std: Tensor  # [S]   (tile, row, col) of one read
-    accepted: Tensor  #       (tile, row, col) programmed as asked
+    read_std: Tensor  # [S]   (tile, row, col) standard deviation of one read
+    accepted: Tensor  #       (tile, row, col) programming succeeded
 
     def to(self, device: torch.device) -> TileCells:
-        """Cells on another device."""
+        """Return the cells on another device."""
         fields = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
         return TileCells(**fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Die:
-    """Arrays from which tiles are cut."""
+class ChipCells:
+    """Arrays of one chip, from which the tiles of a matrix are cut."""
 
     model: DeviceModel
     chips: Chips | ReplayedChips
@@ -66,16 +66,16 @@ class Die:
     def program(
         self, target: Tensor, level: Tensor, *, time: float, generator: torch.Generator
     ) -> TileCells:
-        """Program all tiles once, and let them come to an age.
+        """Program all tiles once and age them.
 
         Parameters
         ----------
         target : (tile, row, col) tensor
-            Conductance asked for [S]; the result is differentiable in it.
+            Target conductance [S]; the result is differentiable in it.
         level : (tile, row, col) int64 tensor
-            The nearest level; −1 where nothing is asked for.
+            Nearest level; −1 for unused cells.
         time : float
-            [s] since programming.
+            Time since programming [s].
         generator : torch.Generator
         """
         pattern = _paste(level, -1, self.tile, self.chips.shape, len(self.chips))
@@ -102,13 +102,13 @@ class Die:
     def _conduction(self, conductance: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.chips, ReplayedChips):
             return conductance, torch.zeros_like(conductance)
-        whole = _paste(conductance, 0.0, self.tile, self.chips.shape, len(self.chips))
-        g0, b = self.chips.conduction(whole)
+        arrays = _paste(conductance, 0.0, self.tile, self.chips.shape, len(self.chips))
+        g0, b = self.chips.conduction(arrays)
         return self._cut(g0), self._cut(b)
 
 
 def _blocks(arrays: Tensor, tile: tuple[int, int]) -> Tensor:
-    """Cut arrays (array, row, col) into whole tiles, (array, tile, row, col)."""
+    """Cut arrays (array, row, col) into complete tiles, (array, tile, row, col)."""
     rows, cols = tile
     tall, wide = arrays.shape[-2] // rows, arrays.shape[-1] // cols
     inner = arrays[:, : tall * rows, : wide * cols]
@@ -119,7 +119,7 @@ def _blocks(arrays: Tensor, tile: tuple[int, int]) -> Tensor:
 def _paste(
     tiles: Tensor, nothing: float, tile: tuple[int, int], shape: tuple[int, int], arrays: int
 ) -> Tensor:
-    """Undo `_blocks`; places without a tile get `nothing`."""
+    """Undo `_blocks`; positions without a tile get `nothing`."""
     if tile == shape:
         return tiles
     rows, cols = tile
@@ -136,14 +136,14 @@ def _per_array(shape: tuple[int, int], tile: tuple[int, int]) -> int:
     count = (shape[0] // tile[0]) * (shape[1] // tile[1])
     if count == 0:
         msg = (
-            f"an array of {shape[0]} × {shape[1]} was measured, tiles are {tile[0]} × {tile[1]}; "
-            "use tiles that fit into it"
+            f"the measured array has {shape[0]} × {shape[1]} cells, smaller than a tile of "
+            f"{tile[0]} × {tile[1]}; use smaller tiles"
         )
         raise MappingError(msg)
     return count
 
 
-def draw_die(
+def draw_chip_cells(
     model: DeviceModel,
     tiles: int,
     tile: tuple[int, int],
@@ -152,8 +152,8 @@ def draw_die(
     index: int = 0,
     seed: int,
     name: str,
-) -> Die:
-    """Draw the arrays that one matrix lies on.
+) -> ChipCells:
+    """Draw the arrays that hold one matrix.
 
     Parameters
     ----------
@@ -161,17 +161,17 @@ def draw_die(
     tiles : int
     tile : (rows, cols)
     origin : Origin, optional
-        A measured array, or given ones, instead of drawn ones.
+        A measured array or given arrays, to use instead of newly drawn arrays.
     index : int
-        Which chip: under one seed every index is another one.
+        Chip index; each index is a different chip of the seed.
     seed : int
     name : str
-        The matrix's; matrices of one chip are drawn apart.
+        Name of the matrix; the matrices of one chip are drawn independently.
 
     Raises
     ------
     MappingError
-        If a measured or given array is smaller than a tile, or given ones are of another precision.
+        If a measured or given array is smaller than a tile, or given arrays have another precision.
     """
     generator = torch_stream(seed, f"die/{index}/{name}", device=model.device)
     if origin is None:
@@ -185,26 +185,28 @@ def draw_die(
     elif isinstance(origin, Chips):
         if origin.model.dtype != model.dtype:
             msg = (
-                f"chips of {origin.model.dtype} for a setup of {model.dtype}; draw or set up alike"
+                f"the chips are {origin.model.dtype}, the setup is {model.dtype}; use the same "
+                "dtype for both"
             )
             raise MappingError(msg)
         arrays = -(-tiles // _per_array(origin.shape, tile))
-        die = torch.full((arrays,), index % len(origin))
-        chips = origin.take(die, factors=model.factors)
+        which = torch.full((arrays,), index % len(origin))
+        chips = origin.take(which, factors=model.factors)
     else:
         rows, cols = origin.fault.shape
         arrays = -(-tiles // _per_array((rows, cols), tile))
         chips = chip_from_cells(model, origin, count=arrays, generator=generator)
-    return Die(model=model, chips=chips, tile=tile, tiles=tiles)
+    return ChipCells(model=model, chips=chips, tile=tile, tiles=tiles)
 
 
 def expected_conductance(
     model: DeviceModel, cells: CellMaps, tiles: int, tile: tuple[int, int]
 ) -> Tensor:
-    """Conductance that a fitted chip's cells are expected to take at each level.
+    """Compute the expected conductance of a fitted chip's cells at each level.
 
-    A sound cell has the level's mean plus its own offset, mixed with the lowest level by the
-    probability of failing; a stuck one what it is stuck at, a cell in a dead line nothing.
+    A healthy cell has the level's mean plus its offset, averaged with the conductance after a
+    failure by the cell's failure probability. A stuck cell has its stuck conductance, a cell in a
+    dead line has 0.
 
     Returns
     -------

@@ -2,13 +2,13 @@
 
     codes      nearest entries of the codebook, weight ≈ scale·(G+ − G−), straight-through
     placement  logical to physical rows and columns (identity, or around faults)
-    cells      programmed on a die, aged (`rramfit.mapping.tiles.chip_source`)
-    wires      T by the exact solver for each drawn tile, or by an estimate anchored at the tile as
-               it was meant to be; with its loss made up for by each column's nominal gain
-    channels   a converter a column, its range that of the tile's nominal currents
+    cells      programmed on a chip and aged (`rramfit.mapping.tiles.chip_source`)
+    wires      T from the exact solver for each programmed tile, or from an estimate anchored at the
+               nominal tile; each column's nominal gain corrects the loss
+    channels   one converter per column; its range covers the tile's nominal currents
 
-Inputs' range and converters' ranges are calibrated on vectors that are given, or on the first ones
-that come.
+The input range and the converters' ranges are calibrated with given vectors, or with the first
+input.
 """
 
 from __future__ import annotations
@@ -27,22 +27,27 @@ from rramfit.mapping.layout.codes import fit_scales, full_scales
 from rramfit.mapping.layout.placement import Placement, place_around_faults
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.calibration import Calibration, calibrated
-from rramfit.mapping.tiles.chip_source import Die, TileCells, draw_die, expected_conductance
+from rramfit.mapping.tiles.chip_source import (
+    ChipCells,
+    TileCells,
+    draw_chip_cells,
+    expected_conductance,
+)
 from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
 from rramfit.mapping.tiles.pattern_wires import pattern_wires
 from rramfit.mapping.tiles.peripherals import (
     Pass,
+    correction_terms,
     drive,
+    ideal_readout,
     readout_at,
-    spread_over,
-    stretched,
-    taken_for,
-    without_errors,
+    reorder_channels,
+    rescale_channels,
 )
 from rramfit.mapping.tiles.programmed import (
     Converter,
     ProgrammedMatrix,
-    samples_together,
+    samples_per_chunk,
 )
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.mapping.tiles.targets import Targets, targets_of
@@ -51,7 +56,7 @@ from rramfit.streams import torch_stream
 __all__ = ["NEGLIGIBLE", "AnalogMatrix"]
 
 NEGLIGIBLE = 1e-4
-"""Share of every column's current below which a term of cells' nonlinearity is left out."""
+"""Relative contribution to a column current below which a nonlinear term is omitted."""
 
 
 class AnalogMatrix:
@@ -60,10 +65,10 @@ class AnalogMatrix:
     Attributes
     ----------
     scale : (output,) tensor
-        [weight per siemens]; fitted to the weights by `prepare`, and then left alone.
+        [weight per siemens]; fitted to the weights by `prepare`, then fixed.
     placed : Placement
     programmed : ProgrammedMatrix or None
-        The chip that was drawn last by `program`.
+        The chip that `program` drew last.
     """
 
     def __init__(self, plan: MatrixPlan, setup: AnalogSetup) -> None:
@@ -84,13 +89,13 @@ class AnalogMatrix:
         scale: Tensor | None = None,
         permutation: Permutation | None = None,
     ) -> None:
-        """Fit scales, place, and solve the nominal tiles; forget the chip and the calibration.
+        """Fit scales, place, and solve the nominal tiles; discard the chip and the calibration.
 
-        A scale or a permutation that is given is taken instead of being found.
+        A given scale or permutation is used instead of a fitted one.
         """
         with torch.no_grad():
             if not bool(torch.isfinite(weight).all()):
-                msg = f"{self.plan.name}: weights are not finite; train the network again"
+                msg = f"{self.plan.name}: some weights are not finite; train the network again"
                 raise MappingError(msg)
             if scale is None:
                 quantised = "quantisation" in self.setup.factors
@@ -106,12 +111,12 @@ class AnalogMatrix:
         self.calibration = self.programmed = None
 
     def targets(self, weight: Tensor) -> Targets:
-        """Conductances that stand for weights, and the nearest levels."""
+        """Compute the target conductances of weights and the nearest levels."""
         return targets_of(self.plan, self.setup, weight, self._scale())
 
     def _scale(self) -> Tensor:
         if self.scale is None:
-            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            msg = f"{self.plan.name} is not prepared; call prepare(weight) first"
             raise MappingError(msg)
         return self.scale
 
@@ -131,7 +136,7 @@ class AnalogMatrix:
         )
 
     def _importance(self) -> Tensor:
-        """Square of what a siemens of each column counts, (tile, col), at most 1."""
+        """Squared weight per siemens of each column, (tile, col), normalized to at most 1."""
         plan = self.plan
         scale = self._scale()[:, None]
         counts = scale * torch.tensor(self.setup.book.significance).to(scale)
@@ -143,50 +148,50 @@ class AnalogMatrix:
         return plan.cut(wide.expand(plan.row_blocks * plan.tile[0], -1))[:, 0]
 
     def _attenuation(self) -> Tensor | None:
-        """Share of a cell's current that reaches the converter at each place, (row, col).
+        """Share of a cell's current that reaches the converter at each position, (row, col).
 
-        In a tile of cells alike, relative to the mean of the column, which its gain makes up for.
+        Computed for identical cells, relative to the mean of the column, which the gain corrects.
         """
         s = self.setup
         if not s.has_wires or s.line is None:
             return None
-        alike = torch.full(s.tile, float(s.book.means.mean())).to(s.model.mean)
-        share = effective_matrix(alike, s.line)
+        uniform = torch.full(s.tile, float(s.book.means.mean())).to(s.model.mean)
+        share = effective_matrix(uniform, s.line)
         return share / share.mean(0)
 
     @property
     def permutation(self) -> Permutation:
-        """Where logical rows and columns lie."""
+        """Physical positions of logical rows and columns."""
         if self.placed is None:
             return Permutation.identity(self.plan.tiles, self.plan.tile)
         return self.placed.permutation
 
     def renew_anchor(self, weight: Tensor) -> None:
-        """Solve the nominal tiles of these weights: anchor of the estimate, and columns' gains."""
+        """Solve the nominal tiles of these weights for the estimate's anchor and columns' gains."""
         with torch.no_grad():
             target = self.targets(weight).conductance
             self.nominal = nominal_tiles(self.plan, self.setup, target, self.permutation)
 
     def calibrate(self, vectors: Tensor) -> None:
-        """Set ranges by input vectors (vector, input) and the nominal tiles."""
+        """Set the converters' ranges from input vectors (vector, input) and the nominal tiles."""
         if self.nominal is None:
-            msg = f"{self.plan.name} is not prepared: call prepare(weight) first"
+            msg = f"{self.plan.name} is not prepared; call prepare(weight) first"
             raise MappingError(msg)
         self.calibration = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
         if self.programmed is not None and self.programmed.converter is not None:
-            self.programmed = None  # its converters had another range
+            self.programmed = None  # its converters have the old range
 
     def program(self, weight: Tensor, *, seed: int, index: int = 0) -> ProgrammedMatrix:
-        """Draw one chip's tiles, program them, and keep them."""
+        """Draw one chip's tiles, program them, and store them."""
         with torch.no_grad():
             self.chip, self._products = (seed, index), 0
             self.programmed = self.draw(weight, seed=seed, index=index).fold()
         return self.programmed
 
     def draw(self, weight: Tensor, *, seed: int, index: int) -> ProgrammedMatrix:
-        """Draw one chip's tiles; differentiable in weights and scales."""
+        """Draw one chip's tiles and program them; differentiable in weights and scales."""
         s, name = self.setup, self.plan.name
-        die = draw_die(
+        chip = draw_chip_cells(
             s.device_model,
             self.plan.tiles,
             self.plan.tile,
@@ -195,14 +200,14 @@ class AnalogMatrix:
             seed=seed,
             name=name,
         )
-        return self.wire(self._cells(weight, die, seed, index), self._channels(seed, index))
+        return self.wire(self._cells(weight, chip, seed, index), self._channels(seed, index))
 
-    def _cells(self, weight: Tensor, die: Die, seed: int, index: int) -> TileCells:
+    def _cells(self, weight: Tensor, chip: ChipCells, seed: int, index: int) -> TileCells:
         targets, placed = self.targets(weight), self.permutation
         generator = torch_stream(
             seed, f"program/{index}/{self.plan.name}", device=self.setup.model.device
         )
-        return die.program(
+        return chip.program(
             placed.to_physical(targets.conductance),
             placed.to_physical(targets.level),
             time=self.setup.time,
@@ -210,13 +215,13 @@ class AnalogMatrix:
         )
 
     def _channels(self, seed: int, index: int) -> ReadoutChannels | None:
-        """Draw converters in physical places, (tile, column)."""
+        """Draw converters in physical positions, (tile, column)."""
         s = self.setup
         if not s.converts:
             return None
         card = readout_at(s.readout, s.peripherals.adc_bits, 1.0)
         if "readout" not in s.factors:
-            card = without_errors(card)
+            card = ideal_readout(card)
         device = s.model.device
         return draw_channels(
             card,
@@ -234,18 +239,18 @@ class AnalogMatrix:
         calibration: Calibration,
         chip: tuple[int, int],
     ) -> None:
-        """Take cells that were drawn before; their converters are drawn as they were then."""
+        """Restore saved cells; their converters are drawn again from the same seed."""
         with torch.no_grad():
             self.scale, self.calibration, self.chip = scale, calibration, chip
             self._products = 0
             self.programmed = self.wire(cells, self._channels(*chip)).fold()
 
     def wire(self, cells: TileCells, channels: ReadoutChannels | None) -> ProgrammedMatrix:
-        """Put cells behind wires and converters."""
+        """Connect cells to wires and converters."""
         s, plan, placed = self.setup, self.plan, self.permutation
         nominal = self.nominal
         if nominal is None:
-            msg = f"{plan.name} is not prepared: call prepare(weight) first"
+            msg = f"{plan.name} is not prepared; call prepare(weight) first"
             raise MappingError(msg)
         g, by_density = cells.slope, None
         if not s.has_wires or s.line is None:
@@ -259,7 +264,9 @@ class AnalogMatrix:
         share = t / torch.where(g > 0, g, torch.ones_like(g))
         x = (cells.nonlinearity * share) ** 2
         terms = [t * x**n / c for n, c in ((1, 6), (2, 120))]
-        terms = [y for n, y in enumerate(terms, 1) if _felt(y, t, s.read_voltage ** (2 * n))]
+        terms = [
+            y for n, y in enumerate(terms, 1) if _is_significant(y, t, s.read_voltage ** (2 * n))
+        ]
         odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
         variance = None
         if bool((cells.read_std > 0).any()):
@@ -284,7 +291,7 @@ class AnalogMatrix:
     def _converter(self, channels: ReadoutChannels) -> Converter:
         s, plan = self.setup, self.plan
         if self.calibration is None:
-            msg = f"{plan.name}: converters have no range yet; call calibrate(vectors) first"
+            msg = f"{plan.name}: converters are not calibrated; call calibrate(vectors) first"
             raise MappingError(msg)
         tiles, cols = channels.gain.shape
         place = torch.arange(tiles)[:, None] * cols + self.permutation.cols
@@ -293,10 +300,10 @@ class AnalogMatrix:
         if s.peripherals.adc_range == "card" and s.readout is not None:
             full_scale = torch.full_like(full_scale, s.readout.full_scale.value)
         stretch = channels.full_scale / full_scale
-        offset, gain = taken_for(channels, s.peripherals.correction)
+        offset, gain = correction_terms(channels, s.peripherals.correction)
         return Converter(
             channels=tuple(
-                stretched(spread_over(channels, index[b : b + 1]), stretch[b : b + 1])
+                rescale_channels(reorder_channels(channels, index[b : b + 1]), stretch[b : b + 1])
                 for b in range(plan.row_blocks)
             ),
             offset=offset.flatten()[index],
@@ -305,8 +312,8 @@ class AnalogMatrix:
             quantised="adc" in s.factors,
         )
 
-    def seen(self, x: Tensor) -> Tensor:
-        """Give inputs of any shape as the rows get them, in the inputs' own unit."""
+    def quantise_inputs(self, x: Tensor) -> Tensor:
+        """Quantise inputs of any shape as the DACs do, in the unit of the inputs."""
         if "dac" not in self.setup.factors:
             return x
         passes = self._passes(x)
@@ -317,7 +324,7 @@ class AnalogMatrix:
 
     def _passes(self, x: Tensor) -> list[Pass]:
         if self.calibration is None:
-            msg = f"{self.plan.name}: inputs have no range yet; call calibrate(vectors) first"
+            msg = f"{self.plan.name}: inputs are not calibrated; call calibrate(vectors) first"
             raise MappingError(msg)
         c, quantised = self.calibration, "dac" in self.setup.factors
         signed = c.signed or (not quantised and bool((x < 0).any()))
@@ -326,10 +333,10 @@ class AnalogMatrix:
     def multiply(self, programmed: ProgrammedMatrix, x: Tensor) -> Tensor:
         """Multiply vectors (vector, input) by a programmed matrix, (vector, output)."""
         if programmed.folded is not None:
-            return self.seen(x) @ programmed.folded.T
+            return self.quantise_inputs(x) @ programmed.folded.T
         parts = []
         generator = self._noise(x.device)
-        for some in torch.split(x, samples_together(self.plan, 1)):
+        for some in torch.split(x, samples_per_chunk(self.plan, 1)):
             voltages = [(c, v.T) for c, v in self._voltages(programmed, some)]
             parts.append(programmed.product(voltages, generator).T)
         return torch.cat(parts)
@@ -348,44 +355,47 @@ class AnalogMatrix:
         programmed : ProgrammedMatrix
         images : (sample, ...) tensor
         unfold : callable
-            From some samples to their vectors (input, sample · place).
+            Function from samples to their vectors (input, sample · place).
         places : int
-            Vectors a sample.
+            Vectors per sample.
         """
         parts = []
         generator = self._noise(images.device)
-        for some in torch.split(images, samples_together(self.plan, places)):
+        for some in torch.split(images, samples_per_chunk(self.plan, places)):
             voltages = [(c, unfold(v)) for c, v in self._voltages(programmed, some)]
             found = programmed.product(voltages, generator)
             parts.append(found.reshape(len(found), len(some), -1).transpose(0, 1))
         return torch.cat(parts)
 
     def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:
-        """Coefficient [input/V] and voltages [V] of each pass, or which of them are on."""
+        """Return coefficient [input/V] and voltages [V] of each pass; bool with `takes_bits`."""
         unit = self.setup.read_voltage
         if programmed.takes_bits and not x.requires_grad:
             return [(p.coefficient / unit, p.fraction != 0) for p in self._passes(x)]
         return [(p.coefficient / unit, p.fraction * unit) for p in self._passes(x)]
 
     def _noise(self, device: torch.device) -> torch.Generator:
-        """Make the generator of one product's noise: the next one of this chip."""
+        """Return the generator for the noise of this chip's next product."""
         seed, index = self.chip
         self._products += 1
         name = f"read/{index}/{self.plan.name}/{self._products}"
         return torch_stream(seed, name, device=device)
 
     def certificate(self) -> Certificate:
-        """Say what the estimate is worth on the programmed tiles, at voltages of the calibration.
+        """Check the wire estimate on the programmed tiles, at voltages of the calibration.
 
         Raises
         ------
         MappingError
-            If nothing is programmed or calibrated, or wires are not estimated.
+            If no chip is programmed, nothing is calibrated, or wires are not estimated.
         """
         estimate = None if self.nominal is None else self.nominal.estimate
         sample = None if self.calibration is None else self.calibration.sample
         if self.programmed is None or estimate is None or sample is None:
-            msg = f"{self.plan.name}: no estimate in use; set wires_by='estimate' and program"
+            msg = (
+                f"{self.plan.name} has no wire estimate; set wires_by='estimate', calibrate and "
+                "program a chip"
+            )
             raise MappingError(msg)
         voltage = sample[self.plan.present.nonzero()[:, 0].to(sample.device)]
         order = self.permutation.rows.argsort(1).to(sample.device)
@@ -393,7 +403,7 @@ class AnalogMatrix:
         return certify(estimate, self.programmed.cells.slope, voltage)
 
 
-def _felt(term: Tensor, matrix: Tensor, power: float) -> bool:
-    """Whether a term counts in any column, all rows driven, at this power of the voltage."""
-    whole, part = matrix.detach().sum(-2), power * term.detach().sum(-2)
-    return bool((part > NEGLIGIBLE * whole).any())
+def _is_significant(term: Tensor, matrix: Tensor, power: float) -> bool:
+    """Return whether a term matters in any column with all rows driven, at a power of voltage."""
+    total, part = matrix.detach().sum(-2), power * term.detach().sum(-2)
+    return bool((part > NEGLIGIBLE * total).any())

@@ -1,11 +1,11 @@
-"""Tiles as they were meant to be: what an estimate is anchored at, and each column's digital gain.
+"""Nominal tiles: tiles at their target conductances, with each column's digital gain.
 
-A column's gain makes up for its nominal loss in the wires,
+They are the anchor of the wire estimate. The gain corrects a column's nominal loss in the wires,
 
     gain = Σ G / Σ T     over the rows that have an input
 
-with T solved exactly at the target conductances. Where T depends on which rows are on, it is the
-one with half of them.
+with the effective matrix T solved exactly at the target conductances. If T depends on which rows
+are active, half of the rows are active here.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from rramfit.mapping.tiles.setup import AnalogSetup
 __all__ = ["Nominal", "nominal_tiles"]
 
 PATTERN_DENSITY = 0.5
-"""Share of active rows at which a column's nominal loss is taken where it depends on them."""
+"""Share of active rows for the nominal loss, if the loss depends on the active rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Nominal:
-    """Tiles as they were meant to be."""
+    """Tiles at their target conductances."""
 
     matrix: Tensor  # [S] (row block, row, column) effective, logical
-    gain: Tensor  #     (row block, column) digital, for the loss in wires
-    estimate: CrossbarEstimate | None  # anchored there, physical
+    gain: Tensor  #     (row block, column) digital correction of the loss in wires
+    estimate: CrossbarEstimate | None  # anchored at these tiles, physical
 
 
 def nominal_tiles(
     plan: MatrixPlan, setup: AnalogSetup, target: Tensor, permutation: Permutation
 ) -> Nominal:
-    """Solve tiles at their targets.
+    """Solve the tiles at their target conductances.
 
     Parameters
     ----------
     plan : MatrixPlan
     setup : AnalogSetup
     target : (tile, row, col) tensor
-        Conductance asked for, logical [S].
+        Target conductance, logical [S].
     permutation : Permutation
     """
-    there = plan.join(torch.ones_like(target))[:, 0]
-    wanted = plan.join(target)
+    exists = plan.join(torch.ones_like(target))[:, 0]
+    ideal = plan.join(target)
     if not setup.has_wires or setup.line is None:
-        return Nominal(matrix=wanted, gain=there, estimate=None)
+        return Nominal(matrix=ideal, gain=exists, estimate=None)
     physical = permutation.to_physical(target)
     estimate = None
     if setup.wires_by == "estimate" or setup.pattern_matters:
@@ -61,24 +61,24 @@ def nominal_tiles(
     else:
         solved = effective_matrix(physical, setup.line)
     matrix = plan.join(permutation.to_logical(solved))
-    gain = there
+    gain = exists
     if setup.peripherals.wire_correction:
         left = _column_sums(plan, matrix)
-        ratio = _column_sums(plan, wanted) / torch.where(left > 0, left, torch.ones_like(left))
-        gain = ratio * there
+        ratio = _column_sums(plan, ideal) / torch.where(left > 0, left, torch.ones_like(left))
+        gain = ratio * exists
     kept = estimate if setup.wires_by == "estimate" else None
     return Nominal(matrix=matrix, gain=gain, estimate=kept)
 
 
 def _used_rows(plan: MatrixPlan, permutation: Permutation) -> Tensor:
-    """Physical rows of each tile that have an input, (tile, row)."""
+    """Return which physical rows of each tile have an input, (tile, row)."""
     blocks = plan.present.nonzero()[:, 0]
     row = blocks[:, None] * plan.tile[0] + permutation.rows.argsort(1)
     return row < plan.inputs
 
 
 def _column_sums(plan: MatrixPlan, matrix: Tensor) -> Tensor:
-    """Sum over the rows that have an input, (row block, column)."""
+    """Compute sums over the rows that have an input, (row block, column)."""
     blocks, rows, _ = matrix.shape
     used = torch.arange(blocks * rows, device=matrix.device) < plan.inputs
     return (matrix * used.reshape(blocks, rows, 1)).sum(1)

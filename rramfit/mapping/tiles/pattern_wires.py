@@ -1,9 +1,9 @@
-"""Wires whose effective matrix depends on which rows are on: gated and floating rows.
+"""Wires whose effective matrix depends on the active rows: gated and floating rows.
 
-Each vector's own set of rows is solved exactly, or currents are estimated as sums of a few matrices
-weighted by the vector's share of active rows (`rramfit.array.wires.estimate`). Where inputs are
-sent bit by bit, a row is at 0 V or at the read voltage, and the estimate multiplies in whole
-numbers (`rramfit.mapping.tiles.bit_planes`).
+Either the active rows of each vector are solved exactly, or currents are estimated as sums over a
+few matrices, weighted by the vector's share of active rows (`rramfit.array.wires.estimate`). With
+bit-serial inputs a row is at 0 V or at the read voltage, and the estimate uses integer arithmetic
+(`rramfit.mapping.tiles.bit_planes`).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["PatternWires", "pattern_wires"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PatternWires:
-    """Wires whose effective matrix depends on which rows are on."""
+    """Wires whose effective matrix depends on the active rows."""
 
     conductance: Tensor  # [S] (tile, row, col) at 0 V, physical
     line: LineResistance
     estimate: CrossbarEstimate | None  # None: solved exactly
     terms: Tensor | None  # [S] (term, row block, row, column) of the estimate, logical
-    planes: tuple[BitPlaneMatrices, ...]  # terms of each row block in whole numbers, or none
+    planes: tuple[BitPlaneMatrices, ...]  # terms of each row block in int8; may be empty
     plan: MatrixPlan
     placed: Permutation
 
     def block_currents(self, block: int, voltage: Tensor) -> Tensor:
-        """Column currents [A] of one row block, (column, vector), of voltages (row, vector).
+        """Compute column currents [A] of one row block, (column, vector), from voltages.
 
         Rows at 0 V are inactive.
         """
@@ -49,13 +49,13 @@ class PatternWires:
         return current
 
     def _solved(self, block: int, v: Tensor) -> Tensor:
-        """Currents (column, vector) of voltages (row, vector), each vector's rows solved."""
+        """Solve the currents (column, vector) for each vector of voltages (row, vector)."""
         plan = self.plan
         blocks, columns = (x.to(v.device) for x in plan.present.nonzero(as_tuple=True))
         tiles = (blocks == block).nonzero()[:, 0]
-        whole = torch.nn.functional.pad(v.T, (0, plan.tile[0] - len(v))).expand(len(tiles), -1, -1)
+        padded = torch.nn.functional.pad(v.T, (0, plan.tile[0] - len(v))).expand(len(tiles), -1, -1)
         order = self.placed.rows.to(v.device)[tiles].argsort(1)
-        physical = whole.gather(2, order[:, None].expand(whole.shape))
+        physical = padded.gather(2, order[:, None].expand(padded.shape))
         current = column_currents(self.conductance[tiles], physical, self.line)
         cols = self.placed.cols.to(v.device)[tiles]
         logical = current.gather(2, cols[:, None].expand(current.shape))
@@ -72,7 +72,7 @@ def pattern_wires(
     estimate: CrossbarEstimate | None,
     by_density: Tensor | None,
 ) -> PatternWires | None:
-    """Put cells behind such wires; None where the set of rows does not matter.
+    """Connect cells to such wires; None if the active rows do not matter.
 
     Parameters
     ----------
@@ -80,11 +80,11 @@ def pattern_wires(
     setup : AnalogSetup
     placed : Permutation
     conductance : (tile, row, col) tensor
-        At 0 V, in physical places [S].
+        Conductance at 0 V, in physical positions [S].
     estimate : CrossbarEstimate or None
         None: currents are solved exactly.
     by_density : (density, tile, row, col) tensor or None
-        Its matrices [S].
+        Matrices of the estimate [S].
     """
     if not setup.pattern_matters or setup.line is None:
         return None

@@ -1,20 +1,22 @@
-"""What stands around a tile: how inputs become voltages, and currents become numbers.
+"""Peripheral circuits of a tile: DACs for the inputs and ADCs for the column currents.
 
-Inputs are coded as amplitudes, x → V = V_read·round(n·x/x_max)/n with n = 2^bits − 1, or bit by
-bit, each bit a pass of 0 or V_read whose result is shifted and added. Conductances know no sign:
-where inputs have one, amplitudes go in two passes, positive and negative parts, and bits are those
-of the two's complement. A pass is a coefficient and voltages between 0 and V_read,
+Inputs are coded as amplitudes, x → V = V_read·round(n·x/x_max)/n with n = 2^bits − 1, or
+bit-serially: each bit is a pass with 0 or V_read on the rows, and the results are shifted and
+added. Voltages are not negative. Signed amplitudes take two passes, for the positive and the
+negative part; signed bit-serial inputs use two's complement. A pass is a coefficient and voltages
+between 0 and V_read,
 
     x ≈ Σ_pass coefficient·fraction
 
-Column currents, scaled so that a tile's own range comes to the converter's full scale, meet the
-channels of `rramfit.array.devices.readout`; from their codes
+Column currents are scaled so that a tile's range equals the converter's full scale, and digitised
+by the channels of `rramfit.array.devices.readout`. The codes are converted back by
 
     I = range/full_scale·(code − offset)/gain
 
-where gain and offset are the card's mean ones (`none`), each column's own offset (`offset`), own
-offset and gain (`linear`), or the cubic is undone as well (`cubic`). Quantising is
-straight-through: within its range a converter hands the gradient on as if it had endless bits.
+where gain and offset are the mean over columns (`none`), the offset is that of each column
+(`offset`), offset and gain are those of each column (`linear`), or the cubic term is removed as
+well (`cubic`). Quantisation is straight-through: within its range a converter passes the gradient
+as if it had infinite resolution.
 """
 
 from __future__ import annotations
@@ -34,18 +36,18 @@ from rramfit.errors import MappingError
 __all__ = [
     "Pass",
     "Peripherals",
+    "correction_terms",
     "digitise",
     "drive",
+    "ideal_readout",
     "readout_at",
-    "spread_over",
-    "stretched",
-    "taken_for",
-    "without_bow",
-    "without_errors",
+    "remove_cubic",
+    "reorder_channels",
+    "rescale_channels",
 ]
 
 ADC_BITS = 8
-"""Of a converter of which neither card nor caller says anything."""
+"""ADC resolution if neither the card nor the caller specifies it."""
 
 _CODINGS = ("amplitude", "bit_serial")
 _CORRECTIONS = ("none", "offset", "linear", "cubic")
@@ -53,15 +55,15 @@ _CORRECTIONS = ("none", "offset", "linear", "cubic")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peripherals:
-    """Converters around every tile, and what is put right behind them."""
+    """Converters of every tile, and digital corrections of their outputs."""
 
     input_coding: Literal["amplitude", "bit_serial"] = "amplitude"
-    dac_bits: int = 8  # of an amplitude, or bits that are sent
-    adc_bits: int | None = None  # the card's, else 8
+    dac_bits: int = 8  # resolution of an amplitude, or number of serial bits
+    adc_bits: int | None = None  # None: the card's value, or 8
     adc_range: Literal["calibrated", "card"] = "calibrated"
     correction: Literal["none", "offset", "linear", "cubic"] = "linear"
-    wire_correction: bool = True  # a gain for each column's nominal loss in the wires
-    read_voltage: float | None = None  # [V] the card's, else 0.2
+    wire_correction: bool = True  # correct each column's nominal loss in the wires by a gain
+    read_voltage: float | None = None  # [V] None: the card's value, or 0.2
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -80,14 +82,14 @@ class Peripherals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
-    """One set of voltages on the rows."""
+    """One set of row voltages."""
 
     coefficient: float  # [input]
-    fraction: Tensor  # of the read voltage
+    fraction: Tensor  # voltage divided by the read voltage
 
 
 def _through(rounded: Tensor, smooth: Tensor) -> Tensor:
-    """Value of the first, gradient of the second."""
+    """Return the value of `rounded` with the gradient of `smooth`."""
     if not smooth.requires_grad:
         return rounded
     return smooth + (rounded - smooth).detach()
@@ -96,18 +98,18 @@ def _through(rounded: Tensor, smooth: Tensor) -> Tensor:
 def drive(
     x: Tensor, largest: float, peripherals: Peripherals, *, signed: bool, quantised: bool = True
 ) -> list[Pass]:
-    """Voltages that stand for inputs.
+    """Convert inputs to passes of row voltages.
 
     Parameters
     ----------
     x : tensor
     largest : float
-        Input that takes the whole read voltage; larger ones are cut.
+        Input that maps to the full read voltage; larger inputs are clipped.
     peripherals : Peripherals
     signed : bool
-        Whether there are inputs below zero; where not, they are cut.
+        Whether inputs can be negative; if not, negative inputs are clipped.
     quantised : bool
-        Without it, amplitudes of endless precision, and none cut but at zero.
+        If False, amplitudes are continuous and clipped only at zero.
 
     Examples
     --------
@@ -135,9 +137,9 @@ def drive(
 
 
 def _bits(share: Tensor, largest: float, bits: int, *, signed: bool) -> list[Pass]:
-    """Make passes of zeros and ones; the gradient goes through the bits of positive weight."""
+    """Return passes of zeros and ones; the gradient uses the bits of positive weight."""
     if signed and bits < 2:
-        msg = "signed inputs of 1 bit; expected at least 2"
+        msg = "dac_bits is 1 for signed inputs; expected at least 2"
         raise MappingError(msg)
     top = 2 ** (bits - 1) - 1 if signed else 2**bits - 1
     share = share.clamp(-1 if signed else 0, 1)
@@ -153,16 +155,16 @@ def _bits(share: Tensor, largest: float, bits: int, *, signed: bool) -> list[Pas
 
 
 def readout_at(card: ReadoutCard | None, bits: int | None, full_scale: float) -> ReadoutCard:
-    """Read-out chain of the bits asked for: the card's with its steps made finer or coarser.
+    """Return the card's read-out chain, rescaled to another resolution.
 
     Parameters
     ----------
     card : ReadoutCard or None
-        None: a converter without errors.
+        None: an ideal converter.
     bits : int or None
-        The card's, else `ADC_BITS`.
+        None: the card's resolution, or `ADC_BITS`.
     full_scale : float
-        Where the card has no read-out [A].
+        Full scale if the card has no read-out [A].
     """
     if card is None:
         return ReadoutCard(bits=bits or ADC_BITS, full_scale=Quantity.given(full_scale, "A"))
@@ -186,8 +188,8 @@ def readout_at(card: ReadoutCard | None, bits: int | None, full_scale: float) ->
     )
 
 
-def without_errors(card: ReadoutCard) -> ReadoutCard:
-    """Take the same bits and range with neither offset, spread, bow nor noise."""
+def ideal_readout(card: ReadoutCard) -> ReadoutCard:
+    """Return a converter of the same resolution and range without errors and noise."""
     return ReadoutCard(bits=card.bits, full_scale=card.full_scale)
 
 
@@ -199,7 +201,7 @@ def digitise(
     quantised: bool = True,
     axis: int = -1,
 ) -> Tensor:
-    """Codes of column currents; straight-through.
+    """Digitise column currents, with a straight-through gradient.
 
     Parameters
     ----------
@@ -208,9 +210,9 @@ def digitise(
     channels : ReadoutChannels
     generator : torch.Generator
     quantised : bool
-        Without it the chain's gain, offset, bow and noise only: no steps, no rails.
+        If False, only gain, offset, cubic term and noise apply: no steps and no clipping.
     axis : int
-        Where the channels are.
+        Axis of the channels.
     """
     if not quantised:
         smooth = channels.transfer(current, axis=axis)
@@ -227,8 +229,8 @@ def digitise(
     return _through(code, smooth.clamp(0, 2**channels.bits - 1))
 
 
-def taken_for(channels: ReadoutChannels, correction: str) -> tuple[Tensor, Tensor]:
-    """Offset [LSB] and gain [LSB/A] that codes are corrected by, each like the channels'."""
+def correction_terms(channels: ReadoutChannels, correction: str) -> tuple[Tensor, Tensor]:
+    """Return offset [LSB] and gain [LSB/A] of the code correction, in the channels' shape."""
     gain, offset = channels.gain, channels.offset
     if correction in ("none", "offset"):
         gain = gain.mean().expand(gain.shape)
@@ -237,28 +239,28 @@ def taken_for(channels: ReadoutChannels, correction: str) -> tuple[Tensor, Tenso
     return offset, gain
 
 
-def without_bow(code: Tensor, channels: ReadoutChannels, *, axis: int = -1) -> Tensor:
-    """Codes as they would be if the channels' cubic part were none."""
+def remove_cubic(code: Tensor, channels: ReadoutChannels, *, axis: int = -1) -> Tensor:
+    """Remove the channels' cubic term from codes."""
     lead = [1] * code.ndim
     lead[0], lead[axis] = channels.gain.shape
     gain, offset, third = (
         x.reshape(lead) for x in (channels.gain, channels.offset, channels.third)
     )
     straight = code
-    for _ in range(3):  # a small bow: each round leaves its share of the error
+    for _ in range(3):  # fixed-point iteration; converges fast for a small cubic term
         straight = code - third * ((straight - offset) / (gain * channels.full_scale)) ** 3
     return straight
 
 
-def stretched(channels: ReadoutChannels, stretch: Tensor) -> ReadoutChannels:
-    """Channels behind an amplifier: those of currents that are `stretch` times smaller."""
+def rescale_channels(channels: ReadoutChannels, stretch: Tensor) -> ReadoutChannels:
+    """Return channels for unamplified currents, which are `stretch` times smaller."""
     return dataclasses.replace(
         channels, gain=channels.gain * stretch, third=channels.third * stretch**3
     )
 
 
-def spread_over(channels: ReadoutChannels, index: Tensor) -> ReadoutChannels:
-    """Take channels in another order and shape: `index` counts through (tile, column)."""
+def reorder_channels(channels: ReadoutChannels, index: Tensor) -> ReadoutChannels:
+    """Return channels in another order and shape; `index` is the flat index of (tile, column)."""
     return dataclasses.replace(
         channels,
         gain=channels.gain.flatten()[index],

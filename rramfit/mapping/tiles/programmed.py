@@ -1,22 +1,23 @@
 """A matrix programmed onto tiles, and its product with input vectors.
 
-Voltages go in, (input, vector); numbers come out, (output, vector). The output pixels of a
-convolution's images are vectors alike. Vectors lie along the last axis, so that what belongs to a
-column is one number for a whole line:
+Inputs are voltages (input, vector), outputs are numbers (output, vector). The output pixels of a
+convolution are vectors, too. Vectors are the last axis, so that a per-column quantity is one number
+per contiguous row in memory:
 
     I = voltages through the tiles' effective matrices
     y_o = scale_o·coefficient·Σ_block Σ_part sign·radix^−slice·gain·converted(I)
 
-With converters out of the way, silent cells that obey Ohm's law, and wires that do not care which
-rows are on, all this is linear and is folded into one matrix of the layer's own shape. Otherwise:
+Without converters, read noise and nonlinear cells, and with wires that do not depend on the active
+rows, the product is linear and is folded into one matrix of the layer's shape. Otherwise:
 
-cells that are not ohmic   I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b·T/G)^(n−1)/n!: a cell is taken to
-                           have V·T/G across it, which it has on average with all rows driven; T is
-                           that of the cells at 0 V. What is left out is of second order in the
-                           small share that is not ohmic. A term that no column feels at the read
-                           voltage (`rramfit.mapping.tiles.matrix`) is left out.
-read noise                 a column's, drawn for each vector: Var I = V²·(σ·T/G)²
-gated or floating rows     solved for each vector's own set of rows, or estimated
+nonlinear cells            I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b·T/G)^(n−1)/n!. The voltage across
+                           a cell is taken as V·T/G, its mean with all rows driven; T is the
+                           effective matrix of the cells at 0 V. The error is of second order in
+                           the small nonlinear part of the current. A term that is negligible in
+                           every column at the read voltage (`rramfit.mapping.tiles.matrix`) is
+                           omitted.
+read noise                 one value per column and vector: Var I = V²·(σ·T/G)²
+gated or floating rows     solved for the active rows of each vector, or estimated
                            (`rramfit.mapping.tiles.pattern_wires`)
 """
 
@@ -33,54 +34,54 @@ from rramfit.array.devices.readout import ReadoutChannels
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.chip_source import TileCells
 from rramfit.mapping.tiles.pattern_wires import PatternWires
-from rramfit.mapping.tiles.peripherals import digitise, without_bow
+from rramfit.mapping.tiles.peripherals import digitise, remove_cubic
 
-__all__ = ["Converter", "ProgrammedMatrix", "rows_of", "samples_together"]
+__all__ = ["Converter", "ProgrammedMatrix", "rows_of", "samples_per_chunk"]
 
 CURRENTS_PER_CHUNK = 2**18
-"""Column currents that are worked on together: 1 MiB, which stays in the cache."""
+"""Column currents per chunk: 1 MiB, which fits into the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Converter:
     """Analog-to-digital conversion of every column of every row block."""
 
-    channels: tuple[ReadoutChannels, ...]  # of each row block, (1, column), at the tile's range
-    offset: Tensor  # [LSB] (row block, column) that codes are corrected by
+    channels: tuple[ReadoutChannels, ...]  # one per row block, (1, column), at the tile's range
+    offset: Tensor  # [LSB] (row block, column) correction of the codes
     gain: Tensor  # [LSB/A] (row block, column)
     correction: str
     quantised: bool
 
     def convert(self, block: int, current: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes of a row block's currents (column, vector), bow undone where asked for."""
+        """Digitise a row block's currents (column, vector); with `cubic`, linearize the codes."""
         channels, of = self.channels[block], current[None]
         code = digitise(of, channels, generator=generator, quantised=self.quantised, axis=1)
-        return (without_bow(code, channels, axis=1) if self.correction == "cubic" else code)[0]
+        return (remove_cubic(code, channels, axis=1) if self.correction == "cubic" else code)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProgrammedMatrix:
-    """One layer on its drawn tiles.
+    """One layer on its programmed tiles.
 
     Attributes
     ----------
     cells : TileCells
-        In physical places.
+        In physical positions.
     matrix : (row block, row, column) tensor
-        Effective matrix in logical places [S], all rows driven.
+        Effective matrix in logical positions [S], all rows driven.
     odd : tuple of (row block, row, column) tensors
-        T₃ and T₅ [S/V², S/V⁴], as far as they count; empty for ohmic cells.
+        T₃ and T₅ [S/V², S/V⁴], unless negligible; empty for ohmic cells.
     read_variance : tensor like `matrix`, or None
         [S²]
     gain : (row block, column) tensor
-        Digital, for the nominal loss in wires; 0 where there is no tile.
+        Digital correction of the nominal loss in wires; 0 for absent tiles.
     scale : (output,) tensor
         [weight per siemens]
     significance : (slice,) tensor
     read_voltage : float
         [V]
     folded : (output, input) tensor or None
-        Everything in one, where everything is linear.
+        The product as one matrix, if it is linear.
     """
 
     plan: MatrixPlan
@@ -99,18 +100,18 @@ class ProgrammedMatrix:
 
     @property
     def linear(self) -> bool:
-        """Whether the product is one matrix."""
+        """Whether the product can be folded into one matrix."""
         return not self.odd and all(
             x is None for x in (self.read_variance, self.wires, self.converter)
         )
 
     @property
     def takes_bits(self) -> bool:
-        """Whether a row's voltage may be given as on or off."""
+        """Whether row voltages can be given as bools (on or off)."""
         return self.wires is not None and bool(self.wires.planes)
 
     def outputs(self, columns: Tensor) -> Tensor:
-        """Weighted sums of columns over the parts of each output.
+        """Compute weighted sums of columns over the parts of each output.
 
         Parameters
         ----------
@@ -132,7 +133,7 @@ class ProgrammedMatrix:
         return out * self.scale[:, None]
 
     def fold(self) -> ProgrammedMatrix:
-        """Work out `folded`, where there is such a matrix."""
+        """Compute `folded` if the product is linear."""
         if not self.linear:
             return self
         made = self.outputs((self.matrix * self.gain[:, None]).transpose(1, 2))
@@ -140,13 +141,13 @@ class ProgrammedMatrix:
         return dataclasses.replace(self, folded=folded)
 
     def _block_currents(self, block: int, voltage: Tensor, generator: torch.Generator) -> Tensor:
-        """Column currents of one row block [A], (column, vector).
+        """Compute column currents of one row block [A], (column, vector).
 
         Parameters
         ----------
         block : int
         voltage : (row, vector) tensor
-            [V], or bool: whether a row is at the read voltage.
+            [V], or bool: True for rows at the read voltage.
         generator : torch.Generator
         """
         rows = len(voltage)
@@ -177,10 +178,10 @@ class ProgrammedMatrix:
         Parameters
         ----------
         voltages : sequence of (float, (input, vector) tensor)
-            Of each pass: its coefficient [input/V], and what is on the rows [V]; bool where
-            `takes_bits`: whether they are at the read voltage.
+            Coefficient [input/V] and row voltages [V] of each pass. With `takes_bits` the voltages
+            can be bool: True for rows at the read voltage.
         generator : torch.Generator
-            Of noise.
+            Generator of the noise.
 
         Returns
         -------
@@ -206,13 +207,13 @@ class ProgrammedMatrix:
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
-    """Cut vectors (vector, input) into (row block, vector, row), zero where there is no input."""
+    """Split vectors (vector, input) into (row block, vector, row); rows without input are zero."""
     rows = plan.tile[0]
     short = plan.row_blocks * rows - plan.inputs
     padded = torch.nn.functional.pad(vectors, (0, short))
     return padded.reshape(len(vectors), plan.row_blocks, rows).transpose(0, 1)
 
 
-def samples_together(plan: MatrixPlan, places: int) -> int:
-    """Count the samples of so many places whose column currents stay in the cache."""
+def samples_per_chunk(plan: MatrixPlan, places: int) -> int:
+    """Return the number of samples, of `places` vectors each, whose currents fit into the cache."""
     return max(1, CURRENTS_PER_CHUNK // (plan.width * places))

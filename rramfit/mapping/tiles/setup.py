@@ -1,16 +1,17 @@
-"""How a network is put onto chips: card, tiles, codes, converters, wires, and what is switched on.
+"""Setup of a network on chips: card, tiles, codes, converters, wires, and active non-idealities.
 
-One `AnalogSetup` is shared by all layers of a network. Every non-ideality has a name and can be
+All layers of a network share one `AnalogSetup`. Every non-ideality (factor) has a name and can be
 switched off; all are on by default:
 
-    quantisation     weights go to the nearest code           off: cells take any conductance
-    wires            currents through the card's wires        off: wires without resistance
-    dac              inputs in steps, cut at their range      off: voltages of any value
-    adc              codes in steps, cut at their range       off: currents as they are
-    readout          gain, offset, bow and noise of channels  off: channels alike and linear
+    quantisation     weights are rounded to the nearest code    off: cells take any conductance
+    wires            wires have the card's resistances          off: wires without resistance
+    dac              inputs are quantised and clipped           off: continuous voltages
+    adc              currents are quantised and clipped         off: continuous values
+    readout          channels have gain and offset errors,      off: identical, linear channels
+                     a cubic term and noise
 
-and those of the cells themselves: d2d, field, trend, c2c, failure, stuck, dead_lines, read,
-retention, nonlinearity (`rramfit.array.devices.device_model`).
+The factors of the cells are d2d, field, trend, c2c, failure, stuck, dead_lines, read, retention and
+nonlinearity (`rramfit.array.devices.device_model`).
 """
 
 from __future__ import annotations
@@ -36,22 +37,22 @@ from rramfit.mapping.tiles.peripherals import Peripherals
 __all__ = ["FACTORS", "AnalogSetup", "WiresBy", "analog_setup", "factors_of"]
 
 FACTORS = ("quantisation", *DEVICE_FACTORS, "wires", "dac", "adc", "readout")
-"""Non-idealities that can be switched."""
+"""Non-idealities that can be switched off."""
 
 WiresBy = Literal["exact", "estimate"]
 
 READ_VOLTAGE = 0.2
-"""[V] where neither card nor caller says."""
+"""[V] if neither the card nor the caller specifies it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AnalogSetup:
-    """What every layer of a network needs to know."""
+    """Setup that all layers of a network share."""
 
     card_name: str
     model: DeviceModel
     book: Codebook
-    line: LineResistance | None  # None where the card says nothing of wires
+    line: LineResistance | None  # None if the card has no wires
     readout: ReadoutCard | None
     peripherals: Peripherals
     read_voltage: float  # [V]
@@ -63,17 +64,17 @@ class AnalogSetup:
     place_around_faults: bool
 
     def __deepcopy__(self, memo: dict[int, object]) -> AnalogSetup:
-        """Share it: nothing in it changes."""
+        """Share the setup; it is immutable."""
         return self
 
     @property
     def device_model(self) -> DeviceModel:
-        """The cells, with only the factors that are on."""
+        """Device model with only the active factors."""
         return self.model.only(*(f for f in DEVICE_FACTORS if f in self.factors))
 
     @property
     def has_wires(self) -> bool:
-        """Whether currents go through wires that take anything."""
+        """Whether wires have resistance."""
         return (
             "wires" in self.factors
             and self.line is not None
@@ -82,35 +83,35 @@ class AnalogSetup:
 
     @property
     def pattern_matters(self) -> bool:
-        """Whether the effective matrix depends on which rows are on."""
+        """Whether the effective matrix depends on the active rows."""
         return self.has_wires and self.line is not None and self.line.inactive_rows != "grounded"
 
     @property
     def sends_bits(self) -> bool:
-        """Whether a row is either at 0 V or at the read voltage."""
+        """Whether every row is either at 0 V or at the read voltage."""
         return "dac" in self.factors and self.peripherals.input_coding == "bit_serial"
 
     @property
     def converts(self) -> bool:
-        """Whether column currents go through a converter that changes them."""
+        """Whether column currents pass a non-ideal converter."""
         return "adc" in self.factors or ("readout" in self.factors and self.readout is not None)
 
     def with_factors(self, factors: Collection[str]) -> AnalogSetup:
-        """Switch on these factors and no others."""
+        """Return the setup with only these factors on."""
         return dataclasses.replace(self, factors=factors_of(factors))
 
 
 def factors_of(names: Collection[str]) -> frozenset[str]:
-    """Check names of factors.
+    """Check the names of factors.
 
     Raises
     ------
     MappingError
-        If there is no such factor; the message lists those there are.
+        If a factor is unknown; the message lists the known factors.
     """
     unknown = sorted(set(names) - set(FACTORS))
     if unknown:
-        msg = f"no factor {unknown[0]!r}; there are {', '.join(FACTORS)}"
+        msg = f"unknown factor {unknown[0]!r}; expected {', '.join(FACTORS)}"
         raise MappingError(msg)
     return frozenset(names)
 
@@ -138,20 +139,20 @@ def analog_setup(
     ----------
     card : ModelCard
     tile : (rows, cols), optional
-        128 × 128, or the measured array where that is smaller and `origin` is given.
+        Default: 128 × 128, or the array size if `origin` is given and the array is smaller.
     scheme, slices, weight_values
         As for `rramfit.mapping.layout.codes.codebook`.
     peripherals : Peripherals, optional
     wires_by : {"exact", "estimate"}
-        Solve each drawn tile, or estimate from one solve of the tile as it was meant to be.
+        Solve each programmed tile, or estimate from one solution of the nominal tile.
     inactive_rows : {"grounded", "floating", "gated"}, optional
-        The card's where not given.
+        Default: the card's value.
     factors : collection of str
-        What is switched on.
+        Factors that are on.
     time : float
-        [s] since programming.
+        Time since programming [s].
     origin : CellMaps, ReplayedChips or Chips, optional
-        One measured chip, or given ones, instead of drawn ones.
+        One measured chip, or given chips, to use instead of newly drawn chips.
     place_around_faults : bool
         Assign rows and columns around the faults of a fitted chip; needs its `CellMaps`.
     device, dtype : optional
@@ -159,14 +160,14 @@ def analog_setup(
     Raises
     ------
     MappingError
-        If the levels make no weights, or a factor is unknown.
+        If the levels cannot represent weights, or a factor is unknown.
     """
     model = DeviceModel.from_card(card, device=device, dtype=dtype)
     if tile is None:
         rows, cols = model.shape if origin is not None else (128, 128)
         tile = (min(rows, 128), min(cols, 128))
     if place_around_faults and not isinstance(origin, CellMaps):
-        msg = "faults to place around are known only of a fitted chip; give its sidecar"
+        msg = "placement around faults needs a fitted chip; give its sidecar (CellMaps) as origin"
         raise MappingError(msg)
     peripherals = peripherals or Peripherals()
     voltage = peripherals.read_voltage

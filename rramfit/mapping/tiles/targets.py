@@ -1,9 +1,9 @@
-"""What cells are asked for: conductances that stand for weights.
+"""Target conductances of cells: the conductances that represent weights.
 
-Quantised weights take the codebook's nearest entry. The gradient goes straight through, within the
-range of codes: it is shared by the cells of the first slice, so that d(G+ − G−)/dw = 1/scale, and
-through scales it is that of learned step sizes, code − w/scale. Weights that are not quantised take
-any conductance, in the first slice, with the unused cell of a pair at the lowest level.
+Quantised weights take the nearest entry of the codebook. Within the range of codes the gradient is
+straight-through: the cells of the first slice share it, so that d(G+ − G−)/dw = 1/scale. The
+gradient of a scale is that of a learned step size, code − w/scale. Weights that are not quantised
+take any conductance in the first slice, with the unused cell of a pair at the lowest level.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["Targets", "targets_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Targets:
-    """What cells are asked for, in logical places."""
+    """Targets of cells, in logical positions."""
 
     conductance: Tensor  # [S] (tile, row, col), differentiable in weights and scales
-    level: Tensor  #     (tile, row, col) nearest; −1 where a cell holds nothing
+    level: Tensor  #     (tile, row, col) nearest level; −1 for unused cells
 
 
 def targets_of(plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor) -> Targets:
-    """Work out conductances and nearest levels.
+    """Compute target conductances and the nearest levels.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def targets_of(plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tens
 
 
 def _quantised(book: Codebook, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Conductances and levels of the nearest codes, (output, input, slice, cell)."""
+    """Return conductances and levels of the nearest codes, (output, input, slice, cell)."""
     wanted = wanted.clamp(float(book.values[0]), float(book.values[-1]))
     level = book.levels[nearest_code(book, wanted)]
     straight = (wanted - wanted.detach())[..., None] / book.cells
@@ -66,7 +66,7 @@ def _quantised(book: Codebook, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _continuous(book: Codebook, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Any conductance in the first slice, nothing in the others, and the nearest levels."""
+    """Return continuous conductances in the first slice, the lowest in others, nearest levels."""
     lowest = book.lowest_pair
     if book.cells == 1:
         first = (wanted + lowest)[..., None]

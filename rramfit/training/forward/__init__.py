@@ -1,8 +1,8 @@
-"""The forward pass of an analog layer while it is trained.
+"""Fast forward pass of an analog layer for training.
 
-In: a layer's weights and the card. Out: an output from freshly drawn cells, fast enough for every
-step, with wires, converters and read noise added from the full forward (anchors), and the digital
-network on its codes at the end.
+In: a layer's weights and the card. Out: the layer's output with newly drawn cells, fast enough for
+every step; wires, converters and read noise are approximated from the full forward (anchors). After
+training: the digital network with weights rounded to codes.
 
 Not here: epochs and optimizers (`rramfit.training.loop`).
 """

@@ -1,8 +1,8 @@
-"""What training's forward is anchored at: wires, ranges, and a line through the full forward.
+"""Anchor of the training forward: wires, ranges, and a linear fit to the full forward.
 
-Where rows are gated or floating an effective matrix depends on how many are active. The anchor
-keeps the estimate at their mean share, of each tile, over input vectors and passes; each counts by
-its coefficient and the sum of its voltages.
+With gated or floating rows the effective matrix depends on the number of active rows. The anchor
+keeps the estimate at each tile's mean share of active rows over input vectors and passes, weighted
+by coefficient and sum of voltages.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["Anchor", "at_mean_share", "fitted_line"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Anchor:
-    """What is renewed on a schedule: wires, ranges, and the line through the full forward."""
+    """State that is updated on a schedule: wires, ranges, and the fit to the full forward."""
 
-    gain: Tensor  # (row block, column) digital, for the loss in wires
+    gain: Tensor  # (row block, column) digital correction of the loss in wires
     estimate: CrossbarEstimate | None
     calibration: Calibration
     slope: Tensor  # (output,) k
@@ -36,15 +36,15 @@ class Anchor:
 
 
 def fitted_line(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit a line of y on x for each column: slope, shift and residual standard deviation."""
+    """Fit y linearly to x per column; return slope, shift and residual standard deviation."""
     mean_x, mean_y = x.mean(0), y.mean(0)
     dx, dy = x - mean_x, y - mean_y
     spread = dx.square().sum(0)
     tiny = spread <= 1e-12 * y.square().sum(0).clamp_min(1e-30)
     slope = (dx * dy).sum(0) / torch.where(tiny, torch.ones_like(spread), spread)
     slope = torch.where(tiny, torch.ones_like(slope), slope)
-    left = dy - slope * dx
-    return slope, mean_y - slope * mean_x, left.square().mean(0).sqrt()
+    residual = dy - slope * dx
+    return slope, mean_y - slope * mean_x, residual.square().mean(0).sqrt()
 
 
 def at_mean_share(
@@ -53,7 +53,7 @@ def at_mean_share(
     calibration: Calibration,
     vectors: Tensor,
 ) -> CrossbarEstimate | None:
-    """Take an estimate at the mean share of active rows of each tile, where that counts.
+    """Evaluate an estimate at each tile's mean share of active rows, if it depends on them.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def at_mean_share(
     estimate : CrossbarEstimate or None
     calibration : Calibration
     vectors : (vector, input) tensor
-        Over which, and over passes by what they count, the mean is.
+        Vectors for the mean; passes are weighted by their contribution.
     """
     if estimate is None or len(estimate.densities) == 1:
         return estimate
@@ -91,10 +91,10 @@ def at_mean_share(
     def between(x: Tensor) -> Tensor:
         return torch.lerp(x[at - 1, tiles], x[at, tiles], upper)[None]
 
-    alone: Any = tile_share[:, None, None]  # instead of one number for all tiles
+    per_tile: Any = tile_share[:, None, None]  # instead of one number for all tiles
     return dataclasses.replace(
         estimate,
-        densities=(alone,),
+        densities=(per_tile,),
         correction=between(estimate.correction),
         rest=None if estimate.rest is None else between(estimate.rest),
         weights=None,

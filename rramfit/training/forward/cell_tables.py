@@ -1,18 +1,18 @@
-"""Distributions of cells as tables: all that one draw of a cell can come to, for one gather a cell.
+"""Tables of cell conductance distributions, so that drawing a cell is one table look-up.
 
-Training draws every cell anew at every step. What a cell asked for level k then shows is one number
-of one distribution, so cell by cell a row of `ENTRIES` equally likely conductances is enough:
+Training draws every cell at every step. The conductance of a cell with target level k is one sample
+of one distribution, which a table row of `ENTRIES` equally likely conductances represents:
 
-    level k       the state after programming, aged, d2d and c2c in one
-    failed k      left where a failed programming leaves it
+    level k       after programming and ageing, d2d and c2c combined
+    failed k      after a failed programming
     stuck low, stuck high, dead
 
-One random integer picks both the row (its upper bits: faulty, or not) and the entry (its lower
-bits). A distribution's mean and variance are kept to about 1e-3 of its spread.
+One random integer selects both the row (upper bits: faulty or not) and the entry (lower bits). Mean
+and variance of a distribution are accurate to about 1e-3 of its spread.
 
-Against the sampler of `rramfit.array.devices.chips`: a tile's smooth field is one for all levels,
-of their mean share and length; hard and soft failures are one, for no cell is asked twice. Fitted,
-replayed and given chips are not drawn here, but by that sampler.
+Differences from the sampler of `rramfit.array.devices.chips`: a tile has one smooth field for all
+levels, with their mean share and length; hard and soft failures are one, because a cell is
+programmed only once. Fitted, replayed and given chips use that sampler, not these tables.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.fields import smooth_fields
+from rramfit.array.devices.line_shares import LineShares
 from rramfit.array.devices.quantiles import interpolate
 from rramfit.streams import torch_stream
 
@@ -34,22 +36,24 @@ __all__ = ["CellDistributions", "cell_distributions"]
 ENTRY_BITS = 12
 ENTRIES = 2**ENTRY_BITS
 FAULT_BITS = 19
-"""Bits of one random integer that say what becomes of a cell: probabilities in steps of 2e-6."""
+"""Bits of the random integer that decide whether a cell is faulty; probability steps of 2e-6."""
 
 SAMPLES = 2**19
-"""Draws of a level from which a table is made where a distribution has no quantiles in closed form."""
+"""Samples for the table of a level whose distribution has no closed-form quantiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CellDistributions:
-    """What cells come to.
+    """Distributions of cell conductances as tables.
 
     Attributes
     ----------
     table : (row · ENTRIES,) tensor
-        [S] rows: levels, failed ones, stuck low, stuck high, dead.
+        [S] rows: levels, failed levels, stuck low, stuck high, dead.
+    stuck_low, stuck_high : int
+        Cumulative thresholds of the fault bits: stuck low, then stuck high.
     failing : (level,) int32 tensor
-        Of 2^FAULT_BITS: stuck low, then stuck high, then failed, summed.
+        Cumulative threshold of the fault bits for any fault, out of 2^FAULT_BITS.
     """
 
     model: DeviceModel
@@ -57,30 +61,33 @@ class CellDistributions:
     stuck_low: int
     stuck_high: int
     failing: Tensor
-    field: tuple[float, float]  # of z: standard deviation of the smooth part, its length
+    field: tuple[float, float]  # smooth part of z: standard deviation, correlation length
+    lines: tuple[
+        tuple[float, LineShares], ...
+    ]  # line offsets in z: standard deviation, which lines
 
     def draw(
         self, level: Tensor, generator: torch.Generator, *, strength: float = 1.0
     ) -> tuple[Tensor, Tensor | None]:
-        """Draw cells once.
+        """Draw all cells once.
 
         Parameters
         ----------
         level : (tile, row, col) int32 tensor
-            Asked for; −1 where nothing is.
+            Target level; −1 for unused cells.
         generator : torch.Generator
         strength : float
-            Share of every deviation and of every probability of a fault.
+            Factor on deviations and fault probabilities, 0 to 1.
 
         Returns
         -------
         conductance : (tile, row, col) tensor
             [S]
         follows : (tile, row, col) bool tensor or None
-            Cells that went where they were sent; None where all did.
+            Cells that were programmed successfully; None if all were.
         """
         m = self.model
-        asked = level.clamp_min(0)
+        target = level.clamp_min(0)
         bits = torch.randint(
             2 ** (ENTRY_BITS + FAULT_BITS),
             level.shape,
@@ -88,41 +95,49 @@ class CellDistributions:
             dtype=torch.int32,
             device=level.device,
         )
-        row, follows = asked, None
+        row, follows = target, None
         if int(self.failing.max()) > 0:
             u = bits >> ENTRY_BITS
             if strength < 1:
                 u = (u / max(strength, 1e-6)).clamp_max(2**FAULT_BITS).int()
-            follows = u >= self.failing.index_select(0, asked.flatten()).view_as(asked)
-            kind = asked + m.n_levels
+            follows = u >= self.failing.index_select(0, target.flatten()).view_as(target)
+            kind = target + m.n_levels
             kind = torch.where(u < self.stuck_high, 2 * m.n_levels + 1, kind)
             kind = torch.where(u < self.stuck_low, 2 * m.n_levels, kind)
-            row = torch.where(follows, asked, kind)
+            row = torch.where(follows, target, kind)
         entry = bits & (ENTRIES - 1)
-        if self.field[0] > 0:
-            entry = self._with_field(entry, generator)
+        if self.field[0] > 0 or self.lines:
+            entry = self._with_shared_parts(entry, generator)
         if m.faults.dead_rows or m.faults.dead_cols:
             row, follows = self._with_dead_lines(row, follows, generator, strength)
         index = (row << ENTRY_BITS) + entry
         found = self.table.index_select(0, index.flatten()).view(level.shape)
         if "trend" in m.factors and bool((m.row_trend != 0).any() | (m.col_trend != 0).any()):
-            found = found + self._trend(asked)
+            found = found + self._trend(target)
         if strength < 1:
-            mean = m.mean.index_select(0, asked.flatten()).view(level.shape)
+            mean = m.mean.index_select(0, target.flatten()).view(level.shape)
             moved = torch.lerp(mean, found, strength)
             found = moved if follows is None else torch.where(follows, moved, found)
         return found.clamp_min_(0), follows
 
-    def _with_field(self, entry: Tensor, generator: torch.Generator) -> Tensor:
-        """Entries whose latent values have a smooth part."""
-        share, length = self.field
+    def _with_shared_parts(self, entry: Tensor, generator: torch.Generator) -> Tensor:
+        """Return entries whose latent values include the smooth field and the line offsets."""
         tiles, rows, cols = entry.shape
-        one = torch.ones(1, 1, dtype=self.model.dtype, device=entry.device)
-        smooth = smooth_fields(
-            (rows, cols), (length,), count=tiles, mixing=one, generator=generator
-        )[:, 0]
         white = torch.special.ndtri((entry + 0.5) / ENTRIES)
-        z = share * smooth + math.sqrt(1 - share**2) * white
+        share, length = self.field
+        of_lines = sum(size**2 for size, _ in self.lines)
+        z = math.sqrt(max(1 - share**2 - of_lines, 0.0)) * white
+        if share > 0:
+            one = torch.ones(1, 1, dtype=self.model.dtype, device=entry.device)
+            smooth = smooth_fields(
+                (rows, cols), (length,), count=tiles, mixing=one, generator=generator
+            )
+            z = z + share * smooth[:, 0]
+        for size, lines in self.lines:
+            groups = torch.as_tensor(lines.groups((rows, cols)), device=entry.device)
+            number = (tiles, int(groups.max()) + 1)
+            offsets = torch.randn(number, generator=generator, device=entry.device, dtype=z.dtype)
+            z = z + size * offsets[:, groups]
         out: Tensor = (torch.special.ndtr(z) * ENTRIES).int().clamp_max_(ENTRIES - 1)
         return out
 
@@ -147,14 +162,14 @@ class CellDistributions:
 
 
 def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistributions:
-    """Make the tables of a device model's cells.
+    """Compute the tables of a device model's cells.
 
     Parameters
     ----------
     model : DeviceModel
-        With the factors that are on.
+        Model with only the active factors.
     time : float
-        [s] since programming.
+        Time since programming [s].
     """
     f, levels = model.faults, model.n_levels
     z = torch.special.ndtri((torch.arange(ENTRIES, dtype=torch.float64) + 0.5) / ENTRIES).to(
@@ -182,6 +197,7 @@ def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistribu
         stuck_high=round((p_low + p_high) * steps),
         failing=failing.round().int().to(model.device),
         field=_field(model),
+        lines=_lines(model),
     )
 
 
@@ -191,13 +207,13 @@ def _without_dead_lines(model: DeviceModel) -> DeviceModel:
 
 
 def _state_table(model: DeviceModel, level: int, z: Tensor, time: float) -> Tensor:
-    """Equally likely conductances of one level, rising, (ENTRIES,) [S]."""
+    """Return equally likely conductances of one level in ascending order, (ENTRIES,) [S]."""
     a = model.ageing
     aged = "retention" in model.factors and time >= a.reference_time > 0
     both = {"d2d", "c2c"} <= model.factors
     if both and not aged:
         return interpolate(model.quantiles, torch.tensor(level, device=z.device), z)
-    generator = torch_stream(level, "cell distributions", device=model.device)
+    generator = torch_stream(level, "cell laws", device=model.device)
     d, e, first, step = torch.randn(
         (4, SAMPLES), generator=generator, device=model.device, dtype=model.dtype
     )
@@ -211,9 +227,20 @@ def _state_table(model: DeviceModel, level: int, z: Tensor, time: float) -> Tens
 
 
 def _field(model: DeviceModel) -> tuple[float, float]:
-    """Smooth part of z, and its length; 0 where there is none."""
+    """Return standard deviation and length of the smooth part of z; 0 if there is none."""
     lengths = [x for x in model.levels.lengths if x]
     if not {"field", "d2d"} <= model.factors or not lengths:
         return 0.0, 0.0
     between = model.between if "c2c" in model.factors else torch.ones_like(model.between)
     return float((between * model.share.sqrt()).mean()), sum(lengths) / len(lengths)
+
+
+def _lines(model: DeviceModel) -> tuple[tuple[float, LineShares], ...]:
+    """Return the standard deviation in z of each kind of line offsets, mean over levels."""
+    if not {"lines", "d2d"} <= model.factors:
+        return ()
+    between = model.between if "c2c" in model.factors else torch.ones_like(model.between)
+    weight = between.double().cpu().numpy()
+    return tuple(
+        (float((weight * np.sqrt(lines.share)).mean()), lines) for lines in model.levels.lines
+    )

@@ -1,15 +1,15 @@
-"""From weights to the effective conductances of freshly drawn cells, fast enough for every step.
+"""Effective conductances of newly drawn cells from weights, fast enough for every training step.
 
-What `rramfit.mapping` does for one chip is done here in one piece, and differentiable:
+This is a compact, differentiable version of the steps that `rramfit.mapping` does for one chip:
 
-    levels    the nearest codes, in the places of cells
-    cells     drawn (`rramfit.training.forward.cell_tables`), or programmed on the one chip that is
-    trained for wires     the estimate anchored at the last anchor, T = C·α(G)·G·β(G) + rest weight
-    W = scale·Σ_part ± radix^−slice·gain·T, one matrix of the layer's own shape
+    levels    the nearest codes, in the positions of cells
+    cells     drawn (`rramfit.training.forward.cell_tables`), or programmed on the fitted chip
+    wires     the estimate from the last anchor, T = C·α(G)·G·β(G) + rest
+    weight    W = scale·Σ_part ± radix^−slice·gain·T, one matrix of the layer's shape
 
-The gradient goes straight through levels and cells, d(G+ − G−)/dw = 1/scale within the range of
-codes and 0 through a cell that did not follow, and as it is through wires, gain and scale; so a
-scale's gradient is that of learned step sizes.
+The gradient is straight-through for levels and cells: d(G+ − G−)/dw = 1/scale within the range of
+codes, and 0 for a cell that failed programming. It is exact for wires, gain and scale, so the
+gradient of a scale is that of a learned step size.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from rramfit.mapping.layout.plan import MatrixPlan, Permutation, group_mask
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.mapping.tiles.targets import targets_of
 
-__all__ = ["asked_levels", "fold_columns", "follow", "wanted_conductance"]
+__all__ = ["fold_columns", "follow", "target_differences", "target_levels"]
 
 
-def wanted_conductance(
+def target_differences(
     plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor
 ) -> Tensor:
-    """Differences that weights ask for, within the range of codes, (output, input) [S]."""
+    """Compute target differences of weights, clipped to the range of codes, (output, input) [S]."""
     wanted = weight / scale[:, None]
     if plan.groups > 1:
         wanted = wanted * group_mask(plan.outputs, plan.inputs, plan.groups).to(wanted)
@@ -38,8 +38,8 @@ def wanted_conductance(
     return wanted.clamp(float(book.values[0]), float(book.values[-1]))
 
 
-def asked_levels(plan: MatrixPlan, setup: AnalogSetup, wanted: Tensor) -> Tensor:
-    """Level asked of each logical cell, (tile, row, col) int32; −1 where a cell holds nothing."""
+def target_levels(plan: MatrixPlan, setup: AnalogSetup, wanted: Tensor) -> Tensor:
+    """Return the target level of each logical cell, (tile, row, col) int32; −1 for unused cells."""
     book = setup.book
     code = nearest_code(book, wanted.detach().t().contiguous()).flatten()
     shape = (plan.row_blocks * plan.tile[0], plan.width)
@@ -55,7 +55,7 @@ def asked_levels(plan: MatrixPlan, setup: AnalogSetup, wanted: Tensor) -> Tensor
 
 
 class _Follow(torch.autograd.Function):
-    """Cells as they were found, with the gradient of those that were asked for."""
+    """Return the drawn cells, with the gradient of their targets."""
 
     @staticmethod
     def forward(
@@ -95,18 +95,18 @@ def follow(
     setup: AnalogSetup,
     permutation: Permutation | None,
 ) -> Tensor:
-    """Give found cells (tile, row, col) the gradient of the differences wanted.
+    """Attach the gradient of the target differences to drawn cells (tile, row, col).
 
     Parameters
     ----------
     wanted : (output, input) tensor
         [S]
     found : (tile, row, col) tensor
-        [S] in physical places.
+        [S] in physical positions.
     follows : bool tensor like `found`, or None
-        Where the gradient goes through; None: everywhere.
+        Cells that pass the gradient; None: all.
     plan, setup, permutation
-        None for `permutation` where nothing was moved.
+        `permutation` is None if no row or column was moved.
     """
     out: Tensor = _Follow.apply(  # type: ignore[no-untyped-call]
         wanted, found, follows, plan, permutation, setup.book.cells
@@ -117,13 +117,13 @@ def follow(
 def continuous_targets(
     plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Targets of weights that are not quantised, and the nearest levels, logical."""
+    """Return logical targets of weights that are not quantised, and the nearest levels."""
     targets = targets_of(plan, setup, weight, scale)
     return targets.conductance, targets.level
 
 
 class _Columns(torch.autograd.Function):
-    """Some columns of a matrix, each at most once."""
+    """Select columns of a matrix, each at most once."""
 
     @staticmethod
     def forward(ctx: Any, wide: Tensor, index: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ def fold_columns(
                 part = part * counts
             out = part if out is None else (out + part if p == 0 else out - part)
     if out is None:
-        msg = "a codebook without slices"
+        msg = "the codebook has no slices; expected at least 1"
         raise ValueError(msg)
     if plan.scheme == "offset":
         reference = plan.reference_columns.to(wide.device)

@@ -1,27 +1,25 @@
-"""An analog layer's forward while it is trained: one effective weight, drawn anew, and noise.
+"""Training forward of an analog layer: one effective weight per step, plus noise.
 
 The full forward of `rramfit.mapping` converts the currents of every tile for every input vector; it
-costs some twenty times the digital layer. Training takes the digital layer's own kernel,
+costs about twenty times the digital layer. Training uses the kernel of the digital layer,
 
     y = k·(W x̂) + shift + σ·ε + bias
 
-with x̂ the inputs as converters give them and W the effective weight of freshly drawn cells behind
-wires (`rramfit.training.forward.cells`), whose arithmetic is done in float32. What cannot be folded
-into W is folded into three numbers an output: k, shift and σ are those of the straight line, and of
-what is left about it, by which the full forward of one drawn chip depends on W x̂, on inputs of the
-layer as it is. They are renewed with the anchors. So training approximates
+with the quantised inputs x̂ and the effective weight W of newly drawn cells with wires
+(`rramfit.training.forward.cells`), computed in float32. All other effects are represented by three
+numbers per output: k, shift and σ are the slope, intercept and residual standard deviation of a
+linear fit of the full forward of one drawn chip to W x̂, on the layer's current inputs. They are
+updated with the anchors. Training therefore approximates
 
-    converters         their bow, steps and rails by their mean effect and a noise
-    read noise         by its mean square over inputs
-    non-ohmic cells    by a gain and a noise
-    gated, floating    wires at the mean share of active rows, the rest of it a gain and a noise
-    rows
+    converters                cubic term, steps and clipping by their mean effect and noise
+    read noise                by its mean square over inputs
+    nonlinear cells           by a gain and noise
+    gated or floating rows    by wires at the mean share of active rows, a gain and noise
 
-and leaves nothing out. `fidelity` says how close it comes: the correlation of either forward's
-outputs on the same cells.
+and no effect is omitted. `fidelity` measures the agreement of the two forwards on the same cells.
 
-Evaluation never uses it: `rramfit.training.forward.preparation.trained_network` gives the digital
-network.
+Evaluation does not use this forward: `rramfit.training.forward.preparation.trained_network` returns
+the digital network, which is then evaluated with the full forward.
 """
 
 from __future__ import annotations
@@ -37,34 +35,34 @@ from rramfit.errors import TrainingError
 from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
 from rramfit.mapping.layout.codes import nearest_code
 from rramfit.mapping.tiles.calibration import calibrated
-from rramfit.mapping.tiles.chip_source import Die, TileCells, draw_die
+from rramfit.mapping.tiles.chip_source import ChipCells, TileCells, draw_chip_cells
 from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.nominal import nominal_tiles
 from rramfit.streams import torch_stream
 from rramfit.training.forward.anchor import Anchor, at_mean_share, fitted_line
 from rramfit.training.forward.cell_tables import CellDistributions, cell_distributions
 from rramfit.training.forward.cells import (
-    asked_levels,
     continuous_targets,
     fold_columns,
     follow,
-    wanted_conductance,
+    target_differences,
+    target_levels,
 )
 
 __all__ = ["Hardware", "TrainedForward", "fidelity"]
 
 VECTORS = 256
-"""Input vectors that an anchor's three numbers are found on."""
+"""Input vectors for the fit of an anchor's slope, shift and noise."""
 
 NOISE_NUMBERS = 2**18
-"""Random numbers a layer draws for its outputs' noise at a step; images share them in turn."""
+"""Random numbers per step for the output noise of a layer; images reuse them cyclically."""
 
-STEPS_A_DIE = 20
-"""Steps for which the unknown part of a fitted chip stays as it was drawn."""
+STEPS_PER_CHIP = 20
+"""Steps between draws of the unmeasured properties of a fitted chip."""
 
 
-class _Seen(torch.autograd.Function):
-    """Inputs in steps and cut at their range; straight-through within it."""
+class _QuantiseInputs(torch.autograd.Function):
+    """Quantise and clip inputs; the gradient is straight-through within the range."""
 
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]
@@ -87,32 +85,33 @@ _SHARED = (
     "distributions",
     "hardware",
     "name",
-    "_die",
+    "_chip_cells",
     "_moved",
 )
 
 Hardware = Callable[[str, Tensor, Tensor], Tensor]
-"""Measured products: from a layer's name, the weight on codes (output, input) and input vectors
-(vector, input) as converters give them to numbers (vector, output), digital corrections made."""
+"""Function that measures a product on hardware: takes a layer's name, its weight rounded to codes
+(output, input) and quantised input vectors (vector, input); returns outputs (vector, output) after
+digital corrections."""
 
 
 class TrainedForward(nn.Module):
-    """Stands in an analog layer while it is trained.
+    """Forward of an analog layer during training.
 
     Attributes
     ----------
     log_scale : (output,) parameter
         ln of the weight per siemens.
     step : int
-        Steps so far; each draws its own cells. In evaluation a step's cells stay.
+        Number of steps; each step draws new cells, evaluation keeps those of the current step.
     strength : float
-        Share of every non-ideality, for a ramp; quantisation is there from the start.
+        Factor on all non-idealities but quantisation, 0 to 1, for a ramp.
     """
 
     def __init__(self, matrix: AnalogMatrix, *, seed: int, rank: int = 0) -> None:
         super().__init__()
         if matrix.scale is None:
-            msg = "the matrix is not prepared"
+            msg = "the matrix is not prepared; call prepare(weight) first"
             raise ValueError(msg)
         self.log_scale = nn.Parameter(matrix.scale.detach().log())
         self.seed, self.rank = seed, rank
@@ -124,7 +123,7 @@ class TrainedForward(nn.Module):
         )
         self.hardware: Hardware | None = None
         self.name = matrix.plan.name
-        self._die: tuple[int, Die] | None = None
+        self._chip_cells: tuple[int, ChipCells] | None = None
         self._moved = bool(
             (matrix.permutation.rows.diff(dim=1) != 1).any()
             or (matrix.permutation.cols.diff(dim=1) != 1).any()
@@ -136,7 +135,7 @@ class TrainedForward(nn.Module):
         return self.log_scale.exp()
 
     def __deepcopy__(self, memo: dict[int, object]) -> TrainedForward:
-        """Copy the parameter; the rest is shared until it is replaced."""
+        """Copy the parameter; share the rest until it is replaced."""
         new = TrainedForward.__new__(TrainedForward)
         nn.Module.__init__(new)
         new.log_scale = nn.Parameter(self.log_scale.detach().clone())
@@ -148,13 +147,13 @@ class TrainedForward(nn.Module):
         return torch_stream(self.seed, f"train/{self.step}/{self.rank}/{name}", device=device)
 
     def effective(self, matrix: AnalogMatrix, weight: Tensor) -> Tensor:
-        """Effective weight of freshly drawn cells, (output, input)."""
+        """Compute the effective weight of newly drawn cells, (output, input)."""
         plan, setup, scale = matrix.plan, matrix.setup, self.scale
         permutation = matrix.permutation if self._moved else None
         quantised = "quantisation" in setup.factors
         if quantised:
-            wanted = wanted_conductance(plan, setup, weight, scale)
-            level, target = asked_levels(plan, setup, wanted), None
+            wanted = target_differences(plan, setup, weight, scale)
+            level, target = target_levels(plan, setup, wanted), None
         else:
             wanted = weight
             target, level = continuous_targets(plan, setup, weight, scale)
@@ -173,26 +172,26 @@ class TrainedForward(nn.Module):
         return self.folded(matrix, g) * scale[:, None]
 
     def _found(self, matrix: AnalogMatrix, level: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Draw cells that were sent to levels, in physical places."""
+        """Draw cells for target levels, in physical positions."""
         setup, plan = matrix.setup, matrix.plan
         if setup.origin is None:
             generator = self._stream(f"cells/{plan.name}", level.device)
             return self.distributions.draw(level, generator, strength=self.strength)
-        die = self._die_of(matrix)
+        chip = self._chip_cells_of(matrix)
         level = level.long()
         mean = setup.model.mean[level.clamp_min(0)]
-        cells = die.program(
+        cells = chip.program(
             mean, level, time=setup.time, generator=self._stream(f"cells/{plan.name}", mean.device)
         )
         found = torch.lerp(mean, cells.conductance, self.strength)
         return found, cells.accepted & (level >= 0)
 
-    def _die_of(self, matrix: AnalogMatrix) -> Die:
-        """Draw the fitted chip's unknown part, or take it as it was drawn some steps before."""
-        index = -1 - self.step // STEPS_A_DIE
-        if self._die is None or self._die[0] != index:
+    def _chip_cells_of(self, matrix: AnalogMatrix) -> ChipCells:
+        """Return the fitted chip; redraw its unmeasured properties every `STEPS_PER_CHIP` steps."""
+        index = -1 - self.step // STEPS_PER_CHIP
+        if self._chip_cells is None or self._chip_cells[0] != index:
             setup, plan = matrix.setup, matrix.plan
-            die = draw_die(
+            chip = draw_chip_cells(
                 setup.device_model,
                 plan.tiles,
                 plan.tile,
@@ -201,11 +200,11 @@ class TrainedForward(nn.Module):
                 seed=self.seed,
                 name=f"{plan.name}/{self.rank}",
             )
-            self._die = (index, die)
-        return self._die[1]
+            self._chip_cells = (index, chip)
+        return self._chip_cells[1]
 
     def folded(self, matrix: AnalogMatrix, g: Tensor) -> Tensor:
-        """Differences behind wires and gains, (output, input) [S], of cells (tile, row, col)."""
+        """Compute differences after wires and gains, (output, input) [S], of (tile, row, col)."""
         plan, setup = matrix.plan, matrix.setup
         anchor, gain, t = self.anchor, None, g
         if setup.has_wires and anchor is not None and self.strength > 0:
@@ -221,8 +220,8 @@ class TrainedForward(nn.Module):
             t = matrix.permutation.to_logical(t)
         return fold_columns(plan, setup, plan.join(t), gain)
 
-    def seen(self, matrix: AnalogMatrix, x: Tensor) -> Tensor:
-        """Give inputs as converters do."""
+    def quantise_inputs(self, matrix: AnalogMatrix, x: Tensor) -> Tensor:
+        """Quantise inputs as the DACs do."""
         if self.anchor is None or "dac" not in matrix.setup.factors:
             return x
         c, p = self.anchor.calibration, matrix.setup.peripherals
@@ -230,13 +229,13 @@ class TrainedForward(nn.Module):
         if p.input_coding == "bit_serial" and c.signed:
             steps = 2 ** (p.dac_bits - 1) - 1
         low = -c.largest if c.signed else 0.0
-        out: Tensor = _Seen.apply(  # type: ignore[no-untyped-call]
+        out: Tensor = _QuantiseInputs.apply(  # type: ignore[no-untyped-call]
             x, low, c.largest, c.largest / steps
         )
         return out
 
     def forward(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
-        """Multiply as the layer does, (..., output) or (sample, output, height, width)."""
+        """Compute the layer's output, (..., output) or (sample, output, height, width)."""
         if self.training:
             self.step += 1
         matrix = layer.analog.matrix
@@ -255,30 +254,30 @@ class TrainedForward(nn.Module):
                 )
                 shift = self.strength * anchor.shift
                 bias = shift if bias is None else bias + shift
-        out = layer.product(self.seen(matrix, x), weight, bias)
+        out = layer.product(self.quantise_inputs(matrix, x), weight, bias)
         if anchor is not None and bool((anchor.noise > 0).any()):
             out = self._noisy(out, matrix.plan.name, anchor.noise, conv=out.ndim == 4)
         return out
 
     def _measured(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
-        """Take outputs that hardware gave, with the gradient of the digital layer."""
+        """Return outputs measured on hardware, with the gradient of the digital layer."""
         matrix, scale = layer.analog.matrix, self.scale
         with torch.autocast(x.device.type, enabled=False):
-            x = self.seen(matrix, x.to(layer.weight))
+            x = self.quantise_inputs(matrix, x.to(layer.weight))
             weight = layer.matrix_weight()
-            wanted = wanted_conductance(matrix.plan, matrix.setup, weight, scale)
+            wanted = target_differences(matrix.plan, matrix.setup, weight, scale)
             if "quantisation" in matrix.setup.factors:
                 book = matrix.setup.book
                 codes = book.values[nearest_code(book, wanted)]
                 wanted = wanted + (codes - wanted).detach()
-            asked = wanted * scale[:, None]
-            out = layer.product(x, asked, layer.bias)
+            target_weight = wanted * scale[:, None]
+            out = layer.product(x, target_weight, layer.bias)
             hardware = self.hardware
             if hardware is None:
                 return out
-            name, codes = self.name, asked.detach()
+            name, codes = self.name, target_weight.detach()
             with torch.no_grad():
-                found = layer.multiplied(
+                found = layer.apply_product(
                     x, lambda vectors: measured(hardware, name, codes, vectors)
                 )
                 if layer.bias is not None:
@@ -286,7 +285,7 @@ class TrainedForward(nn.Module):
             return out + (found - out).detach()
 
     def _noisy(self, out: Tensor, name: str, std: Tensor, *, conv: bool) -> Tensor:
-        """Add the noise of converters and reads; images of one batch share it in turn."""
+        """Add the noise of converters and reads; images of a batch reuse it cyclically."""
         flat = out if conv else out.reshape(-1, out.shape[-1])
         most = max(1, NOISE_NUMBERS // max(1, flat[0].numel()))
         turns = next(n for n in range(-(-len(flat) // most), len(flat) + 1) if len(flat) % n == 0)
@@ -300,14 +299,13 @@ class TrainedForward(nn.Module):
         return (flat.view(turns, *shape) + noise).flatten(0, 1).reshape(out.shape)
 
     def renew(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> None:
-        """Solve wires, calibrate and compare with the full forward anew, at inputs as they are.
+        """Update the anchor: solve wires, calibrate and fit to the full forward.
 
         Parameters
         ----------
         layer : AnalogLinear or AnalogConv2d
-            In evaluation its forward is left as it was.
         x : tensor
-            Inputs of the layer.
+            Current inputs of the layer.
         """
         matrix = layer.analog.matrix
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
@@ -337,15 +335,15 @@ class TrainedForward(nn.Module):
     def compare(
         self, matrix: AnalogMatrix, weight: Tensor, vectors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Multiply vectors by the folded weight, and by the full forward, on the same cells.
+        """Compute products by the folded weight and by the full forward, on the same cells.
 
-        Both (vector, output); without slope, shift and noise.
+        Both are (vector, output), without slope, shift and noise.
         """
         index = -1 - self.step
         matrix.chip = (self.seed, index)
         full = matrix.draw(weight, seed=self.seed, index=index).fold()
         folded = self._at_strength_one(matrix, full.cells) * self.scale.detach()[:, None]
-        mine = self.seen(matrix, vectors) @ folded.t()
+        mine = self.quantise_inputs(matrix, vectors) @ folded.t()
         return mine, matrix.multiply(full, vectors)
 
     def _at_strength_one(self, matrix: AnalogMatrix, cells: TileCells) -> Tensor:
@@ -357,12 +355,12 @@ class TrainedForward(nn.Module):
 
 
 def measured(hardware: Hardware, name: str, codes: Tensor, vectors: Tensor) -> Tensor:
-    """Ask hardware for a layer's products.
+    """Measure a layer's products on hardware.
 
     Raises
     ------
     TrainingError
-        If what it gives are not as many finite numbers as asked for.
+        If the result is not a tensor of finite numbers of the expected shape.
     """
     found: object = hardware(name, codes, vectors)
     wanted = (len(vectors), len(codes))
@@ -374,28 +372,28 @@ def measured(hardware: Hardware, name: str, codes: Tensor, vectors: Tensor) -> T
         wrong = f"{int((~found.isfinite()).sum())} values that are not finite"
     else:
         return found.to(vectors)
-    msg = f"hardware, layer {name}: found {wrong}; expected a tensor {wanted} of finite numbers"
+    msg = f"hardware, layer {name}: found {wrong}; expected finite numbers of shape {wanted}"
     raise TrainingError(msg)
 
 
 def fidelity(
     forward: TrainedForward, layer: AnalogLinear | AnalogConv2d, x: Tensor
 ) -> tuple[float, float]:
-    """How close training's forward comes to the full one, on one drawn chip.
+    """Compare the training forward with the full forward on one drawn chip.
 
     Returns
     -------
     share : float
-        Of the variance of the full forward's outputs that slope and shift explain.
+        Share of the variance of the full forward's outputs that slope and shift explain.
     predicted : float
-        What the anchor's noise says that share is.
+        The same share, predicted from the anchor's noise.
     """
     if forward.anchor is None:
-        msg = "no anchor yet; call renew first"
+        msg = "the forward has no anchor; call renew first"
         raise ValueError(msg)
     a = forward.anchor
     with torch.no_grad():
         mine, full = forward.compare(layer.analog.matrix, layer.matrix_weight(), layer.vectors(x))
-        left = (full - mine * a.slope - a.shift).square().mean(0).sum()
+        residual = (full - mine * a.slope - a.shift).square().mean(0).sum()
         total = full.var(0, correction=0).sum()
-    return float(1 - left / total), float(1 - a.noise.square().sum() / total)
+    return float(1 - residual / total), float(1 - a.noise.square().sum() / total)

@@ -1,10 +1,10 @@
-"""Trained forwards of a whole network: put in, renewed, saved, and taken out.
+"""Training forwards of a network: insert, update, save and remove them.
 
-`prepare_training` puts one into every analog linear layer and convolution; attention keeps the full
-forward, which draws a chip at every step too. `renew_anchors` solves wires and compares with the
-full forward anew, at the inputs that the layers get: once before training, then on a schedule.
-`trained_network` gives what was trained: a digital network whose weights lie on the codes, and how
-each layer is to be laid so that they do.
+`prepare_training` inserts a training forward into every analog linear layer and convolution.
+Attention keeps the full forward, which also draws a chip at every step. `renew_anchors` solves the
+wires and repeats the fit to the full forward at the layers' current inputs, once before training
+and then on a schedule. `trained_network` returns the result: a digital network with weights rounded
+to codes, and the scale and placement of each layer.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ Layer = AnalogLinear | AnalogConv2d
 
 
 def prepare_training(model: nn.Module, inputs: Tensor, *, seed: int, rank: int = 0) -> None:
-    """Let an analog network be trained fast.
+    """Insert training forwards into an analog network.
 
     Parameters
     ----------
     model : nn.Module
-        From `convert_to_analog`; changed in place. Its `state_dict` gets the layers' scales.
+        From `convert_to_analog`; modified in place. The layers' scales join its `state_dict`.
     inputs : tensor
-        A batch, to solve and calibrate at.
+        A batch for calibration and the fit of anchors.
     seed : int
-        Of the chips drawn. They are none of those that are drawn for evaluation, of any seed.
+        Seed of the chips, which differ from the chips drawn for evaluation with any seed.
     rank : int
-        Of a process; each draws its own chips.
+        Rank of the process; each process draws its own chips.
     """
     for _, layer in analog_layers(model):
         if isinstance(layer, Layer):
@@ -58,20 +58,20 @@ def prepare_training(model: nn.Module, inputs: Tensor, *, seed: int, rank: int =
 
 
 def trained_forwards(model: nn.Module) -> Iterator[tuple[str, Layer, TrainedForward]]:
-    """Layers that are trained fast, by name."""
+    """Yield the layers with a training forward, with their names."""
     for name, layer in analog_layers(model):
         if isinstance(layer, Layer) and isinstance(layer.trained, TrainedForward):
             yield name, layer, layer.trained
 
 
 def set_step(model: nn.Module, step: int, *, strength: float = 1.0) -> None:
-    """Say which step comes, for what is drawn follows from it, and how strong all is."""
+    """Set the step, which determines the drawn cells, and the strength of non-idealities."""
     for _, _, forward in trained_forwards(model):
         forward.step, forward.strength = step, strength
 
 
 def renew_anchors(model: nn.Module, inputs: Tensor) -> None:
-    """Renew every layer's anchor, at the inputs it gets in evaluation without non-idealities."""
+    """Update every layer's anchor at its inputs in evaluation without non-idealities."""
     found: dict[str, Tensor] = {}
 
     def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -100,13 +100,13 @@ def renew_anchors(model: nn.Module, inputs: Tensor) -> None:
 
 
 class Anchors:
-    """Anchors of a network as a part of its checkpoint."""
+    """Anchors of a network as part of its checkpoint."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
 
     def state(self) -> dict[str, Any]:
-        """Give every anchor as plain tensors."""
+        """Return every anchor as plain tensors."""
         return {
             name: _plain(forward.anchor)
             for name, _, forward in trained_forwards(self.model)
@@ -114,7 +114,7 @@ class Anchors:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take anchors that were saved."""
+        """Restore saved anchors."""
         for name, layer, forward in trained_forwards(self.model):
             forward.anchor = _anchor(state[name], layer)
 
@@ -150,17 +150,17 @@ def _anchor(plain: dict[str, Any], layer: Layer) -> Anchor:
 
 
 def trained_network(model: nn.Module) -> tuple[nn.Module, dict[str, dict[str, Tensor]]]:
-    """Give the digital network that was trained, and how its layers are laid.
+    """Return the trained network as a digital network, with the mapping of its layers.
 
     Returns
     -------
     network : nn.Module
-        A copy; where weights are quantised, they lie on the codes of their scales.
-    laid : dict
-        For `convert_to_analog`: each layer's ``scale``, and its placement where it has one.
+        A copy; quantised weights are rounded to the codes of their scales.
+    mapping : dict of str to LayerMapping
+        For `convert_to_analog`: each layer's ``scale``, and its placement if it has one.
     """
     network = to_digital(copy.deepcopy(model))
-    laid = {}
+    mapping = {}
     with torch.no_grad():
         for name, layer, forward in trained_forwards(model):
             matrix, scale = layer.analog.matrix, forward.scale.detach().float()
@@ -170,8 +170,11 @@ def trained_network(model: nn.Module) -> tuple[nn.Module, dict[str, dict[str, Te
                 per_output = scale.reshape(-1, *[1] * (twin.weight.ndim - 1)).to(twin.weight)
                 code = nearest_code(book, (twin.weight / per_output).contiguous())
                 twin.weight.copy_(book.values[code] * per_output)
-            laid[name] = {"scale": scale.cpu().clone()}
+            mapping[name] = {"scale": scale.cpu().clone()}
             if matrix.placed is not None and matrix.setup.place_around_faults:
                 permutation = matrix.placed.permutation
-                laid[name] |= {"rows": permutation.rows.clone(), "cols": permutation.cols.clone()}
-    return network.eval(), laid
+                mapping[name] |= {
+                    "rows": permutation.rows.clone(),
+                    "cols": permutation.cols.clone(),
+                }
+    return network.eval(), mapping

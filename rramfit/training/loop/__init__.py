@@ -1,12 +1,12 @@
-"""The training loop: recipes, epochs, checkpoints, history, several processes.
+"""Training loop: recipes, epochs, checkpoints, history, parallel processes.
 
 In: any network, a data set and a stage of a recipe. Out: the trained network, with a checkpoint and
-a line of history per epoch, resumable bit for bit.
+a line of history per epoch. Training can be resumed bit for bit.
 
-Not here: what is special to chips (`rramfit.training.forward`, `rramfit.training.aware`).
+Not here: chip-specific parts (`rramfit.training.forward`, `rramfit.training.aware`).
 """
 
-from rramfit.training.loop.bn_recalibration import estimate_norms
+from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
 from rramfit.training.loop.history import Epoch, read_history
 from rramfit.training.loop.rank import Rank, process_group
 from rramfit.training.loop.recipe import AwareStage, PlainStage, Recipe, load_recipe
@@ -20,9 +20,9 @@ __all__ = [
     "Rank",
     "Recipe",
     "Run",
-    "estimate_norms",
     "load_recipe",
     "process_group",
     "read_history",
+    "recalibrate_batch_norm",
     "train_stage",
 ]

@@ -1,8 +1,8 @@
-"""Augmentation of whole batches: a shift into a black border, a mirror image, a hole.
+"""Augmentation of batches: random crop, horizontal flip, cutout.
 
-A crop of c pixels is a shift by −c … c on either axis with what comes in from outside at 0, the
-mean of images that are shifted and scaled. A hole is a square about any pixel, cut at the edges.
-Which image gets what is drawn from the generator that is handed in.
+A crop of c pixels shifts an image by −c … c along each axis and fills the border with 0, the mean
+of normalized images. Cutout sets a square around a random pixel to 0; the square is clipped at the
+image edges. The given generator draws the augmentation of each image.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ def augment(
     ----------
     images : tensor
     generator : torch.Generator
-        On the CPU, so that a seed means the same on every device.
+        Generator on the CPU, so that results do not depend on the device.
     crop : int
         Largest shift [pixel].
     flip : bool
-        Mirror every other image, on average, left to right.
+        Mirror each image left to right with probability 1/2.
     cutout : int
-        Side of the hole [pixel].
+        Side of the cutout square [pixel].
 
     Returns
     -------
     tensor
-        Of the same shape; its memory has channels last.
+        Images of the same shape, in channels-last memory format.
     """
     n, _, height, width = images.shape
 
@@ -61,7 +61,7 @@ def augment(
     if cutout:
         top, left = (drawn(0, side - 1) - cutout // 2 for side in (height, width))
         r, c = (torch.arange(side, device=images.device) for side in (height, width))
-        hole = ((r >= top) & (r < top + cutout))[:, :, None]
-        hole = hole & ((c >= left) & (c < left + cutout))[:, None]
-        out = out.masked_fill(hole[..., None], 0.0)
+        inside = ((r >= top) & (r < top + cutout))[:, :, None]
+        inside = inside & ((c >= left) & (c < left + cutout))[:, None]
+        out = out.masked_fill(inside[..., None], 0.0)
     return out.permute(0, 3, 1, 2)

@@ -1,9 +1,10 @@
-"""Average of weights: an exponential one over steps, of parameters and running statistics.
+"""Exponential moving average of weights: of parameters and running statistics over steps.
 
-    average ← average + (1 − d)·(now − average),   d = min(decay, (1 + step)/(1 + step + 1/span))
+    average ← average + (1 − d)·(current − average)
+    d = min(decay, (1 + step)/(1 + step + 1/span))
 
-so that it spans a share of the steps so far at most: a ninth, and the first are forgotten soon;
-all of them, and it is their even mean. Counts are taken as they are.
+The average covers at most a share `span` of the past steps. With 1/9, the first steps lose weight
+quickly; with 1, the average is the plain mean over all steps. Integer buffers are copied.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class WeightAverage:
     Attributes
     ----------
     values : dict of str to tensor
-        As in the network's `state_dict`.
+        Averages, with the names of the network's `state_dict`.
     """
 
     def __init__(self, model: nn.Module, decay: float, *, span: float = 1 / 9) -> None:
@@ -28,17 +29,17 @@ class WeightAverage:
         self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
     def update(self, model: nn.Module, step: int) -> None:
-        """Take the weights after a step, counted from 0, into the average."""
+        """Add the weights after a step to the average; steps count from 0."""
         decay = min(self.decay, (1 + step) / (1 + step + 1 / self.span))
         with torch.no_grad():
-            for name, now in model.state_dict().items():
+            for name, current in model.state_dict().items():
                 kept = self.values[name]
                 if kept.is_floating_point():
-                    kept.lerp_(now, 1 - decay)
+                    kept.lerp_(current, 1 - decay)
                 else:
-                    kept.copy_(now)
+                    kept.copy_(current)
 
     def load(self, values: dict[str, Tensor]) -> None:
-        """Take averages that were saved."""
+        """Restore saved averages."""
         for name, value in values.items():
             self.values[name].copy_(value)

@@ -1,9 +1,9 @@
-"""Batch norms' statistics, estimated again on the chips that a network is on.
+"""BatchNorm recalibration: new estimates of the running statistics on the current chips.
 
-Cells and wires shift and shrink what a layer gives; mean and variance behind it are digital numbers
-and can be measured once more. On one chip that is a calibration after programming; on freshly drawn
-ones it makes the statistics those of the population. Images are taken as they are, in batches, and
-every batch counts alike.
+Cells and wires shift and scale a layer's outputs. The mean and variance of the following BatchNorm
+are digital and can be estimated again. On one chip this is a calibration after programming; with
+newly drawn chips the statistics become those of the population. Images are not augmented; every
+batch has the same weight.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["estimate_norms", "norms_of"]
+__all__ = ["batch_norm_layers", "recalibrate_batch_norm"]
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def norms_of(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
-    """List the batch norms that keep running statistics."""
-    return [m for m in model.modules() if isinstance(m, _NORMS) and m.track_running_stats]
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-def estimate_norms(model: nn.Module, images: Tensor, *, batch: int = 128) -> None:
-    """Estimate running means and variances of batch norms on images; nothing else is changed.
+def batch_norm_layers(model: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d]:
+    """Return the BatchNorm layers that keep running statistics."""
+    return [m for m in model.modules() if isinstance(m, _BATCH_NORMS) and m.track_running_stats]
 
-    A network in training draws new cells for every batch; one in evaluation stays on its chip.
+
+def recalibrate_batch_norm(model: nn.Module, images: Tensor, *, batch: int = 128) -> None:
+    """Estimate running means and variances of BatchNorm layers on images; change nothing else.
+
+    In training mode the network draws new cells for every batch; in evaluation mode it stays on its
+    chip.
     """
-    norms = norms_of(model)
-    if not norms or not len(images):
+    layers = batch_norm_layers(model)
+    if not layers or not len(images):
         return
-    before = [(m.momentum, m.training) for m in norms]
-    for m in norms:
+    before = [(m.momentum, m.training) for m in layers]
+    for m in layers:
         m.reset_running_stats()
         m.momentum = None  # a plain mean over batches
         m.train()
@@ -40,6 +41,6 @@ def estimate_norms(model: nn.Module, images: Tensor, *, batch: int = 128) -> Non
                 if len(some) > 1:
                     model(some)
     finally:
-        for m, (momentum, training) in zip(norms, before, strict=True):
+        for m, (momentum, training) in zip(layers, before, strict=True):
             m.momentum = momentum
             m.train(training)

@@ -1,12 +1,14 @@
-"""Checkpoints: whole or not at all.
+"""Checkpoints, written atomically.
 
-Two kinds. The one to go on from holds all that the next epoch depends on: weights, their average,
-the optimizer's state, the epochs done and their figures. Random numbers need no place in it, for
-each epoch's streams follow from the seed and the epoch. The one to keep holds weights alone, in
-float32.
+There are two kinds. A state file, for resuming, holds everything that the next epoch depends on:
+weights, their average, the optimizer's state and the history. It holds no random state, because the
+random streams of an epoch depend only on the seed and the epoch. A weights file holds the final
+weights in float32.
 
-A file is written beside its place and renamed, so that a kill leaves the old one. Its bytes follow
-from its content.
+A file is written under a temporary name and then renamed, so an interruption leaves the old file
+intact. Equal content gives equal bytes.
+
+Keys in files: ``model``, ``laid`` (mapping of the layers), ``of`` (identity of the training).
 """
 
 from __future__ import annotations
@@ -20,65 +22,72 @@ from torch import Tensor
 
 from rramfit.errors import CheckpointError
 from rramfit.mapping.layers.tensor_files import load_tensors
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = ["load_checkpoint", "save_state", "save_weights"]
 
 
 def save_state(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Raises
     ------
     OutputError
         If it cannot be written.
     """
-    with whole_file(path) as beside, beside.open("wb") as f:  # a name would be in the bytes
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("wb") as f,
+    ):  # torch would store a path's name
         torch.save(dict(content), f)
 
 
 def load_checkpoint(
-    path: Path | None, *, of: Mapping[str, str], strict: bool = True
+    path: Path | None, *, identity: Mapping[str, str], strict: bool = True
 ) -> dict[str, Any] | None:
-    """Read a checkpoint of one training, of either kind; None where there is none.
+    """Read a checkpoint of one training, of either kind; None if there is no file.
 
     Parameters
     ----------
     path : Path or None
-    of : mapping
-        What it must be a checkpoint of, as it was saved under ``of``.
+    identity : mapping
+        Expected identity of the training, stored in the file as ``of``.
     strict : bool
-        Without it, None where it is broken or of another training.
+        If False, return None for an invalid file or the checkpoint of another training.
 
     Raises
     ------
     CheckpointError
-        If it is broken, or of another training: the message names what differs.
+        If the file is invalid or belongs to another training; the message names the differences.
     """
     if path is None or not path.exists():
         return None
     try:
-        return _of_one_training(path, of)
+        return _read_checkpoint(path, identity)
     except CheckpointError:
         if strict:
             raise
         return None
 
 
-def _of_one_training(path: Path, of: Mapping[str, str]) -> dict[str, Any]:
-    expected = "a checkpoint to resume from; delete it to start anew"
+def _read_checkpoint(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
+    expected = "a checkpoint to resume from. Delete the file to start again"
     content = load_tensors(path, expected=expected)
     found = content.get("of")
     if not isinstance(found, dict):
-        raise CheckpointError(path, "file", found="no word of its training", expected=expected)
-    differ = [k for k in {**of, **found} if found.get(k) != of.get(k)]
+        raise CheckpointError(
+            path, "file", found="no description of its training", expected=expected
+        )
+    # earlier checkpoints have this recipe key under its former name
+    found = {k.replace(".norm_images", ".bn_recalibration_images"): v for k, v in found.items()}
+    differ = [k for k in {**identity, **found} if found.get(k) != identity.get(k)]
     if differ:
         raise CheckpointError(
             path,
             "training",
             found=", ".join(f"{k} {found.get(k)}" for k in differ),
-            expected=", ".join(f"{k} {of.get(k)}" for k in differ),
-            remedy="resume with what it was started with, write elsewhere, or delete it",
+            expected=", ".join(f"{k} {identity.get(k)}" for k in differ),
+            remedy="resume with the original options, choose another output, or delete the file",
         )
     return content
 
@@ -87,20 +96,20 @@ def save_weights(
     path: Path,
     weights: Mapping[str, Tensor],
     *,
-    laid: Mapping[str, Mapping[str, Tensor]] | None = None,
+    mapping: Mapping[str, Mapping[str, Tensor]] | None = None,
     **about: str | float | Mapping[str, str],
 ) -> None:
-    """Write weights to keep, in float32, under ``model``.
+    """Write final weights in float32, as ``model``.
 
     Parameters
     ----------
     path : Path
     weights : mapping
         A state dict.
-    laid : mapping, optional
-        How layers are laid on chips, for `convert_to_analog`.
+    mapping : dict of str to LayerMapping, optional
+        Scales and placements of the layers, for `convert_to_analog`; stored as ``laid``.
     about : str, float or mapping
-        Kept beside them; ``of`` is what `load_checkpoint` asks for.
+        Additional entries; `load_checkpoint` compares ``of``.
 
     Raises
     ------
@@ -111,5 +120,5 @@ def save_weights(
         name: (x.float() if x.is_floating_point() else x).detach().cpu().contiguous().clone()
         for name, x in weights.items()
     }
-    lies = {} if laid is None else {"laid": {k: dict(v) for k, v in laid.items()}}
-    save_state(path, {"model": plain, **lies, **about})
+    layers = {} if mapping is None else {"laid": {k: dict(v) for k, v in mapping.items()}}
+    save_state(path, {"model": plain, **layers, **about})

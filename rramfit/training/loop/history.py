@@ -1,4 +1,4 @@
-"""History of a training: a line an epoch, as CSV, and for TensorBoard where it is installed."""
+"""History of a training: one line per epoch as CSV, and TensorBoard logs if it is installed."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rramfit.errors import CheckpointError, TrainingError
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 
 __all__ = ["Epoch", "read_history", "stage_of", "tensorboard_log", "write_history"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """What one epoch came to."""
+    """Result of one epoch."""
 
     stage: str
     epoch: int  # from 1
     loss: float
-    train_accuracy: float  # on augmented images, as they came
-    test_accuracy: float  # of the average of weights; NaN without test images
-    rate: float  # at its end
-    seconds: float  # so far in this stage, on this machine
+    train_accuracy: float  # on augmented images, during the epoch
+    test_accuracy: float  # with averaged weights; NaN without test images
+    rate: float  # learning rate at the end of the epoch
+    seconds: float  # since the start of the stage, on this machine
 
     @property
     def finite(self) -> bool:
-        """Whether the loss is a number."""
+        """Whether the loss is finite."""
         return math.isfinite(self.loss)
 
 
 def write_history(path: Path, epochs: Sequence[Epoch]) -> None:
-    """Write epochs as CSV, whole or not at all."""
-    with whole_file(path) as beside, beside.open("w", newline="", encoding="utf-8") as f:
+    """Write epochs as CSV, atomically."""
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow([field.name for field in dataclasses.fields(Epoch)])
         for one in epochs:
@@ -53,7 +53,7 @@ def read_history(path: Path) -> list[Epoch]:
     Raises
     ------
     CheckpointError
-        If it is none that `write_history` wrote.
+        If `write_history` did not write the file.
     """
     try:
         return _epochs(path)
@@ -80,13 +80,13 @@ def _epochs(path: Path) -> list[Epoch]:
 
 
 def stage_of(path: Path, stage: str) -> list[Epoch]:
-    """Read the epochs of one stage; none where there is no such file."""
+    """Read the epochs of one stage; an empty list if there is no file."""
     return [x for x in read_history(path) if x.stage == stage] if path.exists() else []
 
 
 @contextlib.contextmanager
 def tensorboard_log(folder: Path) -> Iterator[Callable[[Epoch], None]]:
-    """Keep a TensorBoard run: yields what takes one epoch after the other.
+    """Open a TensorBoard run and yield a function that logs one epoch.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def tensorboard_log(folder: Path) -> Iterator[Callable[[Epoch], None]]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        msg = "tensorboard is not installed; pip install 'rramfit[tensorboard]'"
+        msg = "tensorboard is not installed; run pip install 'rramfit[tensorboard]'"
         raise TrainingError(msg) from None
     with SummaryWriter(str(folder)) as writer:
 

@@ -1,6 +1,6 @@
-"""A process's place among those that train together: its rank under torchrun, else alone.
+"""Rank of a process in data-parallel training under torchrun; without torchrun, a single process.
 
-Every rank takes its share of each batch, and gradients are averaged by DistributedDataParallel.
+Every rank takes its share of each batch, and DistributedDataParallel averages the gradients.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = ["Rank", "process_group"]
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """Place of a process."""
+    """Rank of a process and number of processes."""
 
     index: int = 0
     world: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes files and messages."""
         return self.index == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """Take this process's part of a batch; all parts are alike in size, the rest is left out.
+        """Return this process's part of a batch; parts have equal size, a remainder is dropped.
 
         Examples
         --------
@@ -47,7 +47,7 @@ class Rank:
 
 @contextmanager
 def process_group() -> Iterator[Rank]:
-    """Join the processes that torchrun started; alone, do nothing."""
+    """Join the process group of torchrun; without torchrun, do nothing."""
     if "RANK" not in os.environ:
         yield Rank()
         return

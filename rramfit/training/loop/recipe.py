@@ -1,16 +1,15 @@
-"""Recipes: all that a training does, but for the network, the data and the seed.
+"""Recipes: all training parameters except the network, the data and the seed.
 
-A recipe is a TOML file of a name and a table for each stage; a key that is left out has the default
-below, or the value of the recipe that this one is ``like``. Those that come with the package are
-read by their name.
+A recipe is a TOML file with a name and a table for each stage. A missing key has the default below,
+or the value of another recipe named by the key ``like``. Built-in recipes are loaded by name.
 
-The rate at share s of all steps, relative to its highest value:
+Learning rate over the steps, relative to its maximum:
 
-    cosine      rises linearly over the warm-up, then falls to 0 along half a cosine
-    one_cycle   rises from 1/25 along half a cosine, then falls along another to 1/10,000
-    constant    rises linearly over the warm-up, then stays: weights are to be averaged (`ema`)
+    cosine      linear warm-up, then half a cosine to 0
+    one_cycle   half a cosine up from 1/25, then half a cosine down to 1/10,000
+    constant    linear warm-up, then constant; average the weights (`ema`)
 
-Weight decay is of matrices and kernels; biases and norms are left out.
+Weight decay applies to matrices and kernels, not to biases and normalization parameters.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1e-4
-"""Of the highest rate, as in Smith and Topin's runs."""
+"""Initial and final rate relative to the maximum, as used by Smith and Topin."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=0, le=1024)]
@@ -44,29 +43,31 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Stage(BaseModel):
-    """One stage of a training."""
+    """Parameters of one training stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     epochs: Annotated[int, Field(ge=0, le=1_000_000)]
     batch: Annotated[int, Field(ge=1, le=1_000_000)] = 128
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    rate: Positive = Field(default=0.1, description="highest learning rate")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="sgd, Nesterov")
+    rate: Positive = Field(default=0.1, description="maximum learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.9, description="Nesterov momentum of sgd"
+    )
     decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     schedule: Literal["cosine", "one_cycle", "constant"] = "cosine"
     warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.05, description="share of steps")
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="decay of the average of weights; 0: the weights themselves"
+        default=0.0, description="decay of the moving average of weights; 0: no average"
     )
     ema_span: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1 / 9, description="share of the steps so far that the average spans at most"
+        default=1 / 9, description="largest share of the past steps that the average covers"
     )
-    clip: Positive | None = Field(default=None, description="largest norm of the gradient")
+    clip: Positive | None = Field(default=None, description="maximum norm of the gradient")
     crop: Pixels = Field(default=0, description="largest shift [pixel]")
     flip: bool = False
-    cutout: Pixels = Field(default=0, description="side of a hole [pixel]")
+    cutout: Pixels = Field(default=0, description="side of the cutout square [pixel]")
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = False
 
@@ -78,21 +79,27 @@ class PlainStage(Stage):
 class AwareStage(Stage):
     """Fine-tuning for chips."""
 
-    ramp: Share = Field(default=0.2, description="share of steps in which non-idealities rise")
+    ramp: Share = Field(
+        default=0.2, description="share of steps over which non-idealities increase to full size"
+    )
     anchors_every: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=1, description="epochs"
+        default=1, description="epochs between updates of the anchors"
     )
     learn_scales: bool = True
-    scale_rate: Positive = Field(default=0.1, description="of scales, relative to the rate")
-    distillation: Share = Field(default=0.5, description="share of the loss; 0: no teacher")
+    scale_rate: Positive = Field(
+        default=0.1, description="learning rate of the scales, relative to the rate"
+    )
+    distillation: Share = Field(
+        default=0.5, description="share of the distillation loss; 0: no teacher"
+    )
     temperature: Positive = 2.0
-    norm_images: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
-        default=2560, description="images that norms' statistics are estimated on at the end"
+    bn_recalibration_images: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
+        default=2560, description="images for BatchNorm recalibration at the end"
     )
 
 
 class Recipe(BaseModel):
-    """Stages of a training.
+    """Parameters of all training stages.
 
     Examples
     --------
@@ -110,20 +117,21 @@ class Recipe(BaseModel):
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the built-in recipes."""
     folder = resources.files("rramfit.training") / "recipes"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir())
 
 
 def load_recipe(source: str | Path) -> Recipe:
-    """Read a recipe: a file, or one that comes with the package by its name.
+    """Read a recipe from a file, or a built-in recipe by name.
 
-    With ``like``, the name of another, keys that are left out are those of that one.
+    If the key ``like`` names a built-in recipe, missing keys are taken from it.
 
     Raises
     ------
     RecipeError
-        If there is none, or it is none: names the file, the key, what was found and expected.
+        If the file does not exist or is invalid. The error names the file, the key, the found and
+        the expected value.
 
     Examples
     --------
@@ -134,11 +142,11 @@ def load_recipe(source: str | Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as e:
-        raise _refused(Path(source), e) from None
+        raise _recipe_error(Path(source), e) from None
 
 
 def _content(source: str | Path) -> dict[str, Any]:
-    """Read a recipe's tables, with those of the one that it is like."""
+    """Read a recipe's tables and fill missing keys from the recipe named by ``like``."""
     path = Path(source)
     if str(source) in shipped_recipes():
         text = (resources.files("rramfit.training") / "recipes" / f"{source}.toml").read_text(
@@ -174,11 +182,11 @@ def _content(source: str | Path) -> dict[str, Any]:
     return {**base, **content, **both}
 
 
-def _refused(path: Path, error: ValidationError) -> RecipeError:
-    """Say what is wrong with the first key that is refused."""
+def _recipe_error(path: Path, error: ValidationError) -> RecipeError:
+    """Describe the first invalid key, and name the others."""
     first, *more = error.errors()
     where, *others = (".".join(str(k) for k in e["loc"]) or "file" for e in (first, *more))
-    remedy = f"refused too: {', '.join(others)}" if others else ""
+    remedy = f"other invalid keys: {', '.join(others)}" if others else ""
     if first["type"] == "extra_forbidden":
         stages: dict[str, type[BaseModel]] = {"plain": PlainStage}
         stages |= {"aware": AwareStage, "retrain": AwareStage}
@@ -188,15 +196,15 @@ def _refused(path: Path, error: ValidationError) -> RecipeError:
             path, where, found="an unknown key", expected=f"one of {known}", remedy=remedy
         )
     if first["type"] == "missing":
-        remedy = f"{remedy}; " if remedy else ""
-        remedy += 'with like = "cifar10" what is left out is taken from there'
+        remedy = f"{remedy}. Add" if remedy else "Add"
+        remedy += ' the key, or add like = "cifar10" to take missing keys from that recipe'
         return RecipeError(path, where, found="nothing", expected="this key", remedy=remedy)
     expected = first["msg"].removeprefix("Input should be ")
     return RecipeError(path, where, found=repr(first["input"]), expected=expected, remedy=remedy)
 
 
 def rate_at(stage: Stage, share: float) -> float:
-    """Learning rate at a share of all steps.
+    """Compute the learning rate at a share of all steps.
 
     Examples
     --------

@@ -1,13 +1,13 @@
-"""The loop: epochs of steps, with a checkpoint after each.
+"""Training loop of one stage: epochs of steps, with a checkpoint after each epoch.
 
-A step takes a batch, augments it, and moves the weights down the gradient of a loss. What is
-trained for, and what happens before a step, is handed in; so plain and aware training share it.
+A step takes a batch, augments it, and updates the weights by the gradient of a loss. The loss and a
+function to call before each step are arguments, so plain and chip-aware training share the loop.
 
-All random numbers of an epoch follow from the seed, the stage and the epoch's number: an
-interrupted training that is resumed is the uninterrupted one, bit for bit, and loses at most one
-epoch. (On one machine, with as many threads: sums in another order round in another way.)
+All random numbers of an epoch depend only on the seed, the stage and the epoch. A resumed training
+therefore equals the uninterrupted one bit for bit and repeats at most one epoch. (This holds on the
+same machine with the same number of threads, because rounding depends on the order of sums.)
 
-In bf16 the network runs under autocast; weights, their average and the optimizer stay in float32.
+With bf16 the network runs under autocast; weights, their average and the optimizer stay in float32.
 """
 
 from __future__ import annotations
@@ -50,39 +50,39 @@ TEST_BATCH = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a training stands in the middle of an epoch."""
+    """Progress of a training within an epoch."""
 
     epoch: int  # from 1
     epochs: int
     step: int  # in this epoch, from 1
     steps: int
-    accuracy: float  # in this epoch so far, on augmented images
-    seconds_left: float  # of the stage
+    accuracy: float  # mean over this epoch, on augmented images
+    seconds_left: float  # until the end of the stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a stage is trained with besides its recipe.
+    """Parameters of one training run that are not in the recipe.
 
     Attributes
     ----------
     seed : int
     stage : str
-        Its name; two stages of one seed see other orders.
-    of : mapping
-        What a checkpoint must be of to be resumed from, as names and what they stand for.
+        Name of the stage; it is part of the random seed.
+    identity : mapping
+        Options that identify the training; a checkpoint must have the same identity to be resumed.
     checkpoint : Path, optional
-        Where to keep the state after every epoch, to resume from.
+        State file, written after every epoch.
     resume : bool
-        Go on from there, if it is there.
+        Continue from the state file, if it exists.
     rank : Rank
     on_epoch, on_step : callable, optional
-        Told of each.
+        Called after each epoch and each step.
     """
 
     seed: int = 0
     stage: str = "plain"
-    of: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
     checkpoint: Path | None = None
     resume: bool = False
     rank: Rank = field(default_factory=Rank)
@@ -91,17 +91,17 @@ class Run:
 
 
 class Extra(Protocol):
-    """What a training depends on besides weights, and changes as it goes."""
+    """Additional state of a training that a checkpoint must hold."""
 
     def state(self) -> dict[str, Any]:
-        """Give what is to be saved."""
+        """Return the state to save."""
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take what was saved."""
+        """Restore a saved state."""
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From outputs, images and labels to a scalar."""
+"""Function from outputs, images and labels to a scalar loss."""
 
 
 def train_stage(
@@ -116,7 +116,7 @@ def train_stage(
     test: Callable[[nn.Module], float] | None = None,
     extra: Extra | None = None,
 ) -> list[Epoch]:
-    """Train a network in place through one stage; it ends with the average of its weights.
+    """Train a network in place for one stage; at the end it has its averaged weights.
 
     Parameters
     ----------
@@ -125,16 +125,17 @@ def train_stage(
     stage : Stage
     run : Run
     loss : callable, optional
-        Cross entropy with the stage's smoothing where not given.
+        Default: cross entropy with the stage's label smoothing.
     groups : list of dict, optional
-        Parameters for the optimizer, each with ``params``, and ``rate_factor`` and
-        ``weight_decay`` where they differ.
+        Parameter groups for the optimizer, each with ``params``, and optionally ``rate_factor`` and
+        ``weight_decay``.
     before_step : callable (epoch, step, steps), optional
-        Called before each step: epoch and step of the stage count from 0, `steps` is an epoch's.
+        Called before each step; epoch and step of the stage count from 0, `steps` is the number of
+        steps per epoch.
     test : callable, optional
-        Accuracy of a network in evaluation; on the test images where not given.
+        Function that returns the accuracy of a network. Default: accuracy on the test images.
     extra : Extra, optional
-        What else a checkpoint must hold.
+        Additional state for the checkpoint.
 
     Returns
     -------
@@ -143,9 +144,9 @@ def train_stage(
     Raises
     ------
     TrainingError
-        If the loss is no number, or processes are left without images.
+        If the loss is not finite, or a process has no image in the last batch.
     CheckpointError
-        If the checkpoint is broken, or of another training.
+        If the checkpoint is invalid or belongs to another training.
     """
     device = next(model.parameters()).device
     if stage.channels_last:
@@ -153,7 +154,7 @@ def train_stage(
     optimizer = _optimizer(stage, groups or parameter_groups(model))
     average = WeightAverage(model, stage.ema, span=stage.ema_span) if stage.ema else None
     history: list[Epoch] = []
-    state = load_checkpoint(run.checkpoint, of=run.of) if run.resume else None
+    state = load_checkpoint(run.checkpoint, identity=run.identity) if run.resume else None
     if state is not None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -168,7 +169,7 @@ def train_stage(
     if last < run.rank.world:
         msg = (
             f"the last batch of an epoch has {last} of {len(labels)} images for {run.rank.world} "
-            f"processes; choose another batch than {stage.batch}"
+            f"processes; use a batch size other than {stage.batch}"
         )
         raise TrainingError(msg)
     net: nn.Module = model
@@ -198,7 +199,7 @@ def train_stage(
                     flip=stage.flip,
                     cutout=stage.cutout,
                 )
-                x = _in_memory(x, stage)
+                x = _to_memory_format(x, stage)
                 y = labels[mine]
                 with precision(stage, device):
                     out = net(x)
@@ -243,11 +244,11 @@ def train_stage(
         if not history[-1].finite:
             msg = (
                 f"epoch {epoch + 1} of {run.stage}: the loss is {history[-1].loss}; "
-                "lower the recipe's rate, or set clip"
+                "lower the recipe's rate or set clip"
             )
             raise TrainingError(msg)
         if run.rank.first:
-            _keep(run, model, optimizer, average, history, extra)
+            _save_checkpoint(run, model, optimizer, average, history, extra)
             if run.on_epoch is not None:
                 run.on_epoch(history)
     if average is not None:
@@ -257,7 +258,7 @@ def train_stage(
 
 
 def cross_entropy(stage: Stage) -> Loss:
-    """Cross entropy with a stage's label smoothing."""
+    """Return cross entropy with a stage's label smoothing."""
 
     def loss(out: Tensor, _: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(out, labels, label_smoothing=stage.label_smoothing)
@@ -266,7 +267,7 @@ def cross_entropy(stage: Stage) -> Loss:
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Split parameters into those that decay and those, of one axis, that do not."""
+    """Split parameters into groups with weight decay, and without it (one-dimensional)."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim > 1]},
@@ -289,9 +290,9 @@ def _optimizer(stage: Stage, groups: list[dict[str, Any]]) -> torch.optim.Optimi
 
 @contextlib.contextmanager
 def _epoch_streams(run: Run, epoch: int) -> Iterator[tuple[torch.Generator, torch.Generator]]:
-    """Open streams of an epoch's order and augmentation; torch's own generator is seeded too.
+    """Yield the generators of an epoch's order and augmentation.
 
-    That one is what dropout draws from. It is put back afterwards.
+    Torch's global generator, which dropout uses, is seeded, too, and restored afterwards.
     """
     name = f"train/{run.stage}/{epoch}"
     own = torch_stream(run.seed, f"{name}/global/{run.rank.index}").initial_seed()
@@ -304,11 +305,11 @@ def _epoch_streams(run: Run, epoch: int) -> Iterator[tuple[torch.Generator, torc
 
 
 def precision(stage: Stage, device: torch.device) -> torch.autocast:
-    """Autocast of a stage."""
+    """Return the autocast context of a stage's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=stage.precision == "bf16")
 
 
-def _in_memory(x: Tensor, stage: Stage) -> Tensor:
+def _to_memory_format(x: Tensor, stage: Stage) -> Tensor:
     if stage.channels_last:
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()
@@ -316,20 +317,20 @@ def _in_memory(x: Tensor, stage: Stage) -> Tensor:
 
 @contextlib.contextmanager
 def averaged(model: nn.Module, average: WeightAverage | None) -> Iterator[None]:
-    """Let a network have the average of its weights for a while."""
+    """Use the averaged weights within the context."""
     if average is None:
         yield
         return
-    now = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    current = {k: v.detach().clone() for k, v in model.state_dict().items()}
     model.load_state_dict(average.values)
     try:
         yield
     finally:
-        model.load_state_dict(now)
+        model.load_state_dict(current)
 
 
 def tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
-    """Accuracy on the test images, in a stage's precision."""
+    """Return a function for the accuracy on the test images, in a stage's precision."""
 
     def accuracy(model: nn.Module) -> float:
         device = next(model.parameters()).device
@@ -341,14 +342,14 @@ def tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
                 torch.split(data.test_labels, TEST_BATCH),
                 strict=True,
             ):
-                out = model(_in_memory(x.to(device), stage))
+                out = model(_to_memory_format(x.to(device), stage))
                 right += int((out.argmax(-1) == y.to(device)).sum())
         return right / len(data.test_labels)
 
     return accuracy
 
 
-def _keep(
+def _save_checkpoint(
     run: Run,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -361,7 +362,7 @@ def _keep(
     save_state(
         run.checkpoint,
         {
-            "of": dict(run.of),
+            "of": dict(run.identity),
             "model": model.state_dict(),
             "average": None if average is None else average.values,
             "optimizer": optimizer.state_dict(),

@@ -1,4 +1,4 @@
-"""Analog layers stand in for digital ones: names, shapes, gradients, copies, chips on disk."""
+"""Analog layers replace digital layers: names, shapes, gradients, copies, saved chips."""
 
 import copy
 
@@ -40,8 +40,8 @@ def rounding(wanted):
 
 @pytest.mark.parametrize("options", CONVOLUTIONS)
 @pytest.mark.parametrize("factors", [(), ("readout",)])
-def test_a_convolution_is_the_digital_one(options, factors):
-    """`readout` of a card without errors takes the unfolded path."""
+def test_a_convolution_equals_the_digital_convolution(options, factors):
+    """With `readout` of a card without errors, the product is not folded."""
     torch.manual_seed(0)
     digital = nn.Conv2d(4, 8, 3, **options)
     x = torch.randn(2, 4, 9, 10)
@@ -57,7 +57,7 @@ def test_a_convolution_is_the_digital_one(options, factors):
 
 
 @pytest.mark.parametrize("options", [{}, {"kdim": 6, "vdim": 10}, {"batch_first": True}])
-def test_attention_is_the_digital_one(options):
+def test_attention_equals_the_digital_attention(options):
     torch.manual_seed(1)
     digital = nn.MultiheadAttention(8, 2, **options).eval()
     analog = AnalogMultiheadAttention.from_digital(digital, setup()).eval()
@@ -88,7 +88,7 @@ def network():
 IMAGES = torch.rand(7, 1, 6, 6, generator=torch.Generator().manual_seed(5))
 
 
-def test_a_network_there_and_back():
+def test_a_network_is_converted_and_converted_back():
     digital = network()
     before = copy.deepcopy(digital.state_dict())
     analog = convert_to_analog(digital, full_card(), inputs=IMAGES)
@@ -105,7 +105,7 @@ def test_a_network_there_and_back():
     assert type(kept[0]) is nn.Conv2d
 
 
-def test_a_transformer_block_goes_through_its_analog_layers():
+def test_a_transformer_block_uses_its_analog_layers():
     torch.manual_seed(3)
     block = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval()
     x = torch.randn(3, 4, 8)
@@ -135,7 +135,7 @@ def test_chips_are_drawn_by_seed_and_index():
         assert torch.equal(analog(IMAGES), outputs[1, 0])
 
 
-def test_a_chip_is_saved_and_loaded_elsewhere(tmp_path):
+def test_a_chip_is_saved_and_loaded_into_another_network(tmp_path):
     analog = convert_to_analog(network(), full_card(), inputs=IMAGES)
     program(analog, seed=4, index=2)
     save_chip(analog, tmp_path / "chip.pt")
@@ -149,13 +149,13 @@ def test_a_chip_is_saved_and_loaded_elsewhere(tmp_path):
         load_chip(convert_to_analog(nn.Linear(3, 2), full_card()), tmp_path / "chip.pt")
 
 
-def test_what_was_laid_on_other_tiles_is_refused():
-    laid = {"": {"scale": torch.ones(4), "rows": torch.zeros(1, 64), "cols": torch.zeros(1, 64)}}
+def test_a_mapping_of_other_tiles_is_refused():
+    mapping = {"": {"scale": torch.ones(4), "rows": torch.zeros(1, 64), "cols": torch.zeros(1, 64)}}
     with pytest.raises(MappingError, match=r"rows \(1, 64\); expected \(1, 128\)"):
-        convert_to_analog(nn.Linear(6, 4), full_card(), laid=laid)
+        convert_to_analog(nn.Linear(6, 4), full_card(), mapping=mapping)
 
 
-def test_changed_weights_are_programmed_anew():
+def test_changed_weights_are_programmed_again():
     analog = convert_to_analog(nn.Linear(6, 4, bias=False), full_card()).eval()
     x = torch.rand(3, 6)
     with torch.no_grad():
@@ -179,7 +179,7 @@ def test_a_programmed_network_can_be_exported():
 
 
 @pytest.mark.parametrize("wires_by", ["exact", "estimate"])
-def test_training_draws_a_chip_a_step_and_hands_gradients_on(wires_by):
+def test_training_draws_a_chip_per_step_and_passes_gradients(wires_by):
     analog = convert_to_analog(
         network(), analog_setup(full_card(), tile=(16, 16), wires_by=wires_by), inputs=IMAGES
     ).train()
@@ -191,8 +191,8 @@ def test_training_draws_a_chip_a_step_and_hands_gradients_on(wires_by):
         assert bool((layer.weight.grad != 0).any())
 
 
-def test_the_gradient_is_that_of_the_smooth_product():
-    """With quantisation, wires and converters on: the directional derivative of what is smooth."""
+def test_the_gradient_equals_numerical_differences():
+    """Checked for the smooth factors: wires and nonlinear cells."""
     factors = ("wires", "nonlinearity")
     layer = convert_to_analog(
         nn.Linear(6, 2).double(),
@@ -210,15 +210,15 @@ def test_the_gradient_is_that_of_the_smooth_product():
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "said"),
+    ("model", "options", "message"),
     [
         (nn.ReLU(), {}, "no linear layer"),
         (nn.Linear(2, 2), {"exclude": ["fc"]}, "to exclude"),
         (nn.MultiheadAttention(4, 2, add_zero_attn=True), {}, "add_zero_attn"),
     ],
 )
-def test_what_cannot_be_converted_is_refused(model, options, said):
-    with pytest.raises(MappingError, match=said):
+def test_models_that_cannot_be_converted_are_refused(model, options, message):
+    with pytest.raises(MappingError, match=message):
         convert_to_analog(model, full_card(), **options)
 
 

@@ -1,4 +1,4 @@
-"""Codes against brute force."""
+"""Codebooks against brute force."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from rramfit.mapping.layout.codes import codebook, fit_scales, nearest_code
 G = torch.tensor([20e-6, 55e-6, 90e-6, 170e-6], dtype=torch.float64)
 
 
-def test_a_pair_makes_every_difference_at_the_least_current():
+def test_pairs_give_every_difference_at_the_lowest_current():
     book = codebook(G)
     best = {}
     for a, b in itertools.product(range(4), repeat=2):
@@ -24,7 +24,7 @@ def test_a_pair_makes_every_difference_at_the_least_current():
         assert float(G[pair].sum()) == pytest.approx(best[round(float(value) * 1e9)])
 
 
-def test_slices_reach_what_one_leaves():
+def test_a_second_slice_fills_the_gaps_of_the_first():
     one, two = codebook(G), codebook(G, slices=2)
     radix = float(one.values[-1] / (one.values.diff().max() / 2))
     assert two.radix == pytest.approx(radix)
@@ -65,10 +65,10 @@ def test_scales_are_as_good_as_a_fine_search():
 
 
 @pytest.mark.parametrize(
-    ("means", "options", "said"),
+    ("means", "options", "message"),
     [
         ([1e-6], {}, "at least two"),
-        ([2e-6, 1e-6], {}, "rising"),
+        ([2e-6, 1e-6], {}, "ascending order"),
         ([1e-6, 2e-6], {"scheme": "offset"}, "both signs"),
         ([1e-6, 2e-6], {"scheme": "triple"}, "columns, arrays, offset"),
         ([1e-6, 2e-6], {"weight_values": 4}, "odd"),
@@ -77,6 +77,6 @@ def test_scales_are_as_good_as_a_fine_search():
         ([1e-6, 2e-6], {"slices": 40}, "fewer slices"),
     ],
 )
-def test_what_levels_cannot_make_is_refused(means, options, said):
-    with pytest.raises(MappingError, match=said):
+def test_weights_that_levels_cannot_represent_are_refused(means, options, message):
+    with pytest.raises(MappingError, match=message):
         codebook(torch.tensor(means, dtype=torch.float64), **options)

@@ -1,4 +1,4 @@
-"""Placement against brute force, and on a chip with faults."""
+"""Placement: against brute force, and on a chip with faults."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def problem(seed, shape=(3, 4)):
 
 
 def cost(level, expected, target, rows, cols):
-    """Squared errors of differences, pair by pair."""
+    """Compute the squared errors of differences, pair by pair."""
     total = 0.0
     for i in range(level.shape[1]):
         for u in range(0, level.shape[2] - 1, 2):
@@ -38,7 +38,7 @@ def cost(level, expected, target, rows, cols):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_is_never_worse_and_near_the_best(seed):
+def test_placement_reduces_the_cost(seed):
     level, expected, target = problem(seed)
     placed = place_around_faults(level, expected, target)
     rows, cols = placed.permutation.rows[0].tolist(), placed.permutation.cols[0].tolist()
@@ -60,12 +60,12 @@ def test_it_is_never_worse_and_near_the_best(seed):
         for f in itertools.product(range(2), repeat=2)
     )
     assert best * (1 - 1e-9) <= placed.after <= placed.before
-    # by turns, it ends at most where no exchange of rows alone or of columns alone helps
+    # the alternating search ends where no permutation of the rows alone helps
     for r in itertools.permutations(range(3)):
         assert placed.after <= cost(level, expected, target, r, cols) * (1 + 1e-9)
 
 
-def test_single_columns_and_a_fixed_one():
+def test_single_columns_with_a_fixed_reference_column():
     level, expected, target = problem(3, (4, 5))
     placed = place_around_faults(level, expected, target, pairs=False, reference=True)
     assert int(placed.permutation.cols[0, -1]) == 4
@@ -84,7 +84,7 @@ def chip(rng, shape=(16, 16), share=0.06):
 
 
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
-def test_a_network_on_a_faulty_chip_gains(scheme):
+def test_placement_reduces_errors_on_a_faulty_chip(scheme):
     torch.manual_seed(0)
     layer = nn.Linear(13, 6, bias=False)
     x = torch.rand(200, 13)
@@ -107,8 +107,8 @@ def test_a_network_on_a_faulty_chip_gains(scheme):
     assert errors[True] < 0.8 * errors[False]
 
 
-def test_large_weights_keep_away_from_far_corners():
-    """Rows whose wires take most of the current get the rows of small weights."""
+def test_large_weights_avoid_far_corners():
+    """Physical rows with the largest loss in wires get the logical rows of small weights."""
     torch.manual_seed(0)
     layer = nn.Linear(8, 4, bias=False)
     with torch.no_grad():
@@ -127,9 +127,9 @@ def test_large_weights_keep_away_from_far_corners():
         ideal = convert_to_analog(layer, setup.with_factors(("quantisation",))).eval()
         with torch.no_grad():
             errors[place] = float((analog(x) - ideal(x)).square().mean())
-    assert errors[True] < 0.95 * errors[False]  # nothing is drawn: no chance in it
+    assert errors[True] < 0.95 * errors[False]  # deterministic: nothing is drawn
 
 
-def test_faults_must_be_known():
+def test_placement_needs_known_faults():
     with pytest.raises(MappingError, match="sidecar"):
         analog_setup(full_card(), place_around_faults=True)

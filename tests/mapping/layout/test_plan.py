@@ -1,4 +1,4 @@
-"""Every weight has its cell and every cell its weight, in every scheme."""
+"""Addresses: weights and cells correspond one to one, in every scheme."""
 
 import itertools
 
@@ -14,7 +14,7 @@ SHAPES = [(5, 11, 1), (4, 8, 1), (12, 18, 3), (1, 1, 1)]
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
 @pytest.mark.parametrize("slices", [1, 2])
 @pytest.mark.parametrize(("outputs", "inputs", "groups"), SHAPES)
-def test_there_and_back(scheme, slices, outputs, inputs, groups):
+def test_weights_and_cells_correspond(scheme, slices, outputs, inputs, groups):
     plan = plan_matrix(
         "m", outputs, inputs, tile=(8, 9), scheme=scheme, slices=slices, groups=groups
     )
@@ -23,7 +23,7 @@ def test_there_and_back(scheme, slices, outputs, inputs, groups):
         rows=torch.stack([torch.randperm(8) for _ in range(plan.tiles)]),
         cols=torch.stack([torch.randperm(9) for _ in range(plan.tiles)]),
     )
-    seen = set()
+    used = set()
     cells = 1 if scheme == "offset" else 2
     for o, i, s, p in itertools.product(range(outputs), range(inputs), range(slices), range(cells)):
         if o // (outputs // groups) != i // (inputs // groups):
@@ -35,15 +35,15 @@ def test_there_and_back(scheme, slices, outputs, inputs, groups):
             assert 0 <= cell.row < 8
             assert 0 <= cell.col < 9
             assert plan.weight(cell, place) == weight
-        seen.add(plan.cell(weight))
+        used.add(plan.cell(weight))
     parts = outputs * inputs // groups * slices * cells
-    assert len(seen) == parts
+    assert len(used) == parts
     assert plan.cells_used >= parts
     assert plan.utilisation <= 1
 
 
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
-def test_scattered_parts_lie_where_the_plan_says(scheme):
+def test_scattered_parts_are_at_the_addresses_of_the_plan(scheme):
     plan = plan_matrix("m", 6, 10, tile=(4, 8), scheme=scheme)
     cells = plan.columns.shape[2]
     parts = torch.arange(1, 6 * 10 * cells + 1).reshape(6, 10, 1, cells)
@@ -57,7 +57,7 @@ def test_scattered_parts_lie_where_the_plan_says(scheme):
     assert torch.equal(plan.cut(joined.reshape(-1, plan.width)), tiles)
 
 
-def test_a_placement_moves_cells_and_back():
+def test_a_permutation_and_its_inverse():
     torch.manual_seed(2)
     placed = Permutation(
         rows=torch.stack([torch.randperm(5) for _ in range(3)]),
@@ -70,19 +70,19 @@ def test_a_placement_moves_cells_and_back():
     assert torch.equal(placed.to_logical(physical), logical)
 
 
-def test_tiles_between_groups_are_left_out():
-    whole = plan_matrix("m", 64, 64, tile=(16, 32))
+def test_tiles_between_groups_are_omitted():
+    full = plan_matrix("m", 64, 64, tile=(16, 32))
     grouped = plan_matrix("m", 64, 64, tile=(16, 32), groups=4)
-    assert (whole.tiles, grouped.tiles) == (16, 4)
+    assert (full.tiles, grouped.tiles) == (16, 4)
     with pytest.raises(MappingError, match="between groups"):
         grouped.cell(WeightAddress(0, 63, 0, 0))
 
 
 def test_a_tile_too_small_is_refused():
-    with pytest.raises(MappingError, match="no room"):
+    with pytest.raises(MappingError, match="does not fit into a tile"):
         plan_matrix("m", 4, 4, tile=(8, 3), slices=2)
 
 
-def test_an_empty_cell_holds_nothing():
+def test_an_unused_cell_has_no_weight():
     plan = plan_matrix("m", 3, 3, tile=(8, 8))
     assert plan.weight(CellAddress(0, 7, 0)) is None

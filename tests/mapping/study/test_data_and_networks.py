@@ -1,4 +1,4 @@
-"""Data sets in their own forms, networks by name, and a plain training that learns."""
+"""Data set formats, networks by name, checkpoints, and plain training."""
 
 import gzip
 import pickle
@@ -54,7 +54,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
             return print, ("sprung",)
 
     (tmp_path / "test_batch").write_bytes(pickle.dumps({b"data": Trap(), b"labels": []}))
-    with pytest.raises(InputError, match="no place in CIFAR-10"):
+    with pytest.raises(InputError, match="not part of CIFAR-10"):
         load_dataset(tmp_path)
 
 
@@ -81,7 +81,7 @@ def test_idx_files(tmp_path):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="name the folder"):
+    with pytest.raises(InputError, match="Give the folder"):
         load_dataset(tmp_path)
 
 
@@ -95,7 +95,7 @@ def test_networks_take_images(name, shape):
         assert torch.equal(out, again(torch.zeros(2, *shape)))
 
 
-def test_networks_of_the_users(tmp_path, monkeypatch):
+def test_user_networks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     (tmp_path / "own_net.py").write_text(
@@ -108,16 +108,16 @@ def test_networks_of_the_users(tmp_path, monkeypatch):
     )
     net = make_network("own_net:make", (1, 8, 8), 10)
     assert isinstance(net[1], nn.Linear)
-    for name, said in (
-        ("own_net:wrong", "made a int"),
-        ("own_net:few", r"gave \(1, 7\); expected 10 numbers from an image \(1, 8, 8\)"),
-        ("own_net:wide", "RuntimeError: .*expected 10 numbers"),
+    for name, message in (
+        ("own_net:wrong", "returned a int"),
+        ("own_net:few", r"returned \(1, 7\); expected 10 outputs for an image \(1, 8, 8\)"),
+        ("own_net:wide", "RuntimeError: .*expected 10 outputs"),
         ("own_net:broken", "KeyError: 'key'"),
         ("own_net:none", "no attribute|expected a callable"),
         ("no_such:thing", "No module"),
-        ("vgg6", "there are mlp, vgg5, resnet8"),
+        ("vgg6", "expected mlp, vgg5, resnet8"),
     ):
-        with pytest.raises(MappingError, match=said):
+        with pytest.raises(MappingError, match=message):
             make_network(name, (1, 8, 8), 10)
 
 
@@ -132,14 +132,14 @@ def test_checkpoints(tmp_path):
     vgg5 = make_network("vgg5", (1, 8, 8), 10)
     with pytest.raises(CheckpointError, match=r"0.weight missing, not 64 × 1 × 3 × 3 and \d+ oth"):
         load_weights(vgg5, tmp_path / "plain.pt")
-    whole = (tmp_path / "plain.pt").read_bytes()
-    for content, said in (
+    content_of_plain = (tmp_path / "plain.pt").read_bytes()
+    for content, message in (
         (b"", "an empty file"),
-        (whole[: len(whole) // 2], "cut off"),
+        (content_of_plain[: len(content_of_plain) // 2], "truncated"),
         (b"no tensors", "torch.save"),
     ):
         (tmp_path / "bad.pt").write_bytes(content)
-        with pytest.raises(CheckpointError, match=said):
+        with pytest.raises(CheckpointError, match=message):
             load_weights(net, tmp_path / "bad.pt")
     torch.save(net[1].weight, tmp_path / "bad.pt")
     with pytest.raises(CheckpointError, match=r"a (Tensor|Parameter)"):
@@ -154,7 +154,7 @@ def test_checkpoints(tmp_path):
         load_weights(net, tmp_path / "nowhere.pt")
 
 
-def test_plain_training_learns_and_repeats():
+def test_plain_training_learns_and_is_reproducible():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(200) % 3
     images = torch.rand(200, 1, 2, 2, generator=generator) + labels[:, None, None, None]

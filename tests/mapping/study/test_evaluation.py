@@ -1,4 +1,4 @@
-"""Intervals cover what they say; evaluation and ablation on a network small enough to follow."""
+"""Coverage of intervals; evaluation, ablation and costs of small networks."""
 
 import math
 
@@ -11,14 +11,14 @@ from torch import nn
 
 from rramfit.errors import MappingError
 from rramfit.mapping import analog_matrices, analog_setup, convert_to_analog
-from rramfit.mapping.study.ablation import ablate, factors_at_work
+from rramfit.mapping.study.ablation import ablate, active_factors
 from rramfit.mapping.study.costs import Constants, mapping_plan
 from rramfit.mapping.study.evaluation import accuracy, evaluate, summarise
 from rramfit.mapping.tiles.peripherals import Peripherals
 from rramfit.mapping.tiles.setup import FACTORS
 
 
-def test_intervals_cover():
+def test_intervals_have_their_coverage():
     rng = np.random.default_rng(0)
     mean, std, repeats = 0.9, 0.01, 400
     truth = {
@@ -37,7 +37,7 @@ def test_intervals_cover():
     least = 0.95 - 4 * math.sqrt(0.95 * 0.05 / repeats)
     for name, count in hits.items():
         assert count / repeats >= least, name
-    for name in ("mean", "deviation"):  # exact, so neither wider than they should be
+    for name in ("mean", "deviation"):  # exact, so they must not be too wide either
         assert hits[name] / repeats <= 0.95 + 4 * math.sqrt(0.95 * 0.05 / repeats), name
 
 
@@ -51,7 +51,7 @@ def test_few_chips_bound_a_percentile_on_one_side_only():
 
 @pytest.fixture(scope="module")
 def case():
-    """A linear classifier of two clouds, and its points."""
+    """A linear classifier of two clusters, and their points."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(300) % 2
     x = torch.rand(300, 8, generator=generator) + 0.25 * labels[:, None]
@@ -67,27 +67,27 @@ def test_evaluation_is_the_accuracy_of_each_chip(case):
     digital = accuracy(net, x, labels)
     assert digital == pytest.approx(float((net(x).argmax(-1) == labels).double().mean()))
     analog = convert_to_analog(net, analog_setup(full_card(), tile=(8, 8)), inputs=x)
-    told = []
+    reported = []
     e = evaluate(
-        analog, x, labels, digital=digital, chips=6, seed=2, on_chip=lambda _, a: told.append(a)
+        analog, x, labels, digital=digital, chips=6, seed=2, on_chip=lambda _, a: reported.append(a)
     )
-    assert tuple(told) == e.accuracies
+    assert tuple(reported) == e.accuracies
     assert e.threshold == pytest.approx(digital - 0.02)
-    assert e.chip_yield.value == pytest.approx(np.mean(np.array(told) >= e.threshold))
+    assert e.chip_yield.value == pytest.approx(np.mean(np.array(reported) >= e.threshold))
     analog[0].program(seed=2, index=4)
     assert accuracy(analog, x, labels) == e.accuracies[4]
     with pytest.raises(MappingError, match="convert_to_analog"):
         evaluate(net, x, labels, digital=digital)
 
 
-def test_ablation_takes_every_factor_at_work(case):
+def test_ablation_covers_every_active_factor(case):
     net, x, labels = case
     setup = analog_setup(full_card(), tile=(8, 8), time=10.0)
-    assert factors_at_work(setup) == FACTORS
+    assert active_factors(setup) == FACTORS
     quiet = analog_setup(
         full_card(), tile=(8, 8), factors=("quantisation", "d2d", "dac", "retention")
     )
-    assert factors_at_work(quiet) == ("quantisation", "d2d", "dac")  # nothing has aged
+    assert active_factors(quiet) == ("quantisation", "d2d", "dac")  # no ageing at time 0
     cases = []
     found = ablate(
         net, quiet, x, labels, inputs=x, digital=1.0, chips=3, on_case=lambda n, _: cases.append(n)
@@ -99,24 +99,24 @@ def test_ablation_takes_every_factor_at_work(case):
     assert "wires" in found.absent
 
 
-def test_ablation_keeps_what_was_laid_and_does_what_is_done_on_each_chip(case):
+def test_ablation_keeps_the_mapping_and_calls_after_programming(case):
     net, x, labels = case
     setup = analog_setup(full_card(), tile=(8, 8), factors=("quantisation",))
     coarse = {"0": {"scale": torch.full((2,), 1e6)}}  # every weight is the smallest code
-    seen = []
+    networks = []
 
-    def ablated(laid):
-        options = {"inputs": x, "digital": 1.0, "programmed": seen.append}
-        return ablate(net, setup, x, labels, laid=laid, **options).everything.accuracies[0]
+    def ablated(mapping):
+        options = {"inputs": x, "digital": 1.0, "after_programming": networks.append}
+        return ablate(net, setup, x, labels, mapping=mapping, **options).everything.accuracies[0]
 
-    analog = convert_to_analog(net, setup, inputs=x, laid=coarse)
+    analog = convert_to_analog(net, setup, inputs=x, mapping=coarse)
     found = ablated(coarse)
     assert found == accuracy(analog.eval(), x, labels)
     assert ablated(None) > found + 0.1
-    assert len(seen) == 2 * 3  # all, and the factor alone and left out
+    assert len(networks) == 2 * 3  # two ablations: all, the factor alone, all but the factor
 
 
-def test_costs_are_counted_by_hand():
+def test_costs_agree_with_a_count_by_hand():
     net = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.Flatten(), nn.Linear(54, 5))
     setup = analog_setup(
         full_card(),
@@ -126,7 +126,7 @@ def test_costs_are_counted_by_hand():
     analog = convert_to_analog(net, setup, inputs=torch.rand(2, 3, 8, 8))
     plan = mapping_plan(analog_matrices(analog), constants=Constants(adc_sharing=4))
     conv, line = plan.matrices
-    assert (conv.vectors, conv.passes, conv.tiles) == (9, 4, 2 * 2)  # 27 rows, 4 outputs a tile
+    assert (conv.vectors, conv.passes, conv.tiles) == (9, 4, 2 * 2)  # 27 rows, 4 outputs per tile
     assert (line.vectors, line.passes, line.tiles) == (1, 4, 4 * 2)
     assert conv.mvms == 9 * 4 * 4
     assert conv.conversions == 9 * 4 * 2 * 12

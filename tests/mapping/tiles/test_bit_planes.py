@@ -1,4 +1,4 @@
-"""Bit planes in whole numbers against the same products in floating point."""
+"""Bit-plane products in integers against the same products in floating point."""
 
 import dataclasses
 
@@ -11,11 +11,11 @@ from rramfit.mapping import FACTORS, AnalogLinear, Peripherals, analog_setup
 from rramfit.mapping.tiles.bit_planes import bit_plane_matrices
 from rramfit.streams import torch_stream
 
-STEP = 1 / 255  # of a converter of 8 bits, in its range
+STEP = 1 / 255  # step of an 8-bit converter, relative to its range
 
 
 def terms_and_planes(inputs, *, rows=128, columns=96, vectors=400):
-    """A large matrix, a small one of both signs, and vectors with few ones and with many."""
+    """Return a large matrix, a small signed one, and vectors with few and with many ones."""
     generator = torch_stream(2, "bit planes")
     blocks = -(-inputs // rows)
     t = torch.rand(2, blocks, rows, columns, generator=generator) * 2e-4
@@ -30,7 +30,7 @@ def weights_at(share):
 
 
 @pytest.mark.parametrize("inputs", [128, 300, 3])
-def test_rounding_is_small_beside_a_converters_step(inputs):
+def test_rounding_is_small_compared_with_a_converter_step(inputs):
     t, on = terms_and_planes(inputs)
     made = bit_plane_matrices(t, inputs, weights_at)
     assert len(made) == t.shape[1]
@@ -45,7 +45,7 @@ def test_rounding_is_small_beside_a_converters_step(inputs):
 
 @pytest.mark.parametrize("inactive", ["gated", "floating"])
 @pytest.mark.parametrize("signed", [False, True])
-def test_a_layer_is_the_same_as_in_floating_point(inactive, signed):
+def test_a_layer_agrees_with_floating_point(inactive, signed):
     factors = [f for f in FACTORS if f not in ("adc", "readout", "read")]
     setup = analog_setup(
         full_card(inactive=inactive),

@@ -1,6 +1,6 @@
-"""Each non-ideality alone, against a slow reference that works cell by cell in float64.
+"""Each non-ideality alone, against a slow reference that computes cell by cell in float64.
 
-The reference shares no code with the library beyond the numbers that a chip shows: its cells'
+The reference shares no code with the library. It uses only numbers of the chip: its cells'
 conductances, its converters' constants, its ranges.
 """
 
@@ -18,7 +18,7 @@ from rramfit.card.schema import IVCard
 from rramfit.mapping import FACTORS, Peripherals
 from rramfit.mapping.tiles.matrix import NEGLIGIBLE
 
-EXACT = 1e-12  # some hundred roundings of float64
+EXACT = 1e-12  # several hundred float64 rounding errors
 
 
 def assert_close(found, wanted, tolerance=EXACT):
@@ -36,7 +36,7 @@ def differs(found, case, least=1e-3):
 
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
 @pytest.mark.parametrize("slices", [1, 2])
-def test_nothing_on_is_the_digital_layer(scheme, slices):
+def test_without_factors_it_is_the_digital_layer(scheme, slices):
     even = full_card(mean=(30e-6, 80e-6, 130e-6))
     case = Case((), scheme=scheme, slices=slices, signed=True, card=even)
     assert_close(case.run(), digital(case))
@@ -49,7 +49,7 @@ def test_quantisation(slices):
     book = case.setup.book
     pairs = [(a, b) for a in range(3) for b in range(3)]
     radix = 1.0 if slices == 1 else book.radix
-    if slices == 2:  # largest difference over half the widest gap
+    if slices == 2:  # largest difference divided by half the widest gap
         values = sorted({round(MEAN[a] - MEAN[b], 12) for a, b in pairs})
         assert radix == pytest.approx(values[-1] / max(np.diff(values)) * 2)
     made = np.zeros((case.outputs, case.inputs))
@@ -64,9 +64,9 @@ def test_quantisation(slices):
                         best = value
             made[o, i] = best * case.scale[o]
     wanted = case.x.numpy() @ made.T + case.digital.bias.detach().numpy()
-    # two sums of slices nearer than a thousandth of the finest one count as one
+    # sums closer than a thousandth of the finest slice's range count as equal
     merged = 0.0 if slices == 1 else 1e-3 * MEAN[2] / radix * case.scale.max() * case.inputs
-    # and the model's means are quadratures
+    # the model's means come from numerical quadrature
     assert np.abs(found - wanted).max() <= 1e-10 * np.abs(wanted).max() + merged
     differs(found, case)
 
@@ -122,7 +122,7 @@ def test_faults_of_a_fitted_chip(factor):
         assert not case.conductance[:, bad].any()
     else:
         low, high = case.conductance[:, 2, 1], case.conductance[:, 5, 4]
-        spread = 5 * 0.12  # five times the levels' own relative spread
+        spread = 5 * 0.12  # five times the relative spread of the levels
         assert (np.abs(np.log(low / 2e-6)) < spread).all()
         assert (np.abs(np.log(high / 300e-6)) < spread).all()
     assert_close(found, case.reference(currents=case.ideal))
@@ -162,8 +162,8 @@ def test_nonlinearity(signed, b):
     x = case.x.numpy() / largest * unit
     passes = [(largest, np.maximum(x, 0)), (-largest, np.maximum(-x, 0))]
     reference = case.reference(volts=passes, currents=currents)
-    # the series ends before (bV)^5/5! where that is negligible, else before (bV)^7/7!, over sinh's
-    # first term
+    # the series of sinh omits (bV)^5/5! and higher terms if negligible, otherwise (bV)^7/7! and
+    # higher terms
     terms = len(case.matrix.programmed.odd)
     assert terms == (2 if (b * v0) ** 4 / 120 > NEGLIGIBLE else 1)
     left_out = (b * v0) ** (2 * terms + 2) / math.factorial(2 * terms + 3) * 2
@@ -188,7 +188,7 @@ def test_wires_solved_exactly(inactive):
     assert np.abs(found - plain).max() > 0.01 * np.abs(plain).max()
 
 
-def test_a_nominal_gain_takes_back_what_wires_take_on_the_average():
+def test_the_nominal_gain_corrects_the_mean_loss_in_wires():
     case = Case(("quantisation", "wires"))
     found = case.run()
     lost = Case(("quantisation", "wires"), peripherals=Peripherals(wire_correction=False)).run()
@@ -204,7 +204,7 @@ def test_a_nominal_gain_takes_back_what_wires_take_on_the_average():
         assert (amps >= wired - 1e-15).all()
 
 
-def test_estimated_wires_carry_a_certificate():
+def test_estimated_wires_have_a_certificate():
     case = Case(("quantisation", "d2d", "c2c", "wires"), wires_by="estimate")
     exact = Case(("quantisation", "d2d", "c2c", "wires"))
     found, wanted = case.run(), exact.run()
@@ -212,14 +212,14 @@ def test_estimated_wires_carry_a_certificate():
     certificate = case.matrix.certificate()
     assert certificate.ok
     assert certificate.anchored
-    # 4 columns an output, each wrong by at most twice what 99 of 100 currents are
+    # 4 columns per output, each with at most twice the 99th percentile of errors
     amps = 2 * certificate.p99 / 100 * certificate.full_scale
     gain = float(case.matrix.programmed.gain.max())
     bound = 4 * amps * gain * case.scale.max() / case.setup.read_voltage
     assert 0 < np.abs(found - wanted).max() < bound
 
 
-def test_nonlinear_cells_behind_wires():
+def test_nonlinear_cells_with_wires():
     peripherals = Peripherals(wire_correction=False)
     case = Case(("quantisation", "wires", "nonlinearity"), peripherals=peripherals)
     found = case.run()
@@ -234,7 +234,7 @@ def test_nonlinear_cells_behind_wires():
     wanted = case.reference(volts=volts, currents=currents)
     linear = case.reference(volts=volts, currents=lambda t, v: nodal(slope[t], v, line))
     excess = np.abs(wanted - linear).max()
-    assert np.abs(found - wanted).max() < 0.1 * excess  # of first order it takes nine tenths
+    assert np.abs(found - wanted).max() < 0.1 * excess  # the first-order correction covers 90 %
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -274,7 +274,7 @@ def test_bit_serial_inputs(signed):
 
 
 def channels(case):
-    """Converters' constants of every tile, in the card's own terms, (tile, column)."""
+    """Return the converters' constants of every tile, in the card's units, (tile, column)."""
     blocks = case.matrix.programmed.converter.channels
     full = case.matrix.calibration.full_scale.numpy().reshape(-1, 1)
     gain, offset, third = (
@@ -286,7 +286,7 @@ def channels(case):
 
 
 def converted(case, *, quantised):
-    """Column currents through every column's own converter."""
+    """Return a function for column currents after each column's converter."""
     full = case.matrix.calibration.full_scale.numpy().reshape(-1)
     converter, (gain, offset, third) = channels(case)
 
@@ -294,8 +294,8 @@ def converted(case, *, quantised):
         out = np.zeros(TILE[1])
         for c, amps in enumerate(case.ideal(tile, volts)):
             scaled = amps * converter.full_scale / full[tile]
-            bow = third[tile, c] * (scaled / converter.full_scale) ** 3
-            code = offset[tile, c] + gain[tile, c] * scaled + bow
+            cubic = third[tile, c] * (scaled / converter.full_scale) ** 3
+            code = offset[tile, c] + gain[tile, c] * scaled + cubic
             if quantised:
                 code = min(max(round(code), 0), 2**converter.bits - 1)
             read = (code - offset[tile, c]) / gain[tile, c]
@@ -328,7 +328,7 @@ def test_readout():
     differs(found, case, 1e-4)
 
 
-def test_corrections_undo_what_they_say():
+def test_each_correction_removes_its_error():
     def error(correction, **readout):
         options = {"card": full_card(readout=readout)} if readout else {}
         case = Case(("readout",), peripherals=Peripherals(correction=correction), **options)
@@ -338,11 +338,11 @@ def test_corrections_undo_what_they_say():
     shifted = {"gain_spread": 0.0, "third_order": 0.0}
     assert error("none", **shifted) > 0.01 * size
     assert error("offset", **shifted) < EXACT * size
-    stretched = {"third_order": 0.0}
-    assert error("offset", **stretched) > 0.01 * size
-    assert error("linear", **stretched) < EXACT * size
+    linear = {"third_order": 0.0}
+    assert error("offset", **linear) > 0.01 * size
+    assert error("linear", **linear) < EXACT * size
     assert error("linear") > 0.003 * size
-    # the bow is 4 of 230 steps: three rounds leave the third power of three times that
+    # the cubic term is 4 of 230 steps; three iterations leave the cube of three times that
     assert error("cubic") < (3 * 4 / 230) ** 3 * size * 4
 
 
@@ -371,7 +371,7 @@ def test_read_noise_has_its_variance():
     assert out[:, n, o].var() == pytest.approx(variance, rel=4.5 * math.sqrt(2 / repeats))
 
 
-def test_noise_of_the_converters():
+def test_converter_noise_has_its_variance():
     case = Case(("readout",), card=full_card(noise=3.0))
     case.run()
     with torch.no_grad():
@@ -387,7 +387,7 @@ def test_noise_of_the_converters():
     assert out[:, n, o].var() == pytest.approx(variance, rel=4.5 * math.sqrt(2 / 400))
 
 
-def test_everything_together_runs_and_repeats():
+def test_all_factors_together_are_reproducible():
     case, again = Case(FACTORS, time=10.0), Case(FACTORS, time=10.0)
     first, second = case.run(seed=5), again.run(seed=5)
     assert np.array_equal(first, second)
@@ -397,10 +397,10 @@ def test_everything_together_runs_and_repeats():
 
 def test_factors_can_be_switched_one_by_one():
     assert {f.name for f in dataclasses.fields(Case(()).setup)} >= {"factors", "time", "origin"}
-    whole = Case(FACTORS).run()
+    full = Case(FACTORS).run()
     for factor in FACTORS:
         less = Case(tuple(f for f in FACTORS if f != factor)).run()
-        if factor == "retention":  # nothing has aged
-            assert np.array_equal(whole, less)
+        if factor == "retention":  # no ageing at time 0
+            assert np.array_equal(full, less)
         else:
-            assert not np.array_equal(whole, less), factor
+            assert not np.array_equal(full, less), factor

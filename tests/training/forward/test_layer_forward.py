@@ -1,4 +1,4 @@
-"""Training's forward against the full one, its gradient against differences, its cells' distributions."""
+"""Training forward: against the full forward; its gradient and the distributions of its cells."""
 
 import dataclasses
 import sys
@@ -35,7 +35,7 @@ SILENT = {"d2d", "field", "trend", "c2c", "failure", "stuck", "dead_lines", "rea
 def layer_of(
     card, *, outputs=5, inputs=11, dtype=torch.float32, vectors=64, tile=(8, 8), **options
 ):
-    """A trained linear layer and inputs of it."""
+    """Return a linear layer with a training forward, and inputs."""
     setup = analog_setup(card, tile=tile, dtype=dtype, **options)
     generator = torch_stream(5, "case")
     digital = nn.Linear(inputs, outputs).to(dtype)
@@ -50,8 +50,8 @@ def layer_of(
 
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
 @pytest.mark.parametrize("off", [set(), {"wires"}, {"quantisation"}])
-def test_it_is_the_full_forward_where_all_is_linear(scheme, off):
-    """Cells as asked for, no converters: both are one matrix, whatever the layout."""
+def test_it_equals_the_full_forward_if_the_product_is_linear(scheme, off):
+    """Cells at their targets, no converters: both forwards are one matrix."""
     factors = [f for f in FACTORS if f not in SILENT | {"adc", "readout", "nonlinearity"} | off]
     layer, forward, x = layer_of(
         full_card(), dtype=torch.float64, factors=factors, scheme=scheme, wires_by="estimate"
@@ -64,20 +64,20 @@ def test_it_is_the_full_forward_where_all_is_linear(scheme, off):
     assert torch.allclose(trained, full, rtol=1e-9, atol=1e-9)
 
 
-def test_shares_of_active_rows_are_of_rows_in_use():
-    """A row block of three rows in eight, all of them active, is wholly active."""
+def test_the_share_of_active_rows_counts_used_rows():
+    """A row block with three used rows of eight, all active, has the share 1."""
     layer, forward, x = layer_of(
         full_card(), inactive_rows="gated", wires_by="estimate", outputs=3, inputs=11
     )
     matrix = layer.analog.matrix
-    whole = matrix.nominal.estimate
-    found = at_mean_share(matrix, whole, forward.anchor.calibration, x + 0.5)
-    assert whole.rows.sum(1).tolist() == [8, 3]
-    assert torch.allclose(found.correction[0], whole.correction[-1])
+    estimate = matrix.nominal.estimate
+    found = at_mean_share(matrix, estimate, forward.anchor.calibration, x + 0.5)
+    assert estimate.rows.sum(1).tolist() == [8, 3]
+    assert torch.allclose(found.correction[0], estimate.correction[-1])
 
 
 @pytest.mark.parametrize("slices", [1, 2])
-def test_slices_and_groups_fold_as_they_do_on_chips(slices):
+def test_slices_and_groups_are_folded_as_on_chips(slices):
     torch.manual_seed(0)
     conv = nn.Conv2d(6, 4, 3, padding=1, groups=2)
     factors = [f for f in FACTORS if f not in SILENT | {"adc", "readout", "nonlinearity"}]
@@ -99,8 +99,8 @@ def test_slices_and_groups_fold_as_they_do_on_chips(slices):
         ("floating", "amplitude", 0.9),
     ],
 )
-def test_it_comes_close_to_the_full_forward_with_everything_on(inactive, coding, share):
-    """On the same cells, new to the anchor: what is missed is what the anchor's noise says."""
+def test_it_agrees_with_the_full_forward_with_all_factors(inactive, coding, share):
+    """On the same cells, unknown to the anchor; the anchor's noise predicts the difference."""
     card = full_card(inactive=inactive, noise=0.5)
     layer, forward, x = layer_of(
         card,
@@ -115,12 +115,12 @@ def test_it_comes_close_to_the_full_forward_with_everything_on(inactive, coding,
     forward.step = 7
     found, predicted = fidelity(forward, layer, x)
     assert found > share
-    # σ² is that of one chip's 12 outputs: another chip's differs by a factor of two or so
+    # σ² is from 12 outputs of one chip; it differs between chips by a factor of about two
     assert (1 - found) < 3 * (1 - predicted)
 
 
 def test_gradient_through_cells_wires_and_gains():
-    """By differences, in float64. Codes are steps, so levels are off; their gradient is below."""
+    """Numerical differences in float64. Codes are discrete, so quantisation is off here."""
     factors = [f for f in FACTORS if f not in ("quantisation", "dac")]
     layer, forward, x = layer_of(
         full_card(), outputs=3, inputs=10, dtype=torch.float64, vectors=6, factors=factors,
@@ -142,7 +142,7 @@ def test_gradient_through_cells_wires_and_gains():
 
 
 def test_gradient_of_codes_is_that_of_learned_step_sizes():
-    """d y/dw = x within the codes' range and 0 beyond; d y/ds = (code − w/s)·x, or the edge's."""
+    """dy/dw = x within the range of codes, 0 outside; dy/ds = (code − w/s)·x, or edge·x."""
     factors = ["quantisation"]
     layer, forward, x = layer_of(full_card(), dtype=torch.float64, factors=factors)
     forward.eval()
@@ -159,7 +159,7 @@ def test_gradient_of_codes_is_that_of_learned_step_sizes():
     assert torch.allclose(forward.log_scale.grad, per_scale * scale, rtol=1e-9)
 
 
-def test_a_cell_that_failed_hands_no_gradient_on():
+def test_a_failed_cell_passes_no_gradient():
     card = full_card(soft=1.0, hard=0.0)
     layer, _, x = layer_of(card, dtype=torch.float64, factors=["quantisation", "failure"])
     layer(x).sum().backward()
@@ -188,7 +188,7 @@ def test_cells_have_the_distribution_of_the_sampler(factors):
         assert float((cdf[0] - cdf[1]).abs().max()) < 2.2 * (2 / 40_000) ** 0.5  # KS, p < 1e-4
 
 
-def test_faults_come_as_often_as_the_card_says():
+def test_fault_rates_are_those_of_the_card():
     model = DeviceModel.from_card(full_card()).only("failure", "stuck", "dead_lines")
     shape = (40, 100, 100)
     level = torch.full(shape, 2, dtype=torch.int32)
@@ -196,7 +196,7 @@ def test_faults_come_as_often_as_the_card_says():
     generator = torch_stream(1, "faults")
     chips = draw_chips(model, 40, shape=(100, 100), generator=generator)
     theirs = chips.program(level, generator=generator)
-    lines = 0.1 * 0.9 / (40 * 100) / 2  # 10 % of 40·100 rows and columns make most of the variance
+    lines = 0.1 * 0.9 / (40 * 100) / 2  # variance mostly from 10 % dead lines of 40·100
     assert float(follows.float().mean()) == pytest.approx(
         float((theirs.conductance == model.mean[2]).float().mean()), abs=5 * (2 * lines) ** 0.5
     )
@@ -204,13 +204,13 @@ def test_faults_come_as_often_as_the_card_says():
 
 
 def neighbours(g):
-    """Correlation of ln G between neighbours along columns, of each tile, (tile,)."""
+    """Return the correlation of ln G between neighbouring rows of each tile, (tile,)."""
     d = g.log() - g.log().mean()
     return (d[:, 1:] * d[:, :-1]).mean((1, 2)) / d.square().mean()
 
 
 @pytest.mark.parametrize("factors", [("d2d", "c2c", "field"), ("d2d", "c2c")])
-def test_a_field_is_as_smooth_as_the_sampler_s(factors):
+def test_a_field_has_the_correlation_of_the_sampler(factors):
     card = full_card(field_share=0.8, field_length=6.0, between_cells=0.8)
     model = DeviceModel.from_card(card).only(*factors)
     level = torch.zeros((80, 32, 32), dtype=torch.int32)
@@ -223,7 +223,7 @@ def test_a_field_is_as_smooth_as_the_sampler_s(factors):
     assert (float(mine.mean()) > 0.5) == ("field" in factors)
 
 
-def test_steps_draw_anew_ranks_draw_apart_and_strength_rises():
+def test_steps_and_ranks_draw_different_cells_and_strength_scales_the_spread():
     layer, forward, x = layer_of(reference_card(), factors=["quantisation", "d2d", "c2c"])
     set_step(layer, 4)
     first, second = layer.train()(x), layer(x)
@@ -267,10 +267,10 @@ def test_one_chip_keeps_its_faults():
     assert float(held.std(0).min()) > 0  # the rest is drawn
     assert float(gradient[2, 2]) == pytest.approx(0.5)  # column 4 is the plus cell of output 2
     assert int((gradient == 0.5).sum()) == 1
-    assert set(gradient.unique().tolist()) <= {0.0, 0.5, 1.0}  # 0 beyond the codes
+    assert set(gradient.unique().tolist()) <= {0.0, 0.5, 1.0}  # 0 outside the range of codes
 
 
-def test_networks_keep_their_names_and_copies_work():
+def test_networks_keep_their_names_and_can_be_copied():
     net = make_network("resnet8", (1, 8, 8), 10)
     x = torch.rand(8, 1, 8, 8)
     analog = convert_to_analog(net, analog_setup(reference_card(), tile=(64, 64)))

@@ -1,4 +1,4 @@
-"""Two epochs of plain and aware training by every process of torchrun; the first one tells."""
+"""Plain and chip-aware training under torchrun; every process writes its results."""
 
 import json
 import sys
@@ -17,13 +17,13 @@ from rramfit.training.loop.recipe import AwareStage, PlainStage
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    whole = load_dataset("digits")
+    digits = load_dataset("digits")
     data = Dataset(
         name="few",
-        train_images=whole.train_images[:128],
-        train_labels=whole.train_labels[:128],
-        test_images=whole.test_images[:20],
-        test_labels=whole.test_labels[:20],
+        train_images=digits.train_images[:128],
+        train_labels=digits.train_labels[:128],
+        test_images=digits.test_images[:20],
+        test_labels=digits.test_labels[:20],
         classes=10,
     )
     with process_group() as rank:
@@ -31,17 +31,17 @@ def main(folder: Path) -> None:
         train_stage(net, data, PlainStage(epochs=2, batch=32, rate=0.05), Run(rank=rank))
         plain = [float(p.detach().double().sum()) for p in net.parameters()]
         setup = analog_setup(reference_card(), tile=(64, 32), wires_by="estimate")
-        stage = AwareStage(epochs=1, batch=32, rate=0.01, norm_images=32)
+        stage = AwareStage(epochs=1, batch=32, rate=0.01, bn_recalibration_images=32)
         trained = train_aware(net, setup, data, stage, Run(stage="aware", rank=rank))
         _, layer, forward = next(trained_forwards(trained.analog))
         cells = forward.effective(layer.analog.matrix, layer.weight).detach()
-        told = {
+        results = {
             "rank": [rank.index, rank.world],
             "plain": plain,
             "aware": [float(p.detach().double().sum()) for p in trained.analog.parameters()],
             "cells": float(cells.sum()),
         }
-        (folder / f"{rank.index}.json").write_text(json.dumps(told))
+        (folder / f"{rank.index}.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Augmentation, against images built one by one."""
+"""Augmentation against images computed one by one."""
 
 import torch
 
@@ -11,7 +11,7 @@ def images(n=64, size=6):
 
 
 def shifted(image, dy, dx):
-    """What is seen of an image on black through a window moved by (dy, dx)."""
+    """Return an image on black as seen through a window shifted by (dy, dx)."""
     size = image.shape[-1]
     out = torch.zeros_like(image)
     for r in range(size):
@@ -21,10 +21,10 @@ def shifted(image, dy, dx):
     return out
 
 
-def test_crops_are_shifts_and_every_shift_comes():
+def test_crops_are_shifts_and_every_shift_occurs():
     x = images(300, 4)
     found = augment(x, torch_stream(0, "a"), crop=1)
-    seen = set()
+    shifts = set()
     for one, out in zip(x, found, strict=True):
         fits = [
             (dy, dx)
@@ -33,8 +33,8 @@ def test_crops_are_shifts_and_every_shift_comes():
             if torch.equal(shifted(one, dy, dx), out)
         ]
         assert len(fits) == 1
-        seen.add(fits[0])
-    assert len(seen) == 9  # one is missed with probability 9·(8/9)^300 < 1e-14
+        shifts.add(fits[0])
+    assert len(shifts) == 9  # one is missed with probability 9·(8/9)^300 < 1e-14
 
 
 def test_half_of_the_images_are_mirrored():
@@ -46,20 +46,20 @@ def test_half_of_the_images_are_mirrored():
     assert abs(mirrored - 200) < 5 * 10  # 5 standard deviations
 
 
-def test_a_hole_is_one_square_in_all_channels():
+def test_cutout_is_one_square_in_all_channels():
     x = images(50, 8)
     found = augment(x, torch_stream(2, "a"), cutout=3)
     for one in found:
-        hole = one == 0
-        assert torch.equal(hole[0], hole[1])
-        rows, cols = hole[0].any(1).sum(), hole[0].any(0).sum()
-        assert int(hole[0].sum()) == int(rows * cols)
+        inside = one == 0
+        assert torch.equal(inside[0], inside[1])
+        rows, cols = inside[0].any(1).sum(), inside[0].any(0).sum()
+        assert int(inside[0].sum()) == int(rows * cols)
         assert 1 <= rows <= 3
         assert 1 <= cols <= 3
     assert (found == 0).sum((1, 2, 3)).max() == 18
 
 
-def test_the_stream_says_it_all():
+def test_the_generator_determines_the_augmentation():
     x = images()
     options = {"crop": 2, "flip": True, "cutout": 2}
     a, b, c = (augment(x, torch_stream(s, "a"), **options) for s in (3, 3, 4))

@@ -1,4 +1,4 @@
-"""Data-parallel: two processes end with one network, that of one process; each has its chips."""
+"""Data-parallel training: two processes give the network of one; each draws its own chips."""
 
 import json
 import os
@@ -11,11 +11,11 @@ import pytest
 SCRIPT = Path(__file__).with_name("parallel.py")
 
 
-def told(folder, rank):
+def results(folder, rank):
     return json.loads((folder / f"{rank}.json").read_text())
 
 
-def test_two_processes_are_one_training(tmp_path):
+def test_two_processes_equal_one(tmp_path):
     alone, both = tmp_path / "alone", tmp_path / "both"
     alone.mkdir()
     both.mkdir()
@@ -24,10 +24,10 @@ def test_two_processes_are_one_training(tmp_path):
     subprocess.run([sys.executable, SCRIPT, alone], **run)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([*torchrun, SCRIPT, both], **run)
-    one, first, second = told(alone, 0), told(both, 0), told(both, 1)
+    one, first, second = results(alone, 0), results(both, 0), results(both, 1)
     assert (first["rank"], second["rank"]) == ([0, 2], [1, 2])
     assert first["plain"] == second["plain"]
     assert first["aware"] == second["aware"]
-    # the mean of two halves' gradients is the batch's, but for rounding
+    # the mean gradient of two halves is that of the batch, up to rounding
     assert first["plain"] == pytest.approx(one["plain"], rel=1e-4, abs=1e-4)
     assert first["cells"] != second["cells"]

@@ -1,4 +1,4 @@
-"""Recipes: what they may say, and what is said of what they may not."""
+"""Recipes: defaults, inheritance, errors, learning-rate schedules."""
 
 import math
 
@@ -19,7 +19,7 @@ epochs = 1
 """
 
 
-def test_recipes_that_come_with_the_package_are_read_by_name():
+def test_built_in_recipes_are_read_by_name():
     later = [f"cifar10-{stage}" for stage in ("adapt", "average", "finish")]
     assert shipped_recipes() == ["cifar10", *later, "digits"]
     for name in shipped_recipes():
@@ -29,14 +29,14 @@ def test_recipes_that_come_with_the_package_are_read_by_name():
     assert load_recipe("cifar10").retrain.epochs <= 2
 
 
-def test_a_file_is_read_and_the_rest_is_default(tmp_path):
+def test_missing_keys_have_defaults(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(WHOLE)
     recipe = load_recipe(path)
     assert (recipe.plain.epochs, recipe.aware.learn_scales, recipe.plain.batch) == (2, True, 128)
 
 
-def test_a_recipe_is_like_another_but_for_what_it_says(tmp_path):
+def test_like_takes_missing_keys_from_another_recipe(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('name = "mine"\nlike = "digits"\n[aware]\nepochs = 3\n')
     mine, digits = load_recipe(path), load_recipe("digits")
@@ -63,7 +63,7 @@ def test_a_recipe_is_like_another_but_for_what_it_says(tmp_path):
         (("[plain]", "[plain"), "file", "", "TOML"),
     ],
 )
-def test_a_refusal_names_file_key_found_and_expected(tmp_path, change, where, found, expected):
+def test_an_error_names_file_key_found_and_expected(tmp_path, change, where, found, expected):
     path = tmp_path / "mine.toml"
     path.write_text(WHOLE.replace(*change, 1))
     with pytest.raises(RecipeError) as e:
@@ -74,14 +74,14 @@ def test_a_refusal_names_file_key_found_and_expected(tmp_path, change, where, fo
     assert expected in e.value.expected
 
 
-def test_a_recipe_that_is_not_there_names_those_that_are():
+def test_the_error_for_a_missing_recipe_lists_the_built_in_recipes():
     with pytest.raises(
         RecipeError, match="cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits"
     ):
         load_recipe("imagenet")
 
 
-def test_one_cycle_is_the_schedule_of_torch():
+def test_one_cycle_equals_the_schedule_of_torch():
     import torch
 
     stage = Stage(epochs=1, rate=0.3, schedule="one_cycle", warm_up=0.3)
@@ -100,12 +100,12 @@ def test_one_cycle_is_the_schedule_of_torch():
     assert highest == pytest.approx(0.3)
 
 
-def test_a_constant_rate_rises_in_a_line_and_stays():
+def test_a_constant_rate_has_a_linear_warm_up():
     stage = Stage(epochs=1, rate=2.0, schedule="constant", warm_up=0.5)
     assert [rate_at(stage, s) for s in (0.0, 0.25, 0.5, 1.0)] == [0.0, 1.0, 2.0, 2.0]
 
 
-def test_cosine_rises_in_a_line_and_falls_to_nothing():
+def test_cosine_has_a_linear_warm_up_and_ends_at_zero():
     stage = Stage(epochs=1, rate=1.0, warm_up=0.2)
     assert rate_at(stage, 0.1) == pytest.approx(0.5)
     assert rate_at(stage, 0.4) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))

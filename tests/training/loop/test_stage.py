@@ -1,4 +1,4 @@
-"""The loop: interrupted and resumed bit for bit, files whole or not at all, averages, histories."""
+"""Training loop: bitwise resuming, atomic files, averages, histories."""
 
 import dataclasses
 
@@ -21,7 +21,13 @@ PLAIN = PlainStage(
     channels_last=True, clip=1.0,
 )  # fmt: skip
 AWARE = AwareStage(
-    epochs=3, batch=64, optimizer="adamw", rate=1e-3, ema=0.9, anchors_every=2, norm_images=64
+    epochs=3,
+    batch=64,
+    optimizer="adamw",
+    rate=1e-3,
+    ema=0.9,
+    anchors_every=2,
+    bn_recalibration_images=64,
 )
 
 
@@ -55,24 +61,24 @@ def timeless(history):
 
 
 @pytest.mark.parametrize("after", [3, 10])
-def test_resumed_plainly_is_uninterrupted(few, tmp_path, after):
-    """KilledErrored in the first epoch, and in the second."""
-    whole = droppy(few)
-    history = train_stage(whole, few, PLAIN, Run(seed=2))
+def test_resumed_plain_training_equals_the_uninterrupted_one(few, tmp_path, after):
+    """Killed in the first epoch, and in the second."""
+    uninterrupted = droppy(few)
+    history = train_stage(uninterrupted, few, PLAIN, Run(seed=2))
     state = tmp_path / "a.state"
     with pytest.raises(KilledError):
         train_stage(droppy(few), few, PLAIN, Run(seed=2, checkpoint=state, on_step=killer(after)))
-    assert state.exists() == (after > 7)  # seven steps are an epoch
-    again = droppy(few)
-    torch.rand(3)  # what else was drawn makes no difference
-    resumed = train_stage(again, few, PLAIN, Run(seed=2, checkpoint=state, resume=True))
-    assert same(whole.state_dict(), again.state_dict())
+    assert state.exists() == (after > 7)  # an epoch has seven steps
+    resumed_net = droppy(few)
+    torch.rand(3)  # other draws make no difference
+    resumed = train_stage(resumed_net, few, PLAIN, Run(seed=2, checkpoint=state, resume=True))
+    assert same(uninterrupted.state_dict(), resumed_net.state_dict())
     assert timeless(resumed) == timeless(history)
 
 
 @pytest.mark.parametrize("gated", [False, True])
-def test_resumed_awarely_is_uninterrupted(few, tmp_path, gated):
-    """Killed between two anchors, in the ramp; inputs that leave some rows of a tile unused."""
+def test_resumed_aware_training_equals_the_uninterrupted_one(few, tmp_path, gated):
+    """Killed between two anchors, during the ramp; some rows of a tile are unused."""
     setup = analog_setup(
         reference_card(gated=gated),
         tile=(48, 32),
@@ -80,15 +86,15 @@ def test_resumed_awarely_is_uninterrupted(few, tmp_path, gated):
         peripherals=Peripherals(input_coding="bit_serial" if gated else "amplitude"),
     )
     net = make_network("mlp", few.shape, 10)
-    whole = train_aware(net, setup, few, AWARE, Run(seed=3))
+    uninterrupted = train_aware(net, setup, few, AWARE, Run(seed=3))
     state = tmp_path / "a.state"
     with pytest.raises(KilledError):
         train_aware(net, setup, few, AWARE, Run(seed=3, checkpoint=state, on_step=killer(6)))
-    again = train_aware(net, setup, few, AWARE, Run(seed=3, checkpoint=state, resume=True))
-    assert same(whole.network.state_dict(), again.network.state_dict())
-    assert timeless(whole.history) == timeless(again.history)
+    resumed_net = train_aware(net, setup, few, AWARE, Run(seed=3, checkpoint=state, resume=True))
+    assert same(uninterrupted.network.state_dict(), resumed_net.network.state_dict())
+    assert timeless(uninterrupted.history) == timeless(resumed_net.history)
     other = train_aware(net, setup, few, AWARE, Run(seed=4))
-    assert not same(whole.network.state_dict(), other.network.state_dict())
+    assert not same(uninterrupted.network.state_dict(), other.network.state_dict())
 
 
 def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
@@ -107,48 +113,48 @@ def test_a_kill_while_writing_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.state"]
 
 
-def test_every_process_needs_an_image_of_the_last_batch(few):
+def test_every_process_needs_an_image_in_the_last_batch(few):
     stage = PLAIN.model_copy(update={"batch": len(few.train_labels) - 1})
     with pytest.raises(TrainingError, match=r"has 1 of .* images for 2 processes"):
         train_stage(droppy(few), few, stage, Run(rank=Rank(0, 2)))
 
 
-def test_a_history_that_is_none_is_refused(tmp_path):
+def test_an_invalid_history_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("stage,epoch\nplain,one\n")
     with pytest.raises(CheckpointError, match="a history of epochs"):
         read_history(tmp_path / "a.csv")
 
 
-def test_a_checkpoint_is_of_one_training(tmp_path):
+def test_a_checkpoint_belongs_to_one_training(tmp_path):
     path = tmp_path / "a.state"
     mine = {"seed": "1", "plain.rate": "0.1"}
-    assert checkpoints.load_checkpoint(path, of=mine) is None
+    assert checkpoints.load_checkpoint(path, identity=mine) is None
     checkpoints.save_state(path, {"of": mine})
-    assert checkpoints.load_checkpoint(path, of=mine) == {"of": mine}
+    assert checkpoints.load_checkpoint(path, identity=mine) == {"of": mine}
     with pytest.raises(
-        CheckpointError, match=r"found seed 1, off None; expected seed 2, off wires"
+        CheckpointError, match=r"found seed 1, off None, expected seed 2, off wires"
     ):
-        checkpoints.load_checkpoint(path, of={**mine, "seed": "2", "off": "wires"})
+        checkpoints.load_checkpoint(path, identity={**mine, "seed": "2", "off": "wires"})
     checkpoints.save_state(path, {"epoch": 1})
-    with pytest.raises(CheckpointError, match="no word of its training"):
-        checkpoints.load_checkpoint(path, of=mine)
+    with pytest.raises(CheckpointError, match="no description of its training"):
+        checkpoints.load_checkpoint(path, identity=mine)
     path.write_bytes(b"broken")
     with pytest.raises(CheckpointError, match="expected a checkpoint"):
-        checkpoints.load_checkpoint(path, of=mine)
+        checkpoints.load_checkpoint(path, identity=mine)
 
 
-def test_kept_weights_are_small_and_their_bytes_follow_from_them(tmp_path):
+def test_saved_weights_are_small_and_equal_weights_give_equal_bytes(tmp_path):
     net = make_network("vgg5", (3, 32, 32), 10).to(memory_format=torch.channels_last)
     for name in ("a.pt", "other.pt"):
         checkpoints.save_weights(tmp_path / name, net.state_dict(), of={"seed": "1"})
     a, b = ((tmp_path / n).read_bytes() for n in ("a.pt", "other.pt"))
     assert a == b
     assert len(a) < 4e6
-    kept = checkpoints.load_checkpoint(tmp_path / "a.pt", of={"seed": "1"})
+    kept = checkpoints.load_checkpoint(tmp_path / "a.pt", identity={"seed": "1"})
     assert same(kept["model"], net.state_dict())
 
 
-def test_the_average_is_the_weighted_sum_it_says():
+def test_the_average_follows_its_formula():
     layer = nn.BatchNorm1d(1)
     average = WeightAverage(layer, 0.5)
     expected = 1.0
@@ -163,7 +169,7 @@ def test_the_average_is_the_weighted_sum_it_says():
     assert int(average.values["num_batches_tracked"]) == 3
 
 
-def test_an_average_that_spans_all_steps_is_their_even_mean():
+def test_an_average_over_all_steps_is_their_plain_mean():
     layer = nn.Linear(1, 1)
     average = WeightAverage(layer, 0.9999, span=1.0)
     values = [float(layer.weight.detach()), 2.0, 5.0, -1.0]
@@ -174,7 +180,7 @@ def test_an_average_that_spans_all_steps_is_their_even_mean():
     assert float(average.values["weight"]) == pytest.approx(sum(values) / 4)
 
 
-def test_a_loss_that_is_no_number_stops_the_training(few):
+def test_a_loss_that_is_not_finite_stops_the_training(few):
     net = make_network("mlp", few.shape, 10)
     with torch.no_grad():
         net[1].weight.fill_(float("nan"))
@@ -182,12 +188,12 @@ def test_a_loss_that_is_no_number_stops_the_training(few):
         train_stage(net, few, PlainStage(epochs=1), Run())
 
 
-def test_histories_come_back(few, tmp_path):
+def test_histories_are_written_and_read(few, tmp_path):
     net = make_network("mlp", few.shape, 10)
-    told = []
+    reported = []
     stage = PlainStage(epochs=2, optimizer="adamw", rate=1e-2)
-    history = train_stage(net, few, stage, Run(on_epoch=told.append))
-    assert [len(h) for h in told] == [2, 2]  # one list that grows
+    history = train_stage(net, few, stage, Run(on_epoch=reported.append))
+    assert [len(h) for h in reported] == [2, 2]  # the same growing list
     assert history[1].loss < history[0].loss
     write_history(tmp_path / "h.csv", history)
     back = read_history(tmp_path / "h.csv")
@@ -195,14 +201,14 @@ def test_histories_come_back(few, tmp_path):
     assert back[1].loss == pytest.approx(history[1].loss, rel=1e-5)
 
 
-def test_ranks_share_a_batch_without_rest_or_overlap():
+def test_ranks_share_a_batch_without_overlap():
     batch = torch.arange(11)
     parts = [Rank(i, 3).share(batch) for i in range(3)]
     assert [len(p) for p in parts] == [3, 3, 3]
     assert sorted(torch.cat(parts).tolist()) == list(range(9))
 
 
-def test_digits_are_learned_by_their_recipe(digits):
+def test_the_digits_recipe_learns_digits(digits):
     net = make_network("mlp", digits.shape, 10)
     history = train_stage(net, digits, load_recipe("digits").plain, Run())
     assert history[-1].test_accuracy > 0.95
