@@ -1,4 +1,4 @@
-"""Reports: from a characterization to one page that can be read anywhere."""
+"""Reports: self-contained HTML pages on a characterization, a lot, an array or a network."""
 
 from rramfit.reporting.characterization import (
     report_characterization,

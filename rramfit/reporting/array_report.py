@@ -1,4 +1,4 @@
-"""The page of one solved array: voltages of its wires, currents of its cells, what gets lost."""
+"""Report of one solved array: wire voltages, cell currents, current lost in the wires."""
 
 from __future__ import annotations
 
@@ -38,18 +38,19 @@ def array_report(
     facts: tuple[tuple[str, str], ...] = (),
     at: int = 0,
 ) -> Report:
-    """Make the page of a solved array.
+    """Build the report of a solved array.
 
     Parameters
     ----------
     solution : ArraySolution
     certificates : mapping of str to Certificate
-        Of the fast estimates, from `rramfit.array.wires.solver_comparison.estimate_certificates`.
+        Errors of the fast estimates, from
+        `rramfit.array.wires.solver_comparison.estimate_certificates`.
     title : str
     facts : tuple of (name, value)
-        What identifies the array and its wires.
+        Identification of the array and its wires.
     at : int
-        The input vector whose currents and voltages are drawn.
+        Index of the input vector whose currents and voltages are drawn.
 
     Returns
     -------
@@ -58,10 +59,10 @@ def array_report(
     on = int(np.count_nonzero(solution.voltage[at]))
     drawn = f"input {at}, with {counted(on, 'row')} on"
     cells, wires = _map_sections(solution, at, drawn)
-    judged = tuple(certificate_blocks(dict(certificates)))
+    estimates = tuple(certificate_blocks(dict(certificates)))
     sections = [_current_section(solution, at, drawn), wires, cells]
-    if judged:
-        sections.append(Section(key="estimates", title="Fast estimates", blocks=judged))
+    if estimates:
+        sections.append(Section(key="estimates", title="Fast estimates", blocks=estimates))
     return Report(
         title=title,
         subtitle="Column currents of an array with wires, solved exactly",
@@ -78,12 +79,12 @@ def _key_figures(
     worst, vector, col = solution.worst_lost
     items = [
         KeyFigure(
-            label="lost in the wires",
+            label="current lost in the wires",
             value=share(solution.mean_lost, digits=3),
-            detail="of all current, over all inputs",
+            detail="mean over all inputs",
         ),
         KeyFigure(
-            label="at worst",
+            label="largest loss",
             value=share(worst, digits=3),
             detail=f"column {col}, input {vector}",
         ),
@@ -107,13 +108,13 @@ def _current_section(solution: ArraySolution, at: int, drawn: str) -> Section:
             partial(draw_ideal_and_actual, ideal=ideal[at], actual=current[at]),
             key="columns",
             title="Column currents",
-            caption=f"At {drawn}; what lies between the lines is lost in the wires.",
+            caption=f"For {drawn}. The difference between the lines is lost in the wires.",
         ),
         figure(
             partial(draw_lost_by_column, measured=current, ideal=ideal),
             key="lost-by-column",
-            title="Where it is lost",
-            caption="Share of each column's current that the wires take, over all inputs.",
+            title="Current lost by column",
+            caption="Share of each column's current that is lost in the wires, over all inputs.",
         ),
     )
     return Section(key="currents", title="Currents", blocks=blocks)
@@ -135,35 +136,39 @@ def _map_sections(solution: ArraySolution, at: int, drawn: str) -> tuple[Section
             maps.wordline,
             "V",
             "Wordline voltage",
-            f"At each cell's upper terminal, {drawn}. Rows are driven at column 0.",
+            f"At the wordline terminal of each cell, for {drawn}. Rows are driven at column 0.",
         ),
         drawing(
             "bitline",
             maps.bitline,
             "V",
             "Bitline voltage",
-            "At each cell's lower terminal. Columns are sensed below the last row.",
+            "At the bitline terminal of each cell. Columns are sensed below the last row.",
         ),
         drawing(
             "across",
             maps.wordline - maps.bitline,
             "V",
             "Voltage across each cell",
-            "What the wires leave of the input; below 0, current flows back into a row.",
+            "Wordline minus bitline voltage. Below 0, current flows back into the row.",
         ),
     )
     cells = (
-        drawing("cells", solution.conductance, "S", "Conductance", "Of each cell."),
+        drawing("cells", solution.conductance, "S", "Conductance", "Conductance of each cell."),
         drawing(
-            "cell-current", maps.cell_current, "A", "Cell current", f"Through each cell, {drawn}."
+            "cell-current",
+            maps.cell_current,
+            "A",
+            "Cell current",
+            f"Current through each cell, for {drawn}.",
         ),
         drawing(
             "lost-current",
             maps.lost_current,
             "A",
             "Lost cell current",
-            "What each cell would give through wires without resistance, less what it gives. "
-            "Over a column it adds up to the column's loss.",
+            "Current of each cell with ideal wires minus its current with these wires. The sum "
+            "over a column is the loss of the column.",
         ),
     )
     return (

@@ -1,7 +1,7 @@
-"""The report of one characterized array: which sections it has, and in which order.
+"""The report of one characterized array: its sections and their order.
 
-Sections are there only for what the file allows; what is missing has one line each. Nothing is
-estimated here: every number is the card's, and every picture shows the data beside it.
+A section is present if the file has data for it; groups that are missing are listed in one section.
+Nothing is estimated here: all numbers come from the card, and the figures show them with the data.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 __all__ = ["report_characterization", "report_from_data", "save_report"]
 
 
-def report_from_data(evidence: ReportData) -> Report:
-    """Make the report of a card and the data beside it."""
-    card = evidence.card
+def report_from_data(data: ReportData) -> Report:
+    """Build the report of a card and its measured data."""
+    card = data.card
     sections = (
-        findings_section(card, evidence.mild),
-        levels_section(evidence),
-        maps_section(evidence),
-        variation_section(evidence),
-        failure_section(evidence),
-        read_noise_section(evidence),
-        retention_section(evidence),
-        endurance_section(evidence),
-        iv_section(evidence),
-        line_section(evidence),
-        readout_section(evidence),
+        findings_section(card, data.findings),
+        levels_section(data),
+        maps_section(data),
+        variation_section(data),
+        failure_section(data),
+        read_noise_section(data),
+        retention_section(data),
+        endurance_section(data),
+        iv_section(data),
+        line_section(data),
+        readout_section(data),
         heldout_section(card),
         screening_section(card),
         missing_section(card),
@@ -66,19 +66,19 @@ def report_from_data(evidence: ReportData) -> Report:
         title=card.array.id,
         subtitle="Characterization of a resistive-memory array",
         facts=header_facts(card),
-        lead=summary_blocks(card, evidence.mild),
+        lead=summary_blocks(card, data.findings),
         sections=tuple(s for s in sections if s is not None),
         footer=f"Made by rramfit {card.provenance.rramfit_version} from card {card.digest}.",
     )
 
 
 def report_characterization(characterization: Characterization) -> str:
-    """Write the report of a characterization as one self-contained HTML document."""
+    """Return the report of a characterization as one self-contained HTML document."""
     return _report(characterization).to_html()
 
 
 def save_report(characterization: Characterization, path: Path | str) -> None:
-    """Write the report of a characterization to a file, whole or not at all."""
+    """Write the report of a characterization to a file, atomically."""
     _report(characterization).save(Path(path))
 
 
@@ -90,11 +90,6 @@ def _report(characterization: Characterization) -> Report:
             measurement=c.measurement,
             statistics=c.statistics,
             cells=c.cells,
-            mild=frozenset(
-                finding.what
-                for fit in c.results().values()
-                for finding in fit.verdict.findings
-                if not finding.severe
-            ),
+            verdicts=c.verdicts,
         )
     )

@@ -1,9 +1,9 @@
-"""Many files: one card each, in the order given, and the lot they make.
+"""Characterize many files: one card per array, in the order given, and a summary of the lot.
 
-With a layout, a lab's own files are read as it says: each tile of an array is a card of its own,
-and logs that make up one measurement are one task. Work is parallel by processes, one file a task:
-paths go out, small records come back, and the results are the same for any number of jobs. A file
-that is refused is a row that says why, not the end.
+A layout describes files in a lab's own format: each tile of an array gets a card, and logs that
+form one measurement are one task. Tasks run in parallel processes, one file per task; the results
+are the same for any number of jobs. A rejected file is a row with its error; the other files are
+still characterized.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from pathlib import Path
 
 from rramfit.errors import InputError, OutputError, RramfitError
 from rramfit.fitting.characterization import Characterization, characterize
+from rramfit.fitting.result import rank_findings
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import Measurement
 from rramfit.measurement.lab.convert import convert_measurement
 from rramfit.measurement.lab.layout import read_layout
 from rramfit.measurement.lab.layout_table import TableLayout
-from rramfit.provenance import check_folder, whole_file
+from rramfit.provenance import atomic_file, check_folder
 from rramfit.reporting.lot_outcomes import Outcome, Written, lot_frame
 
 __all__ = ["characterize_files", "write_lot"]
@@ -37,33 +38,33 @@ def characterize_files(
     report: bool = True,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Characterize every file into `output`, `jobs` at a time; outcomes in the order given.
+    """Characterize every file into `output`, `jobs` at a time; return the outcomes in order.
 
     Parameters
     ----------
     paths : sequence of Path
-        Measurement files; with `layout`, a lab's own.
+        Measurement files; with `layout`, files in a lab's own format.
     output : Path
-        Folder for the cards, the sidecars and the reports.
+        Folder for cards, per-cell files and reports.
     layout : Path, optional
-        TOML file that says what stands where in `paths`. Each tile of an array that it cuts is
-        named FILE_tile0, FILE_tile1, …; where it tells read-outs apart by their log, all paths are
-        one measurement, named after the first.
+        TOML file that describes the format of `paths`. Tiles of an array are named FILE_tile0,
+        FILE_tile1, …; if the layout assigns one log to each read-out, all paths are one
+        measurement, named after the first.
     name : str, optional
-        The card's name, where there is one file or one measurement; by default the file's.
+        Name of the card, for one file or one measurement; by default the file name.
     seed, jobs : int
     report : bool
-        Whether to write HTML too.
+        Whether to write HTML reports.
     on_stage : callable (str), optional
-        Told what is being done, for progress.
+        Called with the name of each stage, to show progress.
 
     Raises
     ------
     OutputError
-        If results cannot be written.
+        If the results cannot be written.
     InputError
-        If two files would write the same card, one name is to serve several, or the layout file
-        is refused.
+        If two files would write the same card, one name is given for several, or the layout file
+        is invalid.
     """
     several: list[tuple[Path, ...]] = [(path,) for path in paths]
     if layout is not None:
@@ -75,8 +76,8 @@ def characterize_files(
             output,
             f"{name}.card.json",
             found=f"one name for {len(several)} files",
-            expected="one card a file",
-            remedy="leave the name out",
+            expected="one card per file",
+            remedy="omit the name",
         )
     names = [name or Path(first.name.removesuffix(".gz")).stem for first, *_ in several]
     twice = [n for n, count in Counter(names).items() if count > 1]
@@ -84,9 +85,9 @@ def characterize_files(
         raise InputError(
             output,
             f"{twice[0]}.card.json",
-            found=f"{names.count(twice[0])} files that would write it",
-            expected="one card a file",
-            remedy="rename the files, or characterize them into different folders",
+            found=f"{names.count(twice[0])} files with this name",
+            expected="one card per file",
+            remedy="rename the files, or write to different folders",
         )
     check_folder(output)
     one = functools.partial(
@@ -112,7 +113,7 @@ def _characterize_one(
     report: bool,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Characterize what one file holds: one array, or each of its tiles."""
+    """Characterize the array in one file, or each of its tiles."""
     on_stage(f"reading {files[0].name}")
     try:
         measurements = _read(files, layout)
@@ -130,7 +131,8 @@ def _characterize_one(
         except RramfitError as e:
             outcomes.append(Outcome(files[0], name, None, None, str(e)))
         else:
-            outcomes.append(Outcome(files[0], name, result.card, written, None))
+            findings = tuple(rank_findings(result.verdicts))
+            outcomes.append(Outcome(files[0], name, result.card, written, None, findings))
     return outcomes
 
 
@@ -156,7 +158,7 @@ def _write(
 
 def write_lot(outcomes: Sequence[Outcome], output: Path, *, report: bool = True) -> None:
     """Write ``lot.csv`` (see `lot_frame`) and, with `report`, ``lot.html`` into `output`."""
-    with whole_file(output / "lot.csv") as beside:
+    with atomic_file(output / "lot.csv") as beside:
         lot_frame(outcomes).to_csv(beside, index=False)
     if report:
         from rramfit.reporting.lot_report import lot_report

@@ -1,4 +1,4 @@
-"""What became of each array of a lot, and tables of its parameters over arrays."""
+"""Result of each array of a lot, and tables of parameters over the arrays."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from rramfit.card import ModelCard, Quantity, quantities
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rramfit.fitting.result import Finding
+
 __all__ = ["Outcome", "Written", "lot_frame", "shared_quantities", "spread_frame"]
 
-_OUTLIER = 3.5  # |robust z| past which a chip is called an outlier (Iglewicz & Hoaglin, 1993)
+_OUTLIER = 3.5  # |robust z| above which a chip is an outlier (Iglewicz & Hoaglin, 1993)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Files that one characterization left behind."""
+    """Files written by one characterization."""
 
     card: Path
     cells: Path
@@ -30,17 +32,18 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one array: a card and what was written, or why it was refused."""
+    """Result for one array: its card, the files written and the findings, or the error."""
 
-    path: Path  # the file it was read from, the first of several logs
-    name: str  # the card's
+    path: Path  # input file; the first of several logs
+    name: str  # of the card
     card: ModelCard | None
     written: Written | None
     error: str | None
+    findings: tuple[tuple[str, Finding], ...] = ()  # fit and finding, most important first
 
 
 def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row an array: file, name, verdict, error, and every parameter's value by its key path."""
+    """Return one row per array: file, name, verdict, error, and all parameters by key path."""
     import pandas as pd
 
     rows = []
@@ -65,15 +68,15 @@ def lot_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """One row a parameter that at least two chips have: how it varies from chip to chip.
+    """Return one row per parameter that at least two chips have: its variation between chips.
 
-    A distribution's parameters are compared within its family, named in brackets: the shape of a
-    gamma distribution is not that of a Weibull distribution.
+    The parameters of a distribution are compared within its family, which is given in parentheses:
+    the shape of a gamma distribution is not that of a Weibull distribution.
 
-    Columns: chips, median, mean, std (between chips, observed), within (root mean square of the
-    chips' own standard errors), between (√(std² − within²), what the chips' own uncertainty does
-    not explain), unit, and outliers: names of cards whose value lies more than 3.5 robust standard
-    deviations (1.4826·MAD, at least the chip's own standard error) from the median.
+    Columns: chips, median, mean, std (observed between chips), within (root mean square of the
+    standard errors), between (√(std² − within²), not explained by the standard errors), unit, and
+    outliers: names of cards whose value is more than 3.5 robust standard deviations (1.4826·MAD,
+    at least the standard error) from the median.
     """
     import pandas as pd
 
@@ -103,7 +106,7 @@ def spread_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def shared_quantities(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[str, Quantity]]]:
-    """Give estimates that at least two chips have, by parameter: (card's name, estimate)."""
+    """Return the estimates that at least two chips have, by parameter: (card name, value)."""
     found: dict[str, list[tuple[str, Quantity]]] = {}
     for outcome in outcomes:
         if outcome.card is None:

@@ -1,4 +1,4 @@
-"""The report of a lot: its chips side by side, how they differ, and which stand out."""
+"""The report of a lot: its chips, their variation, and outliers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from rramfit.reporting.page.document import (
 )
 from rramfit.reporting.page.document import figure as draw_figure
 from rramfit.reporting.page.theme import SERIES
-from rramfit.reporting.page.wording import axis_unit, counted
-from rramfit.units import format_quantity
+from rramfit.reporting.page.wording import axis_unit, counted, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,50 +30,52 @@ if TYPE_CHECKING:
 
 __all__ = ["lot_report"]
 
-_SHOWN = ("mean", "std", "d2d", "c2c", "probability")  # parameters that get a picture
-_MOST_PICTURES = 24
-_LINE = 0.22  # inch a chip
+_SHOWN = ("mean", "std", "d2d", "c2c", "probability")  # parameters with a figure
+_MOST_FIGURES = 24
+_LINE = 0.22  # [inch] per chip
 
 
 def lot_report(outcomes: Sequence[Outcome]) -> Report:
-    """Make the report of many characterized files."""
+    """Build the report of many characterized files."""
     refused = [o for o in outcomes if o.card is None]
     bad = [o for o in outcomes if o.card is not None and o.card.quality.verdict == "bad"]
     count = (
         f"{counted(len(outcomes), 'array')}: {len(outcomes) - len(refused)} characterized, "
-        f"{len(refused)} refused; {len(bad)} of the cards have a fit whose verdict is bad."
+        f"{len(refused)} refused. {len(bad)} of the cards have the verdict bad."
     )
     spread = spread_frame(outcomes)
-    lead: list[Block] = [Prose(paragraphs=(count, _standing_out(spread)))]
+    lead: list[Block] = [Prose(paragraphs=(count, _outlier_text(spread)))]
     lead += [Note(text=o.error or "", tone="bad") for o in refused]
     sections = [Section(key="chips", title="Chips", blocks=(_chips(outcomes),))]
     if len(spread):
-        sections.append(Section(key="spread", title="From chip to chip", blocks=(_spread(spread),)))
-        pictures = tuple(_pictures(outcomes, spread))
-        sections.append(Section(key="pictures", title="Chip by chip", blocks=pictures))
+        sections.append(
+            Section(key="spread", title="Variation between chips", blocks=(_spread(spread),))
+        )
+        figures = tuple(_figures(outcomes, spread))
+        sections.append(Section(key="figures", title="Parameters by chip", blocks=figures))
     return Report(
         title="Lot summary",
-        subtitle="Resistive-memory arrays side by side",
+        subtitle="Comparison of resistive-memory arrays",
         lead=tuple(lead),
         sections=tuple(section for section in sections if section.blocks),
         footer=f"Made by rramfit {package_version()}.",
     )
 
 
-def _standing_out(spread: pd.DataFrame) -> str:
-    """Say which chips stand out, and in how many parameters."""
+def _outlier_text(spread: pd.DataFrame) -> str:
+    """Return a sentence with the outliers and the number of parameters of each."""
     if not len(spread):
-        return "No parameter was found on two chips: there is nothing to compare."
+        return "No parameter was measured on two chips; there is nothing to compare."
     times = Counter(name for names in spread["outliers"] for name in names.split())
     if not times:
-        return "No chip stands out in any parameter."
-    said = [f"{name} in {n}" for name, n in times.most_common(5)]
-    more = f", and {len(times) - 5} more" if len(times) > 5 else ""
-    return f"Of {len(spread)} parameters, these chips stand out: {', '.join(said)}{more}."
+        return "No chip is an outlier in any parameter."
+    named = [f"{name} in {n}" for name, n in times.most_common(5)]
+    more = f", and {len(times) - 5} more chips" if len(times) > 5 else ""
+    return f"Outliers in {len(spread)} parameters: {', '.join(named)}{more}."
 
 
 def _chips(outcomes: Sequence[Outcome]) -> Table:
-    columns = ("file", "array", "verdict", "in words")
+    columns = ("file", "array", "verdict", "summary")
     rows = []
     for o in outcomes:
         if o.card is None:
@@ -92,24 +93,24 @@ def _chips(outcomes: Sequence[Outcome]) -> Table:
 def _spread(spread: pd.DataFrame) -> Table:
     rows = []
     for path, x in spread.iterrows():
-        shown = (format_quantity(float(x[c]), x["unit"]) for c in ("median", "within", "between"))
+        shown = (with_unit(float(x[c]), x["unit"]) for c in ("median", "within", "between"))
         rows.append((str(path), str(x["chips"]), *shown, str(x["outliers"])))
     return Table(
-        caption="Parameters over chips: the median, the chips' own standard error (root mean "
-        "square), the spread between chips that it does not explain, and cards that stand out",
+        caption="Parameters over chips: median, standard error (root mean square over chips), "
+        "standard deviation between chips beyond the standard error, and outliers",
         columns=(
             Column("parameter", numeric=False),
             Column("chips"),
             Column("median"),
-            Column("within"),
-            Column("between"),
+            Column("standard error"),
+            Column("std between chips"),
             Column("outliers", numeric=False),
         ),
         rows=tuple(rows),
     )
 
 
-def _pictures(outcomes: Sequence[Outcome], spread: pd.DataFrame) -> list[Figure]:
+def _figures(outcomes: Sequence[Outcome], spread: pd.DataFrame) -> list[Figure]:
     shared = [
         (path, points)
         for path, points in shared_quantities(outcomes).items()
@@ -120,12 +121,12 @@ def _pictures(outcomes: Sequence[Outcome], spread: pd.DataFrame) -> list[Figure]
             partial(_draw, points, frozenset(str(spread.loc[path, "outliers"]).split())),
             key=path.replace("[", "-").replace("]", "").replace(".", "-"),
             title=path,
-            caption="each chip with its 95 % interval; those that stand out as squares",
+            caption="Value of each chip with its 95 % interval. Squares are outliers.",
             width="half",
             size=(4.45, 0.7 + _LINE * max(len(points), 6)),
             margins=(1.5, 0.5, 0.12, 0.12),
         )
-        for path, points in shared[:_MOST_PICTURES]
+        for path, points in shared[:_MOST_FIGURES]
     ]
 
 

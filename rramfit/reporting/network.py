@@ -1,7 +1,7 @@
 """Reports of networks on chips: a mapping, an evaluation over chips, an ablation.
 
-Nothing is computed here: every number is one of `rramfit.mapping`'s, and stands in a table beside
-its picture.
+Nothing is computed here: the numbers come from `rramfit.mapping`; each figure has a table with its
+numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from rramfit.reporting.page.document import (
     figure,
 )
 from rramfit.reporting.page.theme import INK, SERIES
-from rramfit.units import format_quantity
+from rramfit.reporting.page.wording import counted, number, with_unit
+from rramfit.units import round_estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,22 +47,18 @@ __all__ = [
 def mapping_report(
     network: str, plan: MappingPlan, *, placement_gain: object | None = None
 ) -> Report:
-    """Report how a network lies on tiles."""
+    """Report how a network maps onto tiles."""
     energy, latency = plan.total("energy"), plan.total("latency")
     items = [
         KeyFigure(label="tiles", value=f"{plan.total('tiles'):.0f}"),
         KeyFigure(label="cells used", value=f"{100 * plan.utilisation:.1f} %"),
-        KeyFigure(label="energy an inference", value=f"{energy * 1e9:.3g} nJ", detail="estimate"),
-        KeyFigure(
-            label="time an inference", value=format_quantity(latency, "s"), detail="estimate"
-        ),
+        KeyFigure(label="energy per inference", value=with_unit(energy, "J"), detail="estimate"),
+        KeyFigure(label="latency per inference", value=with_unit(latency, "s"), detail="estimate"),
     ]
     if placement_gain is not None:
         gain = f"{100 * float(str(placement_gain)):.1f} %"
         items.append(
-            KeyFigure(
-                label="placement takes away", value=gain, detail="of the expected squared error"
-            )
+            KeyFigure(label="placement removes", value=gain, detail="of the expected squared error")
         )
     rows = tuple(
         (
@@ -75,34 +72,40 @@ def mapping_report(
             str(m.passes),
             str(m.mvms),
             str(m.conversions),
-            f"{m.energy * 1e9:.3g}",
-            f"{m.latency * 1e6:.3g}",
+            number(m.energy * 1e9),
+            number(m.latency * 1e6),
         )
         for m in plan.matrices
     )
-    numbers = ("tiles", "used", "vectors", "passes", "MVMs", "conversions", "nJ", "us")
+    numbers = (
+        *("tiles", "cells used", "vectors", "passes", "MVMs", "conversions"),
+        *("energy [nJ]", "latency [µs]"),
+    )
     names = tuple(Column(n, numeric=False) for n in ("matrix", "kind", "weights", "blocks"))
     table = Table(
-        caption="Matrices, for one inference",
+        caption="Matrices, per inference",
         columns=(*names, *(Column(n) for n in numbers)),
         rows=rows,
     )
     c = plan.constants
     constants = (
-        ("pulse on the rows", format_quantity(c.read_time, "s")),
-        ("one conversion", format_quantity(c.adc_time, "s")),
-        ("columns a converter", str(c.adc_sharing)),
-        ("energy of one conversion of 8 bits", f"{c.adc_energy * 1e12:g} pJ"),
-        ("energy of one row driven", f"{c.dac_energy * 1e12:g} pJ"),
+        ("read pulse", with_unit(c.read_time, "s")),
+        ("A/D conversion time", with_unit(c.adc_time, "s")),
+        ("columns per converter", str(c.adc_sharing)),
+        ("energy per 8-bit conversion", with_unit(c.adc_energy, "J")),
+        ("energy per driven row", with_unit(c.dac_energy, "J")),
     )
-    said = "Energy and time tell mappings apart; they leave out buffers, sums and activations."
+    slices = counted(plan.slices, "slice")
+    limits = (
+        "Energy and latency compare mappings. They exclude buffers, digital sums and activations."
+    )
     return Report(
         title=f"{network} on tiles",
-        subtitle="How a network lies on resistive-memory arrays",
+        subtitle="Mapping of a network onto resistive-memory arrays",
         facts=(
             ("card", plan.card),
             ("tile", f"{plan.tile[0]} × {plan.tile[1]}"),
-            ("weights on", f"{plan.scheme}, {plan.slices} slices, {plan.weight_values} values"),
+            ("weights", f"{plan.scheme}, {slices}, {plan.weight_values} values"),
         ),
         lead=(KeyFigures(items=tuple(items)),),
         sections=(
@@ -110,7 +113,7 @@ def mapping_report(
             Section(
                 key="constants",
                 title="Constants",
-                blocks=(Prose(paragraphs=(said,)), Facts(items=constants)),
+                blocks=(Prose(paragraphs=(limits,)), Facts(items=constants)),
             ),
         ),
         footer=f"Made by rramfit {package_version()}.",
@@ -123,16 +126,19 @@ def evaluation_report(
     data: str,
     evaluation: Evaluation,
     *,
-    norm_images: int | None = None,
+    bn_recalibration_images: int | None = None,
 ) -> Report:
-    """Report a network's accuracy over chips; `norm_images` as for `rramfit evaluate --norms`."""
+    """Report the accuracy of a network over chips.
+
+    `bn_recalibration_images` is the number of images of BatchNorm recalibration; None without it.
+    """
     e = evaluation
-    picture = figure(
+    chart = figure(
         partial(_draw_chips, e),
         key="chips",
-        title="Accuracy chip by chip",
-        caption="Chips in rising order, with the mean (line), the accuracy of the digital network "
-        "(dashed) and that of a good chip (dotted)",
+        title="Accuracy of each chip",
+        caption="Chips in the order of accuracy, with the mean (solid line), the digital network "
+        "(dashed) and the yield threshold (dotted).",
         width="full",
     )
     rows = [
@@ -159,11 +165,11 @@ def evaluation_report(
         facts=(
             ("data", f"{data}, {e.images} images"),
             *setup_facts(setup),
-            *_norm_facts(norm_images),
+            *_bn_recalibration_facts(bn_recalibration_images),
         ),
         lead=(_key_figures(e),),
         sections=(
-            Section(key="accuracy", title="Accuracy", blocks=(picture, table, every)),
+            Section(key="accuracy", title="Accuracy", blocks=(chart, table, every)),
             *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
@@ -176,16 +182,19 @@ def ablation_report(
     data: str,
     ablation: Ablation,
     *,
-    norm_images: int | None = None,
+    bn_recalibration_images: int | None = None,
 ) -> Report:
-    """Report which factor costs what; `norm_images` as for `rramfit ablate --norms`."""
-    whole = ablation.everything
-    picture = figure(
+    """Report the accuracy that each non-ideality costs.
+
+    `bn_recalibration_images` is the number of images of BatchNorm recalibration; None without it.
+    """
+    everything = ablation.everything
+    chart = figure(
         partial(_draw_costs, ablation),
         key="costs",
-        title="What each factor costs",
-        caption="Points of accuracy lost with a factor alone, and given back when it alone is "
-        "switched off; lines are 95 % intervals of the mean over chips",
+        title="Cost of each factor",
+        caption="Percentage points of accuracy lost with the factor alone, and recovered when only "
+        "this factor is switched off. Lines are 95 % intervals of the mean over chips.",
         width="full",
         size=(9.1, 0.9 + 0.34 * max(len(ablation.factors), 1)),
         margins=(1.2, 0.5, 0.12, 0.12),
@@ -194,9 +203,9 @@ def ablation_report(
         (
             f.factor,
             f"{100 * f.alone.mean.value:.2f}",
-            f"{100 * (whole.digital - f.alone.mean.value):+.2f}",
+            f"{100 * (everything.digital - f.alone.mean.value):+.2f}",
             f"{100 * f.without.mean.value:.2f}",
-            f"{100 * (f.without.mean.value - whole.mean.value):+.2f}",
+            f"{100 * (f.without.mean.value - everything.mean.value):+.2f}",
             str(f.alone.chips),
         )
         for f in ablation.factors
@@ -206,26 +215,26 @@ def ablation_report(
         columns=(
             Column("factor", numeric=False),
             Column("alone"),
-            Column("costs"),
-            Column("all but it"),
-            Column("gives back"),
+            Column("cost"),
+            Column("all others"),
+            Column("recovered"),
             Column("chips"),
         ),
         rows=rows,
     )
     absent = ", ".join(ablation.absent) or "none"
-    note = Prose(paragraphs=(f"Not at work: {absent}.",))
+    note = Prose(paragraphs=(f"Factors that this card or setup does not have: {absent}.",))
     return Report(
-        title=f"{network}: which factor costs what",
+        title=f"{network}: cost of each non-ideality",
         subtitle=f"On chips of {setup.card_name}",
         facts=(
-            ("data", f"{data}, {whole.images} images"),
+            ("data", f"{data}, {everything.images} images"),
             *setup_facts(setup),
-            *_norm_facts(norm_images),
+            *_bn_recalibration_facts(bn_recalibration_images),
         ),
-        lead=(_key_figures(whole),),
+        lead=(_key_figures(everything),),
         sections=(
-            Section(key="factors", title="Factors", blocks=(picture, table, note)),
+            Section(key="factors", title="Factors", blocks=(chart, table, note)),
             *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
@@ -233,7 +242,8 @@ def ablation_report(
 
 
 def _percents(x: Estimate) -> tuple[str, str, str]:
-    return f"{100 * x.value:.2f}", f"{100 * x.low:.2f}", f"{100 * x.high:.2f}"
+    e = round_estimate(x.value, (x.low, x.high), "1", percent=True)
+    return e.value, e.low, e.high
 
 
 def _key_figures(e: Evaluation) -> KeyFigures:
@@ -255,7 +265,7 @@ def _key_figures(e: Evaluation) -> KeyFigures:
 
 
 def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
-    """Say how a network is put onto chips."""
+    """Return how a network is mapped onto chips, as (name, value)."""
     p = setup.peripherals
     origin = {"NoneType": "drawn", "CellMaps": "one fitted chip"}.get(
         type(setup.origin).__name__, "measured conductances"
@@ -265,24 +275,25 @@ def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
         ("card", setup.card_name),
         ("chips", origin),
         ("tile", f"{setup.tile[0]} × {setup.tile[1]}"),
-        ("weights on", f"{setup.book.scheme}, {len(setup.book.values)} values"),
+        ("weights", f"{setup.book.scheme}, {len(setup.book.values)} values"),
         ("inputs", coding),
         ("wires", setup.wires_by if setup.has_wires else "without resistance"),
-        ("switched on", ", ".join(sorted(setup.factors))),
+        ("active factors", ", ".join(sorted(setup.factors))),
     )
 
 
-def _norm_facts(images: int | None) -> tuple[tuple[str, str], ...]:
-    """Say whether batch norms are estimated again on each chip."""
-    return () if images is None else (("batch norms", f"on each chip, on {images} images"),)
+def _bn_recalibration_facts(images: int | None) -> tuple[tuple[str, str], ...]:
+    if images is None:
+        return ()
+    return (("BatchNorm recalibration", f"on each chip, with {images} images"),)
 
 
 def assumption_sections(setup: AnalogSetup) -> tuple[Section, ...]:
-    """List what was taken where the card says nothing; no section where it says all."""
+    """Return a section with the values assumed where the card has none; empty if none were."""
     if not setup.model.assumptions:
         return ()
     prose = Prose(paragraphs=setup.model.assumptions)
-    return (Section(key="assumed", title="What the card did not say", blocks=(prose,)),)
+    return (Section(key="assumed", title="Assumptions", blocks=(prose,)),)
 
 
 def _draw_chips(e: Evaluation, ax: Axes) -> None:
@@ -294,28 +305,28 @@ def _draw_chips(e: Evaluation, ax: Axes) -> None:
         ax.axhline(100 * value, color=INK, linestyle=style, linewidth=0.9)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel("chips")
-    ax.set_ylabel("accuracy (%)")
+    ax.set_ylabel("accuracy [%]")
 
 
 def _draw_costs(ablation: Ablation, ax: Axes) -> None:
-    whole = ablation.everything
+    everything = ablation.everything
     alone = [f.alone.mean for f in ablation.factors]
     without = [f.without.mean for f in ablation.factors]
     series = (
-        ("cost alone", SERIES[0], -0.13, alone, whole.digital, -1),
-        ("given back", SERIES[1], 0.13, without, whole.mean.value, 1),
+        ("cost alone", SERIES[0], -0.13, alone, everything.digital, -1),
+        ("recovered", SERIES[1], 0.13, without, everything.mean.value, 1),
     )
     for label, color, shift, means, base, sign in series:
         for i, mean in enumerate(means):
             ends = [100 * sign * (x - base) for x in (mean.low, mean.high)]
-            if mean.high - mean.low < 1:  # one chip alone has no interval
+            if mean.high - mean.low < 1:  # a single chip has no interval
                 ax.plot(ends, [i + shift] * 2, color=color, linewidth=1.4)
             point = 100 * sign * (mean.value - base)
             name = label if i == 0 else None
             ax.plot([point], [i + shift], "o", color=color, markersize=4, label=name)
     ax.axvline(0, color=INK, linewidth=0.7)
     ax.set_yticks(range(len(ablation.factors)), [f.factor for f in ablation.factors])
-    ax.set_ylim(len(ablation.factors) - 0.5, -1.3)  # downwards, and room for the legend
-    ax.set_xlabel("points of accuracy")
+    ax.set_ylim(len(ablation.factors) - 0.5, -1.3)  # first factor at the top; room for the legend
+    ax.set_xlabel("accuracy [percentage points]")
     if ablation.factors:
         ax.legend(loc="upper right", ncols=2, borderaxespad=0.1)

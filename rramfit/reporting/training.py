@@ -1,6 +1,7 @@
-"""Report of a training: learning curves, and what each network reaches on chips.
+"""Report of a training run: learning curves, and the accuracy of each network on chips.
 
-Nothing is computed here: the history is training's, the accuracies are `rramfit.mapping`'s.
+Nothing is computed here: the history comes from `rramfit.training`, the accuracies from
+`rramfit.mapping`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rramfit.reporting.page.document import (
     figure,
 )
 from rramfit.reporting.page.theme import INK, SERIES
+from rramfit.units import round_estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["training_report"]
 
 Found = Mapping[str, "tuple[float, Evaluation | None]"]
-"""For each network its digital accuracy, and that on chips where it was judged there."""
+"""Digital accuracy of each network, and its evaluation on chips if there is one."""
 
 
 def training_report(
@@ -44,27 +46,28 @@ def training_report(
     history: Sequence[Epoch],
     found: Found,
 ) -> Report:
-    """Report a training by its epochs, and its networks on chips."""
+    """Report the epochs of a training run, and the accuracy of its networks on chips."""
     curves = (
         figure(
             partial(_draw_accuracy, history),
             key="accuracy",
-            title="Accuracy, epoch by epoch",
-            caption="On test images, of the average of weights (in training for chips on freshly "
-            "drawn cells), and on augmented training images; stages are parted by a line",
+            title="Accuracy by epoch",
+            caption="Accuracy of the averaged weights on test images (in hardware-aware stages, on "
+            "newly drawn cells), and on augmented training images. Lines separate the stages.",
         ),
         figure(
             partial(_draw_loss, history),
             key="loss",
-            title="Loss, epoch by epoch",
-            caption="Mean over the images of an epoch; with a teacher its share is in it",
+            title="Loss by epoch",
+            caption="Mean over the images of an epoch, including the teacher's term if there is "
+            "one.",
         ),
     )
     epochs = Table(
         caption="Epochs",
         columns=(
             Column("stage", numeric=False),
-            *(Column(n) for n in ("epoch", "loss", "training %", "test %", "rate", "s")),
+            *(Column(n) for n in ("epoch", "loss", "training [%]", "test [%]", "rate", "time [s]")),
         ),
         rows=tuple(
             (
@@ -81,10 +84,13 @@ def training_report(
         folded=len(history) > 12,
     )
     networks = Table(
-        caption="Accuracy in per cent; the mean over chips with its 95 % interval",
+        caption="Accuracy in per cent; mean over chips with its 95 % interval",
         columns=(
             Column("network", numeric=False),
-            *(Column(n) for n in ("digital", "mean", "low", "high", "deviation", "5th", "chips")),
+            *(
+                Column(n)
+                for n in ("digital", "mean", "low", "high", "std", "5th percentile", "chips")
+            ),
         ),
         rows=tuple(_row(name, digital, on) for name, (digital, on) in found.items()),
     )
@@ -102,8 +108,8 @@ def training_report(
         if on is not None
     ]
     return Report(
-        title=f"{network}, trained",
-        subtitle=f"By the recipe {recipe}",
+        title=f"Training of {network}",
+        subtitle=f"Recipe {recipe}",
         facts=(("data", data), *setup_facts(setup)),
         lead=(KeyFigures(items=tuple(items)),),
         sections=(
@@ -118,15 +124,16 @@ def training_report(
 def _row(name: str, digital: float, on: Evaluation | None) -> tuple[str, ...]:
     if on is None:
         return (name, f"{100 * digital:.2f}", *[""] * 6)
-    numbers = (on.mean.value, on.mean.low, on.mean.high, on.deviation.value, on.percentile5.value)
-    return (name, f"{100 * digital:.2f}", *(f"{100 * x:.2f}" for x in numbers), str(on.chips))
+    mean = round_estimate(on.mean.value, (on.mean.low, on.mean.high), "1", percent=True)
+    others = (f"{100 * x.value:.2f}" for x in (on.deviation, on.percentile5))
+    return (name, f"{100 * digital:.2f}", mean.value, mean.low, mean.high, *others, str(on.chips))
 
 
-def _part_stages(history: Sequence[Epoch], ax: Axes) -> None:
+def _separate_stages(history: Sequence[Epoch], ax: Axes) -> None:
     for i in range(1, len(history)):
         if history[i].stage != history[i - 1].stage:
             ax.axvline(i + 0.5, color=INK, linewidth=0.7)
-    ax.set_xlabel("epochs")
+    ax.set_xlabel("epoch")
 
 
 def _draw_accuracy(history: Sequence[Epoch], ax: Axes) -> None:
@@ -136,12 +143,12 @@ def _draw_accuracy(history: Sequence[Epoch], ax: Axes) -> None:
         ("training", SERIES[1], [e.train_accuracy for e in history]),
     ):
         ax.plot(at, [100 * v for v in values], color=color, linewidth=1.4, label=label)
-    _part_stages(history, ax)
-    ax.set_ylabel("accuracy (%)")
+    _separate_stages(history, ax)
+    ax.set_ylabel("accuracy [%]")
     ax.legend(loc="lower right")
 
 
 def _draw_loss(history: Sequence[Epoch], ax: Axes) -> None:
     ax.plot(range(1, len(history) + 1), [e.loss for e in history], color=SERIES[0], linewidth=1.4)
-    _part_stages(history, ax)
+    _separate_stages(history, ax)
     ax.set_ylabel("loss")

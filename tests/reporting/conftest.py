@@ -1,4 +1,4 @@
-"""A characterized array with everything in it, made by hand: numbers are stated, not fitted."""
+"""A characterized array with all groups, built from given numbers instead of fits."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ from rramfit.measurement import (
     program_in_memory,
     reads_in_memory,
 )
+from rramfit.provenance import package_version
 
 GROUPS = ("reads", "retention", "endurance", "iv", "mvm", "readout")
 
@@ -61,13 +62,13 @@ def about(value: float, unit: str, relative: float = 0.01, scale: str = "linear"
 def make_chip(
     rows: int = 24, cols: int = 20, levels: int = 3, sweeps: int = 4, groups: tuple = GROUPS
 ) -> SimpleNamespace:
-    """What `characterize` would hand out, as far as a report reads it."""
+    """Return the parts of a `Characterization` that a report uses."""
     rng = np.random.default_rng(7)
     target = np.linspace(5e-6, 90e-6, levels)
     spread = 0.4e-6 + 0.03 * target
     r, c = np.indices((rows, cols))
     field = np.sin(2 * np.pi * (r / rows + 0.3 * c / cols)) * 0.7 + 0.5 * (c / cols - 0.5)
-    own = 0.7 * rng.standard_normal((rows, cols)) + field
+    offset_of_cell = 0.7 * rng.standard_normal((rows, cols)) + field
     fault = np.zeros((rows, cols), dtype=np.int8)
     fault[rng.random((rows, cols)) < 0.01] = Fault.STUCK_LOW
     fault[rng.random((rows, cols)) < 0.006] = Fault.STUCK_HIGH
@@ -77,7 +78,7 @@ def make_chip(
     level = np.repeat(np.arange(levels), sweeps)
     drawn = rng.standard_normal((level.size, rows, cols))
     mean, std = target[level][:, None, None], spread[level][:, None, None]
-    g = mean + std * (0.7 * own + 0.7 * drawn)
+    g = mean + std * (0.7 * offset_of_cell + 0.7 * drawn)
     g = np.where(fault == Fault.STUCK_LOW, 1e-6, np.where(fault == Fault.STUCK_HIGH, 150e-6, g))
     g = np.where(fault == Fault.DEAD_COL, 1e-9, g)
     g = np.where(fault == Fault.NOT_MEASURED, np.nan, g)
@@ -87,7 +88,7 @@ def make_chip(
     statistics = accumulate(program, levels)
 
     held_level = rng.integers(0, levels, (rows, cols))
-    state = target[held_level] + spread[held_level] * own
+    state = target[held_level] + spread[held_level] * offset_of_cell
     times = np.array([1.0, 10.0, 100.0, 1e3, 1e4])
     noise = rng.standard_normal((12, rows, cols))
     voltage = np.linspace(-0.4, 0.4, 17)
@@ -143,17 +144,24 @@ def make_chip(
     offset = np.where(fault == Fault.OK, statistics.mean - target[:, None, None], np.nan)
     cells = CellMaps(fault=fault, offset=offset, hard_posterior=np.zeros(offset.shape))
     card = make_card(rows, cols, target, spread, statistics.count.sum((1, 2)), fault, groups)
-    findings = (
-        Finding("half the cells collapsed", "measure again", severe=True),
-        Finding("two times only", "read at more times"),
+    step = Finding(
+        "The read noise at L0 is <below> one step of the converter.", "Use a finer range."
     )
-    retention = SimpleNamespace(verdict=Verdict(findings))
+    verdicts = {"levels": Verdict(), "variation": Verdict((step,))}
+    if "retention" in groups:
+        few = Finding("There are only 2 read times.", "Read at 3 or more times.")
+        collapse = Finding(
+            "Half of the cells collapsed.", "Measure again.", severe=True, affected=0.5
+        )
+        verdicts["retention"] = Verdict((few, collapse))
+    fits = {name: verdict.to_card() for name, verdict in verdicts.items()}
+    quality = card.quality.model_copy(update={"fits": fits | card.quality.fits})
     return SimpleNamespace(
-        card=card,
+        card=seal(card.model_copy(update={"quality": quality})),
         measurement=measurement,
         statistics=statistics,
         cells=cells,
-        results=lambda: {"retention": retention},
+        verdicts=verdicts,
     )
 
 
@@ -292,34 +300,15 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
         domain=Domain(read_voltage=given(0.2, "V"), rows=rows, cols=cols),
         quality=Quality(
             verdict="bad" if "retention" in groups else "warning",
-            summary="The fits can be used; to know: cells drift.",
+            summary="The fits can be used, with 1 finding: The cells drift.",
             fits={
-                "levels": FitQuality(verdict="ok"),
-                "variation": FitQuality(
-                    verdict="warning",
-                    findings=["the read noise at L0 is <below> one step of the converter"],
-                    remedies=["read with a finer range"],
-                ),
-                **(
-                    {
-                        "retention": FitQuality(
-                            verdict="bad",
-                            findings=["half the cells collapsed", "two times only"],
-                            remedies=["measure again", "read at more times"],
-                        )
-                    }
-                    if "retention" in groups
-                    else {}
-                ),
-                **{
-                    name: FitQuality(
-                        verdict="not run",
-                        findings=[f"not measured: the file has no /{name}"],
-                        remedies=[f"measure /{name}"],
-                    )
-                    for name in GROUPS
-                    if name not in groups
-                },
+                name: FitQuality(
+                    verdict="not run",
+                    findings=[f"The file has no /{name}."],
+                    remedies=[f"Measure /{name}."],
+                )
+                for name in GROUPS
+                if name not in groups
             },
             heldout=[
                 HeldOut(
@@ -339,7 +328,7 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
         ),
         provenance=Provenance(
             inputs=[InputFile(name="die3.h5", sha256="ab" * 32)],
-            rramfit_version="0.1.0",
+            rramfit_version=package_version(),
             arguments={"name": "lot7-die3"},
             seed=3,
             time="2026-02-03T04:05:06Z",
@@ -362,7 +351,7 @@ def chip() -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def page(chip: SimpleNamespace) -> str:
-    """The report of `chip`."""
+    """Return the report of `chip`."""
     from rramfit.reporting import report_characterization
 
     return report_characterization(chip)

@@ -1,4 +1,4 @@
-"""The report of a characterization as a page: whole, self-contained, readable by anyone."""
+"""The report of a characterization as a page: complete, self-contained and accessible."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from rramfit.card import quantities
 from rramfit.reporting import report_characterization, save_report
-from rramfit.reporting.page.wording import write
+from rramfit.reporting.page.wording import format_quantity_parts
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 class Outline(HTMLParser):
-    """Checks that tags nest, and keeps what the tests ask for."""
+    """Checks that tags nest, and collects tags, attributes and table rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Outline(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
+        assert self.open, f"</{tag}> without a start tag"
         assert self.open.pop() == tag
 
     def handle_data(self, data):
@@ -61,7 +61,7 @@ def tree(page) -> Outline:
     return outline(page)
 
 
-def test_nothing_is_fetched_and_nothing_runs(page, tree):
+def test_the_page_loads_nothing_and_runs_no_script(page, tree):
     for tag, attributes in tree.tags:
         assert tag not in ("script", "iframe", "object", "embed", "base")
         assert not [name for name in attributes if name.startswith("on")]
@@ -73,7 +73,7 @@ def test_nothing_is_fetched_and_nothing_runs(page, tree):
     assert not re.findall(r"url\((?!#)", page)
 
 
-def test_ids_are_unique_and_every_link_has_its_target(tree):
+def test_ids_are_unique_and_every_link_has_a_target(tree):
     ids = tree.values("id")
     assert len(ids) == len(set(ids))
     links = {h[1:] for h in tree.values("href") if h.startswith("#")}
@@ -86,11 +86,11 @@ def test_every_number_of_the_card_is_in_a_table(chip, tree):
     found = list(quantities(chip.card))
     assert len(found) > 80
     for path, q in found:
-        w = write(q)
-        assert rows[path] == [w.value_with_unit, w.interval or "given", w.stderr or "–"]
+        f = format_quantity_parts(q)
+        assert rows[path] == [f.value_with_unit, f.interval or "given", f.stderr or "–"]
 
 
-def test_tables_are_real_tables(page, tree):
+def test_tables_have_captions_and_header_cells(page, tree):
     headers = [a for tag, a in tree.tags if tag == "th"]
     assert {a["scope"] for a in headers} == {"col", "row"}
     tags = [tag for tag, _ in tree.tags]
@@ -103,11 +103,11 @@ def test_every_figure_is_described(tree):
     tags = [tag for tag, _ in tree.tags]
     assert tags.count("svg") == tags.count("figure") == tags.count("desc") > 15
     assert tags.count("figcaption") == tags.count("figure")
-    pictures = [a for tag, a in tree.tags if tag == "svg"]
-    assert all(a["role"] == "img" and a["aria-labelledby"] for a in pictures)
+    drawings = [a for tag, a in tree.tags if tag == "svg"]
+    assert all(a["role"] == "img" and a["aria-labelledby"] for a in drawings)
 
 
-def test_dark_print_and_phone_are_provided_for(page, tree):
+def test_the_page_has_styles_for_dark_print_and_phone(page, tree):
     assert "@media (prefers-color-scheme: dark)" in page
     assert "@media print" in page
     metas = {a["name"]: a["content"] for tag, a in tree.tags if tag == "meta" and "name" in a}
@@ -115,7 +115,7 @@ def test_dark_print_and_phone_are_provided_for(page, tree):
     assert [a["lang"] for tag, a in tree.tags if tag == "html"] == ["en"]
 
 
-def test_headings_step_down_one_by_one(tree):
+def test_heading_levels_do_not_skip(tree):
     levels = [int(tag[1]) for tag, _ in tree.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -130,7 +130,7 @@ def test_identity_findings_and_provenance_are_on_the_page(chip, page):
         card.provenance.time,
         card.provenance.inputs[0].sha256,
         "is &lt;below&gt; one step of the converter",
-        "Read with a finer range.",
+        "Use a finer range.",
         f"{card.name} {card.revision}",
     ):
         assert text in page
@@ -139,24 +139,39 @@ def test_identity_findings_and_provenance_are_on_the_page(chip, page):
 def test_only_severe_findings_are_called_bad(page):
     notes = re.findall(r'<div class="note (\w+)">.*?<p>(.*?)</p>', page, re.DOTALL)
     tones = {text.split(" <span")[0]: tone for tone, text in notes}
-    assert tones["Retention: half the cells collapsed."] == "bad"
-    assert tones["Retention: two times only."] == "warning"
+    assert tones["<strong>Retention</strong> Half of the cells collapsed."] == "bad"
+    assert tones["<strong>Retention</strong> There are only 2 read times."] == "warning"
+
+
+def test_findings_are_ranked_and_the_summary_shows_only_the_first(page):
+    lead, sections = page.split('<nav class="contents"')
+    notes = re.findall(r'<div class="note (?:bad|warning)">.*?<p>(.*?)</p>', sections, re.DOTALL)
+    texts = [text.split(" <span")[0] for text in notes]
+    assert [text.replace("</strong>", "").removeprefix("<strong>") for text in texts[:3]] == [
+        "Retention Half of the cells collapsed.",
+        "Variation The read noise at L0 is &lt;below&gt; one step of the converter.",
+        "Retention There are only 2 read times.",
+    ]
+    assert lead.count("Half of the cells collapsed.") == 1
+    assert page.count("Half of the cells collapsed.") == 2
+    assert "There are only 2 read times." not in lead
+    assert "2\xa0more findings are listed under Findings and remedies." in lead
 
 
 def test_bytes_are_the_same_every_time(chip_maker, page):
     assert report_characterization(chip_maker()) == page
 
 
-def test_what_is_missing_has_one_line_and_no_section(chip_maker):
+def test_a_missing_group_has_one_line_and_no_section(chip_maker):
     page = report_characterization(chip_maker(groups=("iv",)))
     tree = outline(page)
     ids = set(tree.values("id"))
     assert {"iv", "missing", "levels"} <= ids
     assert not ids & {"retention", "read-noise", "endurance", "wires", "readout"}
-    assert page.count("not measured: the file has no /reads") == 1
+    assert page.count("The file has no /reads. Measure /reads.") == 1
 
 
-def test_many_levels_stay_readable_and_small(chip_maker):
+def test_the_page_of_many_levels_stays_small(chip_maker):
     page = report_characterization(chip_maker(levels=40, sweeps=1, groups=()))
     tree = outline(page)
     assert [tag for tag, _ in tree.tags].count("svg") < 30
@@ -164,7 +179,7 @@ def test_many_levels_stay_readable_and_small(chip_maker):
     assert "fig-level-ladder" in tree.values("id")
 
 
-def test_retention_alone_makes_a_report(chip_maker, tmp_path):
+def test_a_file_with_only_retention_has_a_report(chip_maker, tmp_path):
     chip = chip_maker(groups=("retention",))
     empty = {"levels": [], "variation": [], "failure": [], "stuck": None, "bits_per_cell": None}
     chip.card = chip.card.model_copy(update={**empty, "variation_correlation": None})

@@ -1,6 +1,6 @@
 """Figures: functions that draw on axes, one module per subject.
 
-In: plain arrays or fits, and matplotlib axes. Out: nothing; the axes are drawn on.
+Input: arrays or parts of a card, and matplotlib axes. Output: none; the axes are drawn on.
 
 Not here: captions and placement on the page (`rramfit.reporting.sections`).
 """

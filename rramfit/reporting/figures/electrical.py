@@ -1,4 +1,4 @@
-"""Cells and circuits under read, drawn: I-V curves, read noise, the read-out chain."""
+"""Figures of I–V curves, read noise and the read-out chain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rramfit.card.schema import IVCard, ReadNoiseCard
 from rramfit.measurement.file.record import IVSweeps, Readout
 from rramfit.reporting.page.theme import MUTED, SERIES, VALUE_MAP, plain_logarithmic_ticks
-from rramfit.reporting.page.wording import axis_unit
+from rramfit.reporting.page.wording import axis_unit, unit_symbol
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,15 +20,15 @@ __all__ = ["draw_iv", "draw_read_noise", "draw_readout"]
 
 Floats = NDArray[np.float64]
 
-_SEEN = 5.0  # current at the highest voltage over the noise, for a cell to be shown
+_SEEN = 5.0  # signal-to-noise ratio at the highest voltage above which a cell is shown
 _GROUPS = 3
 
 
 def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
-    """Draw conductance I/V against voltage, each cell over its own median, and the card's distribution.
+    """Draw I/V divided by the cell's median against voltage, and the card's model.
 
-    An ohmic cell is a level line at 1; sinh(bV)/(bV) bends up towards either side. Where b depends
-    on conductance, the cells are shown in three groups of it.
+    An ohmic cell is a horizontal line at 1; sinh(bV)/(bV) rises towards both ends. If b depends on
+    conductance, the cells are shown in three groups of conductance.
     """
     offset = card.offset.value if card and card.offset else 0.0
     noise = card.noise.value if card and card.noise else 0.0
@@ -52,22 +52,22 @@ def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
         label = f"{unit.factor * g:.3g} {unit.symbol}" if len(groups) > 1 else "median of cells"
         if card is not None and card.nonlinearity is not None:
             b = _nonlinearity(card, g)
-            distribution = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
-            ax.plot(grid, distribution, color=color, linewidth=1.2)
-            label = f"{label}, b = {b:.3g} /V"
+            model = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
+            ax.plot(grid, model, color=color, linewidth=1.2)
+            label = f"{label}, b = {b:.3g} {unit_symbol('1/V')}"
         ax.plot(v, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
         if len(groups) == 1:
             low, high = np.nanquantile(ratio, (0.1, 0.9), axis=0)
             for side in (v < 0, v > 0):
                 ax.fill_between(v[side], low[side], high[side], color=color, alpha=0.2, linewidth=0)
     ax.set_xlabel("voltage [V]")
-    ax.set_ylabel("I/V over the cell's median")
+    ax.set_ylabel("I/V over cell median")
     ax.margins(y=0.3 if len(groups) > 1 else 0.2)
     ax.legend(loc="upper center", borderaxespad=0.1, handletextpad=0.3, fontsize=8)
 
 
 def _nonlinearity(card: IVCard, g: float) -> float:
-    """Nonlinearity b of the card for a cell of conductance `g` [S]."""
+    """Return the sinh coefficient b of the card for a cell of conductance `g` [S]."""
     b = card.nonlinearity.value if card.nonlinearity else 0.0
     reference = card.reference_conductance.value if card.reference_conductance else g
     if card.slope is not None:
@@ -78,7 +78,7 @@ def _nonlinearity(card: IVCard, g: float) -> float:
 
 
 def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | None) -> None:
-    """Relative read noise of each cell against its conductance, with the card's power law."""
+    """Draw the relative read noise of each cell against conductance, and the card's power law."""
     use = (mean > 0) & (std > 0)
     unit = axis_unit(float(np.max(mean)), "S")
     x, y = np.log10(unit.factor * mean[use]), np.log10(100 * std[use] / mean[use])
@@ -95,8 +95,8 @@ def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | N
             card.reference_conductance.value * unit.factor if (card.reference_conductance) else 1.0
         )
         exponent = card.exponent.value if card.exponent else 0.0
-        distribution = 100 * card.coefficient.value * (g / reference) ** exponent
-        ax.plot(g, distribution, color=SERIES[1], linewidth=1.6)
+        power_law = 100 * card.coefficient.value * (g / reference) ** exponent
+        ax.plot(g, power_law, color=SERIES[1], linewidth=1.6)
     ax.set_xlim(10 ** spans[0][0], 10 ** spans[0][1])
     ax.set_ylim(10 ** spans[1][0], 10 ** spans[1][1])
     for axis, span in zip((ax.xaxis, ax.yaxis), spans, strict=True):
@@ -106,7 +106,7 @@ def draw_read_noise(ax: Axes, mean: Floats, std: Floats, card: ReadNoiseCard | N
 
 
 def draw_readout(ax: Axes, readout: Readout) -> None:
-    """Deviation of each channel's codes from its own straight line, over the input current."""
+    """Draw the deviation of codes from each channel's best-fit line against the input current."""
     code = np.nanmean(readout.code, axis=0)
     x = np.asarray(readout.input, dtype=np.float64)
     lines = np.polynomial.polynomial.polyfit(x, code, 1)
@@ -119,7 +119,7 @@ def draw_readout(ax: Axes, readout: Readout) -> None:
     ax.fill_between(at, low[order], high[order], color=SERIES[0], alpha=0.2, linewidth=0)
     ax.plot(at, middle[order], color=SERIES[0], linewidth=1.3)
     ax.set_xlabel(f"input current [{unit.symbol}]")
-    ax.set_ylabel("code less line [LSB]")
+    ax.set_ylabel("code minus line [LSB]")
 
 
 def _sinhc(x: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Programming failure, drawn: by level, and by row and column against what chance makes."""
+"""Figures of programming failure: by level, by row and by column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["draw_failure_by_level", "draw_failure_profile"]
 Floats = NDArray[np.float64]
 
 _PARTS = (
-    ("probability", "not accepted", "o"),
+    ("probability", "failed", "o"),
     ("hard", "hard", "s"),
     ("soft", "soft", "D"),
 )
@@ -32,7 +32,7 @@ _LABELLED = 4
 def draw_failure_by_level(
     ax: Axes, failure: Sequence[FailureCard], names: Mapping[int, str]
 ) -> None:
-    """Probability of failure and its hard and soft parts at each level, with 95 % intervals."""
+    """Draw the failure probability of each level, total, hard and soft, with 95 % intervals."""
     few = len(failure) <= _FEW
     tops = []
     for i, ((name, title, marker), color) in enumerate(zip(_PARTS, SERIES, strict=False)):
@@ -67,9 +67,9 @@ def draw_failure_by_level(
 
 
 def draw_failure_profile(ax: Axes, lines: FailureLines, *, along: str) -> None:
-    """Draw the share of failed attempts in each row or column, with the span that chance makes.
+    """Draw the share of failed attempts in each row or column, and the range expected by chance.
 
-    Lines far beyond the others are cut off at the top, and labelled with their share.
+    Bars much taller than the others are cut off at the top and labelled with their share.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The held-out check, drawn: how much of the unseen fell inside the intervals predicted for it."""
+"""Figure of the held-out check: coverage of the predictive intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEW = 10
 
 
 def draw_coverage(ax: Axes, heldout: Sequence[HeldOut], names: Mapping[int, str]) -> None:
-    """Coverage of predictive intervals at each level (points) beside what was promised (lines)."""
+    """Draw the coverage of predictive intervals by level (points) and the nominal one (lines)."""
     few = len(heldout) <= _FEW
     x = np.arange(len(heldout)) if few else np.array([h.level for h in heldout])
     for (name, nominal, marker), color in zip(_NOMINAL, SERIES, strict=False):
@@ -43,5 +43,5 @@ def draw_coverage(ax: Axes, heldout: Sequence[HeldOut], names: Mapping[int, str]
         ax.set_xlabel("level")
     ax.set_ylim(0, 118)
     ax.set_yticks((0, 25, 50, 75, 100))
-    ax.set_ylabel("unseen readings inside [%]")
+    ax.set_ylabel("held-out readings inside [%]")
     ax.legend(loc="upper left", ncols=3, borderaxespad=0.1, columnspacing=1.0, handletextpad=0.3)

@@ -1,8 +1,8 @@
-"""Level distributions, drawn: probability paper, densities, and the ladder of many levels.
+"""Figures of level distributions: normal probability plot, densities, and means against targets.
 
-On normal probability paper the ordinate is the standard normal quantile of the cumulative share, so
-that a normal distribution is a straight line, a heavy tail bends away from it, and a level that
-spreads into its neighbour is seen where the two meet.
+The ordinate of a normal probability plot is the standard normal quantile of the cumulative share:
+a normal distribution is a straight line, a heavy tail bends away from it, and two levels overlap
+where their curves share an abscissa.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Readings = Mapping[int, Floats]  # level -> sorted readings [S]
 
 _SHARES = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 _POINTS_FEW, _POINTS_MANY, _FEW = 90, 28, 6
-_TALLEST = 1.5  # a distribution's peak may stand so much above its histogram before it is cut off
+_TALLEST = 1.5  # peak of a distribution over that of its histogram at which it is cut off
 
 
 def level_axis(readings: Readings) -> tuple[AxisUnit, tuple[float, float], bool]:
-    """Choose an axis on which all levels are seen: unit, limits [S], whether logarithmic.
+    """Return an axis that shows all levels: unit, limits [S], whether logarithmic.
 
-    The limits hold the middle 99.9 % of every level; the axis is logarithmic where the levels'
-    medians span more than a factor of 30 and no limit is at or below zero.
+    The limits contain the middle 99.9 % of every level; the axis is logarithmic if the medians
+    span more than a factor of 30 and both limits are positive.
     """
     ends = np.array([np.quantile(v, (0.0005, 0.5, 0.9995)) for v in readings.values()])
     low, high = float(ends[:, 0].min()), float(ends[:, 2].max())
@@ -53,7 +53,7 @@ def level_axis(readings: Readings) -> tuple[AxisUnit, tuple[float, float], bool]
 
 
 def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
-    """Cumulative shares of accepted readings on normal probability paper, with the card's distributions.
+    """Draw cumulative shares of accepted readings and the card's distributions.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
     readings : mapping of int to (n,) array
         Sorted readings [S] by level.
     levels : mapping of int to LevelCard
-        For their distributions and thresholds.
+        Their distributions and thresholds are drawn.
     """
     unit, limits, logarithmic = level_axis(readings)
     few = len(readings) <= _FEW
@@ -97,12 +97,12 @@ def draw_level_cdfs(ax: Axes, readings: Readings, levels: Levels) -> None:
         ax.legend(loc="upper left", markerscale=1.4, handletextpad=0.3, borderaxespad=0.2)
     outside = sum(int(((v < limits[0]) | (v > limits[1])).sum()) for v in readings.values())
     if outside:
-        text = f"{outside} readings lie outside" if outside > 1 else "1 reading lies outside"
+        text = f"{outside} readings outside" if outside > 1 else "1 reading outside"
         ax.text(0.99, 0.02, text, transform=ax.transAxes, ha="right", color=MUTED, fontsize=8)
 
 
 def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
-    """Densities of accepted readings, as steps, with the card's distributions; verify windows shaded."""
+    """Draw histograms of accepted readings, the card's distributions and the verify windows."""
     unit, limits, logarithmic = level_axis(readings)
     colors = level_colors(len(readings))
     scale = np.log if logarithmic else np.asarray
@@ -138,22 +138,22 @@ def draw_densities(ax: Axes, readings: Readings, levels: Levels) -> None:
 
 
 def draw_level_ladder(
-    ax: Axes, levels: Sequence[LevelCard], refused: Mapping[int, float] | None = None
+    ax: Axes, levels: Sequence[LevelCard], rejected: Mapping[int, float] | None = None
 ) -> None:
-    """Each level's mean with one and two standard deviations, against its target or its index.
+    """Draw means with one and two standard deviations against the target or the level index.
 
     Parameters
     ----------
     ax : Axes
     levels : sequence of LevelCard
-    refused : mapping of int to float, optional
-        Median of readings that were not accepted [S], by level: drawn as crosses.
+    rejected : mapping of int to float, optional
+        Median of rejected readings [S], by level: drawn as crosses.
     """
-    refused = refused or {}
+    rejected = rejected or {}
     targets = [x.target.value for x in levels if x.target is not None]
     against_target = len(targets) == len(levels)
     means = [x.mean.value for x in levels if x.mean is not None]
-    unit = axis_unit(max(abs(x) for x in (*means, *refused.values())), "S")
+    unit = axis_unit(max(abs(x) for x in (*means, *rejected.values())), "S")
     places: list[float] = []
     for color, card in zip(level_colors(len(levels)), levels, strict=True):
         target = card.target.value if card.target is not None else 0.0
@@ -165,8 +165,8 @@ def draw_level_ladder(
             ax.plot((at, at), (mean - 2 * std, mean + 2 * std), color=color, linewidth=1.0)
             ax.plot((at, at), (mean - std, mean + std), color=color, linewidth=2.6)
             ax.plot(at, mean, "o", color=color, markersize=3.4)
-        if card.index in refused:
-            ax.plot(at, unit.factor * refused[card.index], "x", color=MUTED, markersize=4)
+        if card.index in rejected:
+            ax.plot(at, unit.factor * rejected[card.index], "x", color=MUTED, markersize=4)
     if against_target:
         ax.axline((0.0, 0.0), slope=1.0, color=MUTED, linewidth=0.8, dashes=(4, 3))
         ax.set_xlim(*_padded(places))
@@ -177,7 +177,7 @@ def draw_level_ladder(
 
 
 def _order_statistics(values: Floats, points: int) -> tuple[Floats, Floats]:
-    """Thin readings out evenly on probability paper: their normal quantiles, and they."""
+    """Select readings at equal steps of the normal quantile; return the quantiles and readings."""
     n = values.size
     z = np.linspace(special.ndtri(0.5 / n), special.ndtri(1 - 0.5 / n), min(points, n))
     index = np.unique(np.clip(np.round(n * special.ndtr(z) - 0.5), 0, n - 1).astype(int))
@@ -185,12 +185,12 @@ def _order_statistics(values: Floats, points: int) -> tuple[Floats, Floats]:
 
 
 def _reach(n: int) -> float:
-    """Give the normal quantile of the outermost of `n` readings."""
+    """Return the normal quantile of the largest of `n` readings."""
     return float(special.ndtri(1 - 0.5 / max(n, 2)))
 
 
 def _edges(values: Floats, *, logarithmic: bool) -> Floats:
-    """Bins by the rule of Freedman and Diaconis, 8 to 80 of them."""
+    """Return 8 to 80 bins by the Freedman–Diaconis rule."""
     x = np.log(values) if logarithmic else values
     low, high = float(x.min()), float(x.max())
     quarter = float(np.subtract(*np.quantile(x, (0.75, 0.25))))

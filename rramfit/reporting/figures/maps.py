@@ -1,8 +1,8 @@
-"""Maps of the array: one pixel a cell, row 0 at the top, as the chip is numbered.
+"""Maps of the array: one pixel per cell, row 0 at the top.
 
-The map itself is an image inside the drawing, so that its size grows with the number of cells and
-not with a hundred bytes for each. Arrays wider than 256 cells are shown in blocks of cells: the
-mean of what was measured, or the fault where a block has one.
+The map is an image inside the SVG, which needs far fewer bytes than one shape per cell. Arrays
+larger than 256 cells are shown in blocks: the mean of the measured cells, or the fault if a block
+contains one.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ FAULT_COLORS = {
     Fault.DEAD_COL: "#1fa37c",
     Fault.NOT_MEASURED: "#8c959f",
 }
-"""Colours that stand off a white page and a dark one alike."""
+"""Colours with enough contrast on a white and on a dark page."""
 
 
 def draw_conductance_map(ax: Axes, values: Floats) -> None:
-    """Conductance of each cell, (row, col) [S]; colours span the middle 99 %."""
+    """Draw the conductance of each cell, (row, col) [S]; colours span the middle 99 %."""
     draw_quantity_map(ax, values, "S")
 
 
 def draw_quantity_map(ax: Axes, values: Floats, unit: str) -> None:
-    """Numbers of one unit, (row, col) [SI]; colours span the middle 99 %."""
+    """Draw values of one unit, (row, col) [SI]; colours span the middle 99 %."""
     low, high = _middle(values, 0.005)
     scale = axis_unit(max(abs(low), abs(high)), unit)
     limits = (scale.factor * low, scale.factor * high)
@@ -57,21 +57,21 @@ def draw_quantity_map(ax: Axes, values: Floats, unit: str) -> None:
 
 
 def draw_difference_map(ax: Axes, values: Floats, label: str, *, largest: float = np.inf) -> None:
-    """Signed numbers, (row, col), on a scale symmetric about zero, cut off at `largest`."""
+    """Draw signed values, (row, col), on a scale symmetric about zero, limited to `largest`."""
     low, high = _middle(values, 0.01)
     end = min(max(abs(low), abs(high)), largest) or 1.0
     _map(ax, values, (-end, end), DIFFERENCE_MAP, label)
 
 
 def draw_share_map(ax: Axes, values: Floats) -> None:
-    """Shares in each cell, (row, col), in per cent from zero to the largest."""
+    """Draw the share of each cell, (row, col), in per cent from zero to the largest."""
     shares = values[np.isfinite(values)]
     top = float(shares.max()) if shares.size else 1.0
     _map(ax, 100 * values, (0.0, 100 * top or 1.0), VALUE_MAP, "%")
 
 
 def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
-    """Faults by kind, (row, col) codes of `Fault`; cells without one are left blank."""
+    """Draw faults by kind, (row, col) codes of `Fault`; healthy cells are blank."""
     from matplotlib.colors import to_rgba
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -85,7 +85,7 @@ def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
     ax.imshow(colors[reduced], interpolation="none", extent=extent)
     counts = {kind: int((fault == kind).sum()) for kind in FAULT_COLORS}
     handles = [
-        Patch(color=FAULT_COLORS[kind], label=f"{kind.label} ({n:,})")
+        Patch(color=FAULT_COLORS[kind], label=f"{_label(kind)} ({n:,})")
         for kind, n in counts.items()
         if n
     ]
@@ -108,6 +108,10 @@ def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
     _cell_axes(ax)
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
+
+
+def _label(kind: Fault) -> str:
+    return "dead column" if kind is Fault.DEAD_COL else kind.label
 
 
 def _map(ax: Axes, values: Floats, limits: tuple[float, float], cmap: str, label: str) -> None:
@@ -149,11 +153,11 @@ def _extent(shape: tuple[int, ...]) -> tuple[float, float, float, float]:
 
 
 def _blocks(values: Floats) -> Floats:
-    """Group into (rows, r, cols, c) blocks so that neither side exceeds the most pixels."""
+    """Reshape to (rows, r, cols, c), so that neither side of the map exceeds `_MOST_PIXELS`."""
     r, c = (-(-n // _MOST_PIXELS) for n in values.shape)
     pad = (-values.shape[0] % r, -values.shape[1] % c)
-    whole = np.pad(values, ((0, pad[0]), (0, pad[1])), mode="edge")
-    return whole.reshape(whole.shape[0] // r, r, whole.shape[1] // c, c)
+    padded = np.pad(values, ((0, pad[0]), (0, pad[1])), mode="edge")
+    return padded.reshape(padded.shape[0] // r, r, padded.shape[1] // c, c)
 
 
 def _middle(values: Floats, tail: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What time and switching do to a state, drawn: retention and endurance."""
+"""Figures of retention and endurance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FEW = 6
 
 
 def evenly(tracks: Sequence[LevelTrack], count: int) -> list[LevelTrack]:
-    """At most `count` of the tracks, evenly spread, first and last among them."""
+    """Return at most `count` tracks, evenly spaced, including the first and last."""
     if len(tracks) <= count:
         return list(tracks)
     return [
@@ -34,7 +34,7 @@ def evenly(tracks: Sequence[LevelTrack], count: int) -> list[LevelTrack]:
 def draw_retention(
     ax: Axes, time: Floats, tracks: Sequence[LevelTrack], names: Sequence[str]
 ) -> None:
-    """Level means over time, with the span of the middle 80 % of their cells.
+    """Draw level means over time, with the range of the middle 80 % of their cells.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def draw_retention(
         [s] since programming.
     tracks : sequence of LevelTrack
     names : sequence of str
-        Of the tracks' levels.
+        Names of the levels.
     """
     few = len(tracks) <= _FEW
     largest = max(float(np.nanmax(np.abs(t.high))) for t in tracks)
@@ -77,7 +77,7 @@ def draw_retention_change(ax: Axes, tracks: Sequence[LevelTrack]) -> None:
     x = unit.factor * first
     ax.axhline(0, color=MUTED, linewidth=0.8)
     ax.plot(x, unit.factor * change, "o-", color=SERIES[0], markersize=3.2, label="mean")
-    ax.plot(x, unit.factor * spread, "s--", color=SERIES[1], markersize=3.0, label="80 % span")
+    ax.plot(x, unit.factor * spread, "s--", color=SERIES[1], markersize=3.0, label="80 % width")
     ax.set_xlabel(f"mean at the first read [{unit.symbol}]")
     ax.set_ylabel(f"change [{unit.symbol}]")
     ax.margins(y=0.16)
@@ -85,7 +85,7 @@ def draw_retention_change(ax: Axes, tracks: Sequence[LevelTrack]) -> None:
 
 
 def draw_endurance(ax: Axes, endurance: Endurance, healthy: NDArray[np.bool_]) -> None:
-    """Median of each switched state against cycles done, with the middle 80 % of the cells."""
+    """Draw the median of each switched state against cycles, with the middle 80 % of the cells."""
     values = endurance.conductance[:, :, healthy]
     low, middle, high = np.nanquantile(values, (0.1, 0.5, 0.9), axis=2)
     unit = axis_unit(float(np.nanmax(np.abs(high))), "S")
@@ -106,7 +106,10 @@ def draw_endurance(ax: Axes, endurance: Endurance, healthy: NDArray[np.bool_]) -
 
 
 def _time_axis(ax: Axes, time: Floats) -> Floats:
-    """Logarithmic where it spans decades; a first read at 0 s stands a decade before the second."""
+    """Label the time axis and return the abscissae.
+
+    The axis is logarithmic if it spans decades; a read at 0 s is put a decade before the next.
+    """
     positive = time[time > 0]
     if positive.size and time.max() > 20 * positive.min():
         ax.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Variation, drawn: its components, cells' offsets against their own scatter, trends."""
+"""Figures of variation: variance components, cell mean against cycle scatter, trends."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_COMPONENTS = (("d2d", "cell to cell"), ("c2c", "cycle to cycle"), ("read", "read to read"))
+_COMPONENTS = (("d2d", "cell-to-cell"), ("c2c", "cycle-to-cycle"), ("read", "read-to-read"))
 _FEW = 10
 
 
 def draw_variance_components(
     ax: Axes, variation: Sequence[VariationCard], names: Mapping[int, str]
 ) -> None:
-    """Draw the components of variation per level as standard deviations, with 95 % intervals.
+    """Draw the variance components of each level as standard deviations, with 95 % intervals.
 
-    Bars beside each other for few levels, lines for many.
+    Grouped bars for few levels, lines for many.
     """
     parts = [
         (title, color, points)
@@ -82,7 +82,7 @@ def draw_variance_components(
 def draw_cell_scatter(
     ax: Axes, mean: Floats, std: Floats, *, d2d: Quantity | None, c2c: Quantity | None
 ) -> None:
-    """Draw each cell's own mean against its own scatter between cycles, as counts in a grid.
+    """Draw each cell's standard deviation over cycles against its mean, as a 2-D histogram.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def draw_cell_scatter(
     mean, std : (cell,) arrays
         [S] over the cycles of one cell at one level.
     d2d, c2c : Quantity, optional
-        The card's components: a band about the mean, and a line.
+        The card's components: two lines about the mean, and one line.
     """
     unit = axis_unit(float(np.max(np.abs(mean))), "S")
     x, y = unit.factor * mean, unit.factor * std
@@ -114,12 +114,12 @@ def draw_cell_scatter(
         centre = float(x.mean())
         for end in (centre - unit.factor * d2d.value, centre + unit.factor * d2d.value):
             ax.axvline(end, color=SERIES[0], linewidth=1.3, dashes=(4, 2))
-    ax.set_xlabel(f"cell's mean [{unit.symbol}]")
-    ax.set_ylabel(f"scatter over cycles [{unit.symbol}]")
+    ax.set_xlabel(f"mean [{unit.symbol}]")
+    ax.set_ylabel(f"std over cycles [{unit.symbol}]")
 
 
 def draw_level_correlation(ax: Axes, matrix: Floats, names: Sequence[str]) -> None:
-    """Correlation of a cell's offset between levels, (level, level)."""
+    """Draw the correlation matrix of a cell's offsets at two levels, (level, level)."""
     n = len(matrix)
     ax.imshow(matrix, cmap=DIFFERENCE_MAP, vmin=-1, vmax=1, interpolation="none")
     ax.grid(visible=False)
@@ -158,15 +158,15 @@ def draw_level_correlation(ax: Axes, matrix: Floats, names: Sequence[str]) -> No
 
 
 def draw_profiles(ax: Axes, overall: Profile, levels: Mapping[str, Profile], *, along: str) -> None:
-    """Mean offset along the array: all levels together with two standard errors, and single ones.
+    """Draw the mean offset along the array: all levels with two standard errors, single levels.
 
     Parameters
     ----------
     ax : Axes
     overall : Profile
-        In standard deviations over cells.
+        Mean over all levels, in standard deviations over cells.
     levels : mapping of str to Profile
-        Single levels, by name; few of them.
+        Single levels, by name.
     along : {"row", "column"}
     """
     at = np.arange(overall.mean.size)

@@ -1,4 +1,4 @@
-"""Column currents and wires, drawn: measured against predicted, and what is lost on the way."""
+"""Figures of column currents: measured against predicted, and lost in the wires."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_LEAST = 0.01  # of the largest current: smaller ones are of dead columns, and set no scale
-_FAR = 6.0  # robust standard deviations past which residuals are counted, not shown
+_LEAST = 0.01  # of the largest current; smaller ones (dead columns) do not set the scale
+_FAR = 6.0  # robust standard deviations beyond which residuals are counted, not shown
 
 
 def draw_currents_against_predicted(ax: Axes, measured: Floats, predicted: Floats) -> None:
-    """Measured column currents against predicted ones [A], any shape; equal ones on the line."""
+    """Draw measured against predicted column currents [A], any shape, and the line of equality."""
     seen = np.isfinite(measured) & np.isfinite(predicted)
     x, y = predicted[seen], measured[seen]
     unit = axis_unit(float(np.abs(x).max(initial=0.0)), "A")
@@ -44,7 +44,7 @@ def draw_currents_against_predicted(ax: Axes, measured: Floats, predicted: Float
 
 
 def draw_current_residuals(ax: Axes, measured: Floats, predicted: Floats) -> None:
-    """Measured less predicted in % of predicted, against predicted [A]; far ones are counted."""
+    """Draw residuals in % of the predicted current against it [A]; outliers are counted."""
     size = np.abs(predicted)
     seen = np.isfinite(measured) & (size > _LEAST * np.nanmax(size, initial=0.0))
     x, z = predicted[seen], 100 * (measured[seen] / predicted[seen] - 1)
@@ -58,22 +58,22 @@ def draw_current_residuals(ax: Axes, measured: Floats, predicted: Floats) -> Non
         ax.set_ylim(-end, end)
         far = int((np.abs(z) > end).sum())
         if far:
-            text = f"{far} lie outside" if far > 1 else "1 lies outside"
+            text = f"{far} points outside" if far > 1 else "1 point outside"
             ax.text(0.99, 0.02, text, transform=ax.transAxes, ha="right", color=MUTED, fontsize=8)
     ax.set_xlabel(f"predicted [{unit.symbol}]")
-    ax.set_ylabel("measured less predicted [%]")
+    ax.set_ylabel("residual [%]")
 
 
 def draw_lost_by_column(
     ax: Axes, measured: Floats, ideal: Floats, predicted: Floats | None = None
 ) -> None:
-    """Share of current that each column loses over all patterns: measured, and predicted.
+    """Draw the share of current lost in each column over all patterns.
 
     Parameters
     ----------
     ax : Axes
     measured, ideal, predicted : (pattern, col) arrays
-        [A]; NaN where not measured.
+        [A]; NaN if not measured.
     """
     seen = np.isfinite(measured)
     at = np.flatnonzero((seen & (ideal != 0)).any(axis=0))
@@ -98,14 +98,14 @@ def draw_lost_by_column(
 
 
 def draw_ideal_and_actual(ax: Axes, ideal: Floats, actual: Floats) -> None:
-    """Draw each column's current, (col,) [A], through perfect wires and through these."""
+    """Draw column currents, (col,) [A], without and with wire resistance."""
     unit = axis_unit(float(np.abs(ideal).max(initial=0.0)), "A")
     at = np.arange(ideal.size)
     top, bottom = unit.factor * ideal, unit.factor * actual
     ax.fill_between(at, bottom, top, color=SERIES[0], alpha=0.15, linewidth=0, step="mid")
     style: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 1.3}
     ax.plot(at, top, color=INK, label="without wire resistance", **style)
-    ax.plot(at, bottom, color=SERIES[0], label="with the wires", **style)
+    ax.plot(at, bottom, color=SERIES[0], label="with wire resistance", **style)
     low, high = min(0.0, float(bottom.min()), float(top.min())), float(max(top.max(), 0.0))
     ax.set_ylim(low, low + 1.22 * (high - low) or 1.0)
     ax.margins(x=0.01)
@@ -115,7 +115,7 @@ def draw_ideal_and_actual(ax: Axes, ideal: Floats, actual: Floats) -> None:
 
 
 def _points(ax: Axes, x: Floats, y: Floats) -> None:
-    """Scatter as an image, so that its size does not grow with the points."""
+    """Draw many points as an image, so that the size of the SVG does not grow with them."""
     alpha = float(np.clip(600 / max(x.size, 1), 0.12, 0.8))
     ax.plot(
         x,

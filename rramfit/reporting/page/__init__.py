@@ -1,9 +1,8 @@
-"""The page: the vocabulary of a report and how it looks.
+"""The page: structure, style and number format of a report.
 
-In: sections of prose, figures, tables and notes. Out: one HTML file that loads nothing.
-Numbers are formatted here, with their units and intervals.
+Input: sections of prose, figures, tables and notes. Output: one HTML file that loads nothing.
 
-Not here: anything about what is reported.
+Not here: the content of a report.
 """
 
 from rramfit.reporting.page.document import (

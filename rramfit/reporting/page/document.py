@@ -1,8 +1,9 @@
-"""The vocabulary of a report: sections of prose, figures, tables and notes, and one HTML file.
+"""The structure of a report: sections of prose, figures, tables and notes, in one HTML file.
 
-A report is a value: made once, from finished blocks, and written as one self-contained page that
-loads nothing, runs no script and has the same bytes whenever its content is the same. What goes
-into a report of a characterisation is not here; any other report uses the same words.
+A report is immutable. It is written as one self-contained page that loads nothing and runs no
+script; the same content gives the same bytes.
+
+Not here: the content of a particular report (`rramfit.reporting.characterization` and others).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from rramfit.errors import RramfitError
-from rramfit.provenance import whole_file
+from rramfit.provenance import atomic_file
 from rramfit.reporting.page.svg import Draw, figure_svg
 
 __all__ = [
@@ -40,12 +41,12 @@ _SIZES: dict[Width, tuple[float, float]] = {
     "half": (4.45, 3.1),
     "full": (9.1, 3.6),
 }
-"""Size of a figure [inch] where none is asked for: three, two or one beside each other."""
+"""Default size of a figure [inch]: three, two or one in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prose:
-    """Paragraphs, with a heading of their own where one is given."""
+    """Paragraphs, with an optional heading."""
 
     kind: ClassVar[str] = "prose"
     paragraphs: tuple[str, ...]
@@ -55,17 +56,18 @@ class Prose:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """One thing to know, and what to do about it; the tone is also said in words and by shape."""
+    """A message and its remedy; the tone is shown by a word and a sign, not by colour alone."""
 
     kind: ClassVar[str] = "note"
     text: str
+    label: str = ""
     remedy: str = ""
     tone: Tone = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFigure:
-    """One number that a reader looks for first."""
+    """One of the main numbers of a report."""
 
     label: str
     value: str
@@ -83,7 +85,7 @@ class KeyFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Names and their values, one a line."""
+    """Names and their values, one per line."""
 
     kind: ClassVar[str] = "facts"
     items: tuple[tuple[str, str], ...]
@@ -91,7 +93,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table; numbers are set flush right, in figures of one width."""
+    """One column of a table; numbers are right-aligned."""
 
     name: str
     numeric: bool = True
@@ -106,9 +108,9 @@ class Table:
     caption : str
     columns : tuple of Column
     rows : tuple of tuples of str
-        As many cells as columns.
+        One cell per column.
     folded : bool
-        Shown only when the reader opens it.
+        Whether the table is collapsed at first.
     width : {"third", "half", "full"}
         Share of the page's width.
     """
@@ -131,13 +133,13 @@ class Table:
 
     @property
     def long(self) -> bool:
-        """Whether the table scrolls inside a box of its own height."""
+        """Whether the table scrolls inside a box of limited height."""
         return len(self.rows) > 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A finished drawing with its caption; make one with `figure`."""
+    """A drawing with its caption, made by `figure`."""
 
     kind: ClassVar[str] = "figure"
     key: str
@@ -167,9 +169,9 @@ class Report:
     ----------
     title, subtitle : str
     facts : tuple of (name, value)
-        What identifies the subject, shown under the title.
+        Identification of the subject, shown under the title.
     lead : tuple of Block
-        Shown before the list of contents: what a reader in a hurry should see.
+        Summary, shown before the list of contents.
     sections : tuple of Section
     footer : str
     """
@@ -186,11 +188,11 @@ class Report:
         keys += [b.key for b in _figures(self.lead, self.sections)]
         twice = sorted({k for k in keys if keys.count(k) > 1})
         if twice:
-            msg = f"report {self.title!r}: keys {', '.join(twice)} are used twice; rename one"
+            msg = f"report {self.title!r}: found the keys {', '.join(twice)} twice. Rename one."
             raise RramfitError(msg)
 
     def to_html(self) -> str:
-        """Write the report as one HTML document."""
+        """Return the report as one HTML document."""
         import jinja2
 
         environment = jinja2.Environment(
@@ -203,9 +205,9 @@ class Report:
         return environment.get_template("report.html.j2").render(report=self) + "\n"
 
     def save(self, path: Path) -> None:
-        """Write the document, whole or not at all."""
+        """Write the document atomically."""
         text = self.to_html()
-        with whole_file(path) as beside:
+        with atomic_file(path) as beside:
             beside.write_text(text, encoding="utf-8")
 
     def _repr_html_(self) -> str:
@@ -231,7 +233,7 @@ def figure(
     key : str
         Unique in the report; its anchor is ``fig-`` and the key.
     title, caption : str
-        What is shown, and how to read it; both also describe it to those who cannot see it.
+        What is shown, and how to read it; also the text alternative of the figure.
     width : {"third", "half", "full"}
         Share of the page's width.
     size : (width, height), optional

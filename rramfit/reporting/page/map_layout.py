@@ -1,4 +1,4 @@
-"""How a map of the array is laid out on the page: as wide as its shape asks for."""
+"""Size of a map of the array on the page, from the shape of the array."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from rramfit.reporting.page.svg import Draw
 __all__ = ["array_map"]
 
 _MAP_MARGINS = (0.52, 0.42, 0.52, 0.22)
-_WIDE, _LOWEST, _HIGHEST = 0.5, 0.5, 2.7  # aspect below which a map is wide; heights [inch]
+_WIDE, _LOWEST, _HIGHEST = 0.5, 0.5, 2.7  # rows/cols below which a map is wide; heights [inch]
 
 
 def array_map(
     draw: Draw, shape: tuple[int, int], *, key: str, title: str, caption: str, legend_rows: int = 0
 ) -> Figure:
-    """Make a map of (rows, cols) cells: wide arrays get half the page's width, others a third."""
+    """Draw a map of (rows, cols) cells: half the page wide for wide arrays, else a third."""
     left, bottom, right, top = _MAP_MARGINS
     aspect = shape[0] / shape[1]
     width: Width = "half" if aspect < _WIDE else "third"

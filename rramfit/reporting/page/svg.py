@@ -1,9 +1,9 @@
-"""From a function of axes to one inline SVG: small, deterministic, and at home in an HTML page.
+"""Draw one pair of axes as a small, deterministic inline SVG for an HTML page.
 
-Matplotlib writes a stand-alone document. In a page several of them share one name space and one
-style sheet, so here: ids that nothing refers to are dropped and the others get the figure's own
-prefix; colours of the theme become CSS variables; fonts are left to the page; the clock, comments
-and metadata go. Text stays text: it can be searched, selected and resized.
+Matplotlib writes a stand-alone document. The figures of a page share one namespace and one style
+sheet, therefore: unused ids are dropped and the others get the prefix of the figure; theme colours
+become CSS variables; fonts are set by the page; time, comments and metadata are removed. Text
+remains text, so that it can be searched, selected and resized.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ def figure_svg(
     key : str
         Prefix of every id in the figure; unique in its page.
     title, description : str
-        What a reader who cannot see the figure is told.
+        Text alternative of the figure.
     size : (width, height)
         [inch]; one inch is 96 CSS pixels.
     margins : (left, bottom, right, top)
-        [inch] left around the axes for their labels.
+        [inch] around the axes, for their labels.
 
     Returns
     -------
     str
-        An ``<svg>`` element that refers to nothing outside itself and the page's style.
+        An ``<svg>`` element that needs only the style sheet of the page.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -76,7 +76,7 @@ def figure_svg(
     )
     style: Any = dict(STYLE)
     with mpl.rc_context():
-        mpl.rcdefaults()  # the reader's own settings must not change a report
+        mpl.rcdefaults()  # the user's settings must not change a report
         mpl.rcParams.update(style)
         figure = Figure(figsize=size)
         draw(figure.add_axes(box))
@@ -112,6 +112,6 @@ def _inline(text: str, *, key: str, title: str, description: str, size: tuple[fl
 
 
 def _shortened(match: re.Match[str]) -> str:
-    """Coordinates to a hundredth of a point, paths on one line."""
+    """Round coordinates to 0.01 point; put paths on one line."""
     numbers = _LONG_NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), match[2])
     return f'{match[1]}{" ".join(numbers.split())}"'

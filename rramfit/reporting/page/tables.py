@@ -1,4 +1,4 @@
-"""Tables of a card: named quantities with their intervals, and one row a level."""
+"""Tables of a card: named quantities with their intervals, and one row per level."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from rramfit.card.quality import HeldOut
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import Alternative, FailureCard, LevelCard, VariationCard
 from rramfit.reporting.page.document import Column, Table, Width
-from rramfit.reporting.page.wording import number, share, with_interval, write
+from rramfit.reporting.page.wording import (
+    format_quantity_parts,
+    number,
+    with_interval,
+)
 
 __all__ = [
     "LABELS",
@@ -29,47 +33,48 @@ __all__ = [
 ]
 
 LABELS: Mapping[str, str] = {
-    "bitline_resistance": "bitline, a segment",
-    "c2c": "cycle to cycle",
-    "coefficient": "relative read noise at the reference",
-    "collapsed": "conducting cells that collapsed",
-    "d2d": "cell to cell",
+    "bitline_resistance": "bitline, per segment",
+    "c2c": "cycle-to-cycle",
+    "coefficient": "relative read noise at reference conductance",
+    "collapsed": "conducting cells that lost their state",
+    "d2d": "cell-to-cell",
     "dead_cols": "dead columns",
     "dead_rows": "dead rows",
-    "dependence": "change of b with ln G₀",
+    "dependence": "change of b per unit of ln G₀",
     "driver_resistance": "driver",
-    "exponent": "exponent over conductance",
-    "failed": "cells that lost half of their window",
+    "exponent": "exponent of conductance",
+    "failed": "cells that lost half of their switching window",
     "full_scale": "full scale",
-    "gain_spread": "relative spread of gain over channels",
+    "gain_spread": "relative std of gain over channels",
     "high": "stuck high",
-    "high_conductance": "conductance of cells stuck high, median",
-    "inl": "integral nonlinearity, best-fit line",
-    "inl_endpoint": "integral nonlinearity, end-point line",
+    "high_conductance": "median conductance of cells stuck high",
+    "inl": "INL, best-fit line",
+    "inl_endpoint": "INL, end-point line",
     "longest_time": "longest time",
     "low": "stuck low",
-    "low_conductance": "conductance of cells stuck low, median",
-    "noise": "noise of one reading",
-    "nonlinearity": "nonlinearity b, median over cells",
-    "offset_spread": "spread of offset over channels",
-    "read": "read to read",
+    "low_conductance": "median conductance of cells stuck low",
+    "noise": "noise of one reading (std)",
+    "nonlinearity": "sinh coefficient b, median over cells",
+    "offset_spread": "std of offset over channels",
+    "read": "read-to-read",
     "reference_conductance": "reference conductance",
     "reference_time": "reference time",
     "sense_resistance": "sense",
-    "slope": "change of b with G₀",
+    "slope": "change of b per unit of G₀",
     "spectral_exponent": "spectral exponent",
-    "spread": "spread of b over cells",
-    "telegraph_amplitude": "step of two-state noise, over conductance",
-    "telegraph_share": "cells with two-state noise",
-    "third_order": "cubic part at full scale",
-    "window": "window between the states, at first",
-    "window_loss": "window lost per decade of cycles",
-    "wordline_resistance": "wordline, a segment",
+    "spread": "std of b over cells",
+    "telegraph_amplitude": "amplitude of random telegraph noise over conductance",
+    "telegraph_share": "cells with random telegraph noise",
+    "third_order": "cubic term at full scale",
+    "window": "switching window at the first cycle",
+    "window_loss": "loss of the window per decade of cycles",
+    "wordline_resistance": "wordline, per segment",
 }
-"""What a card's fields are called in a report; a field that is not here goes by its own name."""
+"""Labels of a card's fields in a report; other fields are shown by their names."""
 
 _SHARES = frozenset(
     {
+        "coefficient",
         "collapsed",
         "dead_cols",
         "dead_rows",
@@ -92,12 +97,13 @@ def quantity_table(
     folded: bool = False,
     width: Width = "full",
 ) -> Table:
-    """One row a quantity: name, value, 95 % interval, standard error; shares in per cent.
+    """Return a table with one row per quantity: name, value, 95 % interval, standard error.
 
     Parameters
     ----------
     caption : str
     rows : iterable of (name, quantity, percent)
+        With `percent`, a share is given in per cent.
     folded : bool
         Shown only when the reader opens it.
     width : {"third", "half", "full"}
@@ -119,7 +125,7 @@ def quantity_table(
 
 
 def part_rows(part: BaseModel) -> list[tuple[str, Quantity, bool]]:
-    """Rows of `quantity_table` for the quantities that stand directly in one part of a card."""
+    """Return rows of `quantity_table` for the quantities that are direct fields of a part."""
     return [
         (LABELS.get(name, name.replace("_", " ")), value, name in _SHARES)
         for name, value in part
@@ -128,7 +134,7 @@ def part_rows(part: BaseModel) -> list[tuple[str, Quantity, bool]]:
 
 
 def levels_table(levels: Sequence[LevelCard]) -> Table:
-    """Target, mean, spread and distribution of each level."""
+    """Return a table of target, mean, standard deviation and distribution of each level."""
     columns = (
         Column("level", numeric=False),
         Column("target"),
@@ -154,20 +160,20 @@ def levels_table(levels: Sequence[LevelCard]) -> Table:
 
 
 def distributions_table(levels: Sequence[LevelCard]) -> Table | None:
-    """Every family tried at each level, the chosen one first; None where none was."""
+    """Return a table of the families fitted to each level, the selected one first."""
     columns = (
         Column("level", numeric=False),
         Column("family", numeric=False),
         Column("held-out log-likelihood"),
         Column("AIC"),
         Column("BIC"),
-        Column("p-value of fit"),
+        Column("p-value (goodness of fit)"),
         Column("converged", numeric=False),
     )
     rows = tuple(
         (
             level.name,
-            a.family.replace("_", " ") + (" (chosen)" if a.family == distribution.family else ""),
+            a.family.replace("_", " ") + (" (selected)" if a.family == distribution.family else ""),
             _plain(a.heldout_log_likelihood, 7),
             _plain(a.aic, 8),
             _plain(a.bic, 8),
@@ -180,24 +186,24 @@ def distributions_table(levels: Sequence[LevelCard]) -> Table | None:
     )
     if not rows:
         return None
-    caption = "Families tried at each level"
+    caption = "Distribution families fitted to each level"
     return Table(caption=caption, columns=columns, rows=rows, folded=True)
 
 
-def _rank(chosen: str, a: Alternative) -> tuple[bool, float]:
+def _rank(selected: str, a: Alternative) -> tuple[bool, float]:
     score = a.heldout_log_likelihood
-    return a.family != chosen, math.inf if score is None else -score
+    return a.family != selected, math.inf if score is None else -score
 
 
 def thresholds_table(levels: Sequence[LevelCard], names: Mapping[int, str]) -> Table | None:
-    """Best read threshold and overlap between neighbouring levels; None where there is none."""
+    """Return a table of read thresholds and overlaps of adjacent levels; None if empty."""
     pairs = [(x, y) for x, y in pairwise(levels) if x.upper_threshold]
     if not pairs:
         return None
     columns = (
-        Column("between", numeric=False),
-        Column("best threshold"),
-        Column("read on the wrong side (95 % interval)"),
+        Column("levels", numeric=False),
+        Column("optimal threshold (95 % interval)"),
+        Column("misread share (95 % interval)"),
     )
     rows = tuple(
         (
@@ -207,17 +213,19 @@ def thresholds_table(levels: Sequence[LevelCard], names: Mapping[int, str]) -> T
         )
         for x, y in pairs
     )
-    return Table(caption="Thresholds and overlap", columns=columns, rows=rows)
+    return Table(
+        caption="Read thresholds and overlap of adjacent levels", columns=columns, rows=rows
+    )
 
 
 def variation_table(variation: Sequence[VariationCard], names: Mapping[int, str]) -> Table:
-    """Components of variation of each level."""
+    """Return a table of the variance components of each level."""
     columns = (
         Column("level", numeric=False),
-        Column("cell to cell (95 % interval)"),
-        Column("cycle to cycle (95 % interval)"),
-        Column("read to read (95 % interval)"),
-        Column("estimated in the", numeric=False),
+        Column("cell-to-cell (95 % interval)"),
+        Column("cycle-to-cycle (95 % interval)"),
+        Column("read-to-read (95 % interval)"),
+        Column("estimated on", numeric=False),
     )
     rows = tuple(
         (
@@ -225,28 +233,28 @@ def variation_table(variation: Sequence[VariationCard], names: Mapping[int, str]
             _cell(v.d2d),
             _cell(v.c2c) + (" *" if v.c2c and v.c2c_includes_read else ""),
             _cell(v.read),
-            f"{v.domain} domain",
+            "ln G" if v.domain == "log" else "G",
         )
         for v in variation
     )
     starred = any(v.c2c and v.c2c_includes_read for v in variation)
-    note = "; * holds the read noise too: group /reads would tell them apart"
-    caption = "Variation, as standard deviations"
+    note = ". * Includes read noise; measure /reads to separate it."
+    caption = "Variance components, as standard deviations"
     return Table(caption=caption + (note if starred else ""), columns=columns, rows=rows)
 
 
 def spatial_table(variation: Sequence[VariationCard], names: Mapping[int, str]) -> Table | None:
-    """Trends and smooth field of each level; None where none was fitted."""
+    """Return a table of trends and smooth field of each level; None if none was fitted."""
     parts = [(names[v.level], v.spatial) for v in variation if v.spatial is not None]
     if not parts:
         return None
     columns = (
         Column("level", numeric=False),
-        Column("trend, a row"),
-        Column("trend, a column"),
-        Column("smooth share"),
-        Column("its length, cells"),
-        Column("p-value of none"),
+        Column("trend per row"),
+        Column("trend per column"),
+        Column("share of cell-to-cell variance in the smooth field"),
+        Column("correlation length [cells]"),
+        Column("p-value (no field)"),
     )
     rows = tuple(
         (
@@ -259,19 +267,19 @@ def spatial_table(variation: Sequence[VariationCard], names: Mapping[int, str]) 
         )
         for name, s in parts
     )
-    caption = "Variation over the array, with 95 % intervals"
+    caption = "Spatial variation over the array, with 95 % intervals"
     return Table(caption=caption, columns=columns, rows=rows)
 
 
 def failure_table(failure: Sequence[FailureCard], names: Mapping[int, str]) -> Table:
-    """Failure at each level."""
+    """Return a table of programming failure at each level."""
     columns = (
         Column("level", numeric=False),
-        Column("not accepted (95 % interval)"),
-        Column("hard: never programs"),
-        Column("soft: fails in a sweep"),
+        Column("failed attempts (95 % interval)"),
+        Column("hard (cell never programs)"),
+        Column("soft (one attempt fails)"),
         Column("attempts"),
-        Column("where a failed cell is left"),
+        Column("median of failed cells (95 % interval)"),
     )
     rows = tuple(
         (
@@ -288,20 +296,23 @@ def failure_table(failure: Sequence[FailureCard], names: Mapping[int, str]) -> T
 
 
 def heldout_table(heldout: Sequence[HeldOut], names: Mapping[int, str]) -> Table:
-    """How much of what was kept from the fit fell inside the intervals predicted for it."""
+    """Return a table of the held-out readings: coverage, KS distance and log score by level."""
     columns = (
         Column("level", numeric=False),
-        Column("in the 50 % interval"),
-        Column("in the 90 % interval"),
-        Column("in the 99 % interval"),
-        Column("largest distance of distributions"),
-        Column("log score"),
+        Column("inside the 50 % interval"),
+        Column("inside the 90 % interval"),
+        Column("inside the 99 % interval"),
+        Column("KS distance"),
+        Column("log score [ln 1/S]"),
         Column("readings"),
     )
     rows = tuple(
         (
             names[x.level],
-            *(share(c, digits=3) for c in (x.coverage50, x.coverage90, x.coverage99)),
+            *(
+                f"{100 * c:.1f}\N{NO-BREAK SPACE}%"
+                for c in (x.coverage50, x.coverage90, x.coverage99)
+            ),
             number(x.ks_distance, 2),
             number(x.log_score, 5),
             f"{x.n_observations:,}",
@@ -312,8 +323,8 @@ def heldout_table(heldout: Sequence[HeldOut], names: Mapping[int, str]) -> Table
 
 
 def _quantity_row(name: str, q: Quantity, percent: bool) -> tuple[str, ...]:
-    w = write(q, percent=percent)
-    return name, w.value_with_unit, w.interval or "given", w.stderr or _ABSENT
+    f = format_quantity_parts(q, percent=percent)
+    return name, f.value_with_unit, f.interval or "given", f.stderr or _ABSENT
 
 
 def _cell(q: Quantity | None, *, percent: bool = False) -> str:

@@ -1,9 +1,9 @@
-"""How figures look: sober, safe for colour-blind readers, the same on paper and on a dark screen.
+"""Style of figures: colours for colour-blind readers, for light, dark and printed pages.
 
-Figures are drawn in the light theme's colours. Each of these colours has a name, and in a report
-the colour is replaced by that name as a CSS variable, so that the page's style sheet decides it:
-one drawing serves light, dark and print. Series colours follow Okabe and Ito's palette, darkened
-where it has less than 3:1 contrast on white. Maps use cividis, differences a blue-orange scale.
+Figures are drawn in the colours of the light theme. In a report, each of these colours is replaced
+by a CSS variable, so that one drawing serves light, dark and print. Series colours are the palette
+of Okabe and Ito, darkened to a contrast of at least 3:1 on white. Maps use cividis, differences a
+diverging orange–purple scale.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CSS_NAMES: Mapping[str, str] = {
     **{color: f"--fig-series-{i + 1}" for i, color in enumerate(SERIES)},
     **{color: f"--fig-ramp-{i + 1}" for i, color in enumerate(RAMP)},
 }
-"""CSS variable that stands for each colour of the light theme."""
+"""CSS variable of each colour of the light theme."""
 
 VALUE_MAP = "cividis"
 DIFFERENCE_MAP = "PuOr_r"
@@ -98,18 +98,18 @@ STYLE: Mapping[str, Any] = {
     "ytick.minor.size": 1.6,
     "ytick.minor.width": 0.5,
 }
-"""Matplotlib settings under which every figure of a report is drawn."""
+"""Matplotlib settings of all figures of a report."""
 
 
 def level_colors(count: int) -> Sequence[str]:
-    """One colour a level: distinct ones for few levels, a dark-to-light scale in bands for many."""
+    """Return one colour per level: distinct colours for few levels, a stepped scale for many."""
     if count <= len(SERIES):
         return SERIES[:count]
     return tuple(RAMP[(k * len(RAMP)) // count] for k in range(count))
 
 
 def plain_logarithmic_ticks(axis: Axis, decades: float) -> None:
-    """Label a logarithmic axis in plain numbers: 1, 2 and 5 of each decade where there are few."""
+    """Label a logarithmic axis with plain numbers: 1, 2 and 5 of each decade on a short axis."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     subs = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)

@@ -1,7 +1,10 @@
-"""Numbers as people say them: the laboratory's prefixes, as many digits as are known, intervals.
+"""Format numbers for reports: SI prefixes, units as symbols, digits that the interval justifies.
 
-A value and its interval share one prefix, and are written to the second digit of the standard
-error: more would be noise. Shares are said in per cent.
+`format_quantity_parts` and `with_interval` format a quantity of a card. They round it with
+`rramfit.units.round_estimate`, so that value and bounds share one unit and one number of decimals,
+and write the unit with its symbol (µS, kΩ, V⁻¹). Shares are given in per cent.
+
+Not here: plain text for a terminal (`rramfit.units.format_estimate`).
 """
 
 from __future__ import annotations
@@ -11,67 +14,81 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rramfit.card.quantity import Quantity
-from rramfit.units import format_quantity
+from rramfit.units import (
+    format_number,
+    format_quantity,
+    format_range,
+    prefixed_unit,
+    round_estimate,
+)
 
 __all__ = [
     "AxisUnit",
-    "Written",
+    "FormattedQuantity",
     "axis_unit",
     "counted",
     "duration",
     "fit_name",
+    "format_quantity_parts",
+    "interval_text",
     "listed",
     "number",
-    "say",
     "share",
     "unit_symbol",
     "with_interval",
-    "write",
+    "with_unit",
 ]
 
-_MINUS, _DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
-_MOST_DIGITS = 6
 _LENGTHS = ((120.0, 1.0, ""), (3600.0, 60.0, "min"), (172_800.0, 3600.0, "h"))  # [s]
 _FIT_NAMES = {
+    "blind_levels": "levels without labels",
+    "conversion": "file conversion",
+    "diagnostics": "data checks",
+    "failure": "programming failure",
     "heldout": "held-out check",
-    "iv": "current against voltage",
-    "line": "wires",
+    "iv": "I–V",
+    "line": "wire resistance",
     "readout": "read-out chain",
 }
 
 
 def unit_symbol(unit: str) -> str:
-    """Spell a unit as it is printed.
+    """Return the printed symbol of a unit.
 
     Examples
     --------
-    >>> unit_symbol("uS"), unit_symbol("kohm"), unit_symbol("1")
-    ('µS', 'kΩ', '')
+    >>> unit_symbol("uS"), unit_symbol("kohm"), unit_symbol("1"), unit_symbol("1/V")
+    ('µS', 'kΩ', '', 'V⁻¹')
     """
     if unit in ("1", ""):
         return ""
+    if unit == "bit":
+        return "bits"
     symbol = unit.replace("ohm", "Ω")
+    if symbol.startswith("1/"):
+        symbol = f"{symbol[2:]}⁻¹"
     return f"µ{symbol[1:]}" if len(symbol) > 1 and symbol[0] == "u" else symbol
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Write a plain number to so many digits that count.
+    """Format a plain number to `digits` significant digits.
 
     Examples
     --------
-    >>> number(0.012345), number(1234567.0), number(-2.5)
-    ('0.0123', '1.23e+06', '−2.5')
+    >>> number(0.012345), number(1234567.0), number(-2.5), number(110.0, 2)
+    ('0.0123', '1.23e+06', '−2.5', '110')
     """
-    return f"{value:.{digits}g}".replace("-", _MINUS)
+    return format_number(value, digits).replace("-", _MINUS)
 
 
-def say(value: float, unit: str, *, digits: int = 3) -> str:
-    r"""Write a number with its prefix and unit.
+def with_unit(value: float, unit: str, *, digits: int = 3) -> str:
+    r"""Format a number with its unit and SI prefix.
 
     Examples
     --------
-    >>> say(83.31e-6, "S")
+    >>> with_unit(83.31e-6, "S")
     '83.3\xa0µS'
     """
     text, _, symbol = format_quantity(value, unit, digits=digits).partition(" ")
@@ -80,12 +97,11 @@ def say(value: float, unit: str, *, digits: int = 3) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A quantity, written: its parts share one unit and one number of decimals."""
+class FormattedQuantity:
+    """A quantity as text: its parts share one unit and one number of decimals."""
 
     value: str
-    low: str  # empty where the number was given, not estimated
-    high: str
+    interval: str  # 95 % interval without its unit; empty if the number was given, not estimated
     stderr: str
     unit: str
 
@@ -94,67 +110,66 @@ class Written:
         """Value and unit."""
         return f"{self.value}{_NO_BREAK}{self.unit}".rstrip(_NO_BREAK)
 
-    @property
-    def interval(self) -> str:
-        """95 % interval without its unit; empty where there is none."""
-        return f"{self.low} to {self.high}" if self.low else ""
 
-
-def write(q: Quantity, *, percent: bool = False) -> Written:
-    r"""Write a quantity to the second digit of its standard error.
+def format_quantity_parts(q: Quantity, *, percent: bool = False) -> FormattedQuantity:
+    r"""Format a quantity with the digits that its interval justifies.
 
     Examples
     --------
-    >>> w = write(Quantity.estimated(83.2e-6, 0.412e-6, "S"))
-    >>> w.value_with_unit, w.interval
-    ('83.20\xa0µS', '82.39 to 84.01')
-    >>> write(Quantity.estimated(0.0123, 0.002, "1"), percent=True).value_with_unit
-    '1.23\xa0%'
+    >>> f = format_quantity_parts(Quantity.estimated(83.2e-6, 0.412e-6, "S"))
+    >>> f.value_with_unit, f.interval, f.stderr
+    ('83.2\xa0µS', '82.4–84.0', '0.41')
+    >>> format_quantity_parts(Quantity.estimated(0.0123, 0.002, "1"), percent=True).value_with_unit
+    '1.2\xa0%'
     """
-    if percent:
-        factor, symbol = 100.0, "%"
-    else:
-        factor, symbol = _prefix(max(abs(q.value), q.stderr or 0.0), q.unit)
     if q.stderr is None or q.ci95 is None:
-        text = number(q.value * factor, 4)
-        return Written(value=text, low="", high="", stderr="", unit=symbol)
-    if q.stderr == 0:
-        low, high = (number(x * factor, 4) for x in q.ci95)
-        value = number(q.value * factor, 4)
-        return Written(value=value, low=low, high=high, stderr="0", unit=symbol)
-    spread = q.stderr * factor
-    decimals = 1 - math.floor(math.log10(spread))
-    largest = max(abs(q.value), *(abs(x) for x in q.ci95)) * factor or spread
-    if decimals + math.floor(math.log10(largest)) + 1 > _MOST_DIGITS + 2 or not (
-        1e-4 < largest < 1e6
-    ):
-        known = math.log10(abs(q.value) / q.stderr) if q.value else 0.0
-        digits = min(max(2, math.ceil(known) + 2), _MOST_DIGITS)
-        parts = [number(x * factor, digits) for x in (q.value, *q.ci95)]
-        return Written(
-            value=parts[0], low=parts[1], high=parts[2], stderr=number(spread, 2), unit=symbol
-        )
-    value, low, high, stderr = (
-        f"{x * factor:.{max(decimals, 0)}f}".replace("-", _MINUS)
-        for x in (q.value, *q.ci95, q.stderr)
+        text = f"{number(100 * q.value, 4)}{_NO_BREAK}%" if percent else _given(q)
+        value, _, unit = text.partition(_NO_BREAK)
+        return FormattedQuantity(value=value, interval="", stderr="", unit=unit)
+    e = round_estimate(q.value, q.ci95, q.unit, percent=percent)
+    value, interval, stderr = (
+        text.replace("-", _MINUS)
+        for text in (e.value, e.interval, format_number(q.stderr * e.factor, 2))
     )
-    return Written(value=value, low=low, high=high, stderr=stderr, unit=symbol)
+    return FormattedQuantity(
+        value=value, interval=interval, stderr=stderr, unit=unit_symbol(e.unit)
+    )
 
 
-def with_interval(q: Quantity, *, percent: bool = False) -> str:
-    r"""Write a quantity with its interval, for running text.
+def _given(q: Quantity) -> str:
+    return duration(q.value) if q.unit == "s" else with_unit(q.value, q.unit, digits=4)
+
+
+def with_interval(q: Quantity, *, percent: bool = False, noun: str = "") -> str:
+    r"""Format a quantity with its interval, for running text; `noun` is what a plain number counts.
 
     Examples
     --------
     >>> with_interval(Quantity.estimated(83.2e-6, 0.412e-6, "S"))
-    '83.20\xa0µS (82.39 to 84.01)'
+    '83.2\xa0µS (82.4–84.0)'
+    >>> with_interval(Quantity.estimated(1.577, 0.0007, "1"), noun="bits")
+    '1.577\xa0bits (1.576–1.578)'
     """
-    w = write(q, percent=percent)
-    return f"{w.value_with_unit} ({w.interval})" if w.interval else w.value_with_unit
+    f = format_quantity_parts(q, percent=percent)
+    value = f"{f.value}{_NO_BREAK}{f.unit or noun}".rstrip(_NO_BREAK)
+    return f"{value} ({f.interval})" if f.interval else value
+
+
+def interval_text(low: float, high: float, *, digits: int = 2, unit: str = "") -> str:
+    r"""Format a range of two numbers; one number if both are equal at these digits.
+
+    Examples
+    --------
+    >>> interval_text(15.1, 15.2, unit="%"), interval_text(0.3, 1.7, unit="%")
+    ('15\xa0%', '0.3–1.7\xa0%')
+    """
+    first, last = number(low, digits), number(high, digits)
+    text = first if first == last else format_range(first, last)
+    return f"{text}{_NO_BREAK}{unit}".rstrip(_NO_BREAK)
 
 
 def share(x: float, *, digits: int = 2) -> str:
-    r"""Write a share in per cent; near the whole, to the first digit of what is missing.
+    r"""Format a share in per cent; above 99 %, to the first digit that differs from 100 %.
 
     Examples
     --------
@@ -167,7 +182,7 @@ def share(x: float, *, digits: int = 2) -> str:
 
 
 def duration(seconds: float) -> str:
-    r"""Write a length of time as people count it.
+    r"""Format a time in s, min, h or days.
 
     Examples
     --------
@@ -176,24 +191,26 @@ def duration(seconds: float) -> str:
     """
     for limit, length, unit in _LENGTHS:
         if seconds < limit:
-            return f"{number(seconds / length)}{_NO_BREAK}{unit}" if unit else say(seconds, "s")
+            return (
+                f"{number(seconds / length)}{_NO_BREAK}{unit}" if unit else with_unit(seconds, "s")
+            )
     return f"{number(seconds / 86_400)}{_NO_BREAK}days"
 
 
 def fit_name(name: str) -> str:
-    """Name a fit, at the head of a sentence.
+    """Return the name of a fit as text, with a capital first letter.
 
     Examples
     --------
     >>> fit_name("read_noise"), fit_name("iv")
-    ('Read noise', 'Current against voltage')
+    ('Read noise', 'I–V')
     """
     text = _FIT_NAMES.get(name, name.replace("_", " "))
     return text[:1].upper() + text[1:]
 
 
 def counted(n: int, one: str, many: str = "") -> str:
-    r"""Count things.
+    r"""Format a count with its noun.
 
     Examples
     --------
@@ -205,7 +222,7 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Join parts of a sentence.
+    """Join the items of an enumeration.
 
     Examples
     --------
@@ -219,28 +236,19 @@ def listed(parts: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AxisUnit:
-    """What an axis is counted in: multiply SI values by `factor`, label them `symbol`."""
+    """Unit of an axis: multiply SI values by `factor`, label them `symbol`."""
 
     factor: float
     symbol: str
 
 
 def axis_unit(largest: float, unit: str) -> AxisUnit:
-    """Prefix that suits an axis whose largest magnitude is `largest` [SI].
+    """Return the prefixed unit for an axis whose largest magnitude is `largest` [SI].
 
     Examples
     --------
     >>> axis_unit(83e-6, "S")
     AxisUnit(factor=1000000.0, symbol='µS')
     """
-    return AxisUnit(*_prefix(abs(largest), unit))
-
-
-def _prefix(magnitude: float, unit: str) -> tuple[float, str]:
-    """Factor and symbol of the prefix that `rramfit.units` gives to a number of this size."""
-    if not (math.isfinite(magnitude) and magnitude > 0):
-        return 1.0, unit_symbol(unit)
-    text, _, symbol = format_quantity(magnitude, unit, digits=17).partition(" ")
-    if not symbol or symbol == unit:
-        return 1.0, unit_symbol(unit)
-    return 10.0 ** round(math.log10(float(text) / magnitude)), unit_symbol(symbol)
+    factor, symbol = prefixed_unit(abs(largest), unit)
+    return AxisUnit(factor, unit_symbol(symbol))

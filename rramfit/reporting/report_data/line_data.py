@@ -1,12 +1,11 @@
-"""What the wires take of an array's currents: from the card's resistances, and its own cells.
+"""Column currents predicted from the card's wire resistances and the measured cells.
 
-The card gives the resistances. Where it knows only the sum of two, each is taken as half of it;
-one that it does not know at all is taken as 0. The cells are those of `/mvm`: where they were read
-at their terminals, the wires in series with each are taken off, as in the fit. Currents are solved
-exactly (`rramfit.array`), gated rows and large arrays iteratively to 1e-6.
-Measured currents are divided by the fitted gain, so that they stand beside the model's.
+If the card has only the sum of two resistances, each counts as half of it; an unknown resistance
+counts as 0. The cells are those of `/mvm`: for terminal reads, the series resistance of the wires
+is subtracted, as in the fit. Currents are solved exactly (`rramfit.array`), for gated rows and
+large arrays iteratively to 1e-6. Measured currents are divided by the fitted gain.
 
-Nothing is estimated here; the fit is `rramfit.fitting.electrical.line_fit`.
+Not here: the fit (`rramfit.fitting.electrical.line_fit`).
 """
 
 from __future__ import annotations
@@ -37,30 +36,30 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 RESISTANCE_NAMES = ("wordline", "bitline", "driver", "sense")
-"""The four resistances, as a card's fields begin."""
+"""The four resistances; a card's fields are these names with ``_resistance``."""
 
-_LARGEST = 256 * 256  # cells of an array that is merged while a report is made
-_TOLERANCE = 1e-6  # of iterative solutions, far below any measured current's noise
-_JUDGED = 4  # patterns by which estimates are judged where rows without input are not grounded
-_OPEN = 0.05  # of the mean conductance: below it a cell's own current is not what it adds
-_LEAST_MARGIN = 0.05  # of a terminal read's resistance that must be left for the cell
+_LARGEST = 256 * 256  # cells, above which the effective matrix is not computed
+_TOLERANCE = 1e-6  # of iterative solutions, far below the noise of measured currents
+_CHECKED = 4  # patterns to check estimates on if rows without input are not grounded
+_OPEN = 0.05  # of the mean conductance; smaller cells are not shown
+_LEAST_MARGIN = 0.05  # minimum share of the cell in the resistance of a terminal read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineData:
-    """Measured currents beside those of the card's wires, and what the wires take."""
+    """Measured currents, currents predicted with the card's wires, and effective conductance."""
 
     line: LineResistance
     gain: float
-    measured: Floats  # [A]  (pattern, col) over the gain; NaN where not measured
+    measured: Floats  # [A]  (pattern, col) divided by the gain; NaN if not measured
     predicted: Floats  # [A]  (pattern, col)
     ideal: Floats  # [A]  (pattern, col) through wires without resistance
-    effect: Floats | None  # (row, col) effective over own conductance; None for large arrays
+    effect: Floats | None  # (row, col) effective over cell conductance; None for large arrays
     certificates: dict[str, Certificate]  # of the fast estimates; empty for large arrays
 
 
 def known_line(card: LineCard) -> LineResistance:
-    """Wires of a card, with sums of two resistances shared out in halves."""
+    """Return the wires of a card; the sum of two resistances is divided equally."""
     line = line_of(card)
     known: dict[str, float] = {
         name: q.value
@@ -82,14 +81,14 @@ def known_line(card: LineCard) -> LineResistance:
 
 
 def compute_line_data(card: LineCard, mvm: MVM) -> LineData:
-    """Solve the measured array with the card's wires.
+    """Compute the column currents of the measured array with the card's wires.
 
     Parameters
     ----------
     card : LineCard
     mvm : MVM
-        Its input patterns, currents and cells; cells that were not read take the median of those
-        that were, and their columns' currents count as not measured where most columns are whole.
+        Input patterns, currents and cells. Unread cells take the median of the others; if at least
+        half of the columns are complete, the currents of the others count as not measured.
 
     Returns
     -------
@@ -111,23 +110,23 @@ def compute_line_data(card: LineCard, mvm: MVM) -> LineData:
     g = np.maximum(np.where(gaps, np.nanmedian(mvm.conductance), mvm.conductance), 0.0)
     if mvm.cell_reads == "terminal":
         g = intrinsic_conductance(g, line)
-    whole = ~gaps.any(axis=0)
-    told = whole if whole.sum() >= whole.size / 2 else np.ones_like(whole)
+    complete = ~gaps.any(axis=0)
+    used = complete if complete.sum() >= complete.size / 2 else np.ones_like(complete)
     small = g.size <= _LARGEST
     some = slice(None)
     if line.inactive_rows != "grounded":
-        some = slice(None, None, max(1, -(-len(mvm.voltage) // _JUDGED)))
+        some = slice(None, None, max(1, -(-len(mvm.voltage) // _CHECKED)))
     effect = t = None
     if small:
         t = effective_matrix(torch.tensor(g), line).numpy()
-        own = g > _OPEN * g.mean()
-        effect = np.where(own, t / np.where(own, g, 1.0), np.nan)
+        shown = g > _OPEN * g.mean()
+        effect = np.where(shown, t / np.where(shown, g, 1.0), np.nan)
     on = (mvm.voltage != 0).any(axis=1)
     flows = small and bool(on[some].any()) and bool(g.any())
     return LineData(
         line=line,
         gain=gain,
-        measured=np.where(told, mvm.current / gain, np.nan),
+        measured=np.where(used, mvm.current / gain, np.nan),
         predicted=_predicted(g, mvm.voltage, line, t),
         ideal=mvm.voltage @ g,
         effect=effect,
@@ -151,7 +150,7 @@ def _predicted(g: Floats, voltage: Floats, line: LineResistance, t: Floats | Non
 
 
 def intrinsic_conductance(conductance: Floats, line: LineResistance) -> Floats:
-    """Take off the wires that were in series with each cell when it was read alone.
+    """Subtract the series resistance of the wires from terminal reads of single cells.
 
     Parameters
     ----------
@@ -162,7 +161,7 @@ def intrinsic_conductance(conductance: Floats, line: LineResistance) -> Floats:
     Returns
     -------
     (row, col) array
-        [S]; a cell of which the wires would leave less than 5 % of its resistance keeps that much.
+        [S]; at least 5 % of the read resistance is assigned to the cell.
     """
     import torch
 

@@ -1,16 +1,16 @@
-"""What a report of one array is drawn from, and the per-cell numbers behind its figures.
+"""The data of one array's report: card, measurement, and the per-cell numbers of the figures.
 
-The card gives every estimate; the measurement and the one-pass statistics give the data that stand
-beside them. Nothing is estimated here that the card does not already hold: these are counts, means
-and sums over rows, columns and cells. Faulty cells are left out wherever a figure shows healthy
-ones. Large groups are read in blocks, never whole.
+The estimates come from the card; counts, means and sums over rows, columns and cells are computed
+here from the measurement and the one-pass statistics. No parameter is estimated here. Figures of
+healthy cells exclude faulty cells. Large groups are read in blocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from scipy import special
 
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.card.schema import LevelCard, ModelCard
+from rramfit.fitting.result import Finding, Verdict, rank_findings
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.measurement.file.record import Measurement, Reads
 
@@ -26,6 +27,7 @@ __all__ = [
     "LevelTrack",
     "Profile",
     "ReportData",
+    "findings_in_card",
     "first_and_last",
     "level_tracks",
     "read_spread",
@@ -34,12 +36,12 @@ __all__ = [
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_CHANCE = 3.0  # standard deviations of a normal distribution: 1 line in 741 is above them by chance
+_CHANCE = 3.0  # standard deviations: by chance, 1 line in 741 of a normal distribution is above
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A mean along one side of the array, with its standard error; NaN where nothing was read."""
+    """Mean of each row or column, with its standard error; NaN if nothing was read."""
 
     mean: Floats
     stderr: Floats
@@ -47,9 +49,9 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureLines:
-    """Failures along one side of the array: shares in each line, and the span that chance makes."""
+    """Share of failures in each row or column (line), and the range expected by chance."""
 
-    share: Floats  # (line,) NaN where nothing was attempted
+    share: Floats  # (line,) NaN if there were no attempts
     mean: float
     low: Floats  # (line,)
     high: Floats  # (line,)
@@ -57,28 +59,35 @@ class FailureLines:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """One array's card and the data beside it."""
+    """Card and measured data of one array."""
 
     card: ModelCard
     measurement: Measurement
     statistics: ProgramStatistics | None = None
     cells: CellMaps | None = None
-    mild: frozenset[str] = frozenset()  # findings of a bad fit that are not what makes it bad
+    verdicts: Mapping[str, Verdict] | None = None  # of the fits; by default as the card has them
+
+    @cached_property
+    def findings(self) -> list[tuple[str, Finding]]:
+        """Name of the fit and finding, the most important first."""
+        if self.verdicts is None:
+            return findings_in_card(self.card)
+        return rank_findings(self.verdicts)
 
     @cached_property
     def healthy(self) -> Bools:
-        """Cells without a fault, (row, col)."""
+        """Whether a cell has no fault, (row, col)."""
         if self.cells is None:
             return np.ones((self.card.array.rows, self.card.array.cols), dtype=bool)
         return np.asarray(self.cells.fault == Fault.OK)
 
     @cached_property
     def level_cards(self) -> dict[int, LevelCard]:
-        """Levels of the card that have readings, by index."""
+        """Levels of the card with an estimated mean, by index."""
         return {x.index: x for x in self.card.levels if x.mean is not None}
 
     def level_name(self, k: int) -> str:
-        """Name of a level, as the file has it."""
+        """Return the name of a level."""
         return next((x.name for x in self.card.levels if x.index == k), f"L{k}")
 
     @cached_property
@@ -95,8 +104,8 @@ class ReportData:
         return dict(zip(found.tolist(), np.split(value, first[1:]), strict=True))
 
     @cached_property
-    def refused_medians(self) -> dict[int, float]:
-        """Median over cells of the readings not accepted [S], of levels where most were refused."""
+    def rejected_medians(self) -> dict[int, float]:
+        """Median of the rejected readings [S], for levels where most attempts were rejected."""
         statistics = self.statistics
         if statistics is None:
             return {}
@@ -109,7 +118,7 @@ class ReportData:
 
     @cached_property
     def offsets(self) -> Floats:
-        """Each healthy cell's mean less its level's mean [S], (level, row, col); NaN where none."""
+        """Mean of each healthy cell minus the level's mean [S], (level, row, col); or NaN."""
         statistics = self.statistics
         if statistics is None:
             return np.empty((0, *self.healthy.shape))
@@ -118,27 +127,27 @@ class ReportData:
 
     @cached_property
     def standard_offsets(self) -> Floats:
-        """Offsets in standard deviations over the cells of their level, (level, row, col)."""
+        """Offsets in standard deviations over the cells of a level, (level, row, col)."""
         spread = np.sqrt(_nanmean(self.offsets**2, (1, 2)))[:, None, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(spread > 0, self.offsets / spread, np.nan)
 
     @cached_property
     def overall_offset(self) -> Floats:
-        """Cell's standard offset, mean over levels, (row, col)."""
+        """Mean over levels of a cell's standard offset, (row, col)."""
         return _nanmean(self.standard_offsets, 0)
 
     def profile(self, k: int | None, axis: int) -> Profile:
-        """Mean standard offset in each row (axis 0) or column (axis 1).
+        """Return the mean standard offset of each row (axis 0) or column (axis 1).
 
-        Of level `k`, or of all levels together where it is None. The standard error takes the
+        For level `k`, or for all levels together if it is None. The standard error treats the
         cells of a row or column as independent.
         """
         offsets = self.overall_offset if k is None else self.standard_offsets[k]
         return _profile(offsets, 1 - axis)
 
     def scatter(self, k: int) -> tuple[Floats, Floats]:
-        """Mean and standard deviation over cycles of each healthy cell at level `k` [S]."""
+        """Return mean and standard deviation over cycles of each healthy cell at level `k` [S]."""
         statistics = self.statistics
         if statistics is None:
             return np.empty(0), np.empty(0)
@@ -147,11 +156,12 @@ class ReportData:
         return statistics.mean[k][use], np.sqrt(statistics.m2[k][use] / (n[use] - 1))
 
     def failure_lines(self, axis: int) -> FailureLines:
-        """Share of failed attempts in each row (axis 0) or column (axis 1), and what chance makes.
+        """Return the share of failed attempts by row (axis 0) or column (axis 1).
 
-        Cells fail again and again, so chance is counted in cells: a line of n cells is worth
-        n·m(1 − m)/s² independent attempts, with m and s² mean and variance over cells of a cell's
-        share of failures. Dead lines count neither to m and s² nor to the lines that cross them.
+        The range expected by chance allows for cells that fail repeatedly: a line of n cells
+        counts as n·m(1 − m)/s² independent attempts, with m and s² the mean and variance over
+        cells of a cell's share of failures. Dead lines are excluded from m and s² and from the
+        lines that cross them.
         """
         fault = np.zeros(self.healthy.shape) if self.cells is None else self.cells.fault
         crossing = Fault.DEAD_COL if axis == 0 else Fault.DEAD_ROW
@@ -170,13 +180,27 @@ class ReportData:
 
     @cached_property
     def failure_map(self) -> Floats:
-        """Share of failed attempts in each cell, (row, col); NaN where none was made."""
+        """Share of failed attempts of each cell, (row, col); NaN without attempts."""
         statistics = self.statistics
         if statistics is None:
             return np.full(self.healthy.shape, np.nan)
         attempts = statistics.attempts.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(attempts > 0, statistics.failures.sum(0) / attempts, np.nan)
+
+
+def findings_in_card(card: ModelCard) -> list[tuple[str, Finding]]:
+    """Return the findings that a card lists, with the names of their fits.
+
+    A card gives one verdict per fit: all findings of a bad fit count as severe, and come first.
+    """
+    findings = [
+        (name, Finding(what, remedy, severe=fit.verdict == "bad"))
+        for name, fit in card.quality.fits.items()
+        if fit.verdict in ("bad", "warning")
+        for what, remedy in zip_longest(fit.findings, fit.remedies, fillvalue="")
+    ]
+    return sorted(findings, key=lambda pair: not pair[1].severe)
 
 
 def _nanmean(x: Floats, axis: int | tuple[int, ...]) -> Floats:
@@ -196,7 +220,7 @@ def _profile(x: Floats, over: int) -> Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelTrack:
-    """One level over the reads of a group: mean and spread over its healthy cells."""
+    """One level over repeated reads: mean and percentiles over its healthy cells."""
 
     level: int
     mean: Floats  # [S] (read,)
@@ -206,7 +230,7 @@ class LevelTrack:
 
 
 def level_tracks(reads: Reads, healthy: Bools) -> list[LevelTrack]:
-    """Follow each level over repeated reads; levels with fewer than two cells are left out."""
+    """Return the track of each level with at least two cells over repeated reads."""
     use = healthy & (reads.level >= 0)
     level = reads.level[use]
     if not level.size:
@@ -229,7 +253,7 @@ def level_tracks(reads: Reads, healthy: Bools) -> list[LevelTrack]:
 
 
 def first_and_last(reads: Reads) -> tuple[Floats, Floats]:
-    """First and last image of repeated reads [S], (row, col) each."""
+    """Return the first and last of repeated reads [S], (row, col) each."""
     first: Floats | None = None
     last = np.empty(0)
     for image in _images(reads):
@@ -239,9 +263,9 @@ def first_and_last(reads: Reads) -> tuple[Floats, Floats]:
 
 
 def read_spread(reads: Reads, healthy: Bools) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each healthy cell's reads [S], one pass, (cell,) each.
+    """Return mean and standard deviation of each healthy cell's reads [S], (cell,) each.
 
-    Cells with fewer than three reads are left out.
+    Computed in one pass; cells with fewer than three reads are skipped.
     """
     n = np.zeros(healthy.shape)
     mean, m2 = np.zeros(healthy.shape), np.zeros(healthy.shape)

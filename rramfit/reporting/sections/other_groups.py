@@ -1,6 +1,6 @@
-"""Sections on the other groups of a file: time, switching, read-out.
+"""Sections on retention, endurance, I–V, read noise and read-out.
 
-The wires have a module of their own, `rramfit.reporting.sections.wires`.
+Not here: the wires (`rramfit.reporting.sections.wires`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rramfit.reporting.figures.time import (
 from rramfit.reporting.page.document import Block, Column, Section, Table, figure
 from rramfit.reporting.page.map_layout import array_map
 from rramfit.reporting.page.tables import part_rows, quantity_table
-from rramfit.reporting.page.wording import duration, number, say, with_interval
+from rramfit.reporting.page.wording import duration, number, with_interval, with_unit
 from rramfit.reporting.report_data.report_data import (
     ReportData,
     first_and_last,
@@ -42,22 +42,22 @@ __all__ = [
 ]
 
 _MOST_TRACKS = 12
-_FEWEST_CELLS = 20  # for a picture of cells to show more than chance
+_FEWEST_CELLS = 20  # with fewer, a figure of cells shows only chance
 _THIRD = (2.85, 2.6)  # [inch]
-_LEAST = 5e-6  # [S] below it a relative change is mostly noise
+_LEAST = 5e-6  # [S] below this, a relative change is mostly noise
 _ABSENT = "\N{EN DASH}"
 
 
 def retention_section(e: ReportData) -> Section | None:
-    """Retention: what time does to a programmed state."""
+    """Return the section on the change of programmed states with time."""
     reads, card = e.measurement.retention, e.card.retention
     blocks: list[Block] = []
     if reads is not None:
         tracks = level_tracks(reads, e.healthy)
         shown = evenly(tracks, _MOST_TRACKS if len(tracks) > 6 else 6)
         if shown:
-            some = f" {len(shown)} of {len(tracks)} levels are shown." if shown != tracks else ""
-            spans = " Bands hold the middle 80 % of the cells." if len(shown) <= 6 else ""
+            some = f" Shown are {len(shown)} of {len(tracks)} levels." if shown != tracks else ""
+            spans = " Bands contain the middle 80 % of the cells." if len(shown) <= 6 else ""
             blocks.append(
                 figure(
                     partial(
@@ -70,7 +70,7 @@ def retention_section(e: ReportData) -> Section | None:
                     width="third",
                     size=_THIRD,
                     title="Levels over time",
-                    caption=f"Mean over the healthy cells of each level.{spans}{some}",
+                    caption=f"Mean of the healthy cells of each level.{spans}{some}",
                 )
             )
         if len(tracks) > 2 and len(reads.time) > 1:
@@ -80,9 +80,9 @@ def retention_section(e: ReportData) -> Section | None:
                     key="retention-change",
                     width="third",
                     size=_THIRD,
-                    title="From the first read to the last",
-                    caption=f"Change of each level's mean, and of the span that holds the middle "
-                    f"80 % of its cells, from {duration(float(reads.time[0]))} to "
+                    title="Change from the first to the last read",
+                    caption="Change of each level's mean, and of the width of the middle 80 % of "
+                    f"its cells, from {duration(float(reads.time[0]))} to "
                     f"{duration(float(reads.time[-1]))} after programming.",
                 )
             )
@@ -95,9 +95,9 @@ def retention_section(e: ReportData) -> Section | None:
                     partial(draw_difference_map, values=change, label="%", largest=100.0),
                     e.healthy.shape,
                     key="map-retention",
-                    title="Where the states moved",
-                    caption="Change of each healthy cell's conductance from the first read to the "
-                    f"last, of cells above {say(_LEAST, 'S')}.",
+                    title="Map of the change",
+                    caption="Change of conductance of each healthy cell from the first to the last "
+                    f"read. Cells below {with_unit(_LEAST, 'S')} are not shown.",
                 )
             )
     if card is not None:
@@ -108,7 +108,7 @@ def retention_section(e: ReportData) -> Section | None:
 
 
 def endurance_section(e: ReportData) -> Section | None:
-    """Endurance: what switching does to the states."""
+    """Return the section on the change of the switched states with cycles."""
     data, card = e.measurement.endurance, e.card.endurance
     blocks: list[Block] = []
     if data is not None and np.isfinite(data.conductance[:, :, e.healthy]).any():
@@ -117,12 +117,12 @@ def endurance_section(e: ReportData) -> Section | None:
                 partial(draw_endurance, endurance=data, healthy=e.healthy),
                 key="endurance",
                 title="States over cycles",
-                caption="Median of the healthy cells in each switched state; bands hold the middle "
-                "80 % of them.",
+                caption="Median of the healthy cells in each switched state. Bands contain the "
+                "middle 80 % of the cells.",
             )
         )
     if card is not None:
-        caption = f"Endurance, from {card.first_cycle:,} to {card.longest_cycle:,} cycles"
+        caption = f"Endurance from {card.first_cycle:,} to {card.longest_cycle:,} cycles"
         blocks.append(quantity_table(caption, part_rows(card), width="half"))
         if card.states:
             blocks.append(_states_table(card.states))
@@ -130,7 +130,7 @@ def endurance_section(e: ReportData) -> Section | None:
 
 
 def iv_section(e: ReportData) -> Section | None:
-    """How far a cell is from ohmic."""
+    """Return the section on the nonlinearity of the cells."""
     data, card = e.measurement.iv, e.card.iv
     blocks: list[Block] = []
     if data is not None and card is not None:
@@ -139,19 +139,18 @@ def iv_section(e: ReportData) -> Section | None:
                 partial(draw_iv, iv=data, card=card),
                 key="iv",
                 title="Conductance against voltage",
-                caption="Median over cells of I/V over the cell's own median, the instrument's "
-                "offset taken out (points), and the card's distribution sinh(bV)/(bV) (lines). An ohmic "
-                "cell is level.",
+                caption="I/V divided by the cell's median and corrected for the instrument offset, "
+                "median over cells (points), and the card's model sinh(bV)/(bV) (lines). An ohmic "
+                "cell is horizontal.",
             )
         )
     if card is not None:
-        blocks.append(quantity_table("Current against voltage", part_rows(card), width="half"))
-    title = "Current against voltage"
-    return Section(key="iv", title=title, blocks=tuple(blocks)) if blocks else None
+        blocks.append(quantity_table("I–V model", part_rows(card), width="half"))
+    return Section(key="iv", title="I–V", blocks=tuple(blocks)) if blocks else None
 
 
 def read_noise_section(e: ReportData) -> Section | None:
-    """How much one state differs from read to read."""
+    """Return the section on the read-to-read noise of a state."""
     reads, card = e.measurement.reads, e.card.read_noise
     blocks: list[Block] = []
     if reads is not None:
@@ -162,8 +161,8 @@ def read_noise_section(e: ReportData) -> Section | None:
                     partial(draw_read_noise, mean=mean, std=std, card=card),
                     key="read-noise",
                     title="Read noise against conductance",
-                    caption="Relative standard deviation of each healthy cell's repeated reads; "
-                    "the line is the card's power law.",
+                    caption="Relative standard deviation of the repeated reads of each healthy "
+                    "cell. The line is the card's power law.",
                 )
             )
     if card is not None:
@@ -172,7 +171,7 @@ def read_noise_section(e: ReportData) -> Section | None:
 
 
 def readout_section(e: ReportData) -> Section | None:
-    """Read-out: what the chain makes of a current."""
+    """Return the section on the read-out chain."""
     data, card = e.measurement.readout, e.card.readout
     blocks: list[Block] = []
     if data is not None and card is not None:
@@ -181,8 +180,8 @@ def readout_section(e: ReportData) -> Section | None:
                 partial(draw_readout, readout=data),
                 key="readout",
                 title="Nonlinearity of the read-out chain",
-                caption="Codes less each channel's own straight line: median and middle 80 % of "
-                "the channels.",
+                caption="Code minus the channel's best-fit line: median and middle 80 % of the "
+                "channels.",
             )
         )
     if card is not None:
@@ -199,9 +198,9 @@ def _drift_table(e: ReportData, levels: list[DriftCard]) -> Table:
     columns = (
         Column("level", numeric=False),
         Column("first step"),
-        Column("its spread"),
+        Column("std of the first step"),
         Column("drift per unit of ln t"),
-        Column("growth of spread per √ln t"),
+        Column("growth of std per √ln t"),
         Column("cells"),
     )
     rows = tuple(
@@ -212,17 +211,17 @@ def _drift_table(e: ReportData, levels: list[DriftCard]) -> Table:
         )
         for x in levels
     )
-    caption = "Drift of each level, with 95 % intervals; t over the reference time"
+    caption = "Drift of each level, with 95 % intervals (t is relative to the reference time)"
     return Table(caption=caption, columns=columns, rows=rows)
 
 
 def _states_table(states: list[EnduranceState]) -> Table:
     columns = (
         Column("state", numeric=False),
-        Column("mean at first"),
-        Column("standard deviation at first"),
+        Column("mean at the first cycle"),
+        Column("std at the first cycle"),
         Column("drift of the mean per decade"),
-        Column("growth of the spread per decade"),
+        Column("growth of the std per decade"),
     )
     rows = tuple(
         (

@@ -45,13 +45,13 @@ from rramfit.reporting.report_data.report_data import ReportData
 __all__ = ["failure_section", "levels_section", "maps_section", "variation_section"]
 
 _FEW_LEVELS = 6
-_FEW_LINES = 3  # more of them in one picture of a trend hide each other
+_FEW_LINES = 3  # more lines in one figure of a trend hide each other
 _PROFILE_SIZE = (4.45, 2.6)
-_FEWEST_CELLS = 20  # for a picture of cells to show more than chance
+_FEWEST_CELLS = 20  # with fewer, a figure of cells shows only chance
 
 
 def levels_section(e: ReportData) -> Section | None:
-    """Levels: what conductance a cell lands at when one is asked for."""
+    """Return the section on the conductance of each level."""
     if not e.level_cards:
         return None
     blocks: list[Block] = []
@@ -59,14 +59,14 @@ def levels_section(e: ReportData) -> Section | None:
     if readings:
         few = len(readings) <= _FEW_LEVELS
         dashed = few and any(x.upper_threshold for x in e.card.levels)
-        said = "; dashed lines are the best read thresholds between neighbours" if dashed else ""
+        thresholds = " Dashed lines are the optimal read thresholds." if dashed else ""
         blocks.append(
             figure(
                 partial(draw_level_cdfs, readings=readings, levels=e.level_cards),
                 key="level-cdfs",
-                title="Levels on probability paper",
+                title="Normal probability plot of the levels",
                 caption="Cumulative share of accepted readings of healthy cells (points) and the "
-                f"card's distributions (lines). A normal distribution is straight{said}.",
+                f"card's distributions (lines). A normal distribution is straight.{thresholds}",
                 width="full",
                 size=(9.1, 4.1),
             )
@@ -77,23 +77,23 @@ def levels_section(e: ReportData) -> Section | None:
                     partial(draw_densities, readings=readings, levels=e.level_cards),
                     key="level-densities",
                     title="Densities",
-                    caption="The same readings as histograms, with the distributions; bars on the base line "
-                    "are the verify windows.",
+                    caption="The same readings as histograms, with the distributions. Bars on the "
+                    "base line are the verify windows.",
                     width="full",
                     size=(9.1, 2.5),
                     margins=(0.3, 0.5, 0.12, 0.12),
                 )
             )
-    refused = e.refused_medians
-    if len(e.card.levels) > _FEW_LEVELS or refused:
-        crosses = "; crosses: readings that were not accepted, median" if refused else ""
+    rejected = e.rejected_medians
+    if len(e.card.levels) > _FEW_LEVELS or rejected:
+        crosses = " Crosses are medians of rejected readings." if rejected else ""
         blocks.append(
             figure(
-                partial(draw_level_ladder, levels=e.card.levels, refused=refused),
+                partial(draw_level_ladder, levels=e.card.levels, rejected=rejected),
                 key="level-ladder",
-                title="Where each level lands",
-                caption="Mean of each level with one and two standard deviations; on the dashed "
-                f"line a level lands where it was aimed at{crosses}.",
+                title="Means and targets of the levels",
+                caption="Mean of each level with one and two standard deviations. On the dashed "
+                f"line the mean equals the target.{crosses}",
                 width="full",
                 size=(9.1, 3.6),
             )
@@ -103,8 +103,8 @@ def levels_section(e: ReportData) -> Section | None:
     if between is not None:
         blocks.append(between)
     if e.card.bits_per_cell is not None:
-        bits = with_interval(e.card.bits_per_cell)
-        blocks.append(Note(text=f"Bits stored per cell, read with these thresholds: {bits}."))
+        bits = with_interval(e.card.bits_per_cell, noun="bits")
+        blocks.append(Note(text=f"With these thresholds a cell stores {bits}."))
     distributions = distributions_table(e.card.levels)
     if distributions is not None:
         blocks.append(distributions)
@@ -112,7 +112,7 @@ def levels_section(e: ReportData) -> Section | None:
 
 
 def maps_section(e: ReportData) -> Section | None:
-    """Where on the array: conductance by level, faults, failures."""
+    """Return the section with maps of conductance, faults and failures."""
     blocks: list[Block] = []
     statistics = e.statistics
     if statistics is not None:
@@ -126,8 +126,8 @@ def maps_section(e: ReportData) -> Section | None:
                     e.healthy.shape,
                     key="map-offset",
                     title="Offset of each cell",
-                    caption="Mean over levels of the cell's offset, in standard deviations "
-                    "of its level; blank where no reading was accepted.",
+                    caption="Mean over levels of the cell's offset, in standard deviations of the "
+                    "level. Blank: no accepted reading.",
                 )
             )
     if e.cells is not None:
@@ -140,12 +140,12 @@ def maps_section(e: ReportData) -> Section | None:
                     e.healthy.shape,
                     key="map-faults",
                     title="Faults",
-                    caption="Cells that were screened out, by kind; blank cells are healthy.",
+                    caption="Cells excluded by screening, by kind. Blank cells are healthy.",
                     legend_rows=-(-len(kinds) // 2),
                 )
             )
         else:
-            blocks.append(Note(text="No cell was screened out.", tone="ok"))
+            blocks.append(Note(text="Screening excluded no cells.", tone="ok"))
     if statistics is not None and statistics.failures.any():
         blocks.append(
             array_map(
@@ -153,15 +153,15 @@ def maps_section(e: ReportData) -> Section | None:
                 e.healthy.shape,
                 key="map-failures",
                 title="Failed attempts",
-                caption="Share of each cell's attempts, all levels together, that were not "
-                "accepted; blank where none was made.",
+                caption="Share of each cell's attempts that failed, all levels together. Blank: no "
+                "attempts.",
             )
         )
     return Section(key="maps", title="Maps", blocks=tuple(blocks)) if blocks else None
 
 
 def variation_section(e: ReportData) -> Section | None:
-    """How cells differ, and how one cell differs from cycle to cycle."""
+    """Return the section on cell-to-cell and cycle-to-cycle variation."""
     variation = e.card.variation
     if not variation:
         return None
@@ -173,9 +173,9 @@ def variation_section(e: ReportData) -> Section | None:
             figure(
                 partial(draw_variance_components, variation=variation, names=names),
                 key="variance-components",
-                title="Components of variation",
-                caption="Standard deviation between cells, between cycles of one cell and between "
-                "reads of one state, with 95 % intervals.",
+                title="Variance components",
+                caption="Standard deviation between cells, between cycles of a cell and between "
+                "reads of a state, with 95 % intervals.",
                 width="full" if many else "half",
             )
         )
@@ -191,7 +191,7 @@ def variation_section(e: ReportData) -> Section | None:
 
 
 def failure_section(e: ReportData) -> Section | None:
-    """How often programming fails, at which level, and where."""
+    """Return the section on failed attempts by level, row and column, and on stuck cells."""
     failure, stuck = e.card.failure, e.card.stuck
     if not failure and stuck is None:
         return None
@@ -204,9 +204,9 @@ def failure_section(e: ReportData) -> Section | None:
                 partial(draw_failure_by_level, failure=failure, names=names),
                 key="failure-by-level",
                 title="Failure by level",
-                caption="P(not accepted) over all measured cells; of cells that are not stuck, the "
-                "share that never programs (hard), and the chance of a failure in one sweep of the "
-                "others (soft).",
+                caption="Probability that an attempt fails, over all measured cells. Of the cells "
+                "that are not stuck: the share that never programs (hard), and the probability "
+                "that one attempt at the others fails (soft).",
                 width="full" if many else "third",
                 size=(9.1, 3.0) if many else (2.85, 2.5),
             )
@@ -217,7 +217,7 @@ def failure_section(e: ReportData) -> Section | None:
     if failure:
         blocks.append(failure_table(failure, names))
     if stuck is not None:
-        blocks.append(quantity_table("Cells that do not switch", part_rows(stuck)))
+        blocks.append(quantity_table("Stuck cells and dead lines", part_rows(stuck)))
     return Section(key="failure", title="Programming failure", blocks=tuple(blocks))
 
 
@@ -233,7 +233,7 @@ def _level_map(e: ReportData, k: int) -> Figure:
         e.healthy.shape,
         key=f"map-level-{k}",
         title=f"Conductance at {e.level_name(k)}",
-        caption="Mean over cycles of accepted readings; blank where none was accepted.",
+        caption="Mean over cycles of accepted readings. Blank: no accepted reading.",
     )
 
 
@@ -248,8 +248,8 @@ def _correlation(e: ReportData, names: Mapping[int, str]) -> list[Block]:
             partial(draw_level_correlation, matrix=np.array(matrix), names=labels),
             key="level-correlation",
             title="Correlation between levels",
-            caption="Of a cell's offset at one level with its offset at another: near 1, a cell "
-            "that is high at one level is high at the other.",
+            caption="Correlation between a cell's offsets at two levels. Near 1, a cell that is "
+            "high at one level is high at the other.",
             width="half",
             size=(4.45, 3.1),
             margins=(0.6, 0.5, 0.6 if many else 0.4, 0.2),
@@ -271,9 +271,9 @@ def _scatters(e: ReportData, variation: Mapping[int, VariationCard]) -> list[Blo
                 partial(draw_cell_scatter, mean=mean, std=std, d2d=d2d, c2c=c2c),
                 key=f"scatter-{k}",
                 title=f"Cells at {e.level_name(k)}",
-                caption="Each cell's mean over cycles against its own scatter between cycles. "
-                "Dashed: one cell-to-cell standard deviation about the mean; level line: "
-                "cycle to cycle.",
+                caption="Standard deviation over cycles of each cell against its mean. Dashed "
+                "lines: mean ± cell-to-cell standard deviation. Horizontal line: cycle-to-cycle "
+                "standard deviation.",
                 width="third",
                 size=(2.85, 2.7),
             )
@@ -285,7 +285,7 @@ def _trends(e: ReportData) -> list[Block]:
     if np.isfinite(e.overall_offset).sum() < _FEWEST_CELLS:
         return []
     single = list(e.level_cards) if 1 < len(e.level_cards) <= _FEW_LINES else []
-    lines = ", the lines are single levels" if single else ""
+    lines = " Lines are single levels." if single else ""
     return [
         figure(
             partial(
@@ -297,7 +297,7 @@ def _trends(e: ReportData) -> list[Block]:
             key=f"trend-{along}",
             title=f"Trend over {along}s",
             caption=f"Mean offset of the healthy cells of each {along}, in standard deviations "
-            f"over cells. The band is two standard errors about all levels together{lines}.",
+            f"over cells. Band: mean over all levels ± two standard errors.{lines}",
             size=_PROFILE_SIZE,
         )
         for axis, along in enumerate(("row", "column"))
@@ -311,8 +311,8 @@ def _failure_profile(e: ReportData, axis: int, width: Width) -> Figure:
         partial(draw_failure_profile, lines=e.failure_lines(axis), along=along),
         key=f"failure-{along}",
         title=f"Failure by {along}",
-        caption=f"Share of failed attempts in each {along}. Grey: the span that chance makes "
-        f"about the mean; {along}s above it stand out.",
+        caption=f"Share of failed attempts in each {along}. Grey: range expected by chance. "
+        f"{along.capitalize()}s above it fail significantly more often.",
         width=width,
         size=(2.85, 2.5) if width == "third" else _PROFILE_SIZE,
     )

@@ -1,12 +1,15 @@
-"""Sections on whether a card can be trusted: findings, held-out check, screening, provenance."""
+"""Sections on the quality of a card: findings, held-out check, screening, provenance."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 
 from rramfit.card.quantity import quantities
 from rramfit.card.schema import ModelCard
+from rramfit.errors import sentence
+from rramfit.fitting.result import Finding
 from rramfit.reporting.figures.heldout import draw_coverage
 from rramfit.reporting.page.document import (
     Block,
@@ -19,7 +22,8 @@ from rramfit.reporting.page.document import (
     figure,
 )
 from rramfit.reporting.page.tables import heldout_table, quantity_table
-from rramfit.reporting.page.wording import counted, fit_name
+from rramfit.reporting.page.wording import counted, fit_name, listed
+from rramfit.reporting.report_data.report_data import findings_in_card
 
 __all__ = [
     "findings_section",
@@ -31,46 +35,43 @@ __all__ = [
 ]
 
 _SHOWN_PARAMETERS = 60  # more are folded away
-_FORETOLD = (
-    "Fitted on a part of the cells and cycles, the card predicts the rest. An interval that is "
-    "right holds as much of the unseen as it says."
+_HELDOUT = (
+    "The distributions were fitted to a part of the cells and cycles and predict the rest. A "
+    "correct 90 % interval contains 90 % of the held-out readings."
 )
 
 
-def findings_section(card: ModelCard, mild: frozenset[str] = frozenset()) -> Section:
-    """Every finding of every fit, the severe ones first, with what to do about it.
+def findings_section(
+    card: ModelCard, findings: Sequence[tuple[str, Finding]] | None = None
+) -> Section:
+    """Return the section with all findings and their remedies, the most important first.
 
     Parameters
     ----------
     card : ModelCard
-    mild : frozenset of str
-        Findings of bad fits that are not what makes them bad.
+    findings : sequence of (str, Finding), optional
+        Name of the fit and finding, in this order; by default those of the card.
     """
-    severe: list[Block] = []
-    warnings: list[Block] = []
-    for name, fit in card.quality.fits.items():
-        if fit.verdict not in ("bad", "warning"):
-            continue
-        remedies = [*fit.remedies, *[""] * (len(fit.findings) - len(fit.remedies))]
-        for finding, remedy in zip(fit.findings, remedies, strict=False):
-            bad = fit.verdict == "bad" and finding not in mild
-            note = Note(
-                text=f"{fit_name(name)}: {_ended(finding)}",
-                remedy=_ended(_sentence(remedy)),
-                tone="bad" if bad else "warning",
-            )
-            (severe if bad else warnings).append(note)
-    notes = severe + warnings
+    notes = [
+        Note(
+            label=fit_name(name),
+            text=sentence(finding.what),
+            remedy=sentence(finding.remedy),
+            tone="bad" if finding.severe else "warning",
+        )
+        for name, finding in (findings_in_card(card) if findings is None else findings)
+    ]
     sound = [fit_name(k) for k, fit in card.quality.fits.items() if fit.verdict == "ok"]
     if sound:
-        notes.append(Note(text=f"Nothing was found against: {'; '.join(sound)}.", tone="ok"))
+        names = listed([sound[0], *(_uncapitalized(name) for name in sound[1:])])
+        notes.append(Note(text=f"{names}: no findings.", tone="ok"))
     if not notes:
-        notes.append(Note(text="No fit was run.", tone="plain"))
+        notes.append(Note(text="No fit was run."))
     return Section(key="findings", title="Findings and remedies", blocks=tuple(notes))
 
 
 def heldout_section(card: ModelCard) -> Section | None:
-    """How well the card predicts cells and cycles that it was not fitted to."""
+    """Return the section on the prediction of held-out cells and cycles; None if not checked."""
     heldout = card.quality.heldout
     if not heldout:
         return None
@@ -78,13 +79,13 @@ def heldout_section(card: ModelCard) -> Section | None:
         h.level: f"L{h.level}" for h in heldout if all(x.index != h.level for x in card.levels)
     }
     blocks: list[Block] = [
-        Prose(paragraphs=(_FORETOLD,)),
+        Prose(paragraphs=(_HELDOUT,)),
         figure(
             partial(draw_coverage, heldout=heldout, names=names),
             key="coverage",
-            title="Coverage of the unseen",
-            caption="Share of held-out readings inside the predictive intervals (points) beside "
-            "what was promised (dashed lines).",
+            title="Coverage of held-out readings",
+            caption="Share of held-out readings inside the predictive intervals (points), and the "
+            "nominal coverage (dashed lines).",
             width="full" if len(heldout) > 4 else "half",
             size=(9.1, 2.8) if len(heldout) > 4 else None,
         ),
@@ -94,45 +95,49 @@ def heldout_section(card: ModelCard) -> Section | None:
 
 
 def screening_section(card: ModelCard) -> Section | None:
-    """Cells that were kept out of the fits, and why."""
+    """Return the section on cells excluded from the fits; None if there was no screening."""
     screened = card.quality.screened
     if screened is None:
         return None
     reasons = {k: n for k, n in screened.reasons.items() if n}
     cells = card.array.rows * card.array.cols
-    kept = f"{counted(screened.cells_used, 'cell')} of {cells:,} used in the fits."
-    clipped = f"{counted(screened.clipped_reads, 'reading')} clipped at a rail."
-    blocks: list[Block] = [Prose(paragraphs=(f"{_sentence(kept)} {_sentence(clipped)}",))]
+    used = f"The fits use {screened.cells_used:,} of {counted(cells, 'cell')}."
+    verb = "is" if screened.clipped_reads == 1 else "are"
+    clipped = sentence(f"{counted(screened.clipped_reads, 'reading')} {verb} clipped at a rail")
+    blocks: list[Block] = [Prose(paragraphs=(f"{used} {clipped}",))]
     if reasons:
         columns = (Column("reason", numeric=False), Column("cells"))
-        rows = tuple((k.replace("_", " "), f"{n:,}") for k, n in reasons.items())
-        blocks.append(Table(caption="Cells screened out", columns=columns, rows=rows))
+        rows = tuple(
+            (k.replace("_", " ").replace("dead col", "dead column"), f"{n:,}")
+            for k, n in reasons.items()
+        )
+        blocks.append(Table(caption="Excluded cells", columns=columns, rows=rows))
     return Section(key="screening", title="Screening", blocks=tuple(blocks))
 
 
 def missing_section(card: ModelCard) -> Section | None:
-    """Fits that the file has no data for, one line each."""
+    """Return the list of fits that the file has no data for; None if there are none."""
     missing = [(name, fit) for name, fit in card.quality.fits.items() if fit.verdict == "not run"]
     if not missing:
         return None
     facts = tuple(
-        (fit_name(name), "; ".join([*fit.findings, *fit.remedies]) or "not run")
+        (fit_name(name), " ".join(map(sentence, [*fit.findings, *fit.remedies])) or "Not run.")
         for name, fit in missing
     )
     return Section(key="missing", title="Not measured", blocks=(Facts(items=facts),))
 
 
 def parameters_section(card: ModelCard) -> Section:
-    """Every number of the card, by its key path."""
+    """Return the table of all numbers of the card, by key path."""
     rows = [(path, q, False) for path, q in quantities(card)]
     table = quantity_table(
-        "Every parameter, by its path in the card", rows, folded=len(rows) > _SHOWN_PARAMETERS
+        "All parameters, by key path in the card", rows, folded=len(rows) > _SHOWN_PARAMETERS
     )
     return Section(key="parameters", title="All parameters", blocks=(table,))
 
 
 def provenance_section(card: ModelCard) -> Section:
-    """Where the card came from."""
+    """Return the section on the origin of the card."""
     p = card.provenance
     facts = [
         ("Card", f"{card.name} {card.revision}, schema {card.schema_version}"),
@@ -152,9 +157,5 @@ def provenance_section(card: ModelCard) -> Section:
     return Section(key="provenance", title="Provenance", blocks=tuple(blocks))
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _ended(text: str) -> str:
-    return text if not text or text.endswith((".", "?", "!")) else f"{text}."
+def _uncapitalized(name: str) -> str:
+    return name if name[1:2].isupper() or not name[1:2].isalpha() else name[:1].lower() + name[1:]

@@ -1,4 +1,4 @@
-"""The section on wires: whether the model meets the currents, what is lost, what is not known."""
+"""The section on wires: measured and predicted currents, loss, resistances not identified."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from rramfit.reporting.figures.wires import (
 from rramfit.reporting.page.document import Block, Column, Figure, Note, Section, Table, figure
 from rramfit.reporting.page.map_layout import array_map
 from rramfit.reporting.page.tables import LABELS, part_rows
-from rramfit.reporting.page.wording import listed, number, say, share, write
+from rramfit.reporting.page.wording import (
+    format_quantity_parts,
+    listed,
+    number,
+    share,
+    with_unit,
+)
 from rramfit.reporting.report_data.line_data import RESISTANCE_NAMES, LineData, compute_line_data
 from rramfit.reporting.report_data.report_data import ReportData
 
@@ -33,31 +39,31 @@ _ABSENT = "\N{EN DASH}"
 
 
 def line_section(e: ReportData) -> Section | None:
-    """Wires: what they take of the currents."""
+    """Return the section on wire resistances and the current lost in them."""
     data, card = e.measurement.mvm, e.card.line
-    pictures, certificate = _measured_blocks(data, card) if data is not None else ([], [])
-    blocks = list(pictures)
+    figures, certificate = _measured_blocks(data, card) if data is not None else ([], [])
+    blocks = list(figures)
     if card is not None:
         blocks += [_resistances(card), *certificate, *_unknown(card)]
     return Section(key="wires", title="Wires", blocks=tuple(blocks)) if blocks else None
 
 
 def _measured_blocks(data: MVM, card: LineCard | None) -> tuple[list[Block], list[Block]]:
-    """Draw currents beside what the card's wires make of them, and judge the fast estimates."""
+    """Return figures of measured and predicted currents, and the errors of the fast estimates."""
     ideal = data.voltage @ np.nan_to_num(data.conductance)
     if card is None:
         return [_lost_figure(data.current, ideal, None)], []
     try:
-        evidence = compute_line_data(card, data)
+        line_data = compute_line_data(card, data)
     except ArrayError as error:
         text = f"The array cannot be solved with these wires: {error}."
-        note = Note(text=text, remedy="Look at the fit of the wires.", tone="warning")
+        note = Note(text=text, remedy="Check the fit of the wires.", tone="warning")
         return [note, _lost_figure(data.current, ideal, None)], []
-    return [*_current_figures(evidence)], certificate_blocks(evidence.certificates)
+    return [*_current_figures(line_data)], certificate_blocks(line_data.certificates)
 
 
 def _current_figures(e: LineData) -> list[Figure]:
-    over = f", over the common gain of {number(e.gain, 4)}" if e.gain != 1 else ""
+    over = f", divided by the common gain of {number(e.gain, 4)}," if e.gain != 1 else ""
     lost = 1 - float(np.abs(e.predicted).sum() / max(np.abs(e.ideal).sum(), 1e-300))
     seen = np.isfinite(e.measured) & (np.abs(e.predicted) > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -70,17 +76,17 @@ def _current_figures(e: LineData) -> list[Figure]:
             width="third",
             size=_THIRD,
             title="Measured against predicted",
-            caption=f"Every column current of every pattern{over}, against the exact solution of "
-            "the array with the resistances of the card and its own cells.",
+            caption=f"Column currents of all patterns{over} against the exact solution of the "
+            "array with the card's resistances and the measured cells.",
         ),
         figure(
             partial(draw_current_residuals, measured=e.measured, predicted=e.predicted),
             key="current-residuals",
             width="third",
             size=_THIRD,
-            title="What the wires do not explain",
-            caption=f"Measured less predicted; typically {share(typical)} (robust standard "
-            "deviation). A trend over the current would speak against the model.",
+            title="Residuals",
+            caption=f"Measured minus predicted, relative to predicted; robust standard deviation "
+            f"{share(typical)}. A trend over the current indicates a model error.",
         ),
     ]
     if e.effect is not None:
@@ -89,9 +95,9 @@ def _current_figures(e: LineData) -> list[Figure]:
                 partial(draw_quantity_map, values=100 * e.effect, unit="%"),
                 (e.effect.shape[0], e.effect.shape[1]),
                 key="map-effective",
-                title="What is left of each cell",
-                caption="Effective conductance, column current per row voltage with all rows tied "
-                "to their drivers, over the cell's own. Cells that are all but open are left out.",
+                title="Effective conductance of each cell",
+                caption="Column current per row voltage, with all rows connected to their drivers, "
+                "divided by the cell's conductance. Cells of very low conductance are not shown.",
             )
         )
     figures.append(_lost_figure(e.measured, e.ideal, e.predicted, lost))
@@ -101,18 +107,18 @@ def _current_figures(e: LineData) -> list[Figure]:
 def _lost_figure(
     measured: np.ndarray, ideal: np.ndarray, predicted: np.ndarray | None, lost: float | None = None
 ) -> Figure:
-    overall = f" Predicted over all columns: {share(lost)}." if lost is not None else ""
+    overall = f" Predicted mean over all columns: {share(lost)}." if lost is not None else ""
     return figure(
         partial(draw_lost_by_column, measured=measured, ideal=ideal, predicted=predicted),
         key="column-currents",
-        title="What the wires take",
-        caption="Share of the current that the same cells would give through wires without "
-        f"resistance, lost on the way, over all patterns.{overall}",
+        title="Current lost in the wires",
+        caption="Lost share of each column's current, relative to wires without resistance, over "
+        f"all patterns.{overall}",
     )
 
 
 def certificate_blocks(certificates: dict[str, Certificate]) -> list[Block]:
-    """Tell what the fast estimates are worth: a table, and a warning where one is past its limit.
+    """Return a table of the errors of the fast estimates, and a warning if one is above its limit.
 
     Parameters
     ----------
@@ -122,35 +128,36 @@ def certificate_blocks(certificates: dict[str, Certificate]) -> list[Block]:
     if not certificates:
         return []
     from rramfit.array.wires.certificate import LIMIT_PERCENT
-    from rramfit.array.wires.solver_comparison import MOVED
+    from rramfit.array.wires.solver_comparison import ANCHOR_DEVIATION
 
     names = {
-        "anchored": f"anchored, every cell {100 * MOVED:g} % off",
-        "smooth": "smooth, learned from arrays of such cells",
+        "anchored": f"anchored, all cells changed by {100 * ANCHOR_DEVIATION:g} %",
+        "smooth": "smooth, fitted to arrays of such cells",
     }
     some = next(iter(certificates.values()))
     columns = (
         Column("estimate", numeric=False),
         Column("rms"),
         Column("99th percentile"),
-        Column("rms over the mean current"),
+        Column("rms, % of mean current"),
     )
     rows = tuple(
         (names.get(name, name), *(_percent(x) for x in (c.rms, c.p99, c.rms_of_mean)))
         for name, c in certificates.items()
     )
     caption = (
-        "Fast estimates against the exact solver, in % of the full scale of "
-        f"{say(some.full_scale, 'A')}"
+        "Errors of the fast estimates against the exact solver, in % of the full scale of "
+        f"{with_unit(some.full_scale, 'A')}"
     )
     blocks: list[Block] = [Table(caption=caption, columns=columns, rows=rows, width="half")]
     poor = [name for name, c in certificates.items() if not c.ok]
     if poor:
         text = (
-            f"The {listed(poor)} estimate of this array is off by more than {LIMIT_PERCENT:g} % of "
-            "full scale at the 99th percentile."
+            f"The 99th percentile of the error of the {listed(poor)} "
+            f"{'estimate' if len(poor) == 1 else 'estimates'} is above {LIMIT_PERCENT:g} % of "
+            "full scale."
         )
-        remedy = "Solve exactly, or renew the anchor more often."
+        remedy = "Use the exact solver, or update the anchor more often."
         blocks.append(Note(text=text, remedy=remedy, tone="warning"))
     return blocks
 
@@ -160,13 +167,13 @@ def _percent(x: float) -> str:
 
 
 def _resistances(card: LineCard) -> Table:
-    """Tell the four resistances, also those that are not known, sums and gain."""
+    """Return a table of the four resistances, known or not, their sums and the gain."""
     fields = [f"{name}_resistance" for name in RESISTANCE_NAMES]
     rows = [_row(LABELS[name], getattr(card, name)) for name in fields]
     rows += [_row(_sum_name(name), q) for name, q in card.combinations.items()]
     rows += [_row(name, q) for name, q, _ in part_rows(card) if q is card.gain]
     return Table(
-        caption=f"Resistances; rows without input are {card.inactive_rows}",
+        caption=f"Wire resistances (rows without input are {card.inactive_rows})",
         columns=(
             Column("parameter", numeric=False),
             Column("value"),
@@ -183,8 +190,8 @@ def _row(name: str, q: object) -> tuple[str, str, str, str]:
 
     if not isinstance(q, Quantity):
         return name, "not identified", _ABSENT, _ABSENT
-    w = write(q)
-    return name, w.value_with_unit, w.interval or "given", w.stderr or _ABSENT
+    f = format_quantity_parts(q)
+    return name, f.value_with_unit, f.interval or "given", f.stderr or _ABSENT
 
 
 def _sum_name(terms: str) -> str:
@@ -196,11 +203,11 @@ def _unknown(card: LineCard) -> list[Block]:
     unknown = [LABELS[name] for name in fields if getattr(card, name) is None]
     if not unknown:
         return []
-    text = f"The currents do not tell: {listed(unknown)}."
+    text = f"The currents do not identify: {listed(unknown)}."
     text += (
-        " Of a sum that they tell, half is taken for either part in the pictures; else 0."
+        " The figures use half of an identified sum for each of its parts, and 0 otherwise."
         if card.combinations
-        else " In the pictures it counts as 0."
+        else " The figures use 0."
     )
-    remedy = "Measure patterns that do: `rramfit measurement plan-lines` proposes them."
+    remedy = "Measure the patterns that `rramfit measurement plan-lines` proposes."
     return [Note(text=text, remedy=remedy)]

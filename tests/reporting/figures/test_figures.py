@@ -1,4 +1,4 @@
-"""Figures show what they say, in the right place."""
+"""Figures show the right values at the right places."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def normal_level(k: int, mean: float, std: float) -> LevelCard:
     )
 
 
-def test_probability_paper_agrees_with_scipy_and_shows_a_normal_distribution_straight(ax):
+def test_the_probability_plot_agrees_with_scipy_and_a_normal_distribution_is_straight(ax):
     values = np.sort(stats.norm(50e-6, 2e-6).rvs(2000, random_state=3))
     draw_level_cdfs(ax, {0: values}, {0: normal_level(0, 50e-6, 2e-6)})
     points, distribution = ax.lines
@@ -57,14 +57,14 @@ def test_probability_paper_agrees_with_scipy_and_shows_a_normal_distribution_str
     )
 
 
-def test_levels_that_span_decades_get_a_logarithmic_axis():
+def test_levels_over_decades_have_a_logarithmic_axis():
     wide = {0: np.linspace(1e-6, 2e-6, 100), 1: np.linspace(90e-6, 110e-6, 100)}
     narrow = {0: np.linspace(10e-6, 20e-6, 100), 1: wide[1]}
     negative = {0: np.linspace(-1e-6, 1e-6, 100), 1: wide[1]}
     assert [level_axis(x)[2] for x in (wide, narrow, negative)] == [True, False, False]
 
 
-def test_ladder_marks_means_at_their_targets(ax):
+def test_means_are_drawn_at_their_targets(ax):
     draw_level_ladder(ax, [normal_level(k, 10e-6 * (k + 1), 1e-6) for k in range(3)], {1: 5e-6})
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     assert [float(d.get_xdata()[0]) for d in dots] == pytest.approx([10, 20, 30])
@@ -73,7 +73,7 @@ def test_ladder_marks_means_at_their_targets(ax):
     assert (cross.get_xdata()[0], cross.get_ydata()[0]) == pytest.approx((20, 5))
 
 
-def test_row_zero_is_at_the_top_and_column_zero_at_the_left(ax):
+def test_row_0_is_at_the_top_and_column_0_at_the_left(ax):
     values = np.zeros((6, 4))
     values[0, 0] = 1e-4
     draw_conductance_map(ax, values)
@@ -86,7 +86,7 @@ def test_row_zero_is_at_the_top_and_column_zero_at_the_left(ax):
     assert ax.images[0].get_array()[0, 0] == pytest.approx(100)
 
 
-def test_large_maps_are_shown_in_blocks_and_keep_every_fault(ax):
+def test_large_maps_are_shown_in_blocks_and_keep_all_faults(ax):
     fault = np.zeros((1000, 300), dtype=np.int8)
     fault[999, 299] = Fault.STUCK_HIGH
     draw_fault_map(ax, fault)
@@ -96,7 +96,7 @@ def test_large_maps_are_shown_in_blocks_and_keep_every_fault(ax):
     assert image[..., 3].sum() == 1
 
 
-def test_few_levels_have_colours_of_their_own_and_many_a_scale():
+def test_few_levels_have_distinct_colours_and_many_a_scale():
     assert len(set(level_colors(6))) == 6
     many = level_colors(52)
     assert len(many) == 52
@@ -116,7 +116,7 @@ def luminance(color: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
-def test_every_figure_colour_is_set_and_stands_off_the_page(scheme):
+def test_every_figure_colour_is_defined_with_enough_contrast(scheme):
     light, rest = CSS.split("@media (prefers-color-scheme: dark)")
     dark, paper = rest.split("@media print")
     colors = css_colors({"light": light, "dark": dark, "print": paper}[scheme])

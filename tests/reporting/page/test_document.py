@@ -1,4 +1,4 @@
-"""The vocabulary of reports, whatever they are about."""
+"""The structure of reports, independent of their content."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ def test_every_block_is_on_the_page_and_text_is_escaped():
         assert text in page
 
 
-def test_a_key_used_twice_is_refused_by_name():
+def test_a_key_used_twice_is_an_error_with_its_name():
     section = Section(key="levels", title="Levels", blocks=())
     with pytest.raises(RramfitError, match="levels"):
         Report(title="r", sections=(section, section))
 
 
-def test_a_section_may_not_take_the_page_s_own_anchor():
+def test_a_section_cannot_use_an_anchor_of_the_page():
     with pytest.raises(RramfitError, match="summary"):
         Report(title="r", sections=(Section(key="summary", title="S", blocks=()),))
 
 
-def test_a_row_of_the_wrong_length_is_refused():
+def test_a_row_of_the_wrong_length_is_an_error():
     with pytest.raises(RramfitError, match="2 cells; expected 1"):
         Table(caption="t", columns=(Column("x"),), rows=(("1", "2"),))
 
 
-def test_saved_bytes_are_those_of_the_page(tmp_path):
+def test_the_saved_file_is_the_page(tmp_path):
     r = report()
     r.save(tmp_path / "deep" / "r.html")
     assert (tmp_path / "deep" / "r.html").read_text(encoding="utf-8") == r.to_html()

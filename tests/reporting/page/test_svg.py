@@ -1,4 +1,4 @@
-"""Figures as inline SVG: at home in a page, and always the same."""
+"""Figures as inline SVG: valid in a page, and deterministic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def render(key: str = "k") -> str:
     return figure_svg(draw, key=key, title="T <1>", description="D & d", size=(3.0, 2.0))
 
 
-def test_it_is_well_formed_and_titled():
+def test_the_svg_is_well_formed_and_has_a_title():
     root = ET.fromstring(render())
     assert root.attrib["viewBox"] == "0 0 216 144"
     assert [e.text for e in root[:2]] == ["T <1>", "D & d"]
@@ -34,7 +34,7 @@ def test_it_is_well_formed_and_titled():
     assert {"conductance [µS]", "one"} <= texts
 
 
-def test_ids_are_all_referred_to_and_carry_the_key():
+def test_all_ids_are_used_and_start_with_the_key():
     svg = render("left")
     ids = re.findall(r' id="([^"]+)"', svg)
     assert len(ids) == len(set(ids))
@@ -45,7 +45,7 @@ def test_ids_are_all_referred_to_and_carry_the_key():
     assert not set(ids) & set(re.findall(r' id="([^"]+)"', render("right")))
 
 
-def test_theme_colours_are_variables_and_fonts_are_the_page_s():
+def test_theme_colours_are_css_variables_and_fonts_are_not_set():
     svg = render()
     assert not [color for color in CSS_NAMES if color in svg]
     assert f"var({CSS_NAMES[SERIES[0]]})" in svg
@@ -54,7 +54,7 @@ def test_theme_colours_are_variables_and_fonts_are_the_page_s():
     assert "http" not in svg
 
 
-def test_bytes_do_not_depend_on_the_reader_s_settings():
+def test_bytes_do_not_depend_on_user_settings():
     first = render()
     with mpl.rc_context({"font.size": 20.0, "axes.grid": False, "svg.fonttype": "path"}):
         assert render() == first

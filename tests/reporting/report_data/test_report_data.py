@@ -1,4 +1,4 @@
-"""Counts and means behind the figures, against plain loops."""
+"""Counts and means of the figures, compared with plain loops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rramfit.reporting.report_data.report_data import ReportData, level_tracks, 
 
 
 @pytest.fixture(scope="module")
-def evidence(chip) -> ReportData:
+def data(chip) -> ReportData:
     return ReportData(
         card=chip.card,
         measurement=chip.measurement,
@@ -22,14 +22,9 @@ def evidence(chip) -> ReportData:
     )
 
 
-def test_readings_are_the_accepted_ones_of_healthy_cells(chip, evidence):
-    block = chip.measurement.program.whole()
-    for k, values in evidence.readings.items():
-        expected = [
-            block.conductance[s][chip.cells.fault == Fault.OK & block.accepted[s]]
-            for s in range(len(block.conductance))
-            if block.level[s, 0, 0] == k
-        ]
+def test_readings_are_accepted_readings_of_healthy_cells(chip, data):
+    block = chip.measurement.program.read_all()
+    for k, values in data.readings.items():
         expected = np.concatenate(
             [
                 block.conductance[s][(chip.cells.fault == Fault.OK) & block.accepted[s]]
@@ -40,9 +35,9 @@ def test_readings_are_the_accepted_ones_of_healthy_cells(chip, evidence):
         np.testing.assert_array_equal(values, np.sort(expected[np.isfinite(expected)]))
 
 
-def test_profiles_are_means_over_lines(evidence):
-    z = evidence.standard_offsets[1]
-    rows, cols = evidence.profile(1, 0), evidence.profile(1, 1)
+def test_profiles_are_means_over_rows_and_columns(data):
+    z = data.standard_offsets[1]
+    rows, cols = data.profile(1, 0), data.profile(1, 1)
     for r in (0, 5):
         line = z[r][np.isfinite(z[r])]
         assert rows.mean[r] == pytest.approx(line.mean())
@@ -53,25 +48,25 @@ def test_profiles_are_means_over_lines(evidence):
     assert np.isnan(cols.mean[dead])
 
 
-def test_scatter_is_each_cell_s_own(chip, evidence):
-    mean, std = evidence.scatter(2)
-    block = chip.measurement.program.whole()
+def test_scatter_is_computed_per_cell(chip, data):
+    mean, std = data.scatter(2)
+    block = chip.measurement.program.read_all()
     sweeps = np.flatnonzero(block.level[:, 0, 0] == 2)
-    cell = next(zip(*np.nonzero(evidence.healthy), strict=True))
-    own = [block.conductance[(s, *cell)] for s in sweeps if block.accepted[(s, *cell)]]
-    assert mean[0] == pytest.approx(np.mean(own))
-    assert std[0] == pytest.approx(np.std(own, ddof=1))
+    cell = next(zip(*np.nonzero(data.healthy), strict=True))
+    readings = [block.conductance[(s, *cell)] for s in sweeps if block.accepted[(s, *cell)]]
+    assert mean[0] == pytest.approx(np.mean(readings))
+    assert std[0] == pytest.approx(np.std(readings, ddof=1))
 
 
-def test_reads_are_followed_in_one_pass(chip, evidence):
-    reads, healthy = chip.measurement.reads, evidence.healthy
-    whole = reads.whole()
+def test_one_pass_statistics_of_reads_agree_with_numpy(chip, data):
+    reads, healthy = chip.measurement.reads, data.healthy
+    images = reads.read_all()
     mean, std = read_spread(reads, healthy)
-    np.testing.assert_allclose(mean, whole[:, healthy].mean(0))
-    np.testing.assert_allclose(std, whole[:, healthy].std(0, ddof=1))
+    np.testing.assert_allclose(mean, images[:, healthy].mean(0))
+    np.testing.assert_allclose(std, images[:, healthy].std(0, ddof=1))
     tracks = level_tracks(chip.measurement.retention, healthy)
     assert [t.level for t in tracks] == [0, 1, 2]
-    retained = chip.measurement.retention.whole()
+    retained = chip.measurement.retention.read_all()
     at = healthy & (chip.measurement.retention.level == 1)
     np.testing.assert_allclose(tracks[1].mean, retained[:, at].mean(1))
     np.testing.assert_allclose(tracks[1].high, np.quantile(retained[:, at], 0.9, axis=1))
@@ -79,7 +74,7 @@ def test_reads_are_followed_in_one_pass(chip, evidence):
 
 
 def failing(chip, share, fault=None) -> ReportData:
-    """ReportData of an array whose cells failed `share` of eight attempts each."""
+    """Return the data of an array whose cells failed `share` of eight attempts each."""
     shape = share.shape
     fault = np.zeros(shape, dtype=np.int8) if fault is None else fault
     attempts = np.full((1, *shape), 8)
@@ -92,7 +87,7 @@ def failing(chip, share, fault=None) -> ReportData:
     )
 
 
-def test_chance_is_counted_in_cells_not_in_attempts(chip):
+def test_the_range_by_chance_counts_cells_not_attempts(chip):
     rng = np.random.default_rng(1)
     stuck = (rng.random((200, 128)) < 0.02).astype(float)  # fail all eight times, or never
     lines = failing(chip, stuck).failure_lines(0)
@@ -103,7 +98,7 @@ def test_chance_is_counted_in_cells_not_in_attempts(chip):
     assert 100 * lines.high[0] == pytest.approx(6.5, abs=1.0)
 
 
-def test_a_bad_row_stands_out_and_dead_lines_count_to_nothing(chip):
+def test_a_bad_row_is_above_the_range_and_dead_lines_are_excluded(chip):
     rng = np.random.default_rng(2)
     share = (rng.random((60, 128)) < 0.02).astype(float)
     share[17] = rng.random(128) < 0.2

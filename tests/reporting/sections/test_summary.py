@@ -1,4 +1,4 @@
-"""The summary says in words what stands in the card."""
+"""The summary states the numbers of the card."""
 
 from __future__ import annotations
 
@@ -7,73 +7,97 @@ import pytest
 from rramfit.card import Quantity
 from rramfit.card.quality import Quality, ScreenedCard
 from rramfit.card.schema import StuckCard
+from rramfit.fitting.result import Finding, Verdict, rank_findings
 from rramfit.reporting.page.document import Prose
 from rramfit.reporting.sections.summary import summary_blocks
 
 
-def words(card) -> dict[str, str]:
-    text = {b.heading: " ".join(b.paragraphs) for b in summary_blocks(card) if isinstance(b, Prose)}
-    return {k: v.replace("\N{NO-BREAK SPACE}", " ") for k, v in text.items()}
+def texts(card) -> dict[str, str]:
+    found = {
+        b.heading: " ".join(b.paragraphs) for b in summary_blocks(card) if isinstance(b, Prose)
+    }
+    return {k: v.replace("\N{NO-BREAK SPACE}", " ") for k, v in found.items()}
 
 
-def test_it_answers_three_questions_with_the_card_s_numbers(chip):
-    said = words(chip.card)
-    alike = said["What this chip is like"]
-    assert "3 levels, from 5.000 µS (4.980 to 5.020) to 90.00 µS (89.65 to 90.35)" in alike
-    assert "a ratio of 18" in alike
-    assert "a smooth field makes up to 35.0 % (22.8 to 49.6)" in alike
-    wrong = said["What is wrong with it"]
-    assert "3.40 % (2.79 to 4.13) of the attempts at L2" in wrong
-    assert "dead columns" in wrong
-    assert "dead rows" not in wrong
-    trust = said["Can it be trusted?"]
-    assert chip.card.quality.summary in trust
-    assert "50.3 %, 89.7 % and 99 % fall inside the 50, 90 and 99 % intervals" in trust
+def test_characteristics_problems_and_usability_state_the_numbers_of_the_card(chip):
+    found = texts(chip.card)
+    characteristics = found["Characteristics"]
+    assert "3 levels from 5.000 µS (4.980–5.020) to 90.0 µS (89.6–90.4)" in characteristics
+    assert "a ratio of 18.00" in characteristics
+    assert "a smooth field accounts for up to 35 % (23–50)" in characteristics
+    assert "A cell stores 1.580 bits (1.574–1.586)." in characteristics
+    assert "I–V is superlinear: sinh coefficient b = 2.00 V⁻¹ (1.92–2.08)." in characteristics
+    problems = found["Problems"]
+    assert "3.4 % (2.8–4.1) of the programming attempts fail at L2, the worst level" in problems
+    assert "dead columns" in problems
+    assert "dead rows" not in problems
+    usability = found["Can the card be used?"]
+    assert usability.startswith("No. Resolve the severe findings first.")
+    assert "50.3 %, 89.7 % and 99 % are inside the predicted 50, 90 and 99 %" in usability
 
 
-def test_variance_is_shared_out_among_its_components(chip):
+def test_shares_of_the_variance_are_those_of_the_components(chip):
     d2d, c2c, read = 0.75**2, 0.65**2, 0.2**2
     total = d2d + c2c + read
-    alike = words(chip.card)["What this chip is like"]
-    for part, name in ((d2d, "cells"), (c2c, "cycles")):
-        assert f"{100 * part / total:.2g} % is differences between {name}" in alike
-    assert f"{100 * read / total:.2g} % is read noise" in alike
+    characteristics = texts(chip.card)["Characteristics"]
+    parts = {"cell-to-cell variation": d2d, "cycle-to-cycle variation": c2c, "read noise": read}
+    for name, part in parts.items():
+        assert f"{100 * part / total:.2g} % {name}" in characteristics
 
 
-def test_levels_without_an_estimate_are_counted_apart(chip):
+def test_levels_without_an_estimate_are_counted_separately(chip):
     bare = chip.card.levels[1].model_copy(update={"mean": None, "std": None})
     levels = [chip.card.levels[0], bare, chip.card.levels[2]]
     card = chip.card.model_copy(update={"levels": levels})
-    assert words(card)["What this chip is like"].startswith("2 of 3 levels, from 5.000 µS")
+    assert texts(card)["Characteristics"].startswith("2 of 3 levels from 5.000 µS")
 
 
-def test_a_sound_chip_has_nothing_wrong(chip):
+def test_a_healthy_chip_has_no_problems(chip):
     sound = chip.card.model_copy(
         update={
             "failure": [],
             "stuck": StuckCard(low=Quantity.given(0, "1"), high=Quantity.given(0, "1")),
             "quality": Quality(
                 verdict="ok",
-                summary="All fits can be believed.",
+                summary="All fits can be used.",
                 screened=ScreenedCard(cells_used=480),
             ),
         }
     )
-    assert words(sound)["What is wrong with it"] == "Nothing was found."
+    assert texts(sound)["Problems"] == "No problems were found."
 
 
 def test_a_severe_finding_comes_first(chip):
-    fits = {"retention": {"verdict": "bad", "findings": ["half the cells collapsed"]}}
+    fits = {
+        "variation": {"verdict": "warning", "findings": ["The cells drift."]},
+        "retention": {"verdict": "bad", "findings": ["Half of the cells collapsed."]},
+    }
     quality = Quality.model_validate({"verdict": "bad", "summary": "Do not use it.", "fits": fits})
     card = chip.card.model_copy(update={"quality": quality})
-    assert words(card)["What is wrong with it"].startswith("Retention: half the cells collapsed.")
+    assert texts(card)["Problems"].startswith("Half of the cells collapsed.")
     assert summary_blocks(card)[-1].tone == "bad"
 
 
 @pytest.mark.parametrize("groups", [(), ("retention",)])
-def test_a_card_with_little_in_it_still_makes_sentences(chip_maker, groups):
+def test_a_card_with_few_parameters_still_has_a_summary(chip_maker, groups):
     card = chip_maker(groups=groups).card
     bare = card.model_copy(
         update={"levels": [], "variation": [], "failure": [], "stuck": None, "bits_per_cell": None}
     )
-    assert words(bare)["What this chip is like"]
+    assert texts(bare)["Characteristics"]
+
+
+def test_findings_are_ordered_by_severity_then_by_the_affected_share(chip):
+    verdicts = {
+        "read_noise": Verdict((Finding("Few reads.", "Read more."),)),
+        "screening": Verdict((Finding("Row 3 is dead.", "Check it.", affected=0.04),)),
+        "failure": Verdict((Finding("Faults cluster.", "Check it.", affected=0.2),)),
+        "retention": Verdict((Finding("The drift fit failed.", "Read more.", severe=True),)),
+    }
+    ranked = rank_findings(verdicts)
+    assert [name for name, _ in ranked] == ["retention", "failure", "screening", "read_noise"]
+    problems = next(
+        b for b in summary_blocks(chip.card, ranked[1:]) if getattr(b, "heading", "") == "Problems"
+    )
+    assert problems.paragraphs[0] == "Faults cluster."
+    assert problems.paragraphs[-1].startswith("2\xa0more findings are listed")

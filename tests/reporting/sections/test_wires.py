@@ -1,4 +1,4 @@
-"""The section on wires says what a dense solution of the network says, and what is not known."""
+"""The section on wires agrees with a dense nodal solution and lists unknown resistances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R_WL, R_BL, R_DRIVER, R_SENSE = 8.0, 5.0, 60.0, 30.0
 
 
 def nodal(g, v, r=(R_WL, R_BL, R_DRIVER, R_SENSE), inactive="grounded"):
-    """Column currents [A] of one vector by a dense nodal solve, node by node."""
+    """Return the column currents [A] of one vector from a dense nodal solution."""
     m, n = g.shape
     r_wl, r_bl, r_driver, r_sense = r
     a, rhs = np.zeros((2 * m * n, 2 * m * n)), np.zeros(2 * m * n)
@@ -91,43 +91,43 @@ def section(chip, mvm, line):
 
 
 @pytest.mark.parametrize("inactive", ["grounded", "floating", "gated"])
-def test_predicted_currents_are_those_of_the_network(inactive):
+def test_predicted_currents_agree_with_the_nodal_solution(inactive):
     mvm, exact = measured(inactive, gain=1.03)
-    e = compute_line_data(card(inactive_rows=inactive, gain=Quantity.given(1.03, "1")), mvm)
-    np.testing.assert_allclose(e.predicted, exact, rtol=1e-5)
-    np.testing.assert_allclose(e.measured, exact, rtol=1e-12)
-    np.testing.assert_allclose(e.ideal, mvm.voltage @ mvm.conductance, rtol=1e-12)
+    data = compute_line_data(card(inactive_rows=inactive, gain=Quantity.given(1.03, "1")), mvm)
+    np.testing.assert_allclose(data.predicted, exact, rtol=1e-5)
+    np.testing.assert_allclose(data.measured, exact, rtol=1e-12)
+    np.testing.assert_allclose(data.ideal, mvm.voltage @ mvm.conductance, rtol=1e-12)
 
 
-def test_what_is_left_of_a_cell_is_its_column_s_current_when_its_row_alone_is_driven():
+def test_effective_conductance_is_the_column_current_with_one_row_driven():
     mvm, _ = measured()
-    e = compute_line_data(card(), mvm)
+    data = compute_line_data(card(), mvm)
     for i in (0, ROWS - 1):
         alone = nodal(mvm.conductance, np.eye(ROWS)[i])
-        np.testing.assert_allclose(e.effect[i], alone / mvm.conductance[i], rtol=1e-9)
+        np.testing.assert_allclose(data.effect[i], alone / mvm.conductance[i], rtol=1e-9)
 
 
-def test_terminal_reads_are_freed_of_their_own_wires():
+def test_the_series_resistance_is_subtracted_from_terminal_reads():
     mvm, exact = measured()
     i, j = np.indices((ROWS, COLS))
     path = R_DRIVER + j * R_WL + R_SENSE + (ROWS - 1 - i) * R_BL
     terminal = 1 / (1 / mvm.conductance + path)
-    e = compute_line_data(
+    data = compute_line_data(
         card(), dataclasses.replace(mvm, conductance=terminal, cell_reads="terminal")
     )
-    np.testing.assert_allclose(e.predicted, exact, rtol=1e-9)
+    np.testing.assert_allclose(data.predicted, exact, rtol=1e-9)
 
 
 def test_columns_with_unread_cells_count_as_not_measured():
     mvm, _ = measured()
     g = np.array(mvm.conductance)
     g[2, 3] = np.nan
-    e = compute_line_data(card(), dataclasses.replace(mvm, conductance=g))
-    assert np.isnan(e.measured).all(axis=0).tolist() == [k == 3 for k in range(COLS)]
-    assert np.isfinite(e.predicted).all()
+    data = compute_line_data(card(), dataclasses.replace(mvm, conductance=g))
+    assert np.isnan(data.measured).all(axis=0).tolist() == [k == 3 for k in range(COLS)]
+    assert np.isfinite(data.predicted).all()
 
 
-def test_a_sum_is_shared_out_and_what_is_not_known_is_said(chip):
+def test_a_sum_is_halved_and_unknown_resistances_are_listed(chip):
     mvm, _ = measured()
     total = "driver_resistance + sense_resistance"
     line = card(
@@ -140,13 +140,13 @@ def test_a_sum_is_shared_out_and_what_is_not_known_is_said(chip):
     blocks = section(chip, mvm, line).blocks
     rows = {r[0]: r[1] for b in blocks if isinstance(b, Table) for r in b.rows}
     assert rows["driver"] == rows["sense"] == "not identified"
-    assert rows["driver + sense"].startswith("90.0")
+    assert rows["driver + sense"].startswith("90")
     (note,) = [b for b in blocks if isinstance(b, Note)]
     assert "driver and sense" in note.text
     assert "plan-lines" in note.remedy
 
 
-def test_section_has_pictures_resistances_and_certificate(chip):
+def test_the_section_has_figures_resistances_and_errors_of_estimates(chip):
     mvm, _ = measured()
     found = section(chip, mvm, card())
     keys = {b.key for b in found.blocks if isinstance(b, Figure)}
@@ -158,13 +158,13 @@ def test_section_has_pictures_resistances_and_certificate(chip):
     }
     resistances, certificate = (
         next(b for b in found.blocks if isinstance(b, Table) and b.caption.startswith(start))
-        for start in ("Resistances", "Fast estimates")
+        for start in ("Wire resistances", "Errors of the fast estimates")
     )
     assert [r[1] for r in resistances.rows] == [
-        "8.000\xa0Ω",
-        "5.000\xa0Ω",
-        "60.00\xa0Ω",
-        "30.00\xa0Ω",
+        "8.00\xa0Ω",
+        "5.00\xa0Ω",
+        "60.0\xa0Ω",
+        "30.0\xa0Ω",
     ]
     assert [r[0].split(",")[0] for r in certificate.rows] == ["anchored", "smooth"]
     assert all(re.fullmatch(r"[\d.e+−]+\xa0%", x) for r in certificate.rows for x in r[1:])
@@ -173,8 +173,8 @@ def test_section_has_pictures_resistances_and_certificate(chip):
     assert page == Report(title="t", sections=(section(chip, mvm, card()),)).to_html()
 
 
-def test_an_estimate_past_its_limit_is_a_warning(chip):
-    """Wires that take most of the current of cells all over two decades: no closed form holds."""
+def test_an_estimate_above_its_limit_is_a_warning(chip):
+    """With very resistive wires and cells over two decades, the fast estimates are inaccurate."""
     mvm, _ = measured()
     hard = card(wordline_resistance=about(3e4), bitline_resistance=about(3e4))
     found = section(chip, mvm, hard)
@@ -185,13 +185,13 @@ def test_an_estimate_past_its_limit_is_a_warning(chip):
     assert "3 %" in note.text
 
 
-def test_without_a_fit_the_measured_loss_is_shown(chip):
+def test_without_a_fit_the_section_shows_the_measured_loss(chip):
     mvm, _ = measured()
     (only,) = section(chip, mvm, None).blocks
     assert isinstance(only, Figure)
     assert only.key == "fig-column-currents"
 
 
-def test_without_currents_the_card_s_wires_are_a_table(chip):
+def test_without_currents_the_section_is_a_table_of_resistances(chip):
     (only,) = section(chip, None, card()).blocks
     assert isinstance(only, Table)
