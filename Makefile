@@ -1,12 +1,12 @@
-# make demo: a card and a report from the reference measurement.   make test: the tests.
+# make demo: a card and a report from the reference measurement.   make test: run the tests.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test coverage lint types bench clean
 
-# The environment is complete when its stamp is newer than what it is made from.
+# The environment is complete if its stamp is newer than the files that define it.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet "pip>=25.1"
@@ -18,6 +18,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# The tests with branch coverage.
+coverage: $(VENV)/installed
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -31,4 +35,4 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
 clean:
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -1,3 +1,3 @@
-"""The `rramfit` command: parses, calls the library, prints."""
+"""The `rramfit` command: parses options, calls the library and prints results."""
 
 __all__: list[str] = []

@@ -1,8 +1,8 @@
-"""Memory of a process that makes and drops large tensors all the time.
+"""Memory allocation in processes that create and free large tensors all the time.
 
-glibc hands blocks of more than 32 MiB, and what lies free at the end of its heap, back to the
-system at once, and every page of the next one is a fault again. Where all of it stays with the
-process, a plain training step of `vgg5` takes 0.93 of the time that it takes else
+By default glibc returns free memory at the end of its heap, and every block of more than 32 MiB,
+to the system at once, so that each page of the next block faults again. With all freed memory kept
+by the process, a plain training step of `vgg5` takes 0.93 times as long
 (`tests/benchmarks/test_allocator.py`).
 """
 
@@ -12,15 +12,15 @@ import ctypes
 
 __all__ = ["keep_freed_memory"]
 
-# Of <malloc.h>; other C libraries have no `mallopt`, and are left as they are.
+# Constants of glibc's <malloc.h>. Other C libraries have no `mallopt`; nothing is done there.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _NEVER_TRIM = 2**31 - 1
-_MAPPED = 2**30  # [byte] blocks from here on are the system's, as before
-_PAD = 2**28  # [byte] the heap grows by at least so much
+_MAPPED = 2**30  # [byte] larger blocks are still returned to the system
+_PAD = 2**28  # [byte] the least by which the heap grows
 
 
 def keep_freed_memory() -> None:
-    """Let freed blocks stay with this process, where the C library is glibc."""
+    """Keep freed blocks in this process, where the C library is glibc."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

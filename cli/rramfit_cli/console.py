@@ -1,4 +1,4 @@
-"""How commands talk: results on standard output, everything else on standard error."""
+"""Output of all commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["console", "print_json", "stages"]
 
+_PLAIN_WIDTH = 160  # columns where the output is not a terminal: enough for every table
+
 
 def console(*, err: bool = False) -> Console:
-    """Console for people; plain and wide enough for its tables where it is not a terminal."""
+    """Return a console for tables and styled text; plain text where it is not a terminal."""
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
-    shown = stream is not None and stream.isatty()  # None where it is closed
-    return Console(stderr=err, width=None if shown else 160)
+    terminal = stream is not None and stream.isatty()  # None where the stream is closed
+    return Console(stderr=err, width=None if terminal else _PLAIN_WIDTH)
 
 
 def print_json(value: Any) -> None:
@@ -32,7 +34,7 @@ def print_json(value: Any) -> None:
 
 @contextlib.contextmanager
 def stages(title: str) -> Iterator[Callable[[str], None]]:
-    """Show on standard error which stage a long command is in, where that is a terminal."""
+    """Show the current stage of a long command on standard error, if that is a terminal."""
     out = console(err=True)
     if not out.is_terminal:
         yield lambda _: None

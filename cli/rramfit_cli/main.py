@@ -1,8 +1,8 @@
-"""The command tree and what all commands share: exit codes, colour, how an error is said.
+"""The command tree and what all commands share: exit codes, color, error messages.
 
-Exit codes: 0 done; 1 unexpected; 2 usage, or an output that cannot be written; 3 an input is
-refused; 4 done, but a stated criterion is not met (a fit's verdict is bad, a card does not predict
-a chip).
+Exit codes: 0 done; 1 unexpected error; 2 usage error, or an output that cannot be written; 3 an
+input is rejected; 4 done, but a stated criterion is not met (the verdict of a fit is bad, a card
+does not predict a chip).
 """
 
 from __future__ import annotations
@@ -17,32 +17,34 @@ from importlib import import_module
 
 import click
 
-from rramfit.errors import OutputError, RramfitError, RramfitWarning
+from rramfit.errors import InputError, OutputError, RramfitError, RramfitWarning
+from rramfit_cli.file_kinds import explain
+from rramfit_cli.suggestions import SuggestingGroup
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
-    "characterize": "Fit a model card from measured sweeps, and write its report.",
-    "validate": "Ask whether a card predicts another chip.",
+    "characterize": "Fit a model card to measured sweeps and write its report.",
+    "validate": "Test whether a card predicts another chip.",
     "card": "Show, check, compare and export model cards.",
-    "array": "Solve arrays with wires, and compare the solvers.",
+    "array": "Compute column currents of an array with wires, and compare solvers.",
     "measurement": "Check, inspect, convert and synthesize measurement files.",
-    "map": "Say how a network lies on tiles, and what an inference takes.",
-    "evaluate": "Run a network on many chips: its accuracy, with intervals.",
-    "train": "Train a network by a recipe, for chips like a card's.",
-    "retrain": "Fit a trained network to one fitted chip.",
-    "ablate": "Say which non-ideality costs a network what.",
+    "map": "Show how a network maps onto tiles: conversions, energy, latency.",
+    "evaluate": "Run a network on many chips and report its accuracy.",
+    "train": "Train a network for chips like the one of a card.",
+    "retrain": "Retrain a network for one characterized chip.",
+    "ablate": "Show how much accuracy each non-ideality costs a network.",
 }
 
 
 class Refused(click.ClickException):
-    """The input is at fault; the command line is not."""
+    """The input is at fault, not the command line."""
 
     exit_code = 3
 
 
-class _Commands(click.Group):
-    """Commands by name, each imported when it is called, so that help is light."""
+class _Commands(SuggestingGroup):
+    """Commands by name. Each is imported when it is called, so that help loads quickly."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -50,7 +52,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"rramfit_cli.{cmd_name}")
+        module = import_module(f"rramfit_cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
@@ -63,12 +65,14 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except OutputError as e:
             raise click.UsageError(str(e)) from e
+        except InputError as e:
+            raise Refused(explain(e)) from e
         except RramfitError as e:
             raise Refused(str(e)) from e
         except OSError as e:
             if e.errno != errno.ENOSPC or e.filename is not None:
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or flushing the buffer fails again
             msg = f"cannot write to standard output: {e.strerror}"
             raise click.UsageError(msg) from e
 
@@ -77,14 +81,14 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=(
-        "Exit codes: 0 done, 2 usage, 3 input refused, 4 done but a criterion is not met. "
+        "Exit codes: 0 done, 2 usage error, 3 input rejected, 4 done but a criterion is not met. "
         "Shell completion: see the README."
     ),
 )
 @click.version_option(package_name="rramfit")
-@click.option("-v", "--verbose", count=True, help="Say more on standard error.")
+@click.option("-v", "--verbose", count=True, help="Print more on standard error; -vv for more.")
 def cli(verbose: int) -> None:
-    """Characterise RRAM arrays and use what was measured."""
+    """Characterize RRAM arrays, and simulate and train networks on such chips."""
     logging.basicConfig(
         level=logging.WARNING - 10 * min(verbose, 2),
         format="%(levelname)s %(name)s: %(message)s",
@@ -104,8 +108,8 @@ def _show_warning(
 
 def main() -> None:
     """Run the command line."""
-    # Imported modules are most objects of a short process, and none of them is ever garbage:
-    # looking through them while they load and again at the end would take a second with torch.
+    # Most objects of a short process belong to imported modules and never become garbage.
+    # Collecting while modules load, and again at the end, would take a second with torch.
     gc.set_threshold(100_000, 50, 100)
     try:
         cli(color=False if os.environ.get("NO_COLOR") else None)

@@ -1,4 +1,4 @@
-"""A small virtual chip in a file, and a runner of commands in this process."""
+"""A small virtual chip in a file, and a runner for commands in this process."""
 
 from collections.abc import Callable
 from pathlib import Path

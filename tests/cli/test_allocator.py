@@ -1,4 +1,4 @@
-"""Freed memory stays with the process: pages are not faulted in again."""
+"""Freed memory stays with the process, so that its pages do not fault again."""
 
 import ctypes
 import subprocess
@@ -30,5 +30,5 @@ def faults(keep: str) -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
-def test_pages_are_faulted_in_once():
+def test_pages_fault_only_once():
     assert faults(KEEP) < faults("") / 10

@@ -1,4 +1,4 @@
-"""`rramfit card`: shown, checked, compared, exported."""
+"""`rramfit card`: show, validate, compare, export, take."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "a.card.json"
 
 
-def test_show_names_every_parameter(path, run):
+def test_show_lists_every_parameter(path, run):
     shown = run("card", "show", path)
     assert shown.exit_code == 0
     for name, _ in quantities(load_card(path)):
@@ -25,7 +25,7 @@ def test_show_names_every_parameter(path, run):
     assert json.loads(run("card", "show", path, "--json").stdout) == json.loads(path.read_text())
 
 
-def test_names_are_shown_as_they_are_not_as_markup(run, tmp_path):
+def test_names_are_not_interpreted_as_markup(run, tmp_path):
     card = random_card(1)
     array = card.array.model_copy(update={"id": "[bold]x[/red] [/]"})
     save_card(seal(card.model_copy(update={"array": array})), tmp_path / "a.card.json")
@@ -46,7 +46,7 @@ def test_validate_lists_problems_and_exits_3(path, run, tmp_path):
     assert "revision" in found["files"][str(bad)][0]
 
 
-def test_a_bad_card_is_refused_not_a_traceback(run, tmp_path):
+def test_a_damaged_card_is_rejected_without_a_traceback(run, tmp_path):
     bad = tmp_path / "bad.card.json"
     bad.write_text("{")
     result = run("card", "show", bad)
@@ -60,7 +60,7 @@ def test_schema_is_a_draft_2020_12_schema(run):
     assert run("card", "schema").stdout == canonical_json(schema)
 
 
-def test_compare_exits_4_where_a_parameter_differs(path, run, tmp_path):
+def test_compare_exits_4_if_a_parameter_differs(path, run, tmp_path):
     assert run("card", "compare", path, path).exit_code == 0
     card = load_card(path)
     level = card.levels[0].model_copy(update={"mean": Quantity.given(1e-3, "S")})
@@ -82,9 +82,9 @@ def test_export_writes_every_parameter(path, run, tmp_path):
     assert "cannot write" in refused.stderr
 
 
-def test_a_closed_standard_output_is_no_traceback(monkeypatch):
+def test_a_closed_standard_output_causes_no_traceback(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    console().print("nobody reads this")
+    console().print("text")
 
 
 def test_take_writes_a_card_of_some_levels(path, run, tmp_path):

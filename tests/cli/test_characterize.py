@@ -1,4 +1,4 @@
-"""`rramfit characterize`: what is written, what is said, and the exit codes."""
+"""`rramfit characterize`: files written, messages and exit codes."""
 
 import json
 
@@ -12,7 +12,7 @@ from rramfit.provenance import sha256_of
 
 @pytest.fixture(scope="module")
 def done(small_chip, tmp_path_factory):
-    """One whole run, shared by the tests that only look at it."""
+    """One run, shared by the tests that only inspect it."""
     from click.testing import CliRunner
 
     from rramfit_cli.main import cli
@@ -59,7 +59,7 @@ def test_json_is_one_object_on_standard_output(small_chip, run, tmp_path):
     assert not list(tmp_path.glob("*.html"))
 
 
-def test_a_file_that_is_not_a_measurement_is_refused_in_one_line(run, tmp_path):
+def test_a_file_that_is_not_hdf5_is_rejected_without_a_traceback(run, tmp_path):
     path = tmp_path / "bad.h5"
     path.write_text("not HDF5")
     result = run("characterize", path, "-o", tmp_path / "out")
@@ -77,7 +77,7 @@ def test_usage_errors_are_2(run, small_chip, tmp_path):
     assert run("characterize", small_chip, "--seed", -1).exit_code == 2
 
 
-def test_a_folder_that_cannot_be_written_ends_it_before_the_work(run, small_chip, tmp_path):
+def test_an_unwritable_folder_is_an_error_before_the_work(run, small_chip, tmp_path):
     (tmp_path / "file").write_text("")
     result = run("characterize", small_chip, "-o", tmp_path / "file" / "deep")
     assert result.exit_code == 2
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_ends_it_before_the_work(run, small_chip
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_result_that_cannot_be_written_is_no_refused_input(run, small_chip, tmp_path, jobs):
+def test_an_unwritable_result_is_a_usage_error(run, small_chip, tmp_path, jobs):
     other = tmp_path / "other.h5"
     other.write_bytes(small_chip.read_bytes())
     (tmp_path / "out" / "small.card.json").mkdir(parents=True)
@@ -97,18 +97,18 @@ def test_a_result_that_cannot_be_written_is_no_refused_input(run, small_chip, tm
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_bad_verdict_is_4_and_the_card_is_written(small_chip, run, tmp_path):
-    path = tmp_path / "spoilt.h5"
+def test_exit_code_4_for_a_bad_verdict_and_the_card_is_written(small_chip, run, tmp_path):
+    path = tmp_path / "repeated.h5"
     path.write_bytes(small_chip.read_bytes())
     with h5py.File(path, "r+") as f:
         g = f["program/conductance"]
         g[-1] = np.asarray(g[-2])  # a sweep that was written twice
     result = run("characterize", path, "-o", tmp_path, "--no-report")
     assert result.exit_code == 4, result.output
-    assert load_card(tmp_path / "spoilt.card.json").quality.verdict == "bad"
+    assert load_card(tmp_path / "repeated.card.json").quality.verdict == "bad"
 
 
-def test_a_lot_is_one_card_each_and_a_bad_file_is_a_row(small_chip, run, tmp_path):
+def test_a_lot_has_one_card_per_file_and_a_row_for_a_bad_file(small_chip, run, tmp_path):
     second, bad = tmp_path / "second.h5", tmp_path / "bad.h5"
     second.write_bytes(small_chip.read_bytes())
     bad.write_text("not HDF5")
@@ -132,9 +132,9 @@ def test_a_lot_is_one_card_each_and_a_bad_file_is_a_row(small_chip, run, tmp_pat
     assert verdicts[0] == verdicts[2] != "refused"
 
 
-def test_two_files_that_would_write_one_card_are_refused(small_chip, run, tmp_path):
+def test_two_files_with_the_same_card_name_are_rejected(small_chip, run, tmp_path):
     twin = tmp_path / small_chip.name
     twin.write_bytes(small_chip.read_bytes())
     result = run("characterize", small_chip, twin, "-o", tmp_path / "out")
     assert result.exit_code == 3
-    assert "rename" in result.stderr
+    assert "Rename the files" in result.stderr

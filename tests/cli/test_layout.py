@@ -1,4 +1,4 @@
-"""`rramfit characterize --layout`: a lab's own logs, tiles, bad rows, logs that belong together."""
+"""`rramfit characterize --layout`: logs, tiles, bad rows, and several logs of one array."""
 
 import json
 
@@ -36,7 +36,7 @@ read_voltage = 0.2
 
 @pytest.fixture
 def lab(tmp_path):
-    """A layout file."""
+    """Return the path of a layout file."""
     path = tmp_path / "lab.toml"
     path.write_text(LAYOUT)
     return path
@@ -54,7 +54,7 @@ def log(path, seed, *, bad=()):
     return path
 
 
-def test_each_tile_is_a_card_that_names_its_file_and_its_bad_rows(lab, tmp_path, run):
+def test_each_tile_gets_a_card_that_names_its_files_and_bad_rows(lab, tmp_path, run):
     path = log(tmp_path / "chip.csv", 1, bad=["7,0,1", "9999,0,1,10.0", "3,0,1,volts"])
     out = tmp_path / "out"
     result = run("characterize", "--layout", lab, path, "-o", out, "--no-report")
@@ -64,13 +64,9 @@ def test_each_tile_is_a_card_that_names_its_file_and_its_bad_rows(lab, tmp_path,
         assert card.array.id == f"lab/tile{k}"
         assert (card.array.rows, card.array.cols) == (16, 16)
         assert [i.sha256 for i in card.provenance.inputs] == [sha256_of(path), sha256_of(lab)]
-        said = card.provenance.arguments
-        assert (said["layout"], said["tile"], said["rows"], said["bad_rows"]) == (
-            "lab.toml",
-            k,
-            3075,
-            3,
-        )
+        recorded = card.provenance.arguments
+        expected = {"layout": "lab.toml", "tile": k, "rows": 3075, "bad_rows": 3}
+        assert {name: recorded[name] for name in expected} == expected
         conversion = card.quality.fits["conversion"]
         assert conversion.verdict == "warning"
         assert "3 of 3075 rows" in conversion.findings[0]
@@ -81,14 +77,14 @@ def test_each_tile_is_a_card_that_names_its_file_and_its_bad_rows(lab, tmp_path,
     assert "3 of 3075" in result.stdout
 
 
-def test_a_log_that_lost_many_rows_is_bad(lab, tmp_path, run):
+def test_a_log_with_many_bad_rows_gets_a_bad_verdict(lab, tmp_path, run):
     path = log(tmp_path / "chip.csv", 2, bad=["1,0"] * 400)
     result = run("characterize", "--layout", lab, path, "-o", tmp_path, "--no-report")
     assert result.exit_code == 4
     assert "400 of 3472 rows" in result.stdout
 
 
-def test_cards_are_the_same_for_any_number_of_jobs(lab, tmp_path, run):
+def test_the_number_of_jobs_does_not_change_the_cards(lab, tmp_path, run):
     logs = [log(tmp_path / f"chip{i}.csv", i) for i in range(2)]
     bad = tmp_path / "empty.csv"
     bad.write_text("")
@@ -104,7 +100,7 @@ def test_cards_are_the_same_for_any_number_of_jobs(lab, tmp_path, run):
     assert found[1] == found[2]
 
 
-def test_logs_told_apart_by_their_file_are_one_measurement(tmp_path, run):
+def test_logs_indexed_by_file_are_one_measurement(tmp_path, run):
     lab = tmp_path / "bake.toml"
     lab.write_text(
         LAYOUT.split("[program]")[0]
@@ -134,7 +130,7 @@ temperature = 358.15
     assert card.retention is not None
 
 
-def test_a_layout_that_is_none_is_refused(tmp_path, run):
+def test_an_invalid_layout_is_rejected(tmp_path, run):
     lab = tmp_path / "lab.toml"
     lab.write_text("[source]\nkind = 'tablet'\n")
     path = log(tmp_path / "chip.csv", 1)

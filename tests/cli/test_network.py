@@ -1,4 +1,4 @@
-"""`rramfit map`, `evaluate` and `ablate`, on an mlp of few chips."""
+"""`rramfit map`, `evaluate` and `ablate`, with an mlp on few chips."""
 
 import json
 
@@ -14,34 +14,34 @@ from rramfit_cli.options import network
 FEW = ("--images", 60, "--tile", "64x32")
 
 
-def test_map_says_what_it_takes(run, tmp_path):
+def test_map_counts_tiles_and_conversions(run, tmp_path):
     plan, page = tmp_path / "plan.json", tmp_path / "map.html"
     done = run("map", "mlp", "-o", plan, "--report", page, "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told == json.loads(plan.read_text())
-    assert told["tiles"] == 2
-    assert [m["conversions"] for m in told["matrices"]] == [128, 20]
+    result = json.loads(done.stdout)
+    assert result == json.loads(plan.read_text())
+    assert result["tiles"] == 2
+    assert [m["conversions"] for m in result["matrices"]] == [128, 20]
     assert "mlp on tiles" in page.read_text()
     text = run("map", "resnet8", "--scheme", "offset", "--tile", "32x32").stdout
     assert "tiles of 32 × 32" in text
 
 
-def test_evaluate_repeats_itself(run, tmp_path):
+def test_evaluate_is_reproducible(run, tmp_path):
     page = tmp_path / "evaluation.html"
     arguments = ("evaluate", "--chips", 3, *FEW, "--seed", 4, "--json")
     first, second = run(*arguments, "-o", page), run(*arguments)
     assert first.exit_code == 0, first.output
-    told = json.loads(first.stdout)
-    assert told == json.loads(second.stdout)
-    assert len(told["accuracies"]) == told["chips"] == 3
-    assert told["images"] == 60
-    assert told["digital_accuracy"] > 0.9
-    assert told["mean"]["ci95"][0] <= told["mean"]["value"] <= told["mean"]["ci95"][1]
-    assert "Accuracy chip by chip" in page.read_text()
+    result = json.loads(first.stdout)
+    assert result == json.loads(second.stdout)
+    assert len(result["accuracies"]) == result["chips"] == 3
+    assert result["images"] == 60
+    assert result["digital_accuracy"] > 0.9
+    assert result["mean"]["ci95"][0] <= result["mean"]["value"] <= result["mean"]["ci95"][1]
+    assert "Accuracy of each chip" in page.read_text()
 
 
-def test_this_chip_and_its_readings(run, small_chip, tmp_path):
+def test_a_fitted_chip_and_a_replayed_chip(run, small_chip, tmp_path):
     assert run("characterize", small_chip, "-o", tmp_path, "--no-report").exit_code in (0, 4)
     card, cells = tmp_path / "small.card.json", tmp_path / "small.cells.h5"
     common = ("evaluate", "--card", card, "--chips", 2, "--images", 40)
@@ -58,21 +58,21 @@ def test_ablate_lists_every_factor(run, tmp_path):
     off = [x for f in ("adc", "dac", "readout", "wires", "c2c") for x in ("--off", f)]
     done = run("ablate", "--chips", 2, *FEW, *off, "-o", page, "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert [f["factor"] for f in told["factors"]] == ["quantisation", "d2d", "failure"]
+    result = json.loads(done.stdout)
+    assert [f["factor"] for f in result["factors"]] == ["quantisation", "d2d", "failure"]
     text = page.read_text()
-    assert "What each factor costs" in text
+    assert "Cost of each factor" in text
 
 
-def test_norms_are_estimated_again(run, tmp_path):
+def test_batch_norm_is_recalibrated(run, tmp_path):
     torch.save(make_network("resnet8", (1, 8, 8), 10).state_dict(), tmp_path / "net.pt")
     page = tmp_path / "ablation.html"
     off = [x for f in FACTORS if f != "quantisation" for x in ("--off", f)]
     which = ("resnet8", "--checkpoint", tmp_path / "net.pt", "--chips", 1, "--images", 20)
-    done = run("ablate", *which, *off, "--norms", 64, "-o", page, "--json")
+    done = run("ablate", *which, *off, "--bn-recalibration", 64, "-o", page, "--json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["norm_images"] == 64
-    assert "on each chip, on 64 images" in page.read_text()
+    assert json.loads(done.stdout)["bn_recalibration_images"] == 64
+    assert "on each chip, with 64 images" in page.read_text()
 
 
 def test_gated_rows_take_bits(run):
@@ -83,7 +83,7 @@ def test_gated_rows_take_bits(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (("evaluate", "vgg5"), 2, "--checkpoint"),
         (("evaluate", "--place"), 2, "--cells"),
@@ -94,16 +94,16 @@ def test_gated_rows_take_bits(run):
         (("evaluate", "--seed", str(2**63)), 2, "--seed"),
         (("evaluate", "-o", "."), 2, "Is a directory"),
         (("ablate", "-o", ""), 2, "Is a directory"),
-        (("evaluate", "--norms", "64"), 2, "mlp has no batch norms"),
-        (("evaluate", "--norms", "2000"), 2, "1437 training images"),
-        (("map", "nothing"), 3, "there are mlp, vgg5, resnet8"),
+        (("evaluate", "--bn-recalibration", "64"), 2, "mlp has no BatchNorm layers"),
+        (("evaluate", "--bn-recalibration", "2000"), 2, "1437 training images"),
+        (("map", "nothing"), 3, "expected mlp, vgg5, resnet8"),
         (("evaluate", "--data", "/nowhere"), 3, "test_batch"),
     ],
 )
-def test_what_is_refused(run, arguments, code, said):
+def test_invalid_arguments_are_refused(run, arguments, code, message):
     done = run(*arguments)
     assert done.exit_code == code, done.output
-    assert said in done.output
+    assert message in done.output
 
 
 @pytest.mark.parametrize("gated", [False, True])
@@ -115,5 +115,5 @@ def test_the_published_reference_cards_are_current(repo, tmp_path, gated):
     assert (tmp_path / "new.json").read_bytes() == path.read_bytes()
 
 
-def test_help_names_the_factors_there_are():
+def test_help_lists_all_factors():
     assert network.FACTORS == FACTORS

@@ -1,4 +1,4 @@
-"""`rramfit train` and `retrain`, on digits and recipes of a few epochs."""
+"""`rramfit train` and `retrain`, with digits and recipes of a few epochs."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rramfit.card.cells import CellMaps, Fault, save_cells
-from rramfit_cli.options.training import Talk
+from rramfit_cli.options.training import TrainingLog
 
 RECIPE = """
 name = "short"
@@ -43,15 +43,15 @@ def test_train_then_evaluate_then_retrain(run, recipe, tmp_path):
     page = tmp_path / "page.html"
     done = run("train", "--recipe", recipe, "-o", out, "--seed", 3, "--report", page, *COMMON)
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["epochs"] == 11
-    assert told["float32"]["digital"] > 0.9
+    result = json.loads(done.stdout)
+    assert result["epochs"] == 11
+    assert result["float32"]["digital"] > 0.9
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "net.csv", "net.plain.pt", "net.pt", "page.html", "short.toml",
     ]  # fmt: skip
     text = page.read_text()
-    assert "Accuracy, epoch by epoch" in text
-    assert f"{100 * told['trained']['chips']['mean']['value']:.2f}" in text
+    assert "Accuracy by epoch" in text
+    assert f"{100 * result['trained']['chips']['mean']['value']:.2f}" in text
     lines = (tmp_path / "net.csv").read_text().splitlines()
     assert len(lines) == 12
     assert lines[0].startswith("stage,epoch,loss,train_accuracy,test_accuracy,rate,seconds")
@@ -60,7 +60,7 @@ def test_train_then_evaluate_then_retrain(run, recipe, tmp_path):
     assert "left" in done.stderr
 
     again = run("evaluate", "mlp", "--checkpoint", out, "--seed", 3, *COMMON)
-    assert json.loads(again.stdout)["accuracies"] == told["trained"]["chips"]["accuracies"]
+    assert json.loads(again.stdout)["accuracies"] == result["trained"]["chips"]["accuracies"]
 
     rng = np.random.default_rng(0)
     fault = np.where(rng.random((64, 64)) < 0.05, Fault.STUCK_LOW, Fault.OK).astype(np.int8)
@@ -71,14 +71,14 @@ def test_train_then_evaluate_then_retrain(run, recipe, tmp_path):
     options = ("mlp", "--checkpoint", out, *chip, *COMMON)
     done = run("retrain", *options, "--recipe", recipe, "-o", one)
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["epochs"] == 2
+    result = json.loads(done.stdout)
+    assert result["epochs"] == 2
     assert set(torch.load(one)["laid"]["1"]) == {"scale", "rows", "cols"}
     again = run("evaluate", "mlp", "--checkpoint", one, *chip, *COMMON)
-    assert json.loads(again.stdout)["accuracies"] == told["retrained"]["chips"]["accuracies"]
+    assert json.loads(again.stdout)["accuracies"] == result["retrained"]["chips"]["accuracies"]
 
 
-def test_plain_only_and_resumed(run, recipe, tmp_path):
+def test_plain_training_alone_and_resumed(run, recipe, tmp_path):
     out = tmp_path / "net.pt"
     options = ("train", "--plain", "--recipe", recipe, "-o", out)
     first = run(*options, "--json", "--tensorboard", tmp_path / "board")
@@ -87,43 +87,45 @@ def test_plain_only_and_resumed(run, recipe, tmp_path):
     assert list((tmp_path / "board").glob("events*"))
     bytes_of_first = out.read_bytes()
     again = run(*options, "--json", "--resume")
-    assert json.loads(again.stdout)["epochs"] == 8  # they were done
+    assert json.loads(again.stdout)["epochs"] == 8  # already finished
     assert out.read_bytes() == bytes_of_first
     text = run(
         "train", "--recipe", recipe, "--checkpoint", out, "-o", tmp_path / "b.pt", "--chips", 1
     ).stdout
-    assert "trained, 1 chips" in text
+    assert "trained, 1 chip " in text
 
 
-def test_a_training_that_is_done_is_not_repeated(run, recipe, tmp_path):
+def test_a_finished_training_is_not_repeated(run, recipe, tmp_path):
     out = tmp_path / "net.pt"
     options = ("train", "--recipe", recipe, "-o", out, *COMMON)
     first = run(*options, "--resume")
-    assert "nothing to resume from" in first.stderr
+    assert "no checkpoint to resume from" in first.stderr
     files = {p: p.read_bytes() for p in tmp_path.iterdir()}
     again = run(*options, "--resume")
-    assert "nothing to resume from" not in again.stderr
+    assert "no checkpoint to resume from" not in again.stderr
     assert json.loads(again.stdout) == json.loads(first.stdout)
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
-    # another training does not go on from this one, and leaves its files
+    # another training does not resume from these files, and does not change them
     recipe.write_text(RECIPE.replace("rate = 2e-3", "rate = 3e-3"))
     files[recipe] = recipe.read_bytes()
-    for more, said in (
-        ((), "found aware.rate 0.002; expected aware.rate 0.003"),
+    for more, message in (
+        ((), "found aware.rate 0.002, expected aware.rate 0.003"),
         (("--seed", 1), "found seed 0"),
         (("--off", "wires"), "expected off ['wires']"),
     ):
         done = run(*options, "--resume", *more)
         assert done.exit_code == 3
-        assert said in done.stderr
+        assert message in done.stderr
         assert {p: p.read_bytes() for p in tmp_path.iterdir()} == files
 
 
-def test_a_new_training_over_a_done_one_is_resumed(run, recipe, tmp_path, monkeypatch):
+def test_a_new_training_that_overwrites_a_finished_one_is_resumed(
+    run, recipe, tmp_path, monkeypatch
+):
     out = tmp_path / "net.pt"
     options = ("train", "--recipe", recipe, *COMMON)
     assert run(*options, "-o", out).exit_code == 0
-    whole = run(*options, "--seed", 1, "-o", tmp_path / "whole.pt")
+    uninterrupted = run(*options, "--seed", 1, "-o", tmp_path / "whole.pt")
     epochs = 0
 
     def kill(*_):
@@ -133,14 +135,14 @@ def test_a_new_training_over_a_done_one_is_resumed(run, recipe, tmp_path, monkey
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Talk, "on_epoch", kill)
+        patched.setattr(TrainingLog, "on_epoch", kill)
         killed = run(*options, "--seed", 1, "-o", out)
     assert killed.exit_code == 1
-    assert "--resume goes on" in killed.stderr
+    assert "use --resume to continue" in killed.stderr
     done = run(*options, "--seed", 1, "-o", out, "--resume")
     assert done.exit_code == 0, done.output
     assert out.read_bytes() == (tmp_path / "whole.pt").read_bytes()
-    assert json.loads(done.stdout)["trained"] == json.loads(whole.stdout)["trained"]
+    assert json.loads(done.stdout)["trained"] == json.loads(uninterrupted.stdout)["trained"]
 
 
 def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
@@ -149,7 +151,7 @@ def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
     for more in (("--teacher", empty), ("--checkpoint", empty)):
         done = run("train", "--recipe", recipe, "-o", tmp_path / "net.pt", *more)
         assert done.exit_code == 3
-        assert "empty.pt: file: found an empty file" in done.stderr
+        assert "empty.pt is an empty file" in done.stderr
         assert "epoch" not in done.stderr
         assert not list(tmp_path.glob("net*"))
 
@@ -158,9 +160,9 @@ def test_a_chip_in_the_loop(run, recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
     (tmp_path / "lab.py").write_text(
-        "asked = set()\n"
+        "layers = set()\n"
         "def measure(name, weight, vectors):\n"
-        "    asked.add(name)\n"
+        "    layers.add(name)\n"
         "    return 0.7 * vectors @ weight.t()\n"
         "def wrong(name, weight, vectors):\n"
         "    return None\n"
@@ -172,8 +174,8 @@ def test_a_chip_in_the_loop(run, recipe, tmp_path, monkeypatch):
     done = run(*options, "lab:measure", "-o", "one.pt")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["epochs"] == 2
-    assert sys.modules["lab"].asked == {"1", "3"}
-    for name, said in (
+    assert sys.modules["lab"].layers == {"1", "3"}
+    for name, message in (
         ("lab:wrong", "layer 1: found a NoneType"),
         ("lab:nothing", "no attribute 'nothing'"),
         ("lab:number", "is a int"),
@@ -181,7 +183,7 @@ def test_a_chip_in_the_loop(run, recipe, tmp_path, monkeypatch):
     ):
         refused = run(*options, name, "-o", "two.pt")
         assert refused.exit_code == 3
-        assert said in refused.stderr
+        assert message in refused.stderr
 
 
 def test_refusals(run, recipe, tmp_path):
@@ -194,15 +196,18 @@ def test_refusals(run, recipe, tmp_path):
     assert "cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits" in done.stderr
     kept = tmp_path / "kept.pt"
     kept.touch()
-    for arguments, said in (
+    for arguments, message in (
         (("train", "--plain", "--checkpoint", kept), "not both"),
-        (("train", "--checkpoint", kept, "-o", kept), "over an input"),
-        (("train", "-o", tmp_path / "net.csv"), "over another output"),
-        (("train", "-o", tmp_path / "net.pt", "--report", tmp_path / "net.plain.pt"), "over ano"),
+        (("train", "--checkpoint", kept, "-o", kept), "overwrite an input"),
+        (("train", "-o", tmp_path / "net.csv"), "overwrite another output"),
+        (
+            ("train", "-o", tmp_path / "net.pt", "--report", tmp_path / "net.plain.pt"),
+            "overwrite another output",
+        ),
     ):
         done = run(*arguments)
         assert done.exit_code == 2
-        assert said in done.stderr
+        assert message in done.stderr
     done = run("retrain")
     assert done.exit_code == 2
     assert "--cells" in done.stderr

@@ -10,21 +10,21 @@ from rramfit.measurement.virtual.cards import random_card
 
 @pytest.fixture
 def own_card(small_chip, run, tmp_path):
-    """The card of the small chip itself."""
+    """The card fitted to the small chip."""
     run("characterize", small_chip, "-o", tmp_path, "--no-report")
     return tmp_path / "small.card.json"
 
 
-def test_a_chip_s_own_card_predicts_it(own_card, small_chip, run):
+def test_the_card_of_a_chip_predicts_it(own_card, small_chip, run):
     result = run("validate", own_card, small_chip, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["predicts"] is True
-    assert not any(p["differs"] for p in told["parameters"])
+    printed = json.loads(result.stdout)
+    assert printed["predicts"] is True
+    assert not any(p["differs"] for p in printed["parameters"])
     assert "predicts" in run("validate", own_card, small_chip).stdout
 
 
-def test_another_card_does_not_and_exits_4(small_chip, run, tmp_path):
+def test_exit_code_4_for_the_card_of_another_chip(small_chip, run, tmp_path):
     path = tmp_path / "other.card.json"
     save_card(random_card(99, levels=2, array=(24, 20)), path)
     result = run("validate", path, small_chip, "--json")
@@ -32,5 +32,7 @@ def test_another_card_does_not_and_exits_4(small_chip, run, tmp_path):
     assert json.loads(result.stdout)["predicts"] is False
 
 
-def test_what_is_no_card_is_refused(small_chip, run):
-    assert run("validate", small_chip, small_chip).exit_code == 3
+def test_a_measurement_in_place_of_the_card_is_rejected(small_chip, run):
+    result = run("validate", small_chip, small_chip)
+    assert result.exit_code == 3
+    assert "is a measurement file, not a model card" in result.stderr

@@ -1,3 +1,3 @@
-"""Commands, one module per command or family: each parses, calls the library and prints."""
+"""Commands, one module per command or group: each parses, calls the library and prints."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""`rramfit ablate`: which non-ideality costs a network what."""
+"""`rramfit ablate`: accuracy cost of each non-ideality."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 
 from rramfit_cli.console import console, print_json
 from rramfit_cli.options.network import (
-    check_apart,
+    bn_recalibration_option,
+    bn_recalibrator,
+    check_output_paths,
     network_options,
-    norms_option,
-    norms_renewed,
     subject,
 )
 from rramfit_cli.options.types import OUTPUT
@@ -23,33 +23,33 @@ __all__ = ["ablate"]
 
 @click.command()
 @network_options
-@click.option("--chips", type=click.IntRange(min=1), default=10, help="Chips for each case.")
-@click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
-@norms_option
-@click.option("-o", "--report", type=OUTPUT, help="Write an HTML report.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.option("--chips", type=click.IntRange(min=1), default=10, help="Number of chips per case.")
+@click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
+@bn_recalibration_option
+@click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def ablate(
     chips: int,
     images: int | None,
-    norms: int | None,
+    bn_recalibration: int | None,
     report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run MODEL with each factor alone, with all but one, and with all.
+    """Evaluate MODEL with each non-ideality alone, with all but one, and with all.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable; an mlp without --checkpoint is trained on the
-    spot, others need it.
+    MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
+    other networks need --checkpoint.
     """
-    check_apart(options, report)
+    check_output_paths(options, report)
     given = subject(options, trained=True)
 
     from rramfit.mapping.study.ablation import ablate as run
-    from rramfit.mapping.study.ablation import factors_at_work
+    from rramfit.mapping.study.ablation import active_factors
     from rramfit.mapping.study.evaluation import accuracy
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    cases = 1 + 2 * len(factors_at_work(given.setup))
+    cases = 1 + 2 * len(active_factors(given.setup))
     with click.progressbar(length=cases, label="cases", file=sys.stderr) as bar:
         found = run(
             given.network,
@@ -59,24 +59,35 @@ def ablate(
             inputs=given.inputs,
             digital=accuracy(given.network, test, labels),
             chips=chips,
-            laid=given.laid,
+            mapping=given.mapping,
             seed=given.seed,
-            programmed=norms_renewed(given, norms),
+            after_programming=bn_recalibrator(given, bn_recalibration),
             on_case=lambda _, __: bar.update(1),
         )
     if report is not None:
         from rramfit.reporting.network import ablation_report
 
-        ablation_report(given.name, given.setup, given.data.name, found, norm_images=norms).save(
-            report
-        )
+        ablation_report(
+            given.name,
+            given.setup,
+            given.data.name,
+            found,
+            bn_recalibration_images=bn_recalibration,
+        ).save(report)
     if as_json:
         content = {"network": given.name, "card": given.card, "data": given.data.name}
-        print_json({**content, "seed": given.seed, "norm_images": norms, **found.to_json()})
+        print_json(
+            {
+                **content,
+                "seed": given.seed,
+                "bn_recalibration_images": bn_recalibration,
+                **found.to_json(),
+            }
+        )
         return
     from rich.table import Table
 
-    table = Table("factor", "alone", "costs", "without it", "gives back", box=None)
+    table = Table("factor", "alone", "loss", "all but it", "gain", box=None)
     digital, everything = found.everything.digital, found.everything.mean.value
     for f in found.factors:
         table.add_row(
@@ -89,7 +100,7 @@ def ablate(
     out = console()
     out.print(table)
     out.print(
-        f"digital {100 * digital:.2f} %, all together {found.everything.mean.percent()}; "
-        f"not at work: {', '.join(found.absent) or 'none'}",
+        f"digital: {100 * digital:.2f} %; all factors: {found.everything.mean.percent()}; "
+        f"inactive factors: {', '.join(found.absent) or 'none'}",
         highlight=False,
     )

@@ -1,4 +1,4 @@
-"""`rramfit array`: column currents of an array with wires, and the solvers that find them."""
+"""`rramfit array`: column currents of an array with wires, and the solvers that compute them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.options.array import ArrayOptions, array_options, read_matrix
 from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,9 @@ __all__ = ["array"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def array() -> None:
-    """Solve arrays with wires: a card's, a measured one, or a matrix of conductances."""
+    """Compute column currents of an array with wires, and compare solvers."""
 
 
 def _input_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,15 +39,21 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--drive",
             metavar="all|half|row:N",
-            help="Rows that are on; else a measurement's own patterns, or all.",
+            help="Active rows.",
+            show_default="the patterns of a measurement, else all",
         ),
-        click.option("--vectors", type=click.IntRange(min=1), default=8, help="Random halves."),
-        click.option("--read-voltage", type=float, default=0.2, help="Of rows that are on [V]."),
+        click.option(
+            "--vectors",
+            type=click.IntRange(min=1),
+            default=8,
+            help="Input vectors of --drive half.",
+        ),
+        click.option("--read-voltage", type=float, default=0.2, help="Voltage of active rows [V]."),
         click.option(
             "--input",
             "inputs",
             type=_FILE,
-            help="Row voltages [V], one vector a line: .npy, .csv or .tsv.",
+            help="File of row voltages [V], one vector per line: .npy, .csv or .tsv.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     )
@@ -59,9 +66,9 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 @array_options
 @_input_options
 @click.option(
-    "--vector", type=click.IntRange(min=0), default=0, help="The input that is drawn in the report."
+    "--vector", type=click.IntRange(min=0), default=0, help="Input vector to plot in the report."
 )
-@click.option("-o", "--output", type=OUTPUT, help="HTML page.")
+@click.option("-o", "--output", type=OUTPUT, help="HTML report to write.")
 def solve(
     options: ArrayOptions,
     *,
@@ -73,9 +80,10 @@ def solve(
     vector: int,
     output: Path | None,
 ) -> None:
-    """Solve an array exactly: column currents, what the wires take, what an estimate is worth.
+    """Solve an array exactly: column currents, IR-drop loss, error of the fast estimates.
 
-    SOURCE is a card (a chip is drawn), a measurement file (the cells of its /mvm), or a matrix.
+    SOURCE is a card (a chip is drawn from it), a measurement file (the cells of its /mvm group) or
+    a matrix of conductances.
     """
     from rramfit.array.wires.solution import solve_array
     from rramfit.array.wires.solver_comparison import estimate_certificates
@@ -85,9 +93,9 @@ def solve(
         g, line = options.conductance, options.line
         v = _voltages(options, drive, vectors, read_voltage, inputs)
         if vector >= len(v):
-            msg = f"{vector}: there are {len(v)} inputs, from 0"
+            msg = f"{vector} is out of range: there {_inputs(len(v))}, numbered from 0"
             raise click.BadParameter(msg, param_hint="--vector")
-        stage("the array")
+        stage("array")
         start = time.perf_counter()
         solution = solve_array(g, v, line)
         seconds = time.perf_counter() - start
@@ -96,7 +104,7 @@ def solve(
         if output is not None:
             from rramfit.reporting.array_report import array_report
 
-            stage("the page")
+            stage("report")
             array_report(
                 solution,
                 certificates,
@@ -109,11 +117,14 @@ def solve(
     else:
         _print_solution(options, solution, certificates, seconds)
         if output is not None:
-            click.echo(f"page      {output}")
+            click.echo(f"report: {output}")
     for name, c in certificates.items():
         if not c.ok:
-            text = f"warning: the {name} estimate is past 3 % of full scale: solve exactly"
-            click.echo(text, err=True)
+            click.echo(
+                f"warning: the rms error of the {name} estimate is {c.rms:.2g} % of full scale, "
+                "more than 3 %. Use the exact solver for this array.",
+                err=True,
+            )
 
 
 @array.command()
@@ -128,11 +139,11 @@ def compare(
     inputs: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the solvers side by side on one array: error and time of each.
+    """Run all solvers on one array: error and time of each.
 
-    Estimates have not seen the state that they are tried on: the anchored one is anchored at cells
-    15 % off, the smooth one learned from arrays of the same cells at other places. Their time to
-    get ready is spent once per array or card.
+    The estimates are tested on cells that they were not set up with: the anchored one is set up
+    with cells that differ by 15 %, the smooth one with the same cells at other places. The setup
+    time is spent once per array or card.
     """
     from rramfit.array.wires.solver_comparison import compare_solvers
 
@@ -143,7 +154,7 @@ def compare(
         stage("solvers")
         runs = compare_solvers(g, v, line, seed=options.seed)
     if as_json:
-        told = [
+        results = [
             {
                 "solver": r.name,
                 "setup_s": r.setup,
@@ -154,20 +165,22 @@ def compare(
             }
             for r in runs
         ]
-        print_json({**_problem_json(options, v), "solvers": told})
+        print_json({**_problem_json(options, v), "solvers": results})
         return
     from rich.table import Table
 
     for name, value in options.facts():
         click.echo(f"{name}: {value}")
     click.echo(f"inputs: {len(v)}")
-    table = Table("solver", "to get ready", "all inputs", "rms error", "largest", "", box=None)
+    table = Table("solver", "setup", "all inputs", "rms error", "largest", "", box=None)
     for r in runs:
         setup = "" if r.setup is None else _milliseconds(r.setup)
         errors = ("", "") if r.name == "exact" else (f"{r.rms:.2g} %", f"{r.worst:.2g} %")
         table.add_row(r.name, setup, _milliseconds(r.time), *errors, r.remark)
     console().print(table, highlight=False)
-    click.echo("rms error in % of the mean column current, largest in % of the largest one")
+    click.echo(
+        "rms error in % of the mean column current, largest error in % of the largest current"
+    )
 
 
 def _voltages(
@@ -185,11 +198,12 @@ def _voltages(
     rows = options.conductance.shape[0]
     if inputs is not None:
         if drive is not None:
-            msg = "--input and --drive both say what the rows are driven with: give one"
+            msg = "--input and --drive exclude each other: both set the row voltages"
             raise click.UsageError(msg)
         given = read_matrix(inputs, "V", "voltage")
         if given.shape[1] != rows:
-            msg = f"{inputs} has {given.shape[1]} voltages a line; the array has {rows} rows"
+            counted = "1 voltage" if given.shape[1] == 1 else f"{given.shape[1]} voltages"
+            msg = f"{inputs} has {counted} per line, but the array has {rows} rows"
             raise click.BadParameter(msg, param_hint="--input")
         return given
     if drive is None and options.mvm is not None:
@@ -260,24 +274,30 @@ def _print_solution(
 ) -> None:
     import numpy as np
 
-    from rramfit.reporting.page.wording import say, share
+    from rramfit.reporting.page.wording import share, with_unit
 
     for name, value in options.facts():
         click.echo(f"{name}: {value}")
-    low, middle, high = np.quantile(solution.column_current, (0.0, 0.5, 1.0))
+    low, median, high = (
+        with_unit(x, "A") for x in np.quantile(solution.column_current, (0.0, 0.5, 1.0))
+    )
     worst, vector, col = solution.worst_lost
     click.echo(f"inputs: {len(solution.voltage)}")
-    click.echo(f"column currents: {say(low, 'A')} to {say(high, 'A')}, median {say(middle, 'A')}")
+    click.echo(f"column currents: {low} to {high}, median {median}")
     click.echo(
-        f"lost in the wires: {share(solution.mean_lost, digits=3)} of all current; at worst "
-        f"{share(worst, digits=3)}, in column {col} at input {vector}"
+        f"lost to IR drop: {share(solution.mean_lost, digits=3)} of all current; at most "
+        f"{share(worst, digits=3)}, in column {col} with input {vector}"
     )
-    click.echo(f"time: {_milliseconds(seconds)} for all inputs, exactly")
+    click.echo(f"time: {_milliseconds(seconds)} for the exact solution of all inputs")
     for name, c in certificates.items():
         click.echo(
             f"{name} estimate: rms {c.rms:.2g} %, 99th percentile {c.p99:.2g} % of full scale "
-            f"({say(c.full_scale, 'A')})"
+            f"({with_unit(c.full_scale, 'A')})"
         )
+
+
+def _inputs(count: int) -> str:
+    return "is 1 input" if count == 1 else f"are {count} inputs"
 
 
 def _milliseconds(seconds: float) -> str:

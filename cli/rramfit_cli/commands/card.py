@@ -1,4 +1,4 @@
-"""`rramfit card`: show, check, compare, thin out and export model cards."""
+"""`rramfit card`: show, check, compare and export model cards, or select some of their levels."""
 
 from __future__ import annotations
 
@@ -9,28 +9,30 @@ from pathlib import Path
 import click
 
 from rramfit_cli.console import console, print_json
+from rramfit_cli.file_kinds import CARD, wrong_kind
 from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.suggestions import SuggestingGroup
 
 __all__ = ["card"]
 
 _CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def card() -> None:
-    """Show, check, compare, thin out and export model cards."""
+    """Show, check, compare and export model cards, or select some of their levels."""
 
 
 @card.command()
 @click.argument("path", metavar="CARD", type=_CARD)
 @click.option("--json", "as_json", is_flag=True, help="Print the card as one JSON object.")
 def show(path: Path, as_json: bool) -> None:
-    """Show what a card says, every parameter with its interval."""
+    """Show a card: every parameter with its interval."""
     from rich.markup import escape
     from rich.table import Table
 
     from rramfit.card import load_card, quantities
-    from rramfit.units import format_quantity
+    from rramfit.reporting.page.wording import format_quantity_parts
 
     c = load_card(path)
     if as_json:
@@ -43,14 +45,13 @@ def show(path: Path, as_json: bool) -> None:
         + (" (synthetic)" if c.array.synthetic else ""),
         highlight=False,
     )
-    said = f"[bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}"
-    out.print(f"Quality: {said}\n", highlight=False)
+    out.print(
+        f"Quality: [bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}\n", highlight=False
+    )
     table = Table("parameter", "value", "95 % interval", box=None, pad_edge=False)
     for where, q in quantities(c):
-        between = "given"
-        if q.ci95 is not None:
-            between = " … ".join(format_quantity(x, q.unit) for x in q.ci95)
-        table.add_row(where, format_quantity(q.value, q.unit), between)
+        text = format_quantity_parts(q)
+        table.add_row(where, text.value_with_unit, text.interval or "given")
     out.print(table, highlight=False)
 
 
@@ -58,24 +59,35 @@ def show(path: Path, as_json: bool) -> None:
 @click.argument("paths", metavar="CARD…", nargs=-1, required=True, type=_CARD)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check cards against the schema and their own digests; exit 3 where one fails."""
-    from rramfit.card import card_problems
+    """Check cards against the schema and their digests.
 
-    found = {str(path): [str(p) for p in card_problems(path)] for path in paths}
+    Exit code 3: a card fails.
+    """
+    found = {str(path): _problems(path) for path in paths}
     if as_json:
         print_json({"files": found, "ok": not any(found.values())})
     else:
         for path, problems in found.items():
-            click.echo(f"{path}: {'ok' if not problems else f'{len(problems)} problems'}")
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            click.echo(f"{path}: {count if problems else 'ok'}")
             for problem in problems:
                 click.echo(f"  {problem}")
     if any(found.values()):
         sys.exit(3)
 
 
+def _problems(path: Path) -> list[str]:
+    """List the problems of a card; one problem if the file is of another kind."""
+    from rramfit.card import card_problems
+
+    problems = [str(p) for p in card_problems(path)]
+    other = wrong_kind(path, CARD) if problems else None
+    return problems if other is None else [str(other)]
+
+
 @card.command()
 def schema() -> None:
-    """Print the JSON Schema of cards."""
+    """Print the JSON Schema of model cards."""
     from rramfit.card import canonical_json, json_schema
 
     click.echo(canonical_json(json_schema()), nl=False)
@@ -86,7 +98,10 @@ def schema() -> None:
 @click.argument("second", type=_CARD)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def compare(first: Path, second: Path, as_json: bool) -> None:
-    """Compare two cards parameter by parameter; exit 4 where one differs significantly."""
+    """Compare two cards parameter by parameter.
+
+    Exit code 4: at least one parameter differs significantly.
+    """
     from rich.table import Table
 
     from rramfit.card import load_card
@@ -132,31 +147,38 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 
 @card.command()
 @click.argument("path", metavar="CARD", type=_CARD)
-@click.option("--levels", "listed", required=True, help="Indices to keep, as 0,15,31.")
-@click.option("--name", help="Of the new card.")
+@click.option("--levels", "listed", required=True, help="Levels to keep, by index: 0,15,31.")
+@click.option("--name", help="Name of the new card.")
 @click.option("-o", "--output", type=OUTPUT, required=True)
 def take(path: Path, listed: str, name: str | None, output: Path) -> None:
-    """Write a card of some of CARD's levels: those that a network is to be mapped on."""
+    """Write a card with some of the levels of CARD.
+
+    A network is mapped to all levels of a card, so select those to use.
+    """
     from rramfit.card import load_card, save_card, take_levels
 
     indices = listed.split(",")
     if not all(index.strip().isdigit() for index in indices):
-        msg = f"{listed!r} is no list of levels; write 0,15,31"
+        msg = f"{listed!r} is not a list of level indices such as 0,15,31"
         raise click.BadParameter(msg, param_hint="--levels")
     taken = take_levels(load_card(path), [int(index) for index in indices], name=name)
     save_card(taken, output)
-    click.echo(f"{output}: {len(taken.levels)} levels, {taken.name}", err=True)
+    levels = "1 level" if len(taken.levels) == 1 else f"{len(taken.levels)} levels"
+    click.echo(f"{output}: card {taken.name} with {levels}", err=True)
 
 
 @card.command()
 @click.argument("path", metavar="CARD", type=_CARD)
 @click.option("-o", "--output", type=OUTPUT, required=True)
 def export(path: Path, output: Path) -> None:
-    """Write a card's parameters as a table, one row each: OUTPUT ends in .csv or .tsv."""
+    """Write the parameters of a card as a table.
+
+    OUTPUT ends in .csv or .tsv.
+    """
     import pandas as pd
 
     from rramfit.card import load_card, quantities
-    from rramfit.provenance import whole_file
+    from rramfit.provenance import atomic_file
 
     separators = {".csv": ",", ".tsv": "\t"}
     if output.suffix not in separators:
@@ -173,6 +195,6 @@ def export(path: Path, output: Path) -> None:
         }
         for where, q in quantities(load_card(path))
     ]
-    with whole_file(output) as beside:
+    with atomic_file(output) as beside:
         pd.DataFrame(rows).to_csv(beside, sep=separators[output.suffix], index=False)
     click.echo(f"{output}: {len(rows)} parameters", err=True)

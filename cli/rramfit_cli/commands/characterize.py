@@ -1,4 +1,4 @@
-"""`rramfit characterize`: measured sweeps in; cards, sidecars and reports out."""
+"""`rramfit characterize`: from measured sweeps to cards, sidecars and reports."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rramfit_cli.console import print_json, stages
+from rramfit_cli.file_kinds import MEASUREMENT, wrong_kind
 
 if TYPE_CHECKING:
     from rramfit.reporting.lot_outcomes import Outcome
@@ -38,18 +39,20 @@ _REFUSED, _BAD = 3, 4
     "--layout",
     metavar="TOML",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="FILEs are a lab's own, HDF5 or logs; this says what stands where in them.",
+    help="Layout of FILEs that are in a format of your own (HDF5 or text logs).",
 )
-@click.option("--name", help="The card's name, for a single measurement; else the file's.")
+@click.option(
+    "--name", help="Name of the card of a single measurement.", show_default="as the file"
+)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
-    help="Seed of folds, bootstraps and permutations.",
+    help="Seed of cross-validation folds, bootstraps and permutations.",
 )
-@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Files at a time.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Files to process in parallel.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-@click.option("--no-report", is_flag=True, help="Write no HTML.")
+@click.option("--no-report", is_flag=True, help="Do not write the HTML report.")
 def characterize(
     files: tuple[Path, ...],
     output: Path,
@@ -60,20 +63,20 @@ def characterize(
     as_json: bool,
     no_report: bool,
 ) -> None:
-    """Fit a model card from each FILE, and write its report.
+    """Fit a model card to each FILE and write its report.
 
     Writes NAME.card.json, NAME.cells.h5 and NAME.report.html into DIR; for several arrays also a
-    summary of the lot, lot.csv and lot.html. With --layout, each tile of an array that the layout
-    cuts gets a card, NAME_tile0 and so on. Exit code 3: a file is refused. Exit code 4: a fit's
-    verdict is bad; the card is written and says so.
+    summary of the lot, lot.csv and lot.html. If --layout divides an array into tiles, each tile
+    gets a card: NAME_tile0, NAME_tile1, … Exit code 3: a file is rejected. Exit code 4: the verdict
+    of a fit is bad; the card is written with this verdict.
     """
     from rramfit.reporting.lot import characterize_files, write_lot
 
     if name is not None and Path(name).name != name:
-        msg = f"{name!r} is no name of a file; the folder is given by -o"
+        msg = f"{name!r} is not a file name. Choose the folder with -o."
         raise click.BadParameter(msg, param_hint="--name")
     if name is not None and len(files) > 1 and layout is None:
-        msg = f"one name cannot serve {len(files)} files; leave --name out"
+        msg = f"--name names one card, but there are {len(files)} files. Omit --name."
         raise click.UsageError(msg)
     with stages("characterizing") as on_stage:
         outcomes = characterize_files(
@@ -92,7 +95,7 @@ def characterize(
         print_json({"files": [_as_json(outcome) for outcome in outcomes]})
     else:
         for outcome in outcomes:
-            _say(outcome)
+            _print(outcome)
     sys.exit(_exit_code(outcomes))
 
 
@@ -104,7 +107,7 @@ def _exit_code(outcomes: list[Outcome]) -> int:
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
     if outcome.card is None or outcome.written is None:
-        refused = {"name": outcome.name, "verdict": "refused", "error": outcome.error}
+        refused = {"name": outcome.name, "verdict": "refused", "error": _error(outcome)}
         return {"file": str(outcome.path), **refused}
     written = outcome.written
     return {
@@ -119,21 +122,35 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _say(outcome: Outcome) -> None:
+def _error(outcome: Outcome) -> str:
+    """Return why a file was rejected."""
+    return str(wrong_kind(outcome.path, MEASUREMENT) or outcome.error)
+
+
+def _headline(outcome: Outcome) -> str:
+    """Return one sentence that does not repeat the findings, which are listed below it."""
+    if outcome.card is None or not outcome.findings:
+        return outcome.card.quality.summary if outcome.card else ""
+    count = len(outcome.findings)
+    findings = "1 finding" if count == 1 else f"{count} findings"
+    if outcome.card.quality.verdict == "bad":
+        return f"Do not use this card yet: {findings}."
+    return f"The fits can be used, with {findings}."
+
+
+def _print(outcome: Outcome) -> None:
     if outcome.card is None or outcome.written is None:
-        click.echo(f"Error: {outcome.error}", err=True)
+        click.echo(f"Error: {_error(outcome)}", err=True)
         return
     card, written = outcome.card, outcome.written
     colour = {"ok": "green", "warning": "yellow", "bad": "red"}[card.quality.verdict]
     verdict = click.style(card.quality.verdict, fg=colour, bold=True)
-    click.echo(f"{click.style(card.name, bold=True)}: {verdict}. {card.quality.summary}")
-    for fit, quality in card.quality.fits.items():
-        if quality.verdict != "not run":
-            for finding, remedy in zip(quality.findings, quality.remedies, strict=True):
-                click.echo(f"  {fit}: {finding}; {remedy}")
-    missing = [fit for fit, quality in card.quality.fits.items() if quality.verdict == "not run"]
-    if missing:
-        click.echo(f"  not measured: {', '.join(missing)}")
+    click.echo(f"{click.style(card.name, bold=True)}: {verdict}. {_headline(outcome)}")
+    for fit, finding in outcome.findings:
+        click.echo(f"  {fit}: {finding}")
+    not_run = [fit for fit, quality in card.quality.fits.items() if quality.verdict == "not run"]
+    if not_run:
+        click.echo(f"  no data for: {', '.join(not_run)}")
     for label, path in (
         ("card", written.card),
         ("cells", written.cells),

@@ -1,4 +1,4 @@
-"""`rramfit evaluate`: what accuracy a network has on chips like a card's."""
+"""`rramfit evaluate`: accuracy of a network on chips of a card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 
 from rramfit_cli.console import console, print_json
 from rramfit_cli.options.network import (
-    check_apart,
+    bn_recalibration_option,
+    bn_recalibrator,
+    check_output_paths,
     network_options,
-    norms_option,
-    norms_renewed,
     subject,
 )
 from rramfit_cli.options.types import OUTPUT, FiniteRange
@@ -23,42 +23,44 @@ __all__ = ["evaluate"]
 
 @click.command()
 @network_options
-@click.option("--chips", type=click.IntRange(min=1), default=100, help="Chips drawn.")
-@click.option("--images", type=click.IntRange(min=1), help="Use so many test images; all.")
+@click.option("--chips", type=click.IntRange(min=1), default=100, help="Number of chips.")
+@click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
 @click.option(
     "--yield-at",
     type=FiniteRange(0, 1),
-    help="Accuracy that a good chip has; two points under the digital network where not given.",
+    help="Minimum accuracy of a good chip, for the yield. Default: digital accuracy minus 0.02.",
 )
-@norms_option
-@click.option("-o", "--report", type=OUTPUT, help="Write an HTML report.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@bn_recalibration_option
+@click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 def evaluate(
     chips: int,
     images: int | None,
     yield_at: float | None,
-    norms: int | None,
+    bn_recalibration: int | None,
     report: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
+    """Evaluate MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. Without any option: an mlp, trained on the spot
-    on scikit-learn's digits, on 100 reference chips. Other networks need a --checkpoint.
+    MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
+    other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
+    and 100 reference chips.
     """
-    check_apart(options, report)
+    check_output_paths(options, report)
     given = subject(options, trained=True)
 
     from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.evaluation import evaluate as run
+    from rramfit.units import counted
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    renew = norms_renewed(given, norms)
+    recalibrate = bn_recalibrator(given, bn_recalibration)
     digital = accuracy(given.network, test, labels)
     analog = convert_to_analog(
-        given.network, given.setup, inputs=given.inputs, laid=given.laid, seed=given.seed
+        given.network, given.setup, inputs=given.inputs, mapping=given.mapping, seed=given.seed
     )
     with click.progressbar(length=chips, label="chips", file=sys.stderr) as bar:
         found = run(
@@ -69,7 +71,7 @@ def evaluate(
             chips=chips,
             threshold=yield_at,
             seed=given.seed,
-            programmed=renew,
+            after_programming=recalibrate,
             on_chip=lambda _, __: bar.update(1),
         )
     certificates = [
@@ -79,15 +81,19 @@ def evaluate(
     if report is not None:
         from rramfit.reporting.network import evaluation_report
 
-        evaluation_report(given.name, given.setup, given.data.name, found, norm_images=norms).save(
-            report
-        )
+        evaluation_report(
+            given.name,
+            given.setup,
+            given.data.name,
+            found,
+            bn_recalibration_images=bn_recalibration,
+        ).save(report)
     if as_json:
         subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
         factors = {
             "factors": sorted(given.setup.factors),
             "seed": given.seed,
-            "norm_images": norms,
+            "bn_recalibration_images": bn_recalibration,
         }
         assumed = {"assumptions": list(given.assumptions)}
         wires = {"estimate_p99_percent": None if worst is None else worst.p99}
@@ -96,7 +102,7 @@ def evaluate(
     out = console()
     out.print(
         f"[bold]{given.name}[/] on {given.card}, {given.data.name}, {found.images} images, "
-        f"{found.chips} chips",
+        f"{counted(found.chips, 'chip')}",
         highlight=False,
     )
     for label, text in (

@@ -1,4 +1,4 @@
-"""`rramfit measurement plan-lines`: which input patterns tell the line resistances."""
+"""`rramfit measurement plan-lines`: input patterns from which to fit the line resistances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_lines"]
 
-_SHORT = 4  # exit code: what is wanted is not reached
+_NOT_REACHED = 4  # exit code: no set of patterns reaches the wanted standard errors
 _NAMES = ("wordline", "bitline", "driver", "sense")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
@@ -33,24 +33,24 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
     metavar="NAME=OHM",
     multiple=True,
     required=True,
-    help="Standard error of wordline, bitline, driver or sense; may be given several times.",
+    help="Wanted standard error of wordline, bitline, driver or sense; repeat for several.",
 )
-@click.option("--read-voltage", type=float, default=0.2, help="Of rows that are on [V].")
+@click.option("--read-voltage", type=float, default=0.2, help="Voltage of active rows [V].")
 @click.option(
     "--current-noise",
     type=FiniteRange(min=0, min_open=True),
     default=0.01,
-    help="Of a column current, relative.",
+    help="Relative noise of a column current.",
 )
 @click.option(
-    "--cell-error", type=FiniteRange(min=0), default=0.005, help="Of a cell read, relative."
+    "--cell-error", type=FiniteRange(min=0), default=0.005, help="Relative error of a cell read."
 )
-@click.option("--most", type=click.IntRange(min=4), default=64, help="Patterns at most.")
+@click.option("--most", type=click.IntRange(min=4), default=64, help="Largest number of patterns.")
 @click.option(
     "-o",
     "--output",
     type=OUTPUT,
-    help="Write the patterns [V], one a line: .csv, .tsv or .npy.",
+    help="File for the patterns [V], one per line: .csv, .tsv or .npy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def plan_lines(
@@ -64,11 +64,11 @@ def plan_lines(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Propose input patterns that tell the line resistances to a wanted standard error.
+    """Propose input patterns for fitting the line resistances.
 
-    SOURCE is where cells like those to be measured come from: a card, a measurement file, or a
-    matrix. The wires are a guess of those to be found. Exits with 4 where no set of patterns
-    reaches what is wanted; the best found is proposed.
+    SOURCE provides cells like those to be measured: a card, a measurement file or a matrix. The
+    wires are your first estimate of the resistances. Exit code 4: no set of patterns reaches the
+    wanted standard errors; the best one is printed.
     """
     from rramfit.fitting.electrical.line_plan import plan_lines as plan
 
@@ -80,7 +80,7 @@ def plan_lines(
         stage("cells and wires")
         g, line = options.conductance, options.line
         if line.drive != "left" or line.broken:
-            msg = "a plan is for unbroken wires, driven from the left"
+            msg = "patterns are planned for unbroken wires driven from the left only"
             raise click.UsageError(msg)
         stage("patterns")
         found = plan(
@@ -90,7 +90,7 @@ def plan_lines(
             read_voltage=read_voltage,
             current_noise=current_noise,
             cell_error=cell_error,
-            most=most,
+            max_patterns=most,
             seed=options.seed,
         )
     if output is not None:
@@ -102,11 +102,11 @@ def plan_lines(
         if output is not None:
             click.echo(f"patterns  {output}")
     if not found.met:
-        sys.exit(_SHORT)
+        sys.exit(_NOT_REACHED)
 
 
 def _wanted(given: tuple[str, ...]) -> dict[str, float]:
-    """Read standard errors, by the names that a plan knows [ohm]."""
+    """Parse standard errors [ohm], by name of the resistance."""
     out = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -115,7 +115,7 @@ def _wanted(given: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             error = 0.0
         if name not in _NAMES or not 0 < error < float("inf"):
-            msg = f"{text!r}; expected one of {', '.join(_NAMES)}, =, and ohms above 0"
+            msg = f"{text!r} is not NAME=OHM, where NAME is {', '.join(_NAMES)} and OHM is positive"
             raise click.BadParameter(msg, param_hint="--want")
         out[f"{name}_resistance"] = error
     return out
@@ -124,9 +124,9 @@ def _wanted(given: tuple[str, ...]) -> dict[str, float]:
 def _write(path: Path, voltage: NDArray[np.float64]) -> None:
     import numpy as np
 
-    from rramfit.provenance import whole_file
+    from rramfit.provenance import atomic_file
 
-    with whole_file(path) as beside, beside.open("wb") as f:
+    with atomic_file(path) as beside, beside.open("wb") as f:
         if path.suffix == ".npy":
             np.save(f, voltage)
         else:
@@ -153,10 +153,10 @@ def _print(plan: LinePlan) -> None:
 
     from rramfit.reporting.page.wording import number
 
-    table = Table("rows on", "patterns", *(f"± {name} [ohm]" for name in _NAMES), box=None)
+    table = Table("active rows", "patterns", *(f"± {name} [ohm]" for name in _NAMES), box=None)
     for (kind, count), errors in plan.compared.items():
         mark = "bold" if (kind, count) == (plan.kind, len(plan.voltage)) else None
-        told = (number(errors[f"{name}_resistance"], 2) for name in _NAMES)
-        table.add_row(kind, str(count), *told, style=mark)
+        cells = (number(errors[f"{name}_resistance"], 2) for name in _NAMES)
+        table.add_row(kind, str(count), *cells, style=mark)
     console().print(table, highlight=False)
     click.echo(plan.summary())

@@ -1,4 +1,4 @@
-"""`rramfit retrain`: fit a trained network to one fitted chip."""
+"""`rramfit retrain`: retrain a network for one chip."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from rramfit_cli.options.network import check_apart, network_options, subject
+from rramfit_cli.options.network import check_output_paths, network_options, subject
 from rramfit_cli.options.training import (
     check_resumable,
+    checkpoint_identity,
+    choose_recipe,
     digital_accuracy,
-    judged,
-    recipe_of,
-    said_of,
-    show,
-    talk,
-    teacher_of,
+    evaluate_on_chips,
+    load_teacher,
+    show_results,
     train_for_chips,
+    training_log,
     training_options,
 )
 
@@ -30,7 +30,7 @@ __all__ = ["retrain"]
 @click.option(
     "--hardware",
     metavar="MODULE:CALLABLE",
-    help="Products that the real chip gives, measured at every step; see the README.",
+    help="Function that measures products on a real chip at every step; see the README.",
 )
 def retrain(
     hardware: str | None,
@@ -45,22 +45,20 @@ def retrain(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train MODEL of --checkpoint for one chip: as --cells describes it, or in the loop.
+    """Retrain MODEL of --checkpoint for one chip: a fitted chip (--cells), or real hardware.
 
-    Its faults and measured offsets stay as they are, what was not measured is drawn at every step;
-    with --place, rows and columns are assigned around the faults first. Evaluate what comes out
-    with the same --card, --cells and --place: the checkpoint keeps the assignment.
+    Faults and measured offsets of the chip are fixed; other properties are drawn at every step.
+    With --place, rows and columns are first assigned around the faults. Evaluate the result with
+    the same --card, --cells and --place; the checkpoint stores the assignment.
 
-    With --hardware the forward of training, and of the test after every epoch, is the chip's own,
-    and the gradient is the digital layer's; --chips judges on the card's chips as ever.
+    With --hardware, the real chip computes the forward pass in training and in the test after every
+    epoch; the gradient is that of the digital layer. The final evaluation (--chips) uses chips of
+    the card.
     """
     if not options["checkpoint"] or not (options["cells"] or hardware):
-        msg = (
-            "a network is retrained for one chip: give --checkpoint, and the chip's --cells or "
-            "--hardware"
-        )
+        msg = "retraining needs a network and a chip; give --checkpoint, and --cells or --hardware"
         raise click.UsageError(msg)
-    how = recipe_of(recipe, options["data"])
+    how = choose_recipe(recipe, options["data"])
     out = output or Path(f"{options['model'].replace(':', '.')}.retrained.pt")
 
     from rramfit.mapping.study.imported import import_callable
@@ -68,18 +66,23 @@ def retrain(
     from rramfit.training.loop.rank import process_group
 
     csv, state = out.with_suffix(".csv"), out.with_suffix(".state")
-    check_apart({**options, "teacher": teacher}, out, csv, state, report)
+    check_output_paths({**options, "teacher": teacher}, out, csv, state, report)
     check_file(out)
     given = subject(options, trained=False)
-    guide = teacher_of(given.network, teacher)
+    guide = load_teacher(given.network, teacher)
     measure = None if hardware is None else import_callable(hardware)
     about = {**options, "teacher": teacher, "hardware": hardware}
-    of = said_of("retrain", how.retrain, given, about)
+    of = checkpoint_identity("retrain", how.retrain, given, about)
     if resume:
         check_resumable(done={out: of}, begun={state: of})
-    with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
-        run = talking.run(
-            seed=given.seed, stage="retrain", of=of, checkpoint=state, resume=resume, rank=rank
+    with process_group() as rank, training_log(csv, tensorboard, verbose=rank.first) as log:
+        run = log.run(
+            seed=given.seed,
+            stage="retrain",
+            identity=of,
+            checkpoint=state,
+            resume=resume,
+            rank=rank,
         )
         trained = train_for_chips(
             given, how.retrain, run, out=out, recipe=how.name, teacher=guide, hardware=measure
@@ -90,12 +93,15 @@ def retrain(
     found: dict[str, Any] = {"before": (before, None), "retrained": (trained.accuracy, None)}
     if chips:
         few = {"chips": chips, "images": images}
-        found["before"] = (before, judged(given.network, given, laid=given.laid, **few))
+        found["before"] = (
+            before,
+            evaluate_on_chips(given.network, given, mapping=given.mapping, **few),
+        )
         found["retrained"] = (
             trained.accuracy,
-            judged(trained.network, given, laid=trained.laid, **few),
+            evaluate_on_chips(trained.network, given, mapping=trained.mapping, **few),
         )
-    show(
+    show_results(
         given,
         found,
         recipe=how.name,

@@ -1,4 +1,4 @@
-"""`rramfit measurement synthesize`: a virtual chip from a card and a seed."""
+"""`rramfit measurement synthesize`: measure a virtual chip, drawn from a card and a seed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _FILE = click.Path(path_type=Path)
 @click.command()
 @click.argument("card", type=_FILE)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="File to write.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--rows", type=click.IntRange(min=1), help="Rows; the card's where not given.")
-@click.option("--cols", type=click.IntRange(min=1), help="Columns; the card's where not given.")
+@click.option("--seed", type=SEED, default=0, help="Seed of the chip and its measurement.")
+@click.option("--rows", type=click.IntRange(min=1), help="Rows.", show_default="as in CARD")
+@click.option("--cols", type=click.IntRange(min=1), help="Columns.", show_default="as in CARD")
 @click.option(
     "--sweeps",
     type=click.IntRange(min=1),
     default=24,
     show_default=True,
-    help="All programming sweeps: with L levels, a cell visits each once in every L of them.",
+    help="Programming sweeps. With L levels, L sweeps program each cell once to each level.",
 )
 @click.option(
     "--group",
@@ -35,15 +35,17 @@ _FILE = click.Path(path_type=Path)
     multiple=True,
     default=("program",),
     show_default=True,
-    help="What to measure; may be given several times.",
+    help="Group of the file to measure; repeat for several.",
 )
-@click.option("--offset", type=float, default=0.0, help="Added to every cell reading [S].")
-@click.option("--floor", type=float, help="Lower rail of cell readings [S].")
-@click.option("--ceiling", type=float, help="Upper rail of cell readings [S].")
-@click.option("--missing", type=FiniteRange(0, 1), default=0.0, help="Share of lost readings.")
-@click.option("--max-pulses", type=click.IntRange(min=1), help="Write pulse counts up to this.")
-@click.option("--array-id", help="Name of the array.")
-@click.option("--measured-at", help="Time to record, ISO 8601 with zone.")
+@click.option("--offset", type=float, default=0.0, help="Offset added to every cell reading [S].")
+@click.option("--floor", type=float, help="Lower limit of cell readings [S].")
+@click.option("--ceiling", type=float, help="Upper limit of cell readings [S].")
+@click.option("--missing", type=FiniteRange(0, 1), default=0.0, help="Share of missing readings.")
+@click.option(
+    "--max-pulses", type=click.IntRange(min=1), help="Record pulse counts, up to this number."
+)
+@click.option("--array-id", help="Identifier of the array.")
+@click.option("--measured-at", help="Time of the measurement, ISO 8601 with time zone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def synthesize(
     card: Path,
@@ -65,8 +67,8 @@ def synthesize(
 ) -> None:
     """Draw a virtual chip from CARD and measure it.
 
-    The file says that it is synthetic and holds the truth in /truth. Same card, options and seed:
-    same content.
+    The file is marked as synthetic and holds the true parameters in /truth. The same card, options
+    and seed give the same content.
     """
     from rramfit.card.document import load_card
     from rramfit.measurement import Instrument
@@ -88,8 +90,8 @@ def synthesize(
     )
     write_measurement(drawn, output)
     if as_json:
-        told = {"path": str(output), "rows": drawn.rows, "cols": drawn.cols, "truth": drawn.truth}
-        click.echo(json.dumps(told))
+        facts = {"path": str(output), "rows": drawn.rows, "cols": drawn.cols, "truth": drawn.truth}
+        click.echo(json.dumps(facts))
     else:
         size = output.stat().st_size / 1e6
         click.echo(

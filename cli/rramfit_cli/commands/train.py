@@ -1,4 +1,4 @@
-"""`rramfit train`: train a network by a recipe, plainly and for the chips of a card."""
+"""`rramfit train`: train a network with a recipe, digitally and for the chips of a card."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rramfit_cli.options.network import check_apart, network_options, subject
+from rramfit_cli.options.network import check_output_paths, network_options, subject
 from rramfit_cli.options.training import (
     check_resumable,
+    checkpoint_identity,
+    choose_recipe,
     digital_accuracy,
-    judged,
-    recipe_of,
-    said_of,
+    evaluate_on_chips,
+    load_teacher,
     save_trained,
-    show,
-    talk,
-    teacher_of,
+    show_results,
     train_for_chips,
+    training_log,
     training_options,
 )
 
@@ -34,7 +34,7 @@ __all__ = ["train"]
 @click.command()
 @network_options
 @training_options
-@click.option("--plain", is_flag=True, help="Train the digital network only.")
+@click.option("--plain", is_flag=True, help="Train only the digital network, not for chips.")
 def train(
     recipe: str | None,
     output: Path | None,
@@ -48,15 +48,17 @@ def train(
     plain: bool,
     **options: Any,
 ) -> None:
-    """Train MODEL by a recipe: plainly, then for chips like a card's.
+    """Train MODEL with a recipe: first the digital network, then for the chips of a card.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. With --checkpoint its plain training is left
-    out. Without any option: an mlp on scikit-learn's digits, for reference chips. Beside OUTPUT
-    come its .csv, a line for each epoch, the .plain.pt of the first stage, and while it trains a
-    .state, to resume from. The accuracy that a line calls test is, in training for chips, that on
-    freshly drawn cells. Under torchrun all processes train together.
+    MODEL is mlp, vgg5, resnet8 or module:callable. With --checkpoint, the first stage is skipped.
+    Without options, an mlp is trained on scikit-learn's digits for reference chips.
+
+    The command also writes files next to OUTPUT: a .csv with one line per epoch, a .plain.pt with
+    the digital network of the first stage, and during training a .state file for --resume. In
+    training for chips, the test accuracy is that on newly drawn cells. Under torchrun, all
+    processes train one network.
     """
-    how = recipe_of(recipe, options["data"])
+    how = choose_recipe(recipe, options["data"])
     model, checkpoint = options["model"], options["checkpoint"]
     out = output or Path(f"{model.replace(':', '.')}.pt")
 
@@ -64,17 +66,17 @@ def train(
     from rramfit.training.loop.rank import process_group
 
     if plain and checkpoint:
-        msg = "plain training starts anew; give --checkpoint or --plain, not both"
+        msg = "--plain trains from random weights; give --checkpoint or --plain, not both"
         raise click.UsageError(msg)
     first, csv = out if plain else out.with_suffix(".plain.pt"), out.with_suffix(".csv")
     state, aware_state = out.with_suffix(".state"), out.with_suffix(".aware.state")
     written = out, csv, state, aware_state, report, *([] if plain else [first])
-    check_apart({**options, "teacher": teacher}, *written)
+    check_output_paths({**options, "teacher": teacher}, *written)
     check_file(out)
     given = subject(options, trained=False)
-    guide = teacher_of(given.network, teacher)
-    of_plain = said_of("plain", how.plain, given, {"model": model, "seed": given.seed})
-    of = said_of("aware", how.aware, given, {**options, "teacher": teacher})
+    guide = load_teacher(given.network, teacher)
+    of_plain = checkpoint_identity("plain", how.plain, given, {"model": model, "seed": given.seed})
+    of = checkpoint_identity("aware", how.aware, given, {**options, "teacher": teacher})
     done, begun = {}, {}
     if not checkpoint:
         of |= of_plain
@@ -83,14 +85,14 @@ def train(
         done[out], begun[aware_state] = of, of
     if resume:
         check_resumable(done=done, begun=begun)
-    with process_group() as rank, talk(csv, tensorboard, speaks=rank.first) as talking:
+    with process_group() as rank, training_log(csv, tensorboard, verbose=rank.first) as log:
         common = {"seed": given.seed, "resume": resume, "rank": rank}
         if not checkpoint:
-            run = talking.run(of=of_plain, checkpoint=state, **common)
-            talking.before = _train_plainly(given, how, run, out=first, csv=csv)
+            run = log.run(identity=of_plain, checkpoint=state, **common)
+            log.before = _train_plainly(given, how, run, out=first, csv=csv)
         trained = None
         if not plain:
-            run = talking.run(stage="aware", of=of, checkpoint=aware_state, **common)
+            run = log.run(stage="aware", identity=of, checkpoint=aware_state, **common)
             trained = train_for_chips(
                 given, how.aware, run, out=out, recipe=how.name, teacher=guide
             )
@@ -98,16 +100,19 @@ def train(
             return
     naive = digital_accuracy(given, given.network)
     found: dict[str, Any] = {"float32": (naive, None)}
-    history = talking.before
+    history = log.before
     if trained is not None:
         found["trained"] = (trained.accuracy, None)
         history = [*history, *trained.history]
         if chips:
             few = {"chips": chips, "images": images}
-            found["float32"] = (naive, judged(given.network, given, laid=given.laid, **few))
-            on_chips = judged(trained.network, given, laid=trained.laid, **few)
+            found["float32"] = (
+                naive,
+                evaluate_on_chips(given.network, given, mapping=given.mapping, **few),
+            )
+            on_chips = evaluate_on_chips(trained.network, given, mapping=trained.mapping, **few)
             found["trained"] = (trained.accuracy, on_chips)
-    show(
+    show_results(
         given,
         found,
         recipe=how.name,
@@ -119,13 +124,13 @@ def train(
 
 
 def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Path) -> list[Epoch]:
-    """Train the digital network in place and save it, or take it as the same training saved it."""
+    """Train the digital network in place and save it, or load it if this stage is finished."""
     from rramfit.training.loop.checkpoint import load_checkpoint
     from rramfit.training.loop.history import stage_of
     from rramfit.training.loop.stage import train_stage
 
     network = given.network
-    kept = load_checkpoint(out, of=run.of, strict=False) if run.resume else None
+    kept = load_checkpoint(out, identity=run.identity, strict=False) if run.resume else None
     if kept is not None:
         network.load_state_dict(kept["model"])
         return stage_of(csv, run.stage)

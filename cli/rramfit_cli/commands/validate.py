@@ -1,4 +1,4 @@
-"""`rramfit validate`: whether a card predicts another chip."""
+"""`rramfit validate`: test whether a card predicts another chip."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NOT_PREDICTED = 4
 @click.command()
 @click.argument("card", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--seed", type=SEED, default=0, help="Seed of folds and bootstraps.")
+@click.option("--seed", type=SEED, default=0, help="Seed of cross-validation folds and bootstraps.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def validate(card: Path, other: Path, seed: int, as_json: bool) -> None:
-    """Ask whether CARD predicts the chip measured in OTHER.
+    """Test whether CARD predicts the chip measured in OTHER.
 
-    OTHER is characterised, its parameters are compared with the card's, and its readings with the
-    card's distributions. Exit code 4: the card does not predict it.
+    Characterizes OTHER, compares its parameters with those of the card, and its readings with the
+    distributions of the card. Exit code 4: the card does not predict the chip.
     """
     from rramfit.card import load_card
     from rramfit.fitting.characterization import characterize

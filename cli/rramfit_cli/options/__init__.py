@@ -1,3 +1,3 @@
-"""Options that several commands share, and the types that parse them."""
+"""Options that several commands share, and their types."""
 
 __all__: list[str] = []

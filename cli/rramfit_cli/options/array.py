@@ -1,10 +1,10 @@
-"""Options by which commands are told of an array: where its cells are from, and what its wires are.
+"""Options that define an array: the source of its cells, and its wires.
 
-Cells come from a card (a chip is drawn and programmed in a stated pattern), from the cells of a
-measurement file's `/mvm`, or from a matrix in a .npy, .csv or .tsv file, whose unit is stated.
-Wires come from `--wires CARD`, from resistances by options, from the card that the cells are drawn
-from, or, of a measurement file, from a fit of its currents; an option takes the place of one
-resistance.
+Cells come from a card (a chip is drawn and programmed with `--pattern`), from `/mvm` of a
+measurement file, or from a matrix in a .npy, .csv or .tsv file with `--unit`. Wires come from
+`--wires CARD`, from options for the resistances, from the card that the cells are drawn from, or,
+for a measurement file, from a fit to its currents. A resistance option overrides one value of a
+card or a fit.
 """
 
 from __future__ import annotations
@@ -42,39 +42,54 @@ _OHM = FiniteRange(min=0)
 
 _OPTIONS = (
     click.argument("source", metavar="SOURCE", type=_FILE),
-    click.option("--unit", type=click.Choice(ACCEPTED_UNITS["conductance"]), help="Of a matrix."),
+    click.option(
+        "--unit", type=click.Choice(ACCEPTED_UNITS["conductance"]), help="Unit of a matrix."
+    ),
     click.option(
         "--pattern",
         metavar="random|checkerboard|level:N",
         default="random",
-        help="Levels that a card's chip is programmed to.",
+        help="Levels to program the chip of a card to.",
     ),
-    click.option("--rows", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
-    click.option("--cols", type=click.IntRange(min=1), help="Of a card's chip; else the card's."),
-    click.option("--seed", type=SEED, default=0, help="Of all that is drawn."),
-    click.option("--wires", type=_FILE, metavar="CARD", help="Take the wires of this card."),
-    click.option("--r-wl", type=_OHM, help="Wordline, a segment [ohm]."),
-    click.option("--r-bl", type=_OHM, help="Bitline, a segment [ohm]."),
-    click.option("--r-driver", type=_OHM, help="Driver of a row [ohm]."),
-    click.option("--r-sense", type=_OHM, help="Sense amplifier of a column [ohm]."),
     click.option(
-        "--ends", type=click.Choice(("left", "both")), default="left", help="Driven ends."
+        "--rows", type=click.IntRange(min=1), help="Rows of a chip.", show_default="as in the card"
+    ),
+    click.option(
+        "--cols",
+        type=click.IntRange(min=1),
+        help="Columns of a chip.",
+        show_default="as in the card",
+    ),
+    click.option("--seed", type=SEED, default=0, help="Seed of the chip and of random inputs."),
+    click.option("--wires", type=_FILE, metavar="CARD", help="Card with the wires to use."),
+    click.option("--r-wl", type=_OHM, help="Resistance of a wordline segment [ohm]."),
+    click.option("--r-bl", type=_OHM, help="Resistance of a bitline segment [ohm]."),
+    click.option("--r-driver", type=_OHM, help="Resistance of a row driver [ohm]."),
+    click.option("--r-sense", type=_OHM, help="Input resistance of a sense amplifier [ohm]."),
+    click.option(
+        "--ends", type=click.Choice(("left", "both")), default="left", help="Driven ends of rows."
     ),
     click.option(
         "--inactive-rows",
         type=click.Choice(("grounded", "floating", "gated")),
-        help="What rows without input are; else as the wires' card or the measurement says.",
+        help="State of rows without input.",
+        show_default="as in the card or measurement",
     ),
     click.option(
-        "--broken-wl", type=_CELL, multiple=True, help="ROW COL: broken left of that cell."
+        "--broken-wl",
+        type=_CELL,
+        multiple=True,
+        help="ROW COL: wordline broken to the left of this cell.",
     ),
-    click.option("--broken-bl", type=_CELL, multiple=True, help="ROW COL: broken below that cell."),
+    click.option(
+        "--broken-bl", type=_CELL, multiple=True, help="ROW COL: bitline broken below this cell."
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayOptions:
-    """What a command line says of an array."""
+    """The array options of one command line."""
 
     source: Path
     unit: str | None
@@ -94,14 +109,14 @@ class ArrayOptions:
 
     @cached_property
     def card(self) -> ModelCard | None:
-        """The card, where the source is one."""
+        """The card, if the source is a card."""
         from rramfit.card import load_card
 
         return load_card(self.source) if self.source.suffix == ".json" else None
 
     @cached_property
     def mvm(self) -> MVM | None:
-        """Patterns, currents and cells, where the source is a measurement file."""
+        """Patterns, currents and cells, if the source is a measurement file."""
         from rramfit.measurement import read_measurement
 
         if self.source.suffix in (".json", *_MATRICES):
@@ -112,8 +127,8 @@ class ArrayOptions:
                 self.source,
                 "/mvm",
                 found="no such group",
-                expected="the cells of an array that was driven as a whole",
-                remedy="give a card, or a matrix of conductances",
+                expected="the cells and currents of an array driven as a whole",
+                remedy="Use a card or a matrix of conductances instead.",
             )
         return mvm
 
@@ -125,12 +140,12 @@ class ArrayOptions:
         if self.mvm is not None:
             return self._measured(self.mvm)
         if self.unit is None:
-            msg = f"the numbers in {self.source} have no unit: give --unit"
+            msg = f"the numbers in {self.source} have no unit. Add --unit."
             raise click.UsageError(msg)
         return read_matrix(self.source, self.unit, "conductance")
 
     def _drawn(self, card: ModelCard) -> Floats:
-        """Cells of a chip of the card, programmed."""
+        """Return the programmed cells of a chip drawn from the card [S]."""
         import torch
 
         from rramfit.array.devices.chips import draw_chips
@@ -145,7 +160,7 @@ class ArrayOptions:
         return state.conductance[0].clamp_min(0.0).numpy()
 
     def _measured(self, mvm: MVM) -> Floats:
-        """Cells as they were read; gaps get the median, wires in series are taken off."""
+        """Return the measured cells [S]: gaps are filled, resistances in series subtracted."""
         import numpy as np
 
         from rramfit.reporting.report_data.line_data import intrinsic_conductance
@@ -156,13 +171,16 @@ class ArrayOptions:
                 self.source, "/mvm/conductance", found="NaN only", expected="measured cells"
             )
         if gaps.any():
-            click.echo(f"warning: {gaps.sum()} cells were not read; they get the median", err=True)
+            click.echo(
+                f"warning: {gaps.sum()} cells have no reading and are set to the median of all",
+                err=True,
+            )
         g = np.maximum(np.where(gaps, np.nanmedian(mvm.conductance), mvm.conductance), 0.0)
         return intrinsic_conductance(g, self.line) if mvm.cell_reads == "terminal" else g
 
     @cached_property
     def line(self) -> LineResistance:
-        """Wires."""
+        """Resistances and state of the wires."""
         from rramfit.array.wires.line import LineResistance
 
         names = ("r_wl", "r_bl", "r_driver", "r_sense")
@@ -192,34 +210,36 @@ class ArrayOptions:
         if card is None and self.mvm is not None:
             from rramfit.fitting.electrical.line_fit import fit_line_resistance
 
-            click.echo("fitting the wires to the measured currents", err=True)
+            click.echo("fitting the wire resistances to the measured currents", err=True)
             return known_line(fit_line_resistance(self.mvm).to_card())
-        where = f"{self.wires or self.source} says nothing of wires"
-        msg = f"{where}: give --wires CARD, or --r-wl, --r-bl, --r-driver and --r-sense"
+        msg = (
+            f"{self.wires or self.source} has no wire resistances. Add --wires CARD, or --r-wl, "
+            "--r-bl, --r-driver and --r-sense."
+        )
         raise click.UsageError(msg)
 
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """Name the array and its wires, for people."""
-        from rramfit.reporting.page.wording import say
+        """Describe the array and its wires: pairs of name and text."""
+        from rramfit.reporting.page.wording import with_unit
 
         rows, cols = self.conductance.shape
         line = self.line
-        values = (say(float(r), "ohm") for r in line.values)
+        values = (with_unit(float(r), "ohm") for r in line.values)
         wires = ", ".join(
             f"{name} {value}"
             for name, value in zip(("wordline", "bitline", "driver", "sense"), values, strict=True)
         )
         broken = len(line.broken_wl) + len(line.broken_bl)
         return (
-            ("cells", f"{rows} × {cols}, {self.source.name}"),
+            ("cells", f"{rows} × {cols}, from {self.source.name}"),
             ("wires", wires + (f"; {broken} broken" if broken else "")),
             ("rows without input", line.inactive_rows),
-            ("driven from", "both ends" if line.drive == "both" else "the left"),
+            ("driven from", "both ends" if line.drive == "both" else "the left end"),
         )
 
 
 def array_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of an array; it is handed them as one `ArrayOptions`."""
+    """Add the array options to a command, which receives them as one `ArrayOptions`."""
 
     @functools.wraps(command)
     def wrapped(**options: Any) -> None:
@@ -232,12 +252,12 @@ def array_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_matrix(path: Path, unit: str, kind: str) -> Floats:
-    """Read a matrix of one quantity from .npy, .csv or .tsv, in SI.
+    """Read a matrix of one quantity from a .npy, .csv or .tsv file and convert it to SI.
 
     Raises
     ------
     InputError
-        If the file is no matrix of finite numbers.
+        If the file is not a matrix of finite numbers.
     """
     import numpy as np
 
@@ -260,17 +280,18 @@ def read_matrix(path: Path, unit: str, kind: str) -> Floats:
         raise InputError(path, "content", found=str(e), expected="a matrix of numbers") from None
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
+        counted = "1 number" if bad == 1 else f"{bad} numbers"
         raise InputError(
             path,
             "content",
-            found=f"shape {values.shape}, {bad} numbers that are not finite in SI",
+            found=f"shape {values.shape} with {counted} not finite in SI",
             expected="a matrix (row, col) of finite numbers",
         )
     return values
 
 
 def _levels(pattern: str, levels: int, shape: tuple[int, int], seed: int) -> NDArray[np.int64]:
-    """Level of every cell, (row, col)."""
+    """Return the level of every cell, (row, col)."""
     import numpy as np
 
     from rramfit.measurement.virtual.tester import level_pattern

@@ -1,4 +1,4 @@
-"""Types of options that refuse, before any work, what would fail after it."""
+"""Option types that reject, before any work, values that would fail after it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ LARGEST_SEED = 2**63 - 1
 
 
 class _Seed(click.IntRange):
-    """What generators take."""
+    """An integer that random generators accept as their seed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found: int = super().convert(value, param, ctx)
-        if found > LARGEST_SEED:
-            self.fail(f"{value} is more than {LARGEST_SEED}", param, ctx)
-        return found
+        seed: int = super().convert(value, param, ctx)
+        if seed > LARGEST_SEED:
+            self.fail(f"{value} is greater than {LARGEST_SEED}", param, ctx)
+        return seed
 
 
 SEED = _Seed(min=0)
-"""Type of options that are a seed."""
+"""Type of a seed."""
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers that NaN and infinity are not in."""
+    """A range of numbers without NaN and infinity."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read a number."""
-        found: float = super().convert(value, param, ctx)
-        if not math.isfinite(found):
-            self.fail(f"{value!r} is no finite number", param, ctx)
-        return found
+        """Convert the text to a number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 class _Output(click.Path):
-    """A file to write, refused before the work where it could not be written after it."""
+    """A file to write, rejected before the work if it could not be written afterwards."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         from rramfit.errors import OutputError
@@ -56,4 +56,4 @@ class _Output(click.Path):
 
 
 OUTPUT = _Output(dir_okay=False, path_type=Path)
-"""Type of options that name a file to write."""
+"""Type of a file to write."""
