@@ -26,6 +26,7 @@ from torch import Tensor
 
 from rramfit.array.devices.device_model import FACTORS, Ageing, DeviceModel, ReadNoise
 from rramfit.array.devices.fields import smooth_fields
+from rramfit.array.devices.line_shares import LineShares
 from rramfit.card.cells import Fault
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
@@ -263,7 +264,15 @@ def draw_chips(
     """
     rows, cols = shape or model.shape
     streams = _split(
-        generator, "field", "remainder", "stuck", "dead", "stuck_at", "hard", "nonlinearity"
+        generator,
+        "field",
+        "lines",
+        "remainder",
+        "stuck",
+        "dead",
+        "stuck_at",
+        "hard",
+        "nonlinearity",
     )
     size = (count, rows, cols)
     deviation = _deviations(model, count, (rows, cols), streams)
@@ -312,17 +321,47 @@ def _deviations(
 ) -> Tensor:
     """Latent D of every cell at every level, (chip, level, row, col)."""
     white = (0.0,) * model.n_levels
-    rest = smooth_fields(
+    out = smooth_fields(
         shape, white, count=count, mixing=model.mixing, generator=streams["remainder"]
     )
+    left = torch.ones_like(model.share)
+    parts = []
     lengths = model.levels.lengths
-    if "field" not in model.factors or not any(lengths):
-        return rest
-    smooth = smooth_fields(
-        shape, lengths, count=count, mixing=model.mixing, generator=streams["field"]
+    if "field" in model.factors and any(lengths):
+        smooth = smooth_fields(
+            shape, lengths, count=count, mixing=model.mixing, generator=streams["field"]
+        )
+        parts.append((model.share, smooth))
+    if "lines" in model.factors:
+        for lines in model.levels.lines:
+            offsets = _line_offsets(model, count, shape, lines, streams["lines"])
+            parts.append((torch.as_tensor(lines.share).to(model.share), offsets))
+    for share, _ in parts:
+        left = left - share
+    if not parts:
+        return out
+    out = torch.sqrt(left.clamp_min(0))[:, None, None] * out
+    for share, part in parts:
+        out = out + torch.sqrt(share)[:, None, None] * part
+    return out
+
+
+def _line_offsets(
+    model: DeviceModel,
+    count: int,
+    shape: tuple[int, int],
+    lines: LineShares,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw standard normal line offsets, at every cell of its line, (chip, level, row, col)."""
+    groups = torch.as_tensor(lines.groups(shape), device=model.device)
+    offsets = torch.randn(
+        (count, int(groups.max()) + 1, model.n_levels),
+        generator=generator,
+        device=model.device,
+        dtype=model.dtype,
     )
-    s = model.share[:, None, None]
-    return torch.sqrt(s) * smooth + torch.sqrt(1 - s) * rest
+    return (offsets @ model.line_mixing.T).permute(0, 2, 1)[:, :, groups]
 
 
 def _draw_faults(

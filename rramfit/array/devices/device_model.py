@@ -37,6 +37,7 @@ __all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults", "ReadNois
 FACTORS = (
     "d2d",
     "field",
+    "lines",
     "trend",
     "c2c",
     "failure",
@@ -46,7 +47,7 @@ FACTORS = (
     "retention",
     "nonlinearity",
 )
-"""What can be switched off. Without `field`, its part of d2d is drawn cell by cell."""
+"""What can be switched off. Without `field` or `lines`, their part of d2d is drawn cell by cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +154,7 @@ class DeviceModel:
     between: Tensor  #       (level,) a
     mixing: Tensor  #       (level, level) square root of the correlation between levels
     share: Tensor  #       (level,) s
+    line_mixing: Tensor  #  (level, level) square root of the lines' correlation between levels
     row_trend: Tensor  # [S per pitch] (level,)
     col_trend: Tensor  # [S per pitch] (level,)
     read_noise: ReadNoise
@@ -189,7 +191,6 @@ class DeviceModel:
             return tensor([otherwise if q is None else q.value for q in quantities])
 
         state = p.mean[:, None] + p.shrink[:, None] * (p.table - p.mean[:, None])
-        values, vectors = np.linalg.eigh(p.correlation)
         drifts = {d.level: d for d in card.retention.levels} if card.retention else {}
         aged = [drifts.get(level.index) for level in card.levels]
         first_spread = [
@@ -207,8 +208,9 @@ class DeviceModel:
             mean=tensor(p.mean),
             quantiles=tensor(state),
             between=tensor(p.a),
-            mixing=tensor((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T),
+            mixing=tensor(_square_root(p.correlation)),
             share=tensor(p.s),
+            line_mixing=tensor(_square_root(p.line_correlation)),
             row_trend=tensor(p.row_trend),
             col_trend=tensor(p.col_trend),
             read_noise=ReadNoise(
@@ -295,6 +297,12 @@ class DeviceModel:
             m = p.mean[:, None] + p.shrink[:, None] * (m - p.mean[:, None])
             self._means.append(torch.as_tensor(m, dtype=self.dtype, device=self.device))
         return self._means[0]
+
+
+def _square_root(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the symmetric square root of a correlation matrix."""
+    values, vectors = np.linalg.eigh(correlation)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def _given(quantity: Quantity | None, otherwise: float) -> float:

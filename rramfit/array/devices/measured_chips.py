@@ -91,6 +91,8 @@ def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
     rows, cols = chips.shape
     level = torch.arange(m.n_levels, device=m.device)[:, None, None].expand(-1, rows, cols)
     offset = cells.offset - chips.trend(level).double().cpu().numpy()
+    if cells.line_offset is not None:  # where nothing else is known to persist over cycles
+        offset[p.lines_only] = cells.line_offset[p.lines_only]
     known = np.isfinite(offset) & (p.a > 0)[:, None, None]
     wanted = np.zeros_like(offset)
     for k in np.flatnonzero(p.a > 0):

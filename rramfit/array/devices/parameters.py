@@ -8,6 +8,7 @@ spatial share and correlation length:
     shrink_k    state variance = std² − read² − trend variance
     a_k         shrink²·P(a²) = d2d² − trend variance
     s_k         shrink²·P(a²·s) = share·d2d²
+    λ_ik        shrink²·P(a²·λ_i) = variance of line offsets of kind i
     read noise  ∝ G^(exponent + 1) where the card has an exponent, `read` its root mean square
     ℓ_k         the field's covariance in siemens falls to 1/e at the card's correlation length
     R_kl        the cells' offsets, trends included, correlate as the card says
@@ -27,6 +28,14 @@ from numpy.typing import NDArray
 
 from rramfit.array.devices.fields import field_overlap
 from rramfit.array.devices.latent import cross_covariance, explained, solve_rising, spectra
+from rramfit.array.devices.line_shares import (
+    LineShares,
+    known_line_correlation,
+    line_coupling,
+    line_shares,
+    line_variances,
+    stack_shares,
+)
 from rramfit.array.devices.quantiles import latent_knots, quantile_table
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard, ModelCard, SpatialCard, VariationCard
@@ -60,6 +69,9 @@ class LevelParameters:
     s: Floats  #       (level,) the smooth field's share of the cell's latent part
     lengths: tuple[float, ...]  # (level,) of the latent field [cell pitches]; 0 where none
     correlation: Floats  #       (level, level) of field and of remainder between levels
+    lines: tuple[LineShares, ...]
+    line_correlation: Floats  #  (level, level) of line offsets between levels
+    lines_only: NDArray[np.bool_]  # (level,) d2d is unknown: only lines persist over cycles
     row_trend: Floats  # [S per pitch] (level,)
     col_trend: Floats  # [S per pitch] (level,)
     read: Floats  # [S]   (level,) between reads of a state
@@ -75,9 +87,11 @@ class LevelParameters:
     @property
     def deviation_correlation(self) -> Floats:
         """Correlation of the cells' latent deviations D between levels, (level, level)."""
-        out = self.correlation * _coupling(self.s, self.lengths)
+        of_lines = stack_shares(self.lines, len(self.s))
+        out = self.correlation * _coupling(self.s, of_lines.sum(axis=0), self.lengths)
+        out = out + self.line_correlation * line_coupling(of_lines)
         np.fill_diagonal(out, 1.0)
-        return out
+        return np.asarray(out)
 
 
 def _value(quantity: Quantity | None, otherwise: float) -> float:
@@ -184,12 +198,18 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     if card.read_noise is not None and card.read_noise.exponent is not None:
         power_law = card.read_noise.exponent.value + 1
     state_table = 1 + shrink[:, None] * (table / coefficients[:, :1] - 1)
-    d2d2 = _between_cells(variation, variance=variance, read=read, said=said)
+    kinds, of_lines = line_variances(variation)
+    d2d2 = _between_cells(
+        variation, variance=variance, read=read, lines=of_lines.sum(axis=0), said=said
+    )
+    d2d2 = np.where(of_lines.sum(axis=0) > 0, np.maximum(d2d2, of_lines.sum(axis=0) + trend), d2d2)
     a2 = _inverse(power, (d2d2 - trend), shrink)
     share = np.array([_value(x.share, 0.0) for x in spatial])
     smooth = np.minimum(_inverse(power, share * d2d2, shrink), a2)
     with np.errstate(invalid="ignore", divide="ignore"):
         s = np.where(a2 > 0, smooth / a2, 0.0)
+    lines = line_shares(kinds, [_inverse(power, v, shrink) for v in of_lines], a2=a2, most=1 - s)
+    line_correlation = known_line_correlation(card, len(a2), said if lines else [])
     lengths = _latent_lengths(power, smooth, [_value(x.correlation_length, 0.0) for x in spatial])
     correlation = _latent_correlation(
         card.variation_correlation,
@@ -197,6 +217,8 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         a=np.sqrt(a2),
         s=s,
         lengths=lengths,
+        lines=lines,
+        line_correlation=line_correlation,
         trend=trend_covariance(row, col, (card.array.rows, card.array.cols)),
         d2d2=shrink**2 * explained(power, a2) + trend,
         said=said,
@@ -210,6 +232,9 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         s=s,
         lengths=lengths,
         correlation=correlation,
+        lines=lines,
+        line_correlation=line_correlation,
+        lines_only=np.array([v is None or (v.d2d is None and v.c2c is None) for v in variation]),
         row_trend=row,
         col_trend=col,
         read=read,
@@ -220,7 +245,12 @@ def level_parameters(card: ModelCard) -> LevelParameters:
 
 
 def _between_cells(
-    variation: list[VariationCard | None], *, variance: Floats, read: Floats, said: list[str]
+    variation: list[VariationCard | None],
+    *,
+    variance: Floats,
+    read: Floats,
+    lines: Floats,
+    said: list[str],
 ) -> Floats:
     """d2d² of every level [S²]."""
     out = np.zeros_like(variance)
@@ -232,7 +262,11 @@ def _between_cells(
             out[k] = max(variance[k] - v.c2c.value**2 - noise, 0.0)
             said.append(f"variation[{k}]: no d2d; taken as what c2c leaves of the level's variance")
         else:
-            said.append(f"variation[{k}]: neither d2d nor c2c; every programming drawn afresh")
+            out[k] = lines[k]
+            kept = "line offsets" if lines[k] > 0 else "nothing"
+            said.append(
+                f"variation[{k}] has neither d2d nor c2c; {kept} of a cell persists over programmings"
+            )
     return out
 
 
@@ -253,10 +287,11 @@ def _latent_lengths(power: Floats, smooth: Floats, wanted: list[float]) -> tuple
     )
 
 
-def _coupling(s: Floats, lengths: tuple[float, ...]) -> Floats:
+def _coupling(s: Floats, of_lines: Floats, lengths: tuple[float, ...]) -> Floats:
     """Correlation of D between two levels whose field and remainder correlate fully."""
     overlap = np.array([[field_overlap(x, y) for y in lengths] for x in lengths])
-    out: Floats = np.sqrt(np.outer(s, s)) * overlap + np.sqrt(np.outer(1 - s, 1 - s))
+    rest = np.sqrt(np.maximum(1 - s - of_lines, 0.0))
+    out: Floats = np.sqrt(np.outer(s, s)) * overlap + np.outer(rest, rest)
     return out
 
 
@@ -267,6 +302,8 @@ def _latent_correlation(
     a: Floats,
     s: Floats,
     lengths: tuple[float, ...],
+    lines: tuple[LineShares, ...],
+    line_correlation: Floats,
     trend: Floats,
     d2d2: Floats,
     said: list[str],
@@ -288,7 +325,10 @@ def _latent_correlation(
         lambda r: cross_covariance(coefficients, weight * r), wanted, low=-1.0, high=1.0
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.where(weight > 0, latent / _coupling(s, lengths), 0.0)
+        of_lines = stack_shares(lines, n)
+        latent = latent - line_correlation * line_coupling(of_lines)
+        coupling = _coupling(s, of_lines.sum(axis=0), lengths)
+        r = np.where((weight > 0) & (coupling > 0), latent / coupling, 0.0)
     r = np.clip((r + r.T) / 2, -1.0, 1.0)
     np.fill_diagonal(r, 1.0)
     values, vectors = np.linalg.eigh(r)
@@ -313,10 +353,11 @@ class Estimands:
         Floats  # [cell pitches] (level,) where the field's covariance falls to 1/e; NaN where none
     )
     correlation: Floats  #     (level, level) of cells' offsets
+    lines: dict[tuple[str, int], Floats]  # [S] (level,) of line offsets, by axis and period
 
 
 def estimands(p: LevelParameters, shape: tuple[int, int]) -> Estimands:
-    """Give the population values of a card's quantities for arrays of `shape`."""
+    """Return the population values of a card's quantities for arrays of `shape`."""
     trend = trend_covariance(p.row_trend, p.col_trend, shape)
     ones = np.ones_like(p.a)
     shrink2 = p.shrink**2
@@ -342,4 +383,8 @@ def estimands(p: LevelParameters, shape: tuple[int, int]) -> Estimands:
         share=share,
         lengths=lengths,
         correlation=correlation,
+        lines={
+            (x.axis, x.period): p.shrink * np.sqrt(explained(p.power, p.a**2 * x.share))
+            for x in p.lines
+        },
     )

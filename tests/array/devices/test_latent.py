@@ -101,7 +101,7 @@ def test_a_silent_card_is_read_plainly_and_says_so():
     assert (p.a == 0).all()
     assert (p.shrink == 1).all()
     assert sum("taken as normal" in text for text in p.assumptions) == 3
-    assert sum("drawn afresh" in text for text in p.assumptions) == 3
+    assert sum("persists over programmings" in text for text in p.assumptions) == 3
 
 
 def test_a_card_with_nothing_to_draw_is_refused():
