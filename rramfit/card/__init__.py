@@ -3,7 +3,7 @@
 from rramfit.card.canonical import canonical_json, card_digest, save_card
 from rramfit.card.cells import CellMaps, Fault, cells_bytes, load_cells, save_cells
 from rramfit.card.document import card_problems, json_schema, load_card, seal
-from rramfit.card.families import FAMILIES, Family, family
+from rramfit.card.families import FAMILIES, Family, family, register_family
 from rramfit.card.level_choice import take_levels
 from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
@@ -25,6 +25,7 @@ __all__ = [
     "load_card",
     "load_cells",
     "quantities",
+    "register_family",
     "save_card",
     "save_cells",
     "seal",

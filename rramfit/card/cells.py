@@ -47,6 +47,9 @@ class CellMaps:
     fault: NDArray[np.int8]  #               (row, col) codes of `Fault`
     offset: NDArray[np.float64]  # [S]       (level, row, col) mean of the cell minus level mean
     hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
+    line_offset: NDArray[np.float64] | None = (
+        None  # [S] (level, row, col) part of `offset` by lines
+    )
     certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), if assigned blindly
     stuck_conductance: NDArray[np.float64] | None = None  # [S] (row, col) NaN where not stuck
 
@@ -58,12 +61,15 @@ class CellMaps:
                 f"{self.hard_posterior.shape} do not have the shape of one array"
             )
             raise ValueError(msg)
+        if self.line_offset is not None and self.line_offset.shape != self.offset.shape:
+            msg = f"line_offset has shape {self.line_offset.shape}, expected {self.offset.shape}"
+            raise ValueError(msg)
         for name in ("certainty", "stuck_conductance"):
             a = getattr(self, name)
             if a is not None and a.shape != self.fault.shape:
                 msg = f"{name} has shape {a.shape}, expected that of fault, {self.fault.shape}"
                 raise ValueError(msg)
-        optional = self.certainty, self.stuck_conductance
+        optional = self.certainty, self.stuck_conductance, self.line_offset
         for a in (self.fault, self.offset, self.hard_posterior, *optional):
             if a is not None:
                 a.flags.writeable = False
@@ -83,6 +89,9 @@ def cells_bytes(maps: CellMaps) -> bytes:
             offset.attrs["units"] = "S"
             posterior = maps.hard_posterior.astype(np.float32)
             f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
+        if maps.line_offset is not None:
+            line = maps.line_offset.astype(np.float32)
+            f.create_dataset("line_offset", data=line, **options).attrs["units"] = "S"
         if maps.certainty is not None:
             certainty = f.create_dataset(
                 "certainty", data=maps.certainty.astype(np.float32), **options
@@ -128,6 +137,7 @@ def load_cells(path: Path) -> CellMaps:
                 hard_posterior=(
                     f["hard_posterior"][...].astype(float) if "hard_posterior" in f else empty
                 ),
+                line_offset=optional("line_offset"),
                 certainty=optional("certainty"),
                 stuck_conductance=optional("stuck_conductance"),
             )

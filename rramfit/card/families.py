@@ -21,12 +21,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-__all__ = ["FAMILIES", "Family", "family", "mixture_parameters"]
+__all__ = ["FAMILIES", "Family", "family", "mixture_parameters", "register_family"]
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, float]
@@ -332,7 +333,7 @@ def _quantiles_by_bisection(
     return ppf
 
 
-FAMILIES: Mapping[str, Family] = {
+_REGISTERED: dict[str, Family] = {
     f.name: f
     for f in (
         _normal(),
@@ -345,7 +346,23 @@ FAMILIES: Mapping[str, Family] = {
         _mixture(),
     )
 }
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(_REGISTERED)
 """Every family a card may name."""
+
+
+def register_family(form: Family) -> None:
+    """Add a family that cards may name; cards that use it need it registered wherever they are read.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+    if form.name in _REGISTERED:
+        msg = f"the family {form.name!r} is already registered; choose another name"
+        raise ValueError(msg)
+    _REGISTERED[form.name] = form
 
 
 def family(name: str) -> Family:

@@ -12,5 +12,14 @@ that were not accepted (`rramfit.fitting.failure`).
 from rramfit.fitting.levels.blind import BlindLevels, find_levels
 from rramfit.fitting.levels.level_fit import LevelFit
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
+from rramfit.fitting.levels.registration import register_distribution, register_location_scale
 
-__all__ = ["BlindLevels", "LevelFit", "LevelsFit", "find_levels", "fit_levels"]
+__all__ = [
+    "BlindLevels",
+    "LevelFit",
+    "LevelsFit",
+    "find_levels",
+    "fit_levels",
+    "register_distribution",
+    "register_location_scale",
+]

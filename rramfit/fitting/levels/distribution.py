@@ -46,6 +46,7 @@ __all__ = [
     "Candidate",
     "LevelDistribution",
     "fit_distribution",
+    "register_likelihood",
 ]
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ Floats = NDArray[np.float64]
 CELLS_PER_PARAMETER = 5
 LEAST_CELLS = 2 * CELLS_PER_PARAMETER
 
-_SINGLE: tuple[Likelihood, ...] = (
+_SINGLE: list[Likelihood] = [
     NormalLikelihood(),
     LognormalLikelihood(),
     GammaLikelihood(),
@@ -61,8 +62,13 @@ _SINGLE: tuple[Likelihood, ...] = (
     StudentTLikelihood(),
     SkewNormalLikelihood(),
     JohnsonSULikelihood(),
-)
+]
 _MIXTURES = (MixtureLikelihood(2), MixtureLikelihood(3))
+
+
+def register_likelihood(likelihood: Likelihood) -> None:
+    """Add a family to those that are tried at every level."""
+    _SINGLE.append(likelihood)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

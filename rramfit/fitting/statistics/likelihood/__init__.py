@@ -2,6 +2,7 @@
 
 from rramfit.fitting.statistics.likelihood.contract import Likelihood
 from rramfit.fitting.statistics.likelihood.johnson_su import JohnsonSULikelihood
+from rramfit.fitting.statistics.likelihood.location_scale import LocationScaleLikelihood
 from rramfit.fitting.statistics.likelihood.maximum import (
     Maximum,
     approach,
@@ -23,6 +24,7 @@ __all__ = [
     "JohnsonSULikelihood",
     "LevelReadings",
     "Likelihood",
+    "LocationScaleLikelihood",
     "LognormalLikelihood",
     "Maximum",
     "MixtureLikelihood",
