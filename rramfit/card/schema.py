@@ -36,6 +36,7 @@ __all__ = [
     "LineCard",
     "LineOffsets",
     "ModelCard",
+    "OffLevelNoise",
     "ReadNoiseCard",
     "ReadoutCard",
     "RetentionCard",
@@ -209,6 +210,15 @@ class IVCard(Part):
     noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
 
 
+class OffLevelNoise(Part):
+    """Read noise of cells that failed or are stuck: std(G)/G as in `ReadNoiseCard`."""
+
+    n_cells: Count
+    coefficient: Quantity
+    exponent: Quantity | None = None
+    reference_conductance: Quantity
+
+
 class ReadNoiseCard(Part):
     """std(G)/G = coefficient·(G/reference)^exponent between reads of one state."""
 
@@ -222,6 +232,9 @@ class ReadNoiseCard(Part):
     telegraph_share: Quantity | None = Field(None, description="share of two-state (RTN) cells")
     telegraph_amplitude: Quantity | None = Field(
         None, description="distance of the two states relative to conductance, median of RTN cells"
+    )
+    off_level: OffLevelNoise | None = Field(
+        None, description="of cells that are not at the level they were programmed to"
     )
 
 

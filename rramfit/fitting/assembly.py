@@ -69,6 +69,7 @@ def assemble_card(
         levels=levels,
         variation=fits.variation.to_card() if fits.variation else [],
         variation_correlation=fits.variation.correlation_to_card() if fits.variation else None,
+        line_correlation=fits.variation.line_correlation_to_card() if fits.variation else None,
         failure=failure,
         stuck=stuck,
         bits_per_cell=fits.levels.bits_per_cell if fits.levels else None,

@@ -271,6 +271,7 @@ def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
     return CellMaps(
         fault=fault.copy(),
         offset=fits.variation.offsets.copy() if fits.variation else unknown,
+        line_offset=fits.variation.line_offsets() if fits.variation else None,
         hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
         certainty=fits.blind.certainty.copy() if fits.blind else None,
         stuck_conductance=np.where(stuck, fits.screening.value, np.nan) if stuck.any() else None,

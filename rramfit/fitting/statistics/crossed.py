@@ -20,6 +20,7 @@ Which groupings an array has is not decided here (`rramfit.fitting.statistics.li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,11 +119,11 @@ class _Solution:
 
     @property
     def residual(self) -> float:
-        return self.rss / self.sums.df
+        return self.rss / float(self.sums.df)
 
     @property
     def objective(self) -> float:
-        return 0.5 * (self.sums.df * np.log(self.residual) + self.logdet)
+        return 0.5 * (float(self.sums.df) * math.log(self.residual) + self.logdet)
 
     def projected(self) -> tuple[Floats, Floats]:
         """Return Zᵀ H⁻¹ X, (q, p), and ZᵀPy, (q,); M⁻¹T^½Zᵀ· scaled back by T^−½."""

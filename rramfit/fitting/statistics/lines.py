@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Axis = Literal["row", "col"]
+AXES: tuple[Axis, Axis] = ("col", "row")
 
 PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64)
 
@@ -88,12 +89,12 @@ class LineEffect:
 
     @property
     def spread_df(self) -> float:
-        """Degrees of freedom that the scatter of the effects themselves allows the variance."""
+        """Return the degrees of freedom that the scatter of the effects allows the variance."""
         used = self.effects[self.effects != 0]
         if used.size < 3:
             return 1.0
         kurtosis = float(used.size * np.sum(used**4) / np.sum(used**2) ** 2)
-        return max(2 * used.size / max(kurtosis - 1, 1e-9), 1.0)
+        return float(max(2 * used.size / max(kurtosis - 1, 1e-9), 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +118,12 @@ class LineComponents:
 
     @property
     def variance(self) -> float:
-        """Sum of all line variances."""
+        """Sum of all line variances, in the unit of x²."""
         return sum(e.variance for e in self.effects)
 
     def on_array(self) -> Floats:
-        """Sum of the predicted offsets of every cell, (row, col)."""
-        return np.sum([e.on_array(self.shape) for e in self.effects], axis=0)
+        """Return the sum of the predicted offsets of every cell, (row, col)."""
+        return np.asarray(np.sum([e.on_array(self.shape) for e in self.effects], axis=0))
 
     def pair_sums(self, weights: Floats) -> Floats:
         """Sum over pairs of different cells of one line of a_c·a_c', (effect,).
@@ -138,23 +139,26 @@ class LineComponents:
             out.append(float(sums @ sums) - float(np.sum(weights**2)))
         return np.array(out)
 
-    def spectrum(self, density: float) -> Floats:
+    def spectrum(self, density: float, at: tuple[slice, slice] | None = None) -> Floats:
         """Power of cosine ordinates that the lines make, over the residual variance, (row, col).
 
         Parameters
         ----------
         density : float
             Share of the cells that are observed; the others count as zero.
+        at : (slice, slice), optional
+            Rows and columns of the lattice that is transformed; all if not given.
         """
-        out = np.zeros(self.shape)
+        rows, cols = (
+            np.arange(n)[s]
+            for n, s in zip(self.shape, at or (slice(None), slice(None)), strict=True)
+        )
+        out = np.zeros((len(rows), len(cols)))
         for e in self.effects:
-            n = self.shape[0] if e.axis == "col" else self.shape[1]
-            vectors = fft.dct(np.eye(n), type=2, norm="ortho", axis=0)
-            folded = np.add.reduceat(
-                vectors[:, np.argsort(np.arange(n) % e.period, kind="stable")],
-                np.searchsorted(np.sort(np.arange(n) % e.period), np.arange(min(e.period, n))),
-                axis=1,
-            )
+            place = rows if e.axis == "col" else cols
+            vectors = fft.dct(np.eye(len(place)), type=2, norm="ortho", axis=0)
+            _, part = np.unique(place % e.period, return_inverse=True)
+            folded = vectors @ np.eye(int(part.max()) + 1)[part]
             along = density**2 * np.sum(folded**2, axis=1) + density * (1 - density)
             power = along[:, None] if e.axis == "col" else along[None, :]
             out += e.variance / self.residual * power
@@ -289,7 +293,7 @@ class _Tests:
         self.shape = (observed.shape[0], observed.shape[1])
         rest = y.copy()
         for _ in range(_ROUNDS):
-            for axis in ("row", "col"):
+            for axis in AXES:
                 g = self.group(axis, 1)
                 rest = rest - _means(rest, g)[g]
         self.rest = rest
@@ -304,7 +308,7 @@ class _Tests:
         """Kinds of lines that the array has, and the p-value of each."""
         found: dict[tuple[Axis, int], float] = {}
         rest, df = self.rest, self.df
-        for axis in ("col", "row"):
+        for axis in AXES:
             best = self._fold(axis, rest, df)
             if best is not None:
                 period, p_value, spent = best
@@ -312,7 +316,7 @@ class _Tests:
                 g = self.group(axis, period)
                 rest, df = rest - _means(rest, g)[g], df - spent
         whole = float(rest @ rest) / max(df, 1)
-        for axis in ("row", "col"):
+        for axis in AXES:
             g = self.group(axis, 1)
             other = self.group("col" if axis == "row" else "row", 1)
             means = _means(self.y - _means(self.y, other)[other], g)

@@ -9,7 +9,9 @@ Sykulski et al., Biometrika 106 (2019) 251, here for the cosine transform):
 
 a_j the autocorrelation of the j-th cosine vector. Ordinates (0,0), (1,0) and (0,1) are omitted
 because the mean and the trend absorb them. The others are binned: singly up to a radius of 16, then
-by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`).
+by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`). If the cells are on
+every p-th row and q-th column, the lattice of these is transformed, because the transform of the
+whole array would repeat each ordinate p·q times.
 """
 
 from __future__ import annotations
@@ -45,14 +47,22 @@ class Ordinates:
         Bins of the lowest ordinates, off both axes of the transform.
     longest : float
         Longest correlation length that the array can show [pitches].
+    pitch : (int, int)
+        Distance of neighbouring rows and columns of the lattice [pitches of the array].
     """
 
-    def __init__(self, shape: tuple[int, int], lines: Floats | None = None) -> None:
-        self.shape = shape
-        rows, cols = shape
-        size = max(shape)
-        j = np.arange(rows)[:, None] * (size / rows)
-        i = np.arange(cols) * (size / cols)
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        lines: Floats | None = None,
+        *,
+        pitch: tuple[int, int] = (1, 1),
+    ) -> None:
+        self.shape, self.pitch = shape, pitch
+        extent = shape[0] * pitch[0], shape[1] * pitch[1]
+        size = max(extent)
+        j = np.arange(shape[0])[:, None] * (size / extent[0])
+        i = np.arange(shape[1]) * (size / extent[1])
         radius = np.hypot(j, i).ravel()
         growth = np.floor(np.log(np.maximum(radius / _SINGLE, 1.0)) / np.log1p(0.5 / _SINGLE))
         power = np.zeros(radius.size) if lines is None else lines.ravel()
@@ -65,16 +75,16 @@ class Ordinates:
         _, self.bin = np.unique(key, return_inverse=True)  # bin 0 holds what is dropped
         self.count = np.bincount(self.bin)[1:]
         self.total = int(self.count.sum())
-        self.longest = _LONGEST * min(shape)
+        self.longest = _LONGEST * min(extent)
         self.lines = np.bincount(self.bin, power)[1:] / self.count
-        low = (radius <= _LOWEST * size / min(shape)) & ~dropped.ravel()
+        low = (radius <= _LOWEST * size / min(extent)) & ~dropped.ravel()
         self.lowest = np.bincount(self.bin, low)[1:] > 0
 
     @staticmethod
     @lru_cache(maxsize=16)
-    def of(shape: tuple[int, int]) -> Ordinates:
+    def of(shape: tuple[int, int], pitch: tuple[int, int] = (1, 1)) -> Ordinates:
         """Ordinates of an array without lines, kept for the next field of the shape."""
-        return Ordinates(shape)
+        return Ordinates(shape, pitch=pitch)
 
     def sums(self, values: Floats) -> Floats:
         """Sum of squared ordinates in each bin, (bin,)."""
@@ -83,16 +93,18 @@ class Ordinates:
 
     def smooth(self, kernel: str, length: float) -> tuple[float, Floats]:
         """Expect of a smooth field of variance 1: the (0,0)th ordinate, and the bin means."""
-        expected = expected_ordinates(self.shape, kernel, length)
+        expected = expected_ordinates(self.shape, kernel, length, self.pitch)
         means = np.bincount(self.bin, expected.ravel())[1:] / self.count
         return float(expected[0, 0]), np.maximum(means, 0.0)
 
 
 @lru_cache(maxsize=512)
-def expected_ordinates(shape: tuple[int, int], kernel: str, length: float) -> Floats:
+def expected_ordinates(
+    shape: tuple[int, int], kernel: str, length: float, pitch: tuple[int, int] = (1, 1)
+) -> Floats:
     """Return the expected ordinates of a field of variance 1, (row, col)."""
     along_rows, along_cols = (_line_autocorrelations(n) for n in shape)
-    distance = np.hypot(np.arange(shape[0])[:, None], np.arange(shape[1]))
+    distance = np.hypot(pitch[0] * np.arange(shape[0])[:, None], pitch[1] * np.arange(shape[1]))
     out = along_rows @ correlation(kernel, distance / length) @ along_cols.T
     return np.asarray(out, dtype=np.float64)
 

@@ -11,7 +11,8 @@ by least squares. The likelihood is that of the cosine ordinates of the residual
 (`rramfit.fitting.statistics.ordinates`); line offsets, known from
 `rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells without a
 measurement are filled with zero. If the measured cells are scattered over the array at a density
-ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this.
+ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this. If they are on every p-th
+line, as a level that was programmed in stripes, the lattice of these lines is taken for the array.
 
 An array holds only a few patches of a long-range field, so a single best (K, ℓ, s) is not reliable.
 The likelihood is evaluated on a grid, with a prior over the kernels, flat in ln ℓ and
@@ -39,7 +40,7 @@ from rramfit.fitting.statistics.lines import COSINE_SHARE, LineComponents
 from rramfit.fitting.statistics.ordinates import Ordinates, expected_ordinates
 from rramfit.streams import stream
 
-__all__ = ["SmoothField", "fit_smooth_field", "plane", "smallest_side"]
+__all__ = ["SmoothField", "fit_smooth_field", "lattice", "plane", "smallest_side"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -47,6 +48,7 @@ Bools = NDArray[np.bool_]
 
 smallest_side = 8  # [cells] per side; on a smaller array a smooth field looks like a trend
 
+_FEWEST_LINES = 2
 _SHORTEST = 1.0  # [pitches]
 _FAINTEST = 0.5  # peak power of the smooth field over the noise's
 _LARGEST_SHARE = 0.995
@@ -78,9 +80,9 @@ class SmoothField:
 
     def p_value(self, seed: int = 0) -> float:
         """Return the probability that white noise gains as much, from 999 draws."""
-        box = _bounding_box(self.observed)
-        inside = self.observed[box]
-        null = _null_gains(inside.shape, _rounded(inside.mean()), seed)
+        cut = lattice(self.observed)
+        inside = self.observed[cut]
+        null = _null_gains(inside.shape, _pitch(cut), _rounded(inside.mean()), seed)
         return float((1 + np.sum(null >= self.gain)) / (1 + len(null)))
 
     def mean(self, values: Floats) -> float:
@@ -112,14 +114,17 @@ class SmoothField:
         axis : {0, 1}
             0 for rows, 1 for columns.
         """
-        shape = (self.observed.shape[0], self.observed.shape[1])
+        cut = lattice(self.observed)
+        shape, pitch = self.observed[cut].shape, _pitch(cut)
         expected = np.zeros(shape)
         points = np.stack([self.kernel[:-1], self.length[:-1]])
         each, back = np.unique(points, axis=1, return_inverse=True)
         strength = np.bincount(back, (self.weight * self.variance * self.share)[:-1])
         for (kernel, length), x in zip(each.T, strength, strict=True):
             if x > _FAINT * strength.max():
-                expected += x * expected_ordinates(shape, KERNELS[int(kernel)], float(length))
+                expected += x * expected_ordinates(
+                    shape, KERNELS[int(kernel)], float(length), pitch
+                )
         if axis == 1:
             expected = expected.T
         low = [2 + n // COSINE_SHARE for n in expected.shape]
@@ -196,15 +201,21 @@ def fit_smooth_field(values: Floats, *, lines: LineComponents | None = None) -> 
         field is constant.
     """
     residual, _, observed = plane(values)
-    cut = _bounding_box(observed)
+    cut = lattice(observed)
     residual, inside = residual[cut], observed[cut]
-    n = int(inside.sum())
-    if min(inside.shape) < smallest_side or n < 2 * smallest_side or not residual.any():
+    n, pitch = int(inside.sum()), _pitch(cut)
+    extent = [size * step for size, step in zip(inside.shape, pitch, strict=True)]
+    if (
+        min(inside.shape) < _FEWEST_LINES
+        or min(extent) < smallest_side
+        or n < 2 * smallest_side
+        or not residual.any()
+    ):
         return None
     density = n / inside.size
-    ordinates = Ordinates.of(inside.shape)
+    ordinates = Ordinates.of(inside.shape, pitch)
     if lines is not None:
-        ordinates = Ordinates(inside.shape, lines.spectrum(density)[cut])
+        ordinates = Ordinates(inside.shape, lines.spectrum(density, cut), pitch=pitch)
     power = ordinates.sums(residual)
     grid = _Grid.coarse(ordinates, density)
     log_likelihood, _ = grid.evaluate(ordinates, power)
@@ -264,7 +275,7 @@ class _Grid:
 
     @staticmethod
     def coarse(ordinates: Ordinates, density: float) -> _Grid:
-        if ordinates is Ordinates.of(ordinates.shape):
+        if ordinates is Ordinates.of(ordinates.shape, ordinates.pitch):
             return _coarse_grid(ordinates, _rounded(density))
         return _make_coarse_grid(ordinates, _rounded(density))
 
@@ -322,8 +333,10 @@ def _rounded(density: float) -> float:
 
 
 @lru_cache(maxsize=32)
-def _null_gains(shape: tuple[int, int], density: float, seed: int) -> Floats:
-    ordinates = Ordinates.of(shape)
+def _null_gains(
+    shape: tuple[int, int], pitch: tuple[int, int], density: float, seed: int
+) -> Floats:
+    ordinates = Ordinates.of(shape, pitch)
     draws = stream(seed, "smooth field").chisquare(
         ordinates.count[:, None], (len(ordinates.count), _NULL_DRAWS)
     )
@@ -331,22 +344,28 @@ def _null_gains(shape: tuple[int, int], density: float, seed: int) -> Floats:
     return np.asarray(log_likelihood.max(axis=0) - log_likelihood[-1], dtype=np.float64)
 
 
-def _bounding_box(observed: Bools) -> tuple[slice, slice]:
+def lattice(observed: Bools) -> tuple[slice, slice]:
+    """Return the smallest regular lattice of rows and columns that holds the observed cells."""
     box = []
     for axis in (1, 0):
         used = np.flatnonzero(observed.any(axis=axis))
-        box.append(slice(used[0], used[-1] + 1) if used.size else slice(0, 0))
+        step = max(int(np.gcd.reduce(np.diff(used))), 1) if used.size > 1 else 1
+        box.append(slice(used[0], used[-1] + 1, step) if used.size else slice(0, 0, 1))
     return box[0], box[1]
 
 
+def _pitch(cut: tuple[slice, slice]) -> tuple[int, int]:
+    return int(cut[0].step), int(cut[1].step)
+
+
 def _pairs_by_distance(weights: Floats) -> tuple[Floats, Floats]:
-    """Distances between different cells, and Σ a_c·a_c' of the pairs at each."""
+    """Return distances between different cells, and Σ a_c·a_c' of the pairs at each."""
     rows, cols = weights.shape
     spectrum = np.abs(np.fft.rfft2(weights, (2 * rows, 2 * cols))) ** 2
     pairs = np.fft.irfft2(spectrum, (2 * rows, 2 * cols))  # by lag, wrapped
     pairs[0, 0] = 0.0
     square, place = _lags(rows, cols)
-    return np.sqrt(square), np.bincount(place, pairs.ravel())
+    return np.sqrt(square), np.asarray(np.bincount(place, pairs.ravel()), dtype=np.float64)
 
 
 @lru_cache(maxsize=16)

@@ -200,10 +200,11 @@ def _posterior(
     rate, data = np.empty((2, *shape, count))
     for i, v in enumerate(levels):
         seen = v.readings > 0
-        prior[i] = max(v.components.between - float(v.trend[seen].var()), 0.0)
+        fixed = v.trend + v.lines
+        prior[i] = max(v.components.between - float(fixed[seen].var()), 0.0)
         noise = max(v.components.within, 1e-9 * v.components.total, 1e-300)
         rate[..., i] = v.readings / noise
-        data[..., i] = np.where(seen, v.centre - v.components.mean - v.trend, 0.0)
+        data[..., i] = np.where(seen, v.centre - v.components.mean - fixed, 0.0)
     r = np.eye(count) if correlation is None else correlation.latent[np.ix_(index, index)]
     b = r * np.sqrt(np.outer(prior, prior))
     system = np.eye(count) + b * rate[..., None, :]
@@ -211,7 +212,7 @@ def _posterior(
     variances = np.diagonal(np.linalg.solve(system, np.broadcast_to(b, system.shape)), 0, -2, -1)
     out = np.empty((count, *shape))
     for i, v in enumerate(levels):
-        own = means[..., i] + v.trend
+        own = means[..., i] + v.trend + v.lines
         c = v.components
         if v.domain == "log":
             level_mean = np.exp(c.mean + (c.between + c.within) / 2)

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity, interval
-from rramfit.card.schema import VariationCard
+from rramfit.card.schema import LineOffsets, VariationCard
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.components import Components, in_siemens, variance_components
 from rramfit.fitting.statistics.inference import Driver, clustered_covariance
 from rramfit.fitting.statistics.read_spread import ReadSpread
 from rramfit.fitting.statistics.smooth_field import plane
+from rramfit.fitting.variation.line_offsets import line_offsets
 from rramfit.fitting.variation.spatial import SpatialFit, fit_spatial
 
 __all__ = ["FEWEST_CELLS", "LevelVariation", "fit_level_variation", "spread"]
@@ -66,6 +67,8 @@ class LevelVariation:
     driver: Driver
     centre: Floats  # (row, col) cell means in the domain; NaN where none
     trend: Floats  #  (row, col) fitted plane, less its mean over the cells
+    lines: Floats  #  (row, col) predicted line offsets in the domain; zero where none
+    offsets: tuple[LineOffsets, ...]  # standard deviations of the line offsets [S]
     readings: NDArray[np.int64]  # (row, col) number of readings
 
     def to_card(self) -> VariationCard:
@@ -78,6 +81,7 @@ class LevelVariation:
             read=self.read,
             c2c_includes_read=self.c2c_includes_read,
             spatial=self.spatial.to_card() if self.spatial else None,
+            lines=list(self.offsets) or None,
         )
 
 
@@ -177,8 +181,18 @@ def fit_level_variation(
         driver=driver,
         centre=centre,
         trend=trend,
+        lines=_line_offsets_of_cells(driver, centre),
+        offsets=tuple(line_offsets(driver, float(plane(mean)[0][seen].std()))),
         readings=readings,
     )
+
+
+def _line_offsets_of_cells(driver: Driver, centre: Floats) -> Floats:
+    """Return the predicted line offset of every cell in the unit of `centre`, (row, col)."""
+    if driver.lines is None:
+        return np.zeros(centre.shape)
+    residual, _, observed = plane(centre)
+    return driver.lines.on_array() * float(residual[observed].std())
 
 
 def _is_wide(statistics: ProgramStatistics, seen: Bools, level: int) -> bool:

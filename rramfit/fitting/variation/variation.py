@@ -19,6 +19,7 @@ from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import VariationCard
 from rramfit.errors import FitError
 from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.screening.at_level import AtLevel
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.read_spread import read_spread
 from rramfit.fitting.variation.correlation import (
@@ -26,6 +27,7 @@ from rramfit.fitting.variation.correlation import (
     cell_offsets,
     fit_level_correlation,
 )
+from rramfit.fitting.variation.line_offsets import line_correlation
 from rramfit.fitting.variation.one_level import FEWEST_CELLS, LevelVariation, fit_level_variation
 from rramfit.fitting.variation.spatial import SIGNIFICANT
 from rramfit.measurement.file.record import Reads
@@ -62,6 +64,7 @@ class VariationFit:
     levels: tuple[LevelVariation | None, ...]
     correlation: LevelCorrelation | None
     offsets: Floats
+    line_correlation: Floats | None = None  # (level, level) of line offsets; NaN where unknown
     verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,24 @@ class VariationFit:
     def to_card(self) -> list[VariationCard]:
         """Return the fitted levels as entries of a card."""
         return [v.to_card() for v in self.levels if v is not None]
+
+    def line_offsets(self) -> Floats | None:
+        """Return the line offset of every cell, (level, row, col) [S]; None without lines."""
+        if not any(v is not None and v.offsets for v in self.levels):
+            return None
+        out = np.full(self.offsets.shape, np.nan)
+        for k, v in enumerate(self.levels):
+            if v is not None:
+                c = v.components
+                log = v.domain == "log"
+                out[k] = np.expm1(v.lines) * np.exp(c.mean + c.total / 2) if log else v.lines
+        return out
+
+    def line_correlation_to_card(self) -> list[list[float]] | None:
+        """Return the correlation of line offsets between levels for a card; 0 where unknown."""
+        if self.line_correlation is None:
+            return None
+        return [[float(x) for x in row] for row in np.nan_to_num(self.line_correlation)]
 
     def correlation_to_card(self) -> list[list[float]] | None:
         """Return the correlation between levels for a card; 0 where unknown."""
@@ -157,6 +178,7 @@ def fit_variation(
     *,
     domains: Sequence[str],
     reads: Reads | None = None,
+    at_level: AtLevel | None = None,
     seed: int = 0,
 ) -> VariationFit:
     """Fit the variation of all levels.
@@ -172,6 +194,8 @@ def fit_variation(
         spread is always fitted in siemens.
     reads : Reads, optional
         Repeated reads of one programmed state; with them, read noise is subtracted from c2c.
+    at_level : AtLevel, optional
+        Cells of `reads` that are at their level; by default all.
     seed : int
         Seed of the test for a smooth field.
 
@@ -184,7 +208,10 @@ def fit_variation(
     if len(domains) != count:
         msg = f"{counted(len(domains), 'domain')} for {counted(count, 'level')}; expected one each"
         raise ValueError(msg)
-    noise = None if reads is None else read_spread(reads)
+    noise = None
+    if reads is not None:
+        noise = read_spread(reads, within=None if at_level is None else at_level.within)
+        noise = noise if at_level is None else noise.only(at_level.at)
     levels = tuple(
         fit_level_variation(statistics, healthy, k, domain=domains[k], reads=noise, seed=seed)
         for k in range(count)
@@ -201,6 +228,7 @@ def fit_variation(
         levels=levels,
         correlation=correlation,
         offsets=cell_offsets(levels, correlation, healthy),
+        line_correlation=line_correlation([None if v is None else v.driver for v in levels]),
         verdict=Verdict(tuple(_findings(levels, statistics, healthy))),
     )
 

@@ -136,10 +136,9 @@ def test_trend_and_smooth_field_are_separated():
 
 def test_an_array_with_one_smooth_patch_is_reported():
     at = np.arange(48)
-    root = np.linalg.cholesky(np.exp(-(((at[:, None] - at) / 30) ** 2)) + 1e-6 * np.eye(48))
-    rng = stream(3, "patch")
-    field = root @ rng.standard_normal((48, 48)) @ root.T
-    y = 80e-6 + 4e-6 * (0.99 * field + 0.1 * rng.standard_normal((48, 48)))
+    root = np.linalg.cholesky(np.exp(-(((at[:, None] - at) / 16) ** 2)) + 1e-6 * np.eye(48))
+    field = root @ stream(3, "patch").standard_normal((48, 48)) @ root.T
+    y = 80e-6 + 4e-6 * (0.99 * field + 0.1 * stream(3, "w").standard_normal((48, 48)))
     statistics = accumulate(
         program_in_memory(y[None], read_voltage=0.2, level=np.zeros((1, 48, 48), int)), 1
     )
