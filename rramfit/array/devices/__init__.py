@@ -1,9 +1,10 @@
 """The cells: arrays drawn from a card, programmed, aged and read.
 
-In: a model card and a seed. Out: conductances of many arrays at once, with level distributions,
-correlated offsets, faults, drift, read noise and read-out channels; or one measured array.
+From a model card and a seed this package draws the conductances of many arrays at once, with level
+distributions, correlated offsets, faults, drift, read noise and read-out channels. It also replays
+one measured array.
 
-Not here: wires (`rramfit.array.wires`).
+The wires are in `rramfit.array.wires`.
 """
 
 from rramfit.array.devices.chips import Chips, Programmed, draw_chips

@@ -1,17 +1,18 @@
-"""Virtual chips: drawn whole, programmed, aged and read, batched over chips.
+"""Virtual chips: drawn, programmed, aged and read, batched over chips.
 
-`draw_chips` fixes what a die is born with: its cells' latent deviations D at every level (smooth
-field and remainder, correlated between levels), its stuck cells, dead lines and hard failures.
-`Chips.program` is one programming: fresh cycle-to-cycle deviations, soft failures, and where a
-failed cell is left. `Programmed.read` adds read noise, `Programmed.age` lets time pass:
+`draw_chips` draws the fixed properties of a chip: its cells' latent deviations D at every level
+(smooth field and remainder, correlated between levels), its stuck cells, dead lines and hard
+failures. `Chips.program` programs all cells once: it draws cycle-to-cycle deviations, soft failures
+and the conductance of each failed cell. `Programmed.read` adds read noise, and `Programmed.age`
+advances time:
 
     G(t0) = G(0) + first_step ± first_spread
     G(t) = G(t0) + drift·x + growth·B(x),   x = ln(t/t0), B Brownian
 
-One measured chip instead of chips like it is `rramfit.array.devices.measured_chips`.
+A measured chip is in `rramfit.array.devices.measured_chips`.
 
-Randomness comes from the generator that is handed in. Each call takes one number from it and opens
-from that a stream for each factor, so that switching one factor off never shifts another.
+Randomness comes from the caller's generator. Each call takes one number from it and seeds with that
+number a stream for each factor, so that switching one factor off never shifts another.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ from rramfit.card.cells import Fault
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
 
-__all__ = ["Chips", "Programmed", "draw_chips", "sound_where", "stuck_conductance"]
+__all__ = ["Chips", "Programmed", "clear_faults", "draw_chips", "stuck_conductance"]
 
 
 def _split(generator: torch.Generator, *names: str) -> Mapping[str, torch.Generator]:
-    """Streams by name, opened from one number of `generator`."""
+    """Return streams by name, seeded with one number from `generator`."""
     device = generator.device
     seed = int(torch.randint(2**62, (), generator=generator, device=device))
     return {name: torch_stream(seed, name, device=device) for name in names}
@@ -43,25 +44,26 @@ def _split(generator: torch.Generator, *names: str) -> Mapping[str, torch.Genera
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Programmed:
-    """Chips in a state: what a read would find but for its noise.
+    """Programmed chips: the state of every cell, without read noise.
 
     Attributes
     ----------
-    distribution : integer tensor (chip, row, col)
-        The level whose noise and drift the cell has: where it is, not where it was sent.
+    state_level : integer tensor (chip, row, col)
+        The level whose distribution the cell follows, for its noise and drift. In a failed or
+        stuck cell it is not the target level.
     """
 
     conductance: Tensor  # [S]  (chip, row, col)
-    level: Tensor  #      (chip, row, col) asked for; -1 = not programmed
+    level: Tensor  #      (chip, row, col) target level; -1 = not programmed
     accepted: Tensor  #      (chip, row, col)
-    distribution: Tensor  #      (chip, row, col)
+    state_level: Tensor  #      (chip, row, col)
     ages: Tensor  #      (chip, row, col) neither stuck nor in a dead line
     read_noise: ReadNoise
     ageing: Ageing
     time: float = 0.0  # [s] since programming
 
     def read(self, generator: torch.Generator) -> Tensor:
-        """Read every cell once, (chip, row, col) [S]."""
+        """Read every cell once and return (chip, row, col) [S]."""
         noise = torch.randn(
             self.conductance.shape,
             generator=generator,
@@ -69,24 +71,27 @@ class Programmed:
             dtype=self.conductance.dtype,
         )
         return torch.addcmul(
-            self.conductance, self.read_noise.std(self.conductance, self.distribution), noise
+            self.conductance, self.read_noise.std(self.conductance, self.state_level), noise
         )
 
     def age(self, time: float, generator: torch.Generator) -> Programmed:
-        """Let cells come to `time` [s] after programming.
+        """Return the cells at `time` [s] after programming.
 
-        Before the reference time nothing is known to move; there the first step has been made.
-        Collapse of single cells, which a card counts apart, is not here.
+        Before the reference time the states are constant; at that time the first step is made.
+        The collapse of single cells, which a card counts separately, is not modelled.
 
         Raises
         ------
         ArrayError
-            If `time` lies before the time already reached.
+            If `time` is before the present time of the cells.
         """
         if time < self.time:
-            msg = f"cells are {self.time:.4g} s old and cannot go back to {time:.4g} s"
+            msg = (
+                f"the cells are at {self.time:.4g} s after programming; expected a later time, "
+                f"not {time:.4g} s"
+            )
             raise ArrayError(msg)
-        distribution, t0 = self.distribution, self.ageing.reference_time
+        state_level, t0 = self.state_level, self.ageing.reference_time
         if time < t0:
             return dataclasses.replace(self, time=time)
         g = self.conductance
@@ -95,21 +100,21 @@ class Programmed:
         )
         passed = math.log(time / max(self.time, t0))
         moved = (
-            self.ageing.drift[distribution] * passed
-            + self.ageing.growth[distribution] * math.sqrt(passed) * step
+            self.ageing.drift[state_level] * passed
+            + self.ageing.growth[state_level] * math.sqrt(passed) * step
         )
         if self.time < t0:
             moved = (
                 moved
-                + self.ageing.first_step[distribution]
-                + self.ageing.first_spread[distribution] * first
+                + self.ageing.first_step[state_level]
+                + self.ageing.first_spread[state_level] * first
             )
         return dataclasses.replace(self, conductance=g + moved * self.ages, time=time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chips:
-    """Dies, before any programming."""
+    """Chips before programming."""
 
     model: DeviceModel
     deviation: Tensor  #      (chip, level, row, col) latent D
@@ -123,18 +128,18 @@ class Chips:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Return the numbers of rows and columns."""
         return self.fault.shape[1], self.fault.shape[2]
 
     def take(self, which: Tensor, *, factors: Collection[str] = FACTORS) -> Chips:
-        """Pick dies by index, any of them more than once; factors that are not named are off."""
+        """Select chips by index, repeats allowed; factors that are not named are off."""
         off = self.model.factors - set(factors)
         chosen = which.to(self.fault.device)
         fault = self.fault[chosen]
         if "stuck" in off:
-            fault = sound_where(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+            fault = clear_faults(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
         if "dead_lines" in off:
-            fault = sound_where(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
+            fault = clear_faults(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
         return Chips(
             model=self.model.without(*off),
             deviation=self.deviation[chosen],
@@ -145,7 +150,7 @@ class Chips:
         )
 
     def trend(self, level: Tensor) -> Tensor:
-        """Trend of each cell at the level asked for, (chip, row, col) [S]."""
+        """Return the trend of each cell at its target level, (chip, row, col) [S]."""
         m = self.model
         rows, cols = self.shape
         r = torch.arange(rows, device=m.device, dtype=m.dtype) - (rows - 1) / 2
@@ -153,7 +158,7 @@ class Chips:
         return m.row_trend[level] * r[:, None] + m.col_trend[level] * c
 
     def _healthy(self, level: Tensor, generator: torch.Generator) -> Tensor:
-        """State of cells that take the level, (chip, row, col) [S]."""
+        """Return the state of cells that reach their level, (chip, row, col) [S]."""
         m = self.model
         cycle = torch.randn(level.shape, generator=generator, device=m.device, dtype=m.dtype)
         deviation = self.deviation.gather(1, level[:, None])[:, 0]
@@ -166,69 +171,72 @@ class Chips:
         Parameters
         ----------
         level : integer tensor, (row, col) or (chip, row, col)
-            Asked for; -1 leaves the cell as it was made, at the lowest level and not accepted.
+            Target levels; -1 leaves the cell unprogrammed, at the lowest level and not accepted.
         generator : torch.Generator
             On the model's device.
 
         Raises
         ------
         ArrayError
-            If a level is not among the model's, or the pattern does not fit the chips.
+            If a level is not in the model, or the pattern has another size than the chips.
         """
         m = self.model
         if tuple(level.shape[-2:]) != self.shape:
-            msg = f"pattern of {tuple(level.shape)} for chips of {self.shape}"
+            msg = (
+                f"the pattern has shape {tuple(level.shape)}; expected the rows and columns of the "
+                f"chips, {self.shape}"
+            )
             raise ArrayError(msg)
         level = level.to(m.device, torch.int64).expand(len(self), *self.shape)
         low, high = int(level.min()), int(level.max())
         if low < -1 or high >= m.n_levels:
-            msg = f"levels {low} to {high} asked of a model with levels 0 to {m.n_levels - 1}"
+            msg = f"the pattern has levels {low} to {high}; the model has 0 to {m.n_levels - 1}"
             raise ArrayError(msg)
         streams = _split(generator, "cycle", "soft", "failed")
-        asked = level.clamp_min(0)
-        conductance = self._healthy(asked, streams["cycle"])
-        accepted, distribution = level >= 0, asked
+        target = level.clamp_min(0)
+        conductance = self._healthy(target, streams["cycle"])
+        accepted, state_level = level >= 0, target
         if "failure" in m.factors and bool(((m.faults.hard > 0) | (m.faults.soft > 0)).any()):
             u = torch.rand(level.shape, generator=streams["soft"], device=m.device, dtype=m.dtype)
-            fails = (u < m.faults.soft[asked]) | self.hard.gather(1, asked[:, None])[:, 0]
+            fails = (u < m.faults.soft[target]) | self.hard.gather(1, target[:, None])[:, 0]
             fails = fails & accepted
-            left = self._healthy(torch.zeros_like(asked), streams["failed"])
+            left = self._healthy(torch.zeros_like(target), streams["failed"])
             scale = m.faults.failed_median / m.quantiles[0, m.quantiles.shape[1] // 2]
-            left = left * torch.nan_to_num(scale, nan=1.0)[asked]
+            left = left * torch.nan_to_num(scale, nan=1.0)[target]
             conductance = torch.where(fails, left, conductance)
-            accepted, distribution = accepted & ~fails, torch.where(fails, 0, distribution)
+            accepted, state_level = accepted & ~fails, torch.where(fails, 0, state_level)
         ages = self.fault == Fault.OK
         if not bool(ages.all()):
             stuck = self.stuck_conductance
-            inside = (stuck >= m.lower[asked]) & (stuck <= m.upper[asked])  # false without window
+            inside = (stuck >= m.lower[target]) & (stuck <= m.upper[target])  # no window: false
             live = (self.fault == Fault.STUCK_LOW) | (self.fault == Fault.STUCK_HIGH)
             conductance = torch.where(ages, conductance, stuck)
             accepted = torch.where(ages, accepted, inside & live & (level >= 0))
-            at_top = torch.full_like(distribution, m.n_levels - 1)
-            at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(distribution))
-            distribution = torch.where(ages, distribution, at)
+            at_top = torch.full_like(state_level, m.n_levels - 1)
+            at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(state_level))
+            state_level = torch.where(ages, state_level, at)
         return Programmed(
             conductance=conductance,
             level=level,
             accepted=accepted,
-            distribution=distribution,
+            state_level=state_level,
             ages=ages,
             read_noise=m.read_noise if "read" in m.factors else m.read_noise.silent(),
             ageing=m.ageing if "retention" in m.factors else m.ageing.stopped(),
         )
 
     def conduction(self, conductance: Tensor) -> tuple[Tensor, Tensor]:
-        """G0 [S] and b [1/V] of cells in a state, I(V) = G0·sinh(bV)/b, each (chip, row, col).
+        """Return G0 [S] and b [1/V] of cells, I(V) = G0·sinh(bV)/b, each (chip, row, col).
 
         A card's conductance is I/V at its read voltage; G0 is the slope at 0 V. Without the factor
-        `nonlinearity`, or where the card has none, b is 0 and G0 the conductance itself.
+        `nonlinearity`, or if the card has no I-V model, b is 0 and G0 is the conductance.
         """
         model = self.model.conduction
         if model is None or "nonlinearity" not in self.model.factors:
             return conductance, torch.zeros_like(conductance)
         spread = 0.0 if self.nonlinearity is None else self.nonlinearity
         g0, b = conductance, torch.zeros_like(conductance)
-        for _ in range(3):  # b depends on ln G0, G0 on b; the error falls by ~0.1 a round
+        for _ in range(3):  # b depends on ln G0, G0 on b; each round reduces the error ~10 times
             ratio = (g0 / model.reference).clamp_min(1e-6)
             b = model.nonlinearity + model.dependence * ratio.log() + spread
             b = (b + model.slope * (g0 - model.reference)).clamp_min(0)
@@ -237,8 +245,8 @@ class Chips:
         return g0, b
 
 
-def sound_where(fault: Tensor, *kinds: Fault) -> Tensor:
-    """Take faults of these kinds away."""
+def clear_faults(fault: Tensor, *kinds: Fault) -> Tensor:
+    """Set faults of these kinds to `Fault.OK`."""
     for kind in kinds:
         fault = torch.where(fault == int(kind), int(Fault.OK), fault)
     return fault
@@ -251,14 +259,14 @@ def draw_chips(
     shape: tuple[int, int] | None = None,
     generator: torch.Generator,
 ) -> Chips:
-    """Draw whole chips.
+    """Draw chips before programming.
 
     Parameters
     ----------
     model : DeviceModel
     count : int
     shape : (rows, cols), optional
-        That of the card's array where not given.
+        By default that of the card's array.
     generator : torch.Generator
         On the model's device.
     """
@@ -296,12 +304,12 @@ def draw_chips(
 
 
 def stuck_conductance(model: DeviceModel, fault: Tensor, noise: Tensor) -> Tensor:
-    """Conductance of stuck cells and dead lines, lognormal about the medians [S].
+    """Return the conductance of stuck cells and dead lines, lognormal about the medians [S].
 
     Parameters
     ----------
     fault : integer tensor (chip, row, col)
-        Codes of `Fault`; sound cells get a number without meaning.
+        Codes of `Fault`; the result has no meaning for cells without a fault.
     noise : tensor (chip, row, col)
         Standard normal.
     """
@@ -319,7 +327,7 @@ def _deviations(
     shape: tuple[int, int],
     streams: Mapping[str, torch.Generator],
 ) -> Tensor:
-    """Latent D of every cell at every level, (chip, level, row, col)."""
+    """Draw the latent D of every cell at every level, (chip, level, row, col)."""
     white = (0.0,) * model.n_levels
     out = smooth_fields(
         shape, white, count=count, mixing=model.mixing, generator=streams["remainder"]
@@ -367,7 +375,7 @@ def _line_offsets(
 def _draw_faults(
     model: DeviceModel, size: tuple[int, int, int], streams: Mapping[str, torch.Generator]
 ) -> Tensor:
-    """Codes of `Fault`, (chip, row, col)."""
+    """Draw the faults of every cell, codes of `Fault`, (chip, row, col)."""
     count, rows, cols = size
     f, device = model.faults, model.device
     fault = torch.full(size, int(Fault.OK), dtype=torch.int64, device=device)

@@ -1,12 +1,12 @@
-"""The device model: all that the sampler needs of a card, as tensors on one device.
+"""The device model: the parts of a card that the sampler needs, as tensors on one device.
 
-Level distributions and variation are solved in `rramfit.array.devices.parameters`; here they meet
-what else a card says of its cells: failures, stuck cells, dead lines, retention, I-V. The
-distribution of accepted conductance and the probabilities of failing stay apart: no failure ever
-moves the former.
+Level distributions and variation are solved in `rramfit.array.devices.parameters`. This module adds
+the other properties of the cells in a card: failures, stuck cells, dead lines, retention, I-V. The
+distribution of accepted conductance and the probability of failure are independent: failures do not
+change the distribution.
 
-Each factor can be switched off with `DeviceModel.without`. What is off is replaced by its mean, so
-that switching one factor leaves the others' variance as it was:
+`DeviceModel.without` switches factors off. A factor that is off is replaced by its mean, so that
+the variance of the other factors does not change:
 
     S = mean + [m(D) − mean] + [S(D, E) − m(D)] + trend,   m(D) = E[S | D]
                  d2d            c2c                trend
@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rramfit.array.devices.card_use import left_out
 from rramfit.array.devices.latent import conditional_means
 from rramfit.array.devices.parameters import NOISE_RANGE, LevelParameters, level_parameters
 from rramfit.array.devices.quantiles import interpolate, latent_knots
@@ -47,18 +48,16 @@ FACTORS = (
     "retention",
     "nonlinearity",
 )
-"""What can be switched off. Without `field` or `lines`, their part of d2d is drawn cell by cell."""
+"""Factors that can be off. Without `field` or `lines`, their part of d2d is drawn for each cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """Cells and lines that do not do as they are told, as probabilities."""
+    """Probabilities of failures, stuck cells and dead lines, and the conductances left by them."""
 
     hard: Tensor  #       (level,) of cells not stuck: never programs at the level
     soft: Tensor  #       (level,) of the others: fails at one programming
-    failed_median: (
-        Tensor  # [S] (level,) where a failed cell is left; NaN: the lowest level's distribution
-    )
+    failed_median: Tensor  # [S] (level,) of failed cells; NaN: the lowest level's distribution
     stuck_low: float  # of cells not in dead lines
     stuck_high: float
     low_conductance: float  # [S] median of cells stuck low
@@ -71,7 +70,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conduction:
-    """I(V) = G0·sinh(bV)/b, with b [1/V] a line in ln G0 or in G0, and below 0 taken as 0.
+    """I(V) = G0·sinh(bV)/b, with b [1/V] linear in ln G0 or in G0, and at least 0.
 
     b = nonlinearity + dependence·ln(G0/reference) + slope·(G0 − reference) + spread·ε
     """
@@ -81,7 +80,7 @@ class Conduction:
     slope: float  # [1/(V·S)]
     reference: float  # [S]
     spread: float  # [1/V]
-    read_voltage: float  # [V] at which a card's conductances are I/V; 0 where it is not known
+    read_voltage: float  # [V] at which a card's conductances are I/V; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,31 +91,31 @@ class ReadNoise:
     mean: Tensor  # [S] (level,)
     power: float
 
-    def std(self, conductance: Tensor, distribution: Tensor) -> Tensor:
-        """Give the standard deviation of one read of each cell [S]."""
-        std = self.scale[distribution]
+    def std(self, conductance: Tensor, level: Tensor) -> Tensor:
+        """Return the standard deviation of one read of each cell [S]."""
+        std = self.scale[level]
         if self.power == 0:
             return std
-        relative = (conductance / self.mean[distribution]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
+        relative = (conductance / self.mean[level]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
         return std * relative**self.power
 
     def silent(self) -> ReadNoise:
-        """No noise."""
+        """Return a read noise of zero."""
         return ReadNoise(scale=torch.zeros_like(self.scale), mean=self.mean, power=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ageing:
-    """What time does to a state: a first step until `reference_time`, then with ln(t/t0)."""
+    """Change of a state with time: a first step until `reference_time`, then with ln(t/t0)."""
 
     first_step: Tensor  # [S] (level,) mean change
-    first_spread: Tensor  # [S] (level,) over cells, without the noise of reads
+    first_spread: Tensor  # [S] (level,) over cells, without read noise
     drift: Tensor  # [S] (level,) per unit of ln t
     growth: Tensor  # [S] (level,) per root of ln t
     reference_time: float  # [s] after programming
 
     def stopped(self) -> Ageing:
-        """No change at any time."""
+        """Return an ageing without any change."""
         none = torch.zeros_like(self.drift)
         return Ageing(
             first_step=none,
@@ -140,7 +139,7 @@ class DeviceModel:
     levels : LevelParameters
         The latent parameters in float64, as solved from the card.
     assumptions : tuple of str
-        What the card did not say, and what was taken instead.
+        Quantities that the card lacks, and the values taken instead.
     """
 
     name: str
@@ -148,7 +147,7 @@ class DeviceModel:
     levels: LevelParameters
     assumptions: tuple[str, ...]
     factors: frozenset[str]
-    target: Tensor  # [S]   (level,) asked for; the mean where the card names none
+    target: Tensor  # [S]   (level,) the mean if the card has no target
     mean: Tensor  # [S]   (level,)
     quantiles: Tensor  # [S] (level, knot) of the state, shrunk about the mean
     between: Tensor  #       (level,) a
@@ -158,7 +157,7 @@ class DeviceModel:
     row_trend: Tensor  # [S per pitch] (level,)
     col_trend: Tensor  # [S per pitch] (level,)
     read_noise: ReadNoise
-    lower: Tensor  # [S] (level,) verify window; NaN where there is none
+    lower: Tensor  # [S] (level,) verify window; NaN without one
     upper: Tensor  # [S] (level,)
     ageing: Ageing
     faults: Faults
@@ -179,10 +178,10 @@ class DeviceModel:
         Raises
         ------
         ArrayError
-            If the card has no levels, or a level of which nothing is known.
+            If the card has no levels, or a level without distribution, mean and target.
         """
         p = level_parameters(card)
-        said = list(p.assumptions)
+        assumptions = list(p.assumptions)
 
         def tensor(x: NDArray[np.float64] | list[float]) -> Tensor:
             return torch.as_tensor(np.asarray(x, dtype=np.float64), dtype=dtype, device=device)
@@ -225,48 +224,48 @@ class DeviceModel:
                 growth=per_level([d.growth if d else None for d in aged], 0.0),
                 reference_time=card.retention.reference_time.value if card.retention else 1.0,
             ),
-            faults=_faults(card, p, tensor, said),
+            faults=_faults(card, p, tensor, assumptions),
             conduction=_conduction(card, p),
             readout=card.readout,
-            assumptions=tuple(said),
+            assumptions=(*assumptions, *left_out(card)),
         )
 
     @property
     def n_levels(self) -> int:
-        """Number of levels."""
+        """Return the number of levels."""
         return len(self.mean)
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors lie."""
+        """Return the device of the tensors."""
         return self.mean.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the tensors are."""
+        """Return the type of the tensors."""
         return self.mean.dtype
 
     def without(self, *factors: str) -> DeviceModel:
-        """Switch some factors off, the same cells otherwise.
+        """Return the same model with some factors off.
 
         Raises
         ------
         ArrayError
-            If there is no such factor; the message lists those there are.
+            If a factor is unknown.
         """
         unknown = [f for f in factors if f not in FACTORS]
         if unknown:
-            msg = f"no factor {unknown[0]!r} to switch off; there are {', '.join(FACTORS)}"
+            msg = f"unknown factor {unknown[0]!r}; expected one of {', '.join(FACTORS)}"
             raise ArrayError(msg)
         return dataclasses.replace(self, factors=self.factors - set(factors))
 
     def only(self, *factors: str) -> DeviceModel:
-        """Switch every factor but these off."""
+        """Return the same model with all factors but these off."""
         kept = self.without(*factors).factors
         return self.without(*kept)
 
     def state(self, level: Tensor, deviation: Tensor, cycle: Tensor) -> Tensor:
-        """Conductance of healthy cells after an accepted programming, trend left out [S].
+        """Return the conductance of healthy cells after an accepted programming, without trend [S].
 
         Parameters
         ----------
@@ -290,7 +289,7 @@ class DeviceModel:
 
     @property
     def conditional_mean(self) -> Tensor:
-        """E[S | D] on the latent knots, (level, knot) [S]."""
+        """Return E[S | D] at the latent knots, (level, knot) [S]."""
         if not self._means:
             p = self.levels
             m = conditional_means(latent_knots(), p.table, p.a)
@@ -310,7 +309,7 @@ def _given(quantity: Quantity | None, otherwise: float) -> float:
 
 
 def _relative_spread(p: LevelParameters, k: int) -> float:
-    """Relative spread of a level, at most a half: what stuck cells are given."""
+    """Return the relative spread of a level, at most 0.5, to use for stuck cells."""
     spread = math.sqrt(float(p.power[k].sum())) / abs(float(p.mean[k])) if p.mean[k] else 0.0
     return min(spread, 0.5)
 
@@ -319,7 +318,7 @@ def _faults(
     card: ModelCard,
     p: LevelParameters,
     tensor: Callable[[list[float]], Tensor],
-    said: list[str],
+    assumptions: list[str],
 ) -> Faults:
     stuck = card.stuck
     low, high = (stuck.low.value, stuck.high.value) if stuck else (0.0, 0.0)
@@ -330,7 +329,7 @@ def _faults(
     hard, soft, median = [], [], []
     for level in card.levels:
         f = by_level.get(level.index)
-        h, s = (0.0, 0.0) if f is None else _shares(f, alive * (1 - low - high), said)
+        h, s = (0.0, 0.0) if f is None else _shares(f, alive * (1 - low - high), assumptions)
         hard.append(h)
         soft.append(s)
         median.append(math.nan if f is None or f.conductance is None else f.conductance.value)
@@ -350,12 +349,14 @@ def _faults(
     )
 
 
-def _shares(f: FailureCard, healthy: float, said: list[str]) -> tuple[float, float]:
-    """Hard share and soft probability of cells that are not stuck."""
+def _shares(f: FailureCard, healthy: float, assumptions: list[str]) -> tuple[float, float]:
+    """Return the hard share and the soft probability of cells that are not stuck."""
     if f.hard is not None and f.soft is not None:
         return f.hard.value, f.soft.value
     failing = max(1.0 - (1.0 - f.probability.value) / healthy, 0.0) if healthy > 0 else 0.0
-    said.append(f"failure[{f.level}]: hard and soft not told apart; taken as soft")
+    assumptions.append(
+        f"failure[{f.level}] does not separate hard and soft failures; all are taken as soft"
+    )
     return 0.0, failing
 
 

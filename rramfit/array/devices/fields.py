@@ -5,8 +5,8 @@ correlation is a product of one factor for rows and one for columns, so a field 
 
     F = B_r·W·B_c,   B·B = C,   C_ij = exp(−((i − j)/ℓ)²),   W white
 
-with B the symmetric square root. Against an embedding in a torus (FFT) nothing wraps around, for
-any length, and a field of 128 × 128 costs two products of 128 × 128 matrices.
+with B the symmetric square root. Unlike an embedding in a torus (FFT), no field wraps around at any
+length, and a field of 128 × 128 costs two products of 128 × 128 matrices.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["field_overlap", "smooth_fields"]
 
 @lru_cache(maxsize=256)
 def _root(size: int, length: float) -> Tensor:
-    """B with B·B = C on a line of `size` cells, (size, size), float64."""
+    """Return B with B·B = C on a line of `size` cells, (size, size), float64."""
     at = np.arange(size, dtype=np.float64)
     correlation = np.exp(-(((at[:, None] - at) / length) ** 2))
     values, vectors = np.linalg.eigh(correlation)
@@ -38,7 +38,7 @@ def smooth_fields(
     mixing: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw smooth fields, one for each level, correlated between levels.
+    """Draw smooth fields, one per level, correlated between levels.
 
     Parameters
     ----------
@@ -46,10 +46,10 @@ def smooth_fields(
     lengths : tuple of float
         Correlation length of each level's field [cell pitches]; 0 means white.
     count : int
-        Chips.
+        Number of chips.
     mixing : (level, level) tensor
-        Square root of the levels' correlation matrix, which fields of one length then have; for
-        fields of two lengths see `field_overlap`.
+        Square root of the correlation matrix between levels. Fields of equal length have these
+        correlations; for different lengths see `field_overlap`.
     generator : torch.Generator
         On the device of `mixing`.
 
@@ -76,10 +76,10 @@ def smooth_fields(
 
 
 def field_overlap(length: float, other: float) -> float:
-    """Correlation, at one cell, of two fields smoothed from the same white noise.
+    """Compute the correlation, at one cell, of two fields smoothed from the same white noise.
 
-    The kernel of a field of length ℓ is a Gaussian ∝ exp(−2·(d/ℓ)²), far from the edges; the
-    overlap of two in the plane is 2·ℓ·ℓ'/(ℓ² + ℓ'²).
+    Far from the edges the kernel of a field of length ℓ is a Gaussian ∝ exp(−2·(d/ℓ)²). Two such
+    kernels in the plane overlap by 2·ℓ·ℓ'/(ℓ² + ℓ'²).
     """
     if length <= 0 or other <= 0:
         return 1.0 if length == other else 0.0

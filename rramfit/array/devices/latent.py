@@ -1,21 +1,21 @@
-"""The latent normal scale: how a level's distribution is shared out between cells, field and cycles.
+"""The latent normal scale: the shares of cells, field and cycles in a level's distribution.
 
 A healthy cell c programmed to level k in cycle t has the conductance
 
     S = mean_k + shrink_k·(Q_k(Φ(z)) − mean_k) + trend_k(row, col)
     z = a_k·D_ck + √(1 − a_k²)·E_ckt
 
-with D and E standard normal and Q_k the quantile function of the level's family. Written in
-normalised Hermite polynomials, Q_k(Φ(z)) = Σ c_n·h_n(z), so that by Mehler's formula two latent
-values of correlation x have conductances of covariance
+with D and E standard normal and Q_k the quantile function of the level's family. In normalised
+Hermite polynomials Q_k(Φ(z)) = Σ c_n·h_n(z), and by Mehler's formula two latent values of
+correlation x give conductances of covariance
 
     P(x) = Σ_{n≥1} c_n²·x^n                                          (one level)
     P_kl(x) = Σ_{n≥1} c_n^k·c_n^l·x^n                                (two levels)
 
-Everything follows from these two, exactly and for every family: the variance between cells is
-P(a²), that between cycles P(1) − P(a²), that of the smooth field P(a²·s) with s the field's share
-of D, and the field's covariance at distance h is P(a²·s·ρ(h)). Each is monotone in x and is
-inverted by bisection. Drawing is not here.
+All variances follow exactly, for every family: between cells P(a²), between cycles P(1) − P(a²), of
+the smooth field P(a²·s) with s the field's share of D. The field's covariance at distance h is
+P(a²·s·ρ(h)). Each is monotone in x and is inverted by bisection. Cells are drawn in
+`rramfit.array.devices.chips`.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["conditional_means", "cross_covariance", "explained", "solve_rising",
 Floats = NDArray[np.float64]
 
 ORDER = 160
-"""Highest Hermite order. What a distribution has beyond it (steps of a mixture) counts as order 161."""
+"""Highest Hermite order. Variance beyond it (steps of a mixture) counts as order 161."""
 
 TAIL = 9.0
 """Half-width of the quadrature; the weight of h_n there is below exp(−81/4) = 2e-9."""
 
 
 def _hermite(z: Floats, order: int) -> Floats:
-    """Normalised Hermite polynomials h_0 … h_order at `z`, (order + 1, z)."""
+    """Return the normalised Hermite polynomials h_0 … h_order at `z`, (order + 1, z)."""
     h = np.empty((order + 1, z.size))
     h[0], h[1] = 1.0, z
     for n in range(1, order):
@@ -46,7 +46,7 @@ def _hermite(z: Floats, order: int) -> Floats:
 
 
 def spectra(knots: Floats, tables: Floats) -> tuple[Floats, Floats]:
-    """Hermite coefficients of distributions given as tables over the latent scale.
+    """Compute the Hermite coefficients of distributions given as tables over the latent scale.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def spectra(knots: Floats, tables: Floats) -> tuple[Floats, Floats]:
     coefficients : (level, ORDER + 1) array
         c_n [S]; c_0 is the mean.
     power : (level, ORDER + 2) array
-        c_n² [S²] with 0 in place of c_0², and the rest of the variance as the last term.
+        c_n² [S²] with 0 in place of c_0²; the last term is the remaining variance.
     """
     step = float(knots[1] - knots[0])
     extra = np.arange(1, int(np.ceil((TAIL - knots[-1]) / step)) + 1) * step
@@ -79,7 +79,7 @@ def spectra(knots: Floats, tables: Floats) -> tuple[Floats, Floats]:
 
 
 def explained(power: Floats, x: Floats) -> Floats:
-    """P(x) = Σ c_n²·x^n of every level [S²].
+    """Compute P(x) = Σ c_n²·x^n of every level [S²].
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def explained(power: Floats, x: Floats) -> Floats:
 
 
 def cross_covariance(coefficients: Floats, x: Floats) -> Floats:
-    """P_kl(x_kl) of every pair of levels [S²].
+    """Compute P_kl(x_kl) of every pair of levels [S²].
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def cross_covariance(coefficients: Floats, x: Floats) -> Floats:
 def solve_rising(
     function: Callable[[Floats], Floats], target: Floats, *, low: float = 0.0, high: float = 1.0
 ) -> Floats:
-    """Where rising functions take their targets, element by element; else the nearer end."""
+    """Solve increasing functions for their targets, element by element; limited to the ends."""
     a, b = np.full(target.shape, low), np.full(target.shape, high)
     for _ in range(54):  # to float64 spacing of an interval of width 1
         middle = 0.5 * (a + b)
@@ -120,9 +120,9 @@ def solve_rising(
 
 
 def conditional_means(knots: Floats, tables: Floats, a: Floats) -> Floats:
-    """E[Q(Φ(z)) | D] of every level with D on the knots, (level, knot) [S].
+    """Compute E[Q(Φ(z)) | D] of every level with D at the knots, (level, knot) [S].
 
-    By quadrature over E, which unlike the Hermite series stays exact for distributions with steps.
+    By quadrature over E, which unlike the Hermite series is exact for distributions with steps.
 
     Parameters
     ----------

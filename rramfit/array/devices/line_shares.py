@@ -1,12 +1,12 @@
-"""Line offsets of the sampler: what rows, columns and folded lines share of a cell's deviation.
+"""Line offsets of the sampler: the shares of rows, columns and folded lines in a cell's deviation.
 
-A card states the standard deviation of the offsets of each kind of line at each level. On the
-latent scale (`rramfit.array.devices.latent`) they are parts of the cell's deviation D,
+A card has the standard deviation of the offsets of each kind of line at each level. On the latent
+scale (`rramfit.array.devices.latent`) they are parts of the cell's deviation D,
 
     D = √s·field + Σ_i √λ_i·line_i + √(1 − s − Σ_i λ_i)·remainder,
 
-every part standard normal; a line's part is correlated between levels as the card states. Which
-lines an array has is fitted elsewhere (`rramfit.fitting.statistics.lines`).
+with every part standard normal. The part of a line is correlated between levels as in the card.
+The lines of an array are fitted in `rramfit.fitting.statistics.lines`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 class LineShares:
     """One kind of line offsets and its share of a cell's latent deviation at every level.
 
-    The cells of one group have the offset in common: those of a line, or with a `period` p above 1
+    The cells of one group have the same offset: the cells of a line, or with a `period` p above 1
     the cells of a line whose other address is equal modulo p.
     """
 
@@ -75,7 +75,7 @@ def line_shares(
     a2 : (level,) array
         Latent variance of a cell.
     most : (level,) array
-        What all kinds together may be.
+        Upper limit of the sum over all kinds.
     """
     if not kinds:
         return ()
@@ -89,12 +89,12 @@ def line_shares(
     )
 
 
-def known_line_correlation(card: ModelCard, count: int, said: list[str]) -> Floats:
-    """Return the correlation of line offsets between levels; 1 where the card has none."""
+def known_line_correlation(card: ModelCard, count: int, assumptions: list[str]) -> Floats:
+    """Return the correlation of line offsets between levels; 1 if the card has none."""
     if card.line_correlation is not None and np.shape(card.line_correlation) == (count, count):
         return np.asarray(card.line_correlation, dtype=np.float64)
     if count > 1:
-        said.append("line_correlation is absent; a line has the same offset at all levels")
+        assumptions.append("line_correlation is missing; a line has the same offset at all levels")
     return np.ones((count, count))
 
 
@@ -104,6 +104,6 @@ def stack_shares(lines: tuple[LineShares, ...], count: int) -> Floats:
 
 
 def line_coupling(shares: Floats) -> Floats:
-    """Return the part of the correlation of D between two levels that equal lines make."""
+    """Return the part of the correlation of D between two levels that comes from equal lines."""
     roots = np.sqrt(shares)
     return np.asarray(roots.T @ roots)

@@ -1,8 +1,8 @@
-"""One measured chip: its faults and its cells' offsets, or its conductances themselves.
+"""One measured chip: from the faults and offsets of its cells, or from its measured conductances.
 
-`chip_from_cells` is the chip that a sidecar describes: what was found out about its cells is kept,
-what was not is drawn from the card. `ReplayedChips` draws nothing: every cell gives back what was
-measured on it. Both are programmed and read like drawn chips.
+`chip_from_cells` makes the chip that a sidecar describes: known properties of its cells are kept,
+unknown ones are drawn from the card. `ReplayedChips` draws nothing: every cell returns its own
+measured conductances. Both are programmed and read like drawn chips.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from torch import Tensor
 from rramfit.array.devices.chips import (
     Chips,
     Programmed,
+    clear_faults,
     draw_chips,
-    sound_where,
     stuck_conductance,
 )
 from rramfit.array.devices.device_model import Ageing, DeviceModel, ReadNoise
 from rramfit.array.devices.quantiles import latent_knots
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import ArrayError
+from rramfit.units import counted
 
 __all__ = ["ReplayedChips", "chip_from_cells"]
 
@@ -32,31 +33,34 @@ __all__ = ["ReplayedChips", "chip_from_cells"]
 def chip_from_cells(
     model: DeviceModel, cells: CellMaps, *, count: int = 1, generator: torch.Generator
 ) -> Chips:
-    """Draw what is not known of one measured chip, `count` times.
+    """Make one measured chip `count` times, drawing its unknown properties.
 
-    Its faults are the sidecar's, and stuck cells are at the conductance that it names; each cell's
-    deviation is the one that makes its offset from the level's mean, taken as it stands; deviations
-    at levels where the cell was not measured are drawn given those where it was; a hard failure is
-    there with its posterior probability. Cells that were not measured at all are drawn from the
-    population.
+    Faults, and the conductances of stuck cells, are those of the sidecar. The deviation of each
+    cell is the one that gives its measured offset from the level's mean, without shrinkage. At
+    levels where a cell was not measured, its deviation is drawn conditional on the measured ones. A
+    hard failure is drawn with its posterior probability. Cells without any measurement are drawn
+    from the population.
 
     Raises
     ------
     ArrayError
-        If the sidecar's levels are not the model's.
+        If the sidecar and the model have different numbers of levels.
     """
     levels = cells.offset.shape[0]
     if levels != model.n_levels:
-        msg = f"sidecar of {levels} levels, card of {model.n_levels}: they do not belong together"
+        msg = (
+            f"the sidecar has {counted(levels, 'level')} and the card {model.n_levels}; "
+            "expected the sidecar of this card"
+        )
         raise ArrayError(msg)
     rows, cols = cells.fault.shape
     chips = draw_chips(model, count, shape=(rows, cols), generator=generator)
     known_fault = torch.tensor(cells.fault.astype(np.int64), device=model.device)
     fault = torch.where(known_fault == Fault.NOT_MEASURED, chips.fault, known_fault)
     if "stuck" not in model.factors:
-        fault = sound_where(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+        fault = clear_faults(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
     if "dead_lines" not in model.factors:
-        fault = sound_where(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
+        fault = clear_faults(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
     noise = torch.randn(fault.shape, generator=generator, device=model.device, dtype=model.dtype)
     posterior = torch.tensor(cells.hard_posterior, dtype=model.dtype, device=model.device)
     u = torch.rand(chips.hard.shape, generator=generator, device=model.device, dtype=model.dtype)
@@ -71,7 +75,7 @@ def chip_from_cells(
 
 
 def _stuck_at(cells: CellMaps, drawn: Tensor) -> Tensor:
-    """Conductance of stuck cells as measured [S], where it is known; else as drawn."""
+    """Return the conductance of stuck cells [S]: measured if known, else drawn."""
     if cells.stuck_conductance is None:
         return drawn
     known = torch.tensor(cells.stuck_conductance).to(drawn)
@@ -79,10 +83,10 @@ def _stuck_at(cells: CellMaps, drawn: Tensor) -> Tensor:
 
 
 def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
-    """Deviations that make a sidecar's offsets, the unknown ones drawn given the known.
+    """Return the deviations that give a sidecar's offsets, the unknown ones drawn given the known.
 
-    By Matheron's rule: what was drawn at an unknown level is moved by the regression on how far
-    the draw missed the known ones.
+    By Matheron's rule, the draw at an unknown level is shifted by the regression on the differences
+    between the known deviations and their draws.
     """
     m, p = chips.model, chips.model.levels
     table = m.conditional_mean.double().cpu().numpy()
@@ -114,7 +118,7 @@ def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReplayedChips:
-    """Measured conductances: chip n is every cell's nth visit to a level."""
+    """Measured conductances: chip n has every cell's nth programming to each level."""
 
     conductance: Tensor  # [S]  (chip, level, row, col) as read back; NaN = not measured
     accepted: Tensor  #      (chip, level, row, col)
@@ -124,44 +128,44 @@ class ReplayedChips:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Return the numbers of rows and columns."""
         return self.conductance.shape[2], self.conductance.shape[3]
 
     @property
     def unmeasured_share(self) -> float:
-        """Share of (chip, level, cell) for which there is no reading."""
+        """Return the share of (chip, level, cell) without a reading."""
         return float(torch.isnan(self.conductance).double().mean())
 
     def program(self, level: Tensor, *, generator: torch.Generator) -> Programmed:
-        """Every cell's own measured conductance at the level asked for.
+        """Return every cell's own measured conductance at its target level.
 
-        Where a cell was not measured at that level, a reading of another cell at the level,
-        chosen at random, stands in. Reads and time change nothing.
+        A cell without a reading at that level gets the reading of another cell at the level, chosen
+        at random. Reads add no noise, and time changes nothing.
         """
         level = level.to(self.conductance.device, torch.int64).expand(len(self), *self.shape)
-        asked = level.clamp_min(0)
-        conductance = self.conductance.gather(1, asked[:, None])[:, 0]
-        accepted = self.accepted.gather(1, asked[:, None])[:, 0] & (level >= 0)
+        target = level.clamp_min(0)
+        conductance = self.conductance.gather(1, target[:, None])[:, 0]
+        accepted = self.accepted.gather(1, target[:, None])[:, 0] & (level >= 0)
         for k in range(self.conductance.shape[1]):
-            hole = torch.isnan(conductance) & (asked == k)
-            n = int(hole.sum())
+            missing = torch.isnan(conductance) & (target == k)
+            n = int(missing.sum())
             if not n:
                 continue
             there = torch.isfinite(self.conductance[:, k])
             if not bool(there.any()):
-                msg = f"no cell was ever read at level {k}: it cannot be replayed"
+                msg = f"no cell has a reading at level {k}; replay needs at least one"
                 raise ArrayError(msg)
             pick = torch.randint(
                 int(there.sum()), (n,), generator=generator, device=generator.device
             )
-            conductance[hole] = self.conductance[:, k][there][pick]
-            accepted[hole] = self.accepted[:, k][there][pick] & (level[hole] >= 0)
+            conductance[missing] = self.conductance[:, k][there][pick]
+            accepted[missing] = self.accepted[:, k][there][pick] & (level[missing] >= 0)
         none = torch.zeros(self.conductance.shape[1]).to(self.conductance)
         return Programmed(
             conductance=conductance,
             level=level,
             accepted=accepted,
-            distribution=asked,
+            state_level=target,
             ages=torch.zeros_like(accepted),
             read_noise=ReadNoise(scale=none, mean=none, power=0.0),
             ageing=Ageing(

@@ -1,21 +1,21 @@
-"""The sampler's parameters: a card's numbers as arrays over levels, put onto the latent scale.
+"""The sampler's parameters: a card's numbers as arrays over levels, on the latent scale.
 
-A card gives standard deviations in siemens; the model draws latent normals
-(`rramfit.array.devices.latent`). Here one is solved for the other, so that the drawn conductances
-have the card's own mean, standard deviation, d2d, c2c, read noise, correlation between levels,
-spatial share and correlation length:
+A card has standard deviations in siemens; the model draws latent normals
+(`rramfit.array.devices.latent`). This module solves for the latent parameters with which the drawn
+conductances have the card's mean, standard deviation, d2d, c2c, read noise, correlation between
+levels, spatial share and correlation length:
 
     shrink_k    state variance = std² − read² − trend variance
     a_k         shrink²·P(a²) = d2d² − trend variance
     s_k         shrink²·P(a²·s) = share·d2d²
     λ_ik        shrink²·P(a²·λ_i) = variance of line offsets of kind i
-    read noise  ∝ G^(exponent + 1) where the card has an exponent, `read` its root mean square
+    read noise  ∝ G^(exponent + 1) if the card has an exponent, with `read` as root mean square
     ℓ_k         the field's covariance in siemens falls to 1/e at the card's correlation length
-    R_kl        the cells' offsets, trends included, correlate as the card says
+    R_kl        the cells' offsets, trends included, have the card's correlation
 
-The trend's variance is that over the array of the card. Where a card is silent the model takes the
-plainest reading and says so in `assumptions`. What the numbers mean the other way round, as a
-card's own quantities for an array of any size, is `estimands`.
+The trend's variance is that over the array of the card. For quantities that a card lacks, the model
+takes the simplest assumption and lists it in `assumptions`. `estimands` does the inverse: it
+computes a card's quantities from these parameters, for an array of any size.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 NOISE_RANGE = 0.02
-"""Below this share of a level's mean, and above its inverse, read noise goes no further."""
+"""Read noise is constant below this share of a level's mean, and above its inverse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelParameters:
-    """Level statistics on the latent scale, one entry a level."""
+    """Level statistics on the latent scale, one entry per level."""
 
     table: Floats  # [S]   (level, knot) quantiles
     coefficients: Floats  # [S]   (level, order) Hermite coefficients; the first is the mean
     power: Floats  # [S²]  (level, order)
-    shrink: Floats  #       (level,) state spread over the family's
+    shrink: Floats  #       (level,) ratio of the spread of states to that of the family
     a: Floats  #       (level,) weight of the cell in the latent value
     s: Floats  #       (level,) the smooth field's share of the cell's latent part
-    lengths: tuple[float, ...]  # (level,) of the latent field [cell pitches]; 0 where none
+    lengths: tuple[float, ...]  # (level,) of the latent field [cell pitches]; 0 without field
     correlation: Floats  #       (level, level) of field and of remainder between levels
     lines: tuple[LineShares, ...]
     line_correlation: Floats  #  (level, level) of line offsets between levels
@@ -75,18 +75,18 @@ class LevelParameters:
     row_trend: Floats  # [S per pitch] (level,)
     col_trend: Floats  # [S per pitch] (level,)
     read: Floats  # [S]   (level,) between reads of a state
-    read_power: float  #       read noise of a cell goes with its conductance to this power
+    read_power: float  #       read noise is proportional to G to this power
     read_scale: Floats  # [S]   (level,) read noise of a cell at the level's mean
     assumptions: tuple[str, ...]
 
     @property
     def mean(self) -> Floats:
-        """Level means, (level,) [S]."""
+        """Return the level means, (level,) [S]."""
         return self.coefficients[:, 0]
 
     @property
     def deviation_correlation(self) -> Floats:
-        """Correlation of the cells' latent deviations D between levels, (level, level)."""
+        """Return the correlation of the cells' latent D between levels, (level, level)."""
         of_lines = stack_shares(self.lines, len(self.s))
         out = self.correlation * _coupling(self.s, of_lines.sum(axis=0), self.lengths)
         out = out + self.line_correlation * line_coupling(of_lines)
@@ -99,32 +99,33 @@ def _value(quantity: Quantity | None, otherwise: float) -> float:
 
 
 def _distribution(level: LevelCard, typical: float) -> tuple[str, dict[str, float], str | None]:
-    """Family and parameters of a level, and what had to be assumed."""
+    """Return the family and the parameters of a level, and the assumption made, if any."""
     if level.distribution is not None:
         named = {name: q.value for name, q in level.distribution.parameters.items()}
         return level.distribution.family, named, None
     if level.mean is not None and level.std is not None:
         normal = {"loc": level.mean.value, "scale": level.std.value}
-        return "normal", normal, f"levels[{level.index}]: no distribution; taken as normal"
+        text = f"levels[{level.index}] has no distribution; it is taken as normal"
+        return "normal", normal, text
     centre = level.mean or level.target
     if centre is None:
         msg = (
-            f"levels[{level.index}] has neither distribution, mean nor target; there is nothing to "
-            "draw; take the level out of the card"
+            f"levels[{level.index}] has neither distribution, mean nor target; add one of them, or "
+            "remove the level from the card"
         )
         raise ArrayError(msg)
-    text = f"levels[{level.index}]: no spread measured; the other levels' relative one is taken"
+    text = f"levels[{level.index}] has no std; it gets the median relative std of the other levels"
     return "normal", {"loc": centre.value, "scale": abs(centre.value) * typical}, text
 
 
 def trend_covariance(row: Floats, col: Floats, shape: tuple[int, int]) -> Floats:
-    """Covariance over an array of the trends of every pair of levels, (level, level) [S²]."""
+    """Return the covariance over an array of the trends of two levels, (level, level) [S²]."""
     rows, cols = shape
     return np.outer(row, row) * (rows**2 - 1) / 12 + np.outer(col, col) * (cols**2 - 1) / 12
 
 
-def _silent(card: ModelCard) -> list[SpatialCard]:
-    """Variation's spatial part of every level, empty where the card has none."""
+def _spatial(card: ModelCard) -> list[SpatialCard]:
+    """Return the spatial part of every level's variation, empty if the card has none."""
     by_level = {v.level: v for v in card.variation}
     none = SpatialCard()
     return [
@@ -134,7 +135,7 @@ def _silent(card: ModelCard) -> list[SpatialCard]:
 
 
 def _read_noise(card: ModelCard, variation: VariationCard | None, mean: float) -> float:
-    """Give the standard deviation between reads of a state at one level [S]."""
+    """Return the standard deviation between reads of a state at one level [S]."""
     if variation is not None and variation.read is not None:
         return variation.read.value
     noise = card.read_noise
@@ -146,12 +147,15 @@ def _read_noise(card: ModelCard, variation: VariationCard | None, mean: float) -
 
 
 def relative_read_noise(state: Floats, power: float) -> Floats:
-    """Read noise of states given relative to their level's mean, relative to that at the mean."""
+    """Return the read noise of states relative to that at the level's mean.
+
+    `state` is relative to the level's mean.
+    """
     return np.clip(state, NOISE_RANGE, 1 / NOISE_RANGE) ** power
 
 
 def _mean_square(noise: Floats) -> Floats:
-    """Mean square over the latent knots, (level,)."""
+    """Return the mean square over the latent knots, (level,)."""
     weight = np.exp(-0.5 * latent_knots() ** 2)
     return np.asarray((noise**2 @ weight) / weight.sum())
 
@@ -162,12 +166,12 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     Raises
     ------
     ArrayError
-        If the card has no levels, or a level of which nothing is known.
+        If the card has no levels, or a level without distribution, mean and target.
     """
     if not card.levels:
-        msg = f"card {card.name!r} has no levels: there is nothing to draw"
+        msg = f"card {card.name!r} has no levels; expected at least one"
         raise ArrayError(msg)
-    said: list[str] = []
+    assumptions: list[str] = []
     spreads = [
         level.std.value / abs(level.mean.value)
         for level in card.levels
@@ -176,11 +180,11 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     distributions = [
         _distribution(level, float(np.median(spreads)) if spreads else 0.0) for level in card.levels
     ]
-    said += [text for _, _, text in distributions if text]
+    assumptions += [text for _, _, text in distributions if text]
     table = np.stack([quantile_table(name, parameters) for name, parameters, _ in distributions])
     coefficients, power = spectra(latent_knots(), table)
     variance = power.sum(axis=1)
-    spatial = _silent(card)
+    spatial = _spatial(card)
     row = np.array([_value(x.row_trend, 0.0) for x in spatial])
     col = np.array([_value(x.col_trend, 0.0) for x in spatial])
     trend = np.diagonal(trend_covariance(row, col, (card.array.rows, card.array.cols)))
@@ -191,7 +195,9 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     )
     state = variance - read**2 - trend
     for k in np.flatnonzero((state < 0) & (variance > 0)):
-        said.append(f"levels[{k}]: read noise and trend make more than the level's whole spread")
+        assumptions.append(
+            f"levels[{k}] has a std below that of read noise and trend; other variation is 0"
+        )
     with np.errstate(invalid="ignore", divide="ignore"):
         shrink = np.sqrt(np.where(variance > 0, np.clip(state / variance, 0.0, 1.0), 0.0))
     power_law = 0.0
@@ -200,7 +206,7 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     state_table = 1 + shrink[:, None] * (table / coefficients[:, :1] - 1)
     kinds, of_lines = line_variances(variation)
     d2d2 = _between_cells(
-        variation, variance=variance, read=read, lines=of_lines.sum(axis=0), said=said
+        variation, variance=variance, read=read, lines=of_lines.sum(axis=0), assumptions=assumptions
     )
     d2d2 = np.where(of_lines.sum(axis=0) > 0, np.maximum(d2d2, of_lines.sum(axis=0) + trend), d2d2)
     a2 = _inverse(power, (d2d2 - trend), shrink)
@@ -209,7 +215,7 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     with np.errstate(invalid="ignore", divide="ignore"):
         s = np.where(a2 > 0, smooth / a2, 0.0)
     lines = line_shares(kinds, [_inverse(power, v, shrink) for v in of_lines], a2=a2, most=1 - s)
-    line_correlation = known_line_correlation(card, len(a2), said if lines else [])
+    line_correlation = known_line_correlation(card, len(a2), assumptions if lines else [])
     lengths = _latent_lengths(power, smooth, [_value(x.correlation_length, 0.0) for x in spatial])
     correlation = _latent_correlation(
         card.variation_correlation,
@@ -221,7 +227,7 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         line_correlation=line_correlation,
         trend=trend_covariance(row, col, (card.array.rows, card.array.cols)),
         d2d2=shrink**2 * explained(power, a2) + trend,
-        said=said,
+        assumptions=assumptions,
     )
     return LevelParameters(
         table=table,
@@ -240,7 +246,7 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         read=read,
         read_power=power_law,
         read_scale=read / np.sqrt(_mean_square(relative_read_noise(state_table, power_law))),
-        assumptions=tuple(said),
+        assumptions=tuple(assumptions),
     )
 
 
@@ -250,9 +256,9 @@ def _between_cells(
     variance: Floats,
     read: Floats,
     lines: Floats,
-    said: list[str],
+    assumptions: list[str],
 ) -> Floats:
-    """d2d² of every level [S²]."""
+    """Return d2d² of every level [S²]."""
     out = np.zeros_like(variance)
     for k, v in enumerate(variation):
         if v is not None and v.d2d is not None:
@@ -260,25 +266,27 @@ def _between_cells(
         elif v is not None and v.c2c is not None:
             noise = 0.0 if v.c2c_includes_read else read[k] ** 2
             out[k] = max(variance[k] - v.c2c.value**2 - noise, 0.0)
-            said.append(f"variation[{k}]: no d2d; taken as what c2c leaves of the level's variance")
+            assumptions.append(
+                f"variation[{k}] has no d2d; it is taken from the level's variance less that of c2c"
+            )
         else:
             out[k] = lines[k]
-            kept = "line offsets" if lines[k] > 0 else "nothing"
-            said.append(
-                f"variation[{k}] has neither d2d nor c2c; {kept} of a cell persists over programmings"
-            )
+            kept = "only the line offsets of a cell persist"
+            if not lines[k] > 0:
+                kept = "no deviation of a cell persists"
+            assumptions.append(f"variation[{k}] has neither d2d nor c2c; {kept} over programmings")
     return out
 
 
 def _inverse(power: Floats, wanted: Floats, shrink: Floats) -> Floats:
-    """Latent correlation x with shrink²·P(x) = wanted, within 0 and 1."""
+    """Return the latent correlation x with shrink²·P(x) = wanted, from 0 to 1."""
     with np.errstate(invalid="ignore", divide="ignore"):
         target = np.where(shrink > 0, np.maximum(wanted, 0.0) / shrink**2, 0.0)
     return solve_rising(lambda x: explained(power, x), target)
 
 
 def _latent_lengths(power: Floats, smooth: Floats, wanted: list[float]) -> tuple[float, ...]:
-    """Latent correlation lengths for which the covariance in siemens falls to 1/e as wanted."""
+    """Return the latent lengths for which the covariance in siemens falls to 1/e as wanted."""
     target = explained(power, smooth) / math.e
     falls = solve_rising(lambda x: explained(power, x * smooth), target)
     return tuple(
@@ -288,7 +296,7 @@ def _latent_lengths(power: Floats, smooth: Floats, wanted: list[float]) -> tuple
 
 
 def _coupling(s: Floats, of_lines: Floats, lengths: tuple[float, ...]) -> Floats:
-    """Correlation of D between two levels whose field and remainder correlate fully."""
+    """Return the correlation of D between two levels with equal field and remainder."""
     overlap = np.array([[field_overlap(x, y) for y in lengths] for x in lengths])
     rest = np.sqrt(np.maximum(1 - s - of_lines, 0.0))
     out: Floats = np.sqrt(np.outer(s, s)) * overlap + np.outer(rest, rest)
@@ -306,18 +314,20 @@ def _latent_correlation(
     line_correlation: Floats,
     trend: Floats,
     d2d2: Floats,
-    said: list[str],
+    assumptions: list[str],
 ) -> Floats:
-    """R for which cells' offsets correlate between levels as the card says, made positive."""
+    """Return the R that gives the card's correlation between levels, made positive definite."""
     n = len(a)
     if n == 1:
         return np.ones((1, 1))
     if card is None:
         if (a > 0).any():
-            said.append("variation_correlation: absent; cells' offsets independent between levels")
+            assumptions.append(
+                "variation_correlation is missing; a cell's offsets at two levels are independent"
+            )
         return np.eye(n)
     if np.shape(card) != (n, n):
-        msg = f"variation_correlation is {np.shape(card)}; there are {n} levels"
+        msg = f"variation_correlation has shape {np.shape(card)}; expected ({n}, {n})"
         raise ArrayError(msg)
     wanted = np.asarray(card) * np.sqrt(np.outer(d2d2, d2d2)) - trend
     weight = np.outer(a, a)
@@ -341,17 +351,15 @@ def _latent_correlation(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimands:
-    """What a card of arrays of one size ought to say of these parameters."""
+    """Population values of a card's quantities, for arrays of one size."""
 
     mean: Floats  # [S] (level,)
     std: Floats  # [S] (level,)
     d2d: Floats  # [S] (level,) trend and field included
     c2c: Floats  # [S] (level,) without read noise
     read: Floats  # [S] (level,)
-    share: Floats  #     (level,) of d2d² that the field makes
-    lengths: (
-        Floats  # [cell pitches] (level,) where the field's covariance falls to 1/e; NaN where none
-    )
+    share: Floats  #     (level,) the field's share of d2d²
+    lengths: Floats  # [cell pitches] (level,) the field's covariance falls to 1/e; NaN: no field
     correlation: Floats  #     (level, level) of cells' offsets
     lines: dict[tuple[str, int], Floats]  # [S] (level,) of line offsets, by axis and period
 

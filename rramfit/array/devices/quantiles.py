@@ -1,11 +1,11 @@
-"""Quantile tables: every family of level distributions as one tensor, drawn by interpolation.
+"""Quantile tables: any family of level distributions as one tensor, drawn by interpolation.
 
 A conductance is Q_k(Φ(z)) with z standard normal. On that latent scale every family is smooth and
-nearly straight, so one table of `KNOTS` values over z = ±`REACH`, linear between knots and beyond
-the ends, stands for any of them: one gather and one multiplication an element, on any device,
-whatever the families of a card. The table is the distribution that is drawn. With 2,049 knots its
-distance from the family is at most h²/8 = 4.3e-6 of the second derivative, and one draw in 5e8
-falls beyond its ends.
+nearly straight. One table of `KNOTS` values over z = ±`REACH`, linear between knots and beyond the
+ends, therefore represents any of them: one gather and one multiplication per element, on any
+device, for every family. Cells are drawn from the table itself. With 2,049 knots it deviates from
+the family by at most h²/8 = 4.3e-6 of the second derivative, and one draw in 5e8 is beyond its
+ends.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ REACH = 6.0
 
 
 def latent_knots() -> Floats:
-    """Latent values at which tables are kept, (KNOTS,)."""
+    """Return the latent values at the knots of the tables, (KNOTS,)."""
     return np.linspace(-REACH, REACH, KNOTS)
 
 
 def quantile_table(name: str, parameters: Mapping[str, float]) -> Floats:
-    """Q(Φ(z)) of one family on the latent knots, (KNOTS,) [S].
+    """Compute Q(Φ(z)) of one family at the latent knots, (KNOTS,) [S].
 
     Raises
     ------
     ArrayError
-        If the family is unknown, or its parameters give no rising, finite quantiles.
+        If the family is unknown, or its quantiles are not finite or not increasing.
 
     Examples
     --------
@@ -54,20 +54,23 @@ def quantile_table(name: str, parameters: Mapping[str, float]) -> Floats:
         raise ArrayError(str(e.args[0])) from None
     table = np.asarray(distribution.ppf(special.ndtr(latent_knots()), parameters), dtype=np.float64)
     if not (np.isfinite(table).all() and (np.diff(table) >= 0).all()):
-        msg = f"{name} with {dict(parameters)} has no finite, rising quantiles; mend the card"
+        msg = (
+            f"{name} with {dict(parameters)} has quantiles that are not finite or not increasing; "
+            "correct these parameters in the card"
+        )
         raise ArrayError(msg)
     return table
 
 
 def interpolate(tables: Tensor, level: Tensor, z: Tensor) -> Tensor:
-    """Conductances of latent values, each from the table of its own level [S].
+    """Return the conductances of latent values, each from the table of its level [S].
 
     Parameters
     ----------
     tables : (level, KNOTS) tensor
         [S]
     level : integer tensor
-        Which table; broadcasts against `z`.
+        Index of the table; broadcasts against `z`.
     z : tensor
         Standard normal. The result is differentiable in it and in `tables`.
     """

@@ -1,12 +1,12 @@
-"""The column read-out chain: amplifier and ADC, one channel a column.
+"""The column read-out chain: amplifier and ADC, one channel per column.
 
     code = clip(round(offset + gain·I + third·(I/full_scale)³ + noise·ε), 0, 2^bits − 1)
 
-Gain [LSB/A] and offset are those at no current, third is the cubic part at full scale [LSB]. A
-card's noise is that of one code, rounding's variance of 1/12 in it, which is taken out here. Where
-a card tells of single channels, those columns have them; the others are drawn about the mean with
-the card's spreads. A card that gives only its largest INL, from the best-fit line, gets the cubic
-that has it; nonlinearity of any other form is not here.
+Gain [LSB/A] and offset [LSB] are taken at zero current; third is the cubic term at full scale
+[LSB]. A card's noise is that of one code and includes the rounding variance of 1/12, which is
+subtracted here. Channels listed in a card keep their values; the others are drawn about the mean
+with the card's spreads. If a card has only the largest INL, from the best-fit line, the cubic term
+is the one with that INL. Nonlinearity of any other form is not modelled.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["ReadoutChannels", "cubic_inl", "draw_channels"]
 
 
 def cubic_inl(low: float, high: float) -> float:
-    """Largest distance of u³ from its least-squares line over low <= u <= high.
+    """Compute the largest distance of u³ from its least-squares line over low <= u <= high.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def cubic_inl(low: float, high: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadoutChannels:
-    """Transfer of every channel."""
+    """Transfer function of every channel."""
 
     gain: Tensor  # [LSB/A]  (chip, channel)
     offset: Tensor  # [LSB]    (chip, channel)
@@ -50,14 +50,14 @@ class ReadoutChannels:
     bits: int
 
     def transfer(self, current: Tensor, *, axis: int = -1) -> Tensor:
-        """Noiseless, unrounded code; differentiable.
+        """Return the code without noise and rounding; differentiable.
 
         Parameters
         ----------
         current : (chip, ..., channel) tensor
             [A]
         axis : int
-            Where the channels are.
+            Axis of the channels.
 
         Returns
         -------
@@ -68,20 +68,20 @@ class ReadoutChannels:
         return torch.addcmul(offset, current, torch.addcmul(gain, cubic, current * current))
 
     def digitise(self, current: Tensor, *, generator: torch.Generator, axis: int = -1) -> Tensor:
-        """Codes of column currents, whole numbers from 0 to 2^bits − 1.
+        """Return the codes of column currents, integers from 0 to 2^bits − 1.
 
         Parameters
         ----------
         current : (chip, ..., channel) tensor
-            [A] without a gradient.
+            [A]; no gradient is kept.
         generator : torch.Generator
             On the channels' device.
         axis : int
-            Where the channels are.
+            Axis of the channels.
         """
         gain, offset, cubic = self._along(current, axis)
         code = current.square()
-        code.mul_(cubic).add_(gain).mul_(current).add_(offset)  # in place: it stays in the cache
+        code.mul_(cubic).add_(gain).mul_(current).add_(offset)  # in place, to stay in the cache
         if self.noise > 0:
             noise = torch.randn(
                 code.shape, generator=generator, device=code.device, dtype=code.dtype
@@ -90,7 +90,7 @@ class ReadoutChannels:
         return code.round_().clamp_(0, 2**self.bits - 1)
 
     def _along(self, current: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Gain, offset and cubic coefficient, laid along the axis of the channels."""
+        """Return gain, offset and cubic coefficient, reshaped to the axis of the channels."""
         lead = [1] * current.ndim
         lead[0], lead[axis] = self.gain.shape
         cubic = self.third / self.full_scale**3
@@ -105,15 +105,15 @@ def draw_channels(
     generator: torch.Generator,
     dtype: torch.dtype = torch.float32,
 ) -> ReadoutChannels:
-    """Read-out chains of `count` chips.
+    """Draw the read-out chains of `count` chips.
 
     Parameters
     ----------
     card : ReadoutCard
-        Without a gain, full scale comes to the highest code.
+        Without a gain, full scale gives the highest code.
     count, channels : int
     generator : torch.Generator
-        The channels lie on its device.
+        The channels are on its device.
     dtype : torch.dtype
     """
 
@@ -129,6 +129,13 @@ def draw_channels(
         edges = sorted((-offset / (gain * full_scale), (top - offset) / (gain * full_scale)))
         third = of("inl") / cubic_inl(max(edges[0], -1.0), min(edges[1], 1.0))
     noise = torch.randn((2, count, channels), generator=generator, device=device, dtype=dtype)
+    cubic = torch.full((count, channels), third, dtype=dtype, device=device)
+    mean_inl = of("inl") or sum(card.channel_inl) / max(len(card.channel_inl), 1)
+    if mean_inl > 0:  # a channel bows as its own nonlinearity says, with the sign of the mean
+        columns = card.channels or range(len(card.channel_inl))
+        for column, value in zip(columns, card.channel_inl, strict=False):
+            if column < channels:
+                cubic[:, column] = third * value / mean_inl
     drawn = {
         "gain": gain * (1 + of("gain_spread") * noise[0]),
         "offset": offset + of("offset_spread") * noise[1],
@@ -141,7 +148,7 @@ def draw_channels(
     return ReadoutChannels(
         gain=drawn["gain"],
         offset=drawn["offset"],
-        third=torch.full((count, channels), third, dtype=dtype, device=device),
+        third=cubic,
         noise=math.sqrt(max(of("noise") ** 2 - 1 / 12, 0.0)),
         full_scale=full_scale,
         bits=card.bits,

@@ -1,4 +1,4 @@
-"""Time, voltage and read-out: against the card's own formulas, written out again in numpy."""
+"""Ageing, conduction and read-out against the card's formulas, implemented in numpy."""
 
 import math
 
@@ -43,7 +43,7 @@ RETENTION = RetentionCard(
         DriftCard(
             level=1,
             first_step=Quantity.given(-3e-6, "S"),
-            # two reads of 2 uS noise in it
+            # includes the noise of two reads of 2 uS
             first_spread=Quantity.given(math.sqrt(2 * (2e-6) ** 2 + (4e-6) ** 2), "S"),
             drift=Quantity.given(-1e-6, "S"),
             growth=Quantity.given(1.5e-6, "S"),
@@ -59,7 +59,7 @@ def test_states_drift_and_spread_with_the_logarithm_of_time():
     for time in (5.0, 10.0, 10 * math.e, 10 * math.e**3):
         state = state.age(time, generator)
         g[time] = state.conductance.numpy()
-    np.testing.assert_array_equal(g[0], g[5.0])  # nothing is known before the reference time
+    np.testing.assert_array_equal(g[0], g[5.0])  # constant before the reference time
     first, one, two = g[10.0] - g[0], g[10 * math.e] - g[10.0], g[10 * math.e**3] - g[10 * math.e]
     near(first, -3e-6)
     near((first + 3e-6) ** 2, (4e-6) ** 2)
@@ -81,7 +81,9 @@ def test_one_long_step_is_like_many_short_ones():
 def test_time_does_not_run_backwards():
     _, state = drawn(count=1, retention=RETENTION)
     late = state.age(100.0, torch_stream(3, "age"))
-    with pytest.raises(ArrayError, match="100 s old and cannot go back to 50 s"):
+    with pytest.raises(
+        ArrayError, match="at 100 s after programming; expected a later time, not 50 s"
+    ):
         late.age(50.0, torch_stream(3, "age"))
 
 
@@ -100,7 +102,7 @@ def test_stuck_cells_do_not_age():
 @pytest.mark.parametrize(
     "line", [{}, {"dependence": (-0.3, "1/V")}, {"slope": (-4e3, "1/(V S)")}], ids=str
 )
-def test_the_card_speaks_of_conductance_at_its_read_voltage(line):
+def test_card_conductance_is_at_the_read_voltage(line):
     iv = IVCard(
         **given(
             nonlinearity=(1.5, "1/V"),
@@ -112,7 +114,7 @@ def test_the_card_speaks_of_conductance_at_its_read_voltage(line):
     chips, state = drawn(iv=iv)
     g0, b = (x.numpy() for x in chips.conduction(state.conductance))
     voltage = CARD.domain.read_voltage.value
-    # three rounds of the fixed point leave 1e-6 at these curvatures
+    # three fixed-point rounds have an error of 1e-6 at these curvatures
     np.testing.assert_allclose(
         g0 * np.sinh(b * voltage) / (b * voltage), state.conductance.numpy(), rtol=1e-5
     )
@@ -169,7 +171,7 @@ def test_codes_are_those_of_the_formula():
     near(spread**2, 0.8**2)  # the noise of codes, rounding included
 
 
-def test_channels_spread_as_the_card_says():
+def test_channels_have_the_spreads_of_the_card():
     channels = draw_channels(
         READOUT, 40, 128, generator=torch_stream(1, "adc"), dtype=torch.float64
     )
@@ -179,7 +181,7 @@ def test_channels_spread_as_the_card_says():
     near((channels.offset - 12) ** 2, 1.5**2)
 
 
-def test_listed_channels_are_taken_as_they_are():
+def test_listed_channels_keep_their_values():
     card = READOUT.model_copy(
         update={"channels": [1, 3], "channel_gain": [2e5, 2.1e5], "channel_offset": [7.0, 8.0]}
     )
@@ -189,7 +191,7 @@ def test_listed_channels_are_taken_as_they_are():
     assert len(channels.gain.unique()) == 6
 
 
-def test_a_card_with_only_its_inl_gets_the_cubic_that_has_it():
+def test_a_card_with_only_its_inl_gets_a_cubic_of_that_inl():
     card = ReadoutCard(bits=8, **given(full_scale=(1e-3, "A"), inl=(1.2, "LSB")))
     channels = draw_channels(card, 1, 1, generator=torch_stream(1, "adc"), dtype=torch.float64)
     current = np.linspace(0, 1e-3, 4001)

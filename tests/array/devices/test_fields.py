@@ -1,4 +1,4 @@
-"""Smooth fields against the covariance that they are said to have."""
+"""Smooth fields against their stated covariance."""
 
 import math
 
@@ -19,7 +19,7 @@ def fields(lengths, mixing=None, shape=(12, 9)):
 
 
 def near(found: np.ndarray, want: float) -> bool:
-    """Mean over chips within 4.5 standard errors of what it should be."""
+    """Mean over chips within 4.5 standard errors of the expected value."""
     return abs(found.mean() - want) < 4.5 * found.std() / math.sqrt(len(found))
 
 
@@ -32,7 +32,7 @@ def test_correlation_falls_as_a_gaussian_of_distance(length, row, col):
     assert near(f[:, row, 0] * f[:, 0, col], want)
 
 
-def test_levels_correlate_as_their_matrix_says():
+def test_levels_have_the_correlation_of_their_matrix():
     r = torch.tensor([[1.0, 0.7], [0.7, 1.0]], dtype=torch.float64)
     values, vectors = torch.linalg.eigh(r)
     f = fields((4.0, 4.0), vectors @ torch.diag(values.sqrt()) @ vectors.mT)
@@ -41,7 +41,7 @@ def test_levels_correlate_as_their_matrix_says():
 
 
 def test_fields_of_two_lengths_overlap_as_stated():
-    # Overlap is that far from the edges: three lengths away from all of them.
+    # The overlap applies far from the edges, here at three lengths.
     one = torch.ones((2, 2), dtype=torch.float64) / math.sqrt(2)  # the same white noise for both
     f = fields((2.0, 3.0), one, shape=(19, 19))
     assert near(f[:, 0, 9, 9] * f[:, 1, 9, 9], field_overlap(2.0, 3.0))

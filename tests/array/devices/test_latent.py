@@ -1,4 +1,4 @@
-"""The latent scale against double quadrature and against numbers known in closed form."""
+"""The latent scale against double quadrature and against closed forms."""
 
 import math
 
@@ -64,14 +64,14 @@ def test_parameters_give_the_card_back(name):
     card = random_card(7, distribution=name, array=(40, 56))
     e = estimands(level_parameters(card), (40, 56))
     for k, (level, v) in enumerate(zip(card.levels, card.variation, strict=True)):
-        # 1e-5: the table stands for the family
+        # 1e-5: the table approximates the family
         assert e.mean[k] == pytest.approx(level.mean.value, rel=1e-5)
         assert e.std[k] == pytest.approx(level.std.value, rel=1e-4)
         assert e.d2d[k] == pytest.approx(v.d2d.value, rel=1e-9)
         assert e.c2c[k] == pytest.approx(v.c2c.value, rel=3e-4)
         assert e.share[k] == pytest.approx(v.spatial.share.value, rel=1e-9)
         assert e.lengths[k] == pytest.approx(v.spatial.correlation_length.value, rel=1e-9)
-    # levels of nearly, but not quite, one latent length lose a trace of correlation
+    # levels of slightly different latent lengths lose a little correlation
     np.testing.assert_allclose(e.correlation, card.variation_correlation, rtol=1e-4)
 
 
@@ -88,7 +88,7 @@ def test_solving_stops_at_the_ends():
     np.testing.assert_allclose(found, [0.0, 0.0, 0.5, 1.0], atol=1e-15)
 
 
-def test_a_silent_card_is_read_plainly_and_says_so():
+def test_missing_quantities_are_listed_as_assumptions():
     card = random_card(1)
     bare = card.model_copy(
         update={
@@ -104,7 +104,7 @@ def test_a_silent_card_is_read_plainly_and_says_so():
     assert sum("persists over programmings" in text for text in p.assumptions) == 3
 
 
-def test_a_card_with_nothing_to_draw_is_refused():
+def test_a_card_without_levels_or_conductances_is_refused():
     card = random_card(1)
     with pytest.raises(ArrayError, match="no levels"):
         level_parameters(card.model_copy(update={"levels": []}))

@@ -1,4 +1,4 @@
-"""Line offsets of drawn chips: as large, as folded and as correlated as the card states."""
+"""Line offsets of drawn chips: the size, period and correlation of the card."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SHAPE = (48, 64)
 
 
 def card(kinds, *, correlation=0.7, d2d=True) -> ModelCard:
-    """A quiet card with line offsets of given standard deviations [S]."""
+    """Return a card with line offsets of given standard deviations [S]."""
     plain = virtual_card("lines", mean=MEAN, spread=0.08, array=SHAPE)
     lines = [
         LineOffsets(axis=axis, period=period, std=Quantity.given(std, "S"))
@@ -33,7 +33,7 @@ def card(kinds, *, correlation=0.7, d2d=True) -> ModelCard:
 
 
 def drawn(of: ModelCard, count=60):
-    """Deviations D of drawn chips, (chip, level, row, col)."""
+    """Return the model, drawn chips and their deviations D, (chip, level, row, col)."""
     model = DeviceModel.from_card(of)
     chips = draw_chips(model, count, generator=torch.Generator().manual_seed(1))
     return model, chips, chips.deviation.double().numpy()
@@ -82,7 +82,7 @@ def test_the_spread_of_a_level_does_not_depend_on_lines():
     assert found[1] == pytest.approx(found[0], rel=0.03)
 
 
-def test_switched_off_their_part_is_drawn_cell_by_cell():
+def test_without_the_factor_their_part_is_drawn_for_each_cell():
     of = card([("col", 1, 1.2e-6)])
     model = DeviceModel.from_card(of).without("lines")
     chips = draw_chips(model, 30, generator=torch.Generator().manual_seed(1))

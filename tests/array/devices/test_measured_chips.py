@@ -1,4 +1,4 @@
-"""One measured chip: its own faults, offsets and readings come back."""
+"""One measured chip has its measured faults, offsets and readings."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ K = 4.5
 
 
 def truth_of(seed=1):
-    """A drawn chip, and the sidecar that would describe it without error."""
+    """Return a drawn chip, and the sidecar that describes it without error."""
     chip = draw_chips(MODEL, 1, generator=torch_stream(seed, "truth"))
     m = chip.model.conditional_mean.numpy()
     knots = np.linspace(-6, 6, m.shape[1])
@@ -38,7 +38,7 @@ def truth_of(seed=1):
     return chip, maps
 
 
-def test_the_chip_that_a_perfect_sidecar_describes_comes_back():
+def test_a_perfect_sidecar_gives_the_chip_back():
     chip, maps = truth_of()
     again = chip_from_cells(MODEL, maps, count=4, generator=torch_stream(5, "again"))
     # 1e-4: offsets went through a table of conditional means and back
@@ -49,17 +49,17 @@ def test_the_chip_that_a_perfect_sidecar_describes_comes_back():
     assert torch.equal(again.hard, chip.hard.expand(4, -1, -1, -1))
 
 
-def test_stuck_cells_are_at_what_they_were_measured_at():
+def test_stuck_cells_keep_their_measured_conductance():
     chip, maps = truth_of()
     stuck = np.isin(maps.fault, (Fault.STUCK_LOW, Fault.STUCK_HIGH))
     assert stuck.any()
     at = np.where(stuck, chip.stuck_conductance[0].numpy(), np.nan)
-    told = dataclasses.replace(maps, stuck_conductance=at)
-    again = chip_from_cells(MODEL, told, count=3, generator=torch_stream(6, "again"))
+    known = dataclasses.replace(maps, stuck_conductance=at)
+    again = chip_from_cells(MODEL, known, count=3, generator=torch_stream(6, "again"))
     for one in again.stuck_conductance.numpy():
         np.testing.assert_allclose(one[stuck], at[stuck])
-    untold = chip_from_cells(MODEL, maps, count=3, generator=torch_stream(6, "again"))
-    assert (untold.stuck_conductance.numpy()[:, stuck] != at[stuck]).all()
+    unknown = chip_from_cells(MODEL, maps, count=3, generator=torch_stream(6, "again"))
+    assert (unknown.stuck_conductance.numpy()[:, stuck] != at[stuck]).all()
 
 
 def test_each_cell_scatters_about_its_own_offset():
@@ -75,7 +75,7 @@ def test_each_cell_scatters_about_its_own_offset():
     assert abs(z.mean()) < K / math.sqrt(z.size)
 
 
-def test_levels_not_measured_are_drawn_given_those_that_were():
+def test_levels_not_measured_are_drawn_given_the_measured_ones():
     chip, maps = truth_of()
     offset = maps.offset.copy()
     offset[2] = np.nan
@@ -125,7 +125,7 @@ def test_a_sidecar_of_another_card_is_refused():
         offset=np.zeros((2, *SHAPE)),
         hard_posterior=np.zeros((2, *SHAPE)),
     )
-    with pytest.raises(ArrayError, match="sidecar of 2 levels, card of 3"):
+    with pytest.raises(ArrayError, match="the sidecar has 2 levels and the card 3"):
         chip_from_cells(MODEL, maps, generator=torch_stream(5, "x"))
 
 
@@ -155,5 +155,5 @@ def test_a_level_never_read_cannot_be_replayed():
     g = torch.rand((1, 2, 3, 3), generator=torch_stream(1, "measured"))
     g[:, 1] = torch.nan
     chips = ReplayedChips(conductance=g, accepted=torch.ones_like(g, dtype=torch.bool))
-    with pytest.raises(ArrayError, match="no cell was ever read at level 1"):
+    with pytest.raises(ArrayError, match="no cell has a reading at level 1"):
         chips.program(torch.ones((3, 3), dtype=torch.int64), generator=torch_stream(1, "x"))

@@ -10,7 +10,7 @@ from scipy import stats
 from rramfit.array.devices.quantiles import KNOTS, REACH, interpolate, latent_knots, quantile_table
 from rramfit.errors import ArrayError
 
-LAWS = {
+CASES = {
     "normal": ({"loc": 80e-6, "scale": 8e-6}, stats.norm(80e-6, 8e-6)),
     "lognormal": ({"mu": -9.4, "sigma": 0.3}, stats.lognorm(0.3, scale=math.exp(-9.4))),
     "gamma": ({"shape": 20.0, "scale": 4e-6}, stats.gamma(20.0, scale=4e-6)),
@@ -30,14 +30,14 @@ def drawn(name: str, parameters: dict[str, float], n: int) -> np.ndarray:
     return interpolate(table, torch.zeros(n, dtype=torch.int64), z).numpy()
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", CASES)
 def test_draws_follow_the_family(name):
-    parameters, distribution = LAWS[name]
+    parameters, distribution = CASES[name]
     found = stats.kstest(drawn(name, parameters, 200_000), distribution.cdf)
     assert found.pvalue > 1e-3
 
 
-def test_a_mixture_is_drawn_in_its_parts():
+def test_a_mixture_is_drawn_from_all_components():
     parameters = {
         "weight_1": 0.7, "mean_1": 40e-6, "std_1": 3e-6,
         "weight_2": 0.3, "mean_2": 90e-6, "std_2": 5e-6,
@@ -50,9 +50,9 @@ def test_a_mixture_is_drawn_in_its_parts():
     assert stats.kstest(drawn("mixture", parameters, n), cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("name", LAWS)
-def test_between_knots_the_table_is_as_near_as_its_curvature_allows(name):
-    parameters, distribution = LAWS[name]
+@pytest.mark.parametrize("name", CASES)
+def test_error_between_knots_is_limited_by_the_curvature(name):
+    parameters, distribution = CASES[name]
     table = quantile_table(name, parameters)
     z = latent_knots()[:-1] + REACH / (KNOTS - 1)  # halfway
     z = z[np.abs(z) < 5]
@@ -69,7 +69,7 @@ def test_between_knots_the_table_is_as_near_as_its_curvature_allows(name):
     )
 
 
-def test_every_cell_has_its_own_level_and_the_ends_go_on_straight():
+def test_cells_use_the_table_of_their_level_and_the_ends_are_straight():
     knots = torch.from_numpy(latent_knots())
     tables = torch.stack([knots, 10 + 2 * knots])
     z = torch.tensor([-8.0, 0.3, 8.0], dtype=torch.float64)
@@ -79,16 +79,16 @@ def test_every_cell_has_its_own_level_and_the_ends_go_on_straight():
 
 
 def test_conductance_is_differentiable_in_the_latent_value():
-    parameters, _ = LAWS["lognormal"]
+    parameters, _ = CASES["lognormal"]
     table = torch.from_numpy(quantile_table("lognormal", parameters))[None]
     z = torch.tensor([-1.0, 0.2, 2.0], dtype=torch.float64, requires_grad=True)
     g = interpolate(table, torch.zeros(3, dtype=torch.int64), z)
     g.sum().backward()
-    step = 2 * REACH / (KNOTS - 1)  # slope within a step differs by up to sigma·step/2 of itself
+    step = 2 * REACH / (KNOTS - 1)  # within a step the slope varies by sigma·step/2
     torch.testing.assert_close(z.grad, 0.3 * g.detach(), rtol=0.3 * step, atol=0.0)
 
 
-def test_bad_distributions_are_refused_by_name():
+def test_invalid_distributions_are_refused():
     with pytest.raises(ArrayError, match="cauchy"):
         quantile_table("cauchy", {})
     with pytest.raises(ArrayError, match="normal with"):

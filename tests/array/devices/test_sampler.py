@@ -1,8 +1,8 @@
 """Drawn chips against the card they are drawn from: every family, every factor.
 
-Chips are independent, so any statistic whose expectation over chips is known is compared with its
-mean over chips, within `K` of its own standard errors. With some 500 such comparisons in this file,
-4.5 standard errors are crossed by chance in one run of 300, and seeds are fixed.
+Chips are independent, so the mean of a statistic over chips is compared with its known expectation,
+within `K` standard errors. With about 500 such comparisons in this file, one run in 300 exceeds 4.5
+standard errors by chance. Seeds are fixed.
 """
 
 import math
@@ -26,7 +26,7 @@ CHIPS, SHAPE = 300, (20, 28)
 
 
 def near(per_chip, want, k=K):
-    """Mean over chips within k standard errors of what it should be."""
+    """Assert that the mean over chips is within k standard errors of the expected value."""
     x = np.asarray(per_chip, dtype=np.float64).reshape(len(per_chip), -1).mean(axis=1)
     error = k * x.std(ddof=1) / math.sqrt(len(x))
     assert abs(x.mean() - want) <= error, f"{x.mean():.6g} is not {want:.6g} ± {error:.2g}"
@@ -43,7 +43,7 @@ def programmed(chips, level, seed, n=1):
 
 
 @pytest.mark.parametrize("distribution", FAMILIES)
-def test_level_and_variation_are_the_cards(distribution):
+def test_level_and_variation_are_those_of_the_card(distribution):
     card = random_card(4, distribution=distribution, array=SHAPE, failures=False)
     chips = draw_chips(model_of(card), CHIPS, generator=torch_stream(1, distribution))
     read = torch_stream(2, distribution)
@@ -56,8 +56,10 @@ def test_level_and_variation_are_the_cards(distribution):
         deviations.append(y[0])
         near(y[0] + mean[k], level.mean.value)
         near(y[0] ** 2, level.std.value**2)
-        near(y[0] * other, v.d2d.value**2)  # what two cycles of a cell have in common
-        near(y[0] * y[1] - y[0] * other, v.c2c.value**2)  # and two reads of a state besides
+        near(y[0] * other, v.d2d.value**2)  # covariance of two cycles of a cell
+        near(
+            y[0] * y[1] - y[0] * other, v.c2c.value**2
+        )  # what two reads of a state share beyond that
         near((y[0] - y[1]) ** 2 / 2, v.read.value**2)
     for j, k in ((0, 1), (0, 2), (1, 2)):
         between = card.variation[j].d2d.value * card.variation[k].d2d.value
@@ -65,7 +67,7 @@ def test_level_and_variation_are_the_cards(distribution):
 
 
 @pytest.mark.parametrize("distribution", FAMILIES)
-def test_the_field_has_the_cards_share_and_length(distribution):
+def test_the_field_has_the_share_and_length_of_the_card(distribution):
     card = virtual_card(
         "field",
         mean=[30e-6, 90e-6],
@@ -84,11 +86,11 @@ def test_the_field_has_the_cards_share_and_length(distribution):
     near(y[:, :, :-5] * y[:, :, 5:], 0.6 * d2d2 / math.e)
     near(y[:, :-3, :-4] * y[:, 3:, 4:], 0.6 * d2d2 / math.e)
     near(y[:, :-19] * y[:, 19:], 0.0)  # exp(−14)
-    # Between 0 and ℓ a distribution that is not normal departs from the Gaussian by some 0.1 %.
+    # Between 0 and ℓ a distribution that is not normal deviates from the Gaussian by about 0.1 %.
     near(y[:, :-1] * y[:, 1:], 0.6 * d2d2 * math.exp(-1 / 25))
 
 
-def test_trends_are_the_cards_and_no_more():
+def test_trends_are_those_of_the_card():
     card = virtual_card(
         "trend",
         mean=[30e-6, 90e-6],
@@ -108,7 +110,7 @@ def test_trends_are_the_cards_and_no_more():
 
 
 @pytest.mark.parametrize("exponent", [-0.5, 0.0, 0.4])
-def test_read_noise_goes_with_conductance_as_the_card_says(exponent):
+def test_read_noise_depends_on_conductance_as_in_the_card(exponent):
     card = virtual_card("read", mean=[30e-6, 200e-6], spread=0.2, read=0.03, array=SHAPE)
     noise = ReadNoiseCard(
         coefficient=Quantity.given(0.03, "1"),
@@ -121,8 +123,8 @@ def test_read_noise_goes_with_conductance_as_the_card_says(exponent):
     read = torch_stream(3, "read")
     g = state.conductance.numpy()
     v = (state.read(read).numpy() - g) ** 2
-    near(v, (0.03 * 200e-6) ** 2)  # whatever the exponent, the level's own read noise
-    # std/G goes with G to the exponent: scaled so, the noise no longer depends on G.
+    near(v, (0.03 * 200e-6) ** 2)  # the read noise of the level, for every exponent
+    # std/G is proportional to G^exponent: scaled by that, the noise does not depend on G.
     flat = v / (g / 200e-6) ** (2 + 2 * exponent)
     near((flat - flat.mean()) * (g - 200e-6), 0.0)
     spread = (200e-6 * 0.2) ** 2
@@ -157,12 +159,12 @@ def faulty():
     return card, draw_chips(model_of(card), CHIPS, generator=torch_stream(9, "faulty"))
 
 
-def test_failures_are_the_cards(faulty):
+def test_failures_are_those_of_the_card(faulty):
     card, chips = faulty
     ok = (chips.fault == Fault.OK).numpy()
     for k, f in enumerate(card.failure):
         first, second = (s.accepted.numpy() for s in programmed(chips, k, 10 + k, n=2))
-        near(~first, f.probability.value)  # over all cells, stuck and dead ones included
+        near(~first, f.probability.value)  # over all cells, including stuck and dead ones
         hard, soft = f.hard.value, f.soft.value
         both = (~first & ~second & ok).sum(axis=(1, 2)) / ok.sum(axis=(1, 2))
         near(both, hard + (1 - hard) * soft**2)
@@ -170,7 +172,7 @@ def test_failures_are_the_cards(faulty):
         assert not first[chips.hard[:, k].numpy()].any()
 
 
-def test_faults_are_the_cards(faulty):
+def test_faults_are_those_of_the_card(faulty):
     _, chips = faulty
     fault, f = chips.fault.numpy(), FAULTY["stuck"]
     dead = np.isin(fault, (Fault.DEAD_ROW, Fault.DEAD_COL))
@@ -179,7 +181,7 @@ def test_faults_are_the_cards(faulty):
     near((fault == Fault.STUCK_LOW).sum(axis=(1, 2)) / (~dead).sum(axis=(1, 2)), f["low"])
     near((fault == Fault.STUCK_HIGH).sum(axis=(1, 2)) / (~dead).sum(axis=(1, 2)), f["high"])
     states = [s.conductance.numpy() for k in range(3) for s in programmed(chips, k, k)]
-    for g in states:  # a stuck cell stays where it is, whatever is asked
+    for g in states:  # a stuck cell does not change with the target level
         np.testing.assert_array_equal(g[fault != Fault.OK], states[0][fault != Fault.OK])
     g = states[0]
     assert (g[dead] == 0).all()
@@ -188,7 +190,7 @@ def test_faults_are_the_cards(faulty):
         assert abs(x.mean()) < K * x.std() / math.sqrt(x.size)
 
 
-def test_a_failed_cell_is_left_where_the_card_says(faulty):
+def test_failed_cells_have_the_conductance_of_the_card(faulty):
     _, chips = faulty
     (state,) = programmed(chips, 2, 20)
     failed = (~state.accepted & (chips.fault == Fault.OK)).numpy()
@@ -203,7 +205,7 @@ def test_a_failed_cell_is_left_where_the_card_says(faulty):
     near([(g[f] ** 2).mean() for g, f in zip(left, failed, strict=True)], (30e-6) ** 2 * 1.01)
 
 
-def test_failing_does_not_move_the_distribution_of_accepted_values(faulty):
+def test_failures_do_not_change_the_distribution_of_accepted_cells(faulty):
     card, chips = faulty
     sound = draw_chips(
         model_of(card).without("failure", "stuck", "dead_lines"),
@@ -217,7 +219,7 @@ def test_failing_does_not_move_the_distribution_of_accepted_values(faulty):
         assert torch.equal(a.conductance[taken], b.conductance[taken])
 
 
-def test_a_stuck_cell_passes_for_the_level_it_sits_at():
+def test_a_stuck_cell_is_accepted_at_the_level_of_its_conductance():
     stuck = {"high": 0.1, "high_conductance": 200e-6}
     card = virtual_card("pass", mean=[30e-6, 200e-6], spread=0.1, window=0.15, stuck=stuck)
     chips = draw_chips(model_of(card), 20, generator=torch_stream(1, "pass"))
@@ -240,7 +242,7 @@ def test_a_stuck_cell_passes_for_the_level_it_sits_at():
         ("retention", None),
     ],
 )
-def test_a_factor_switched_off_takes_its_own_variance_and_no_other(factor, change):
+def test_a_factor_that_is_off_removes_only_its_own_variance(factor, change):
     card = random_card(12, distribution="gamma", array=SHAPE, failures=False)
     model = model_of(card).without(factor)
     chips = draw_chips(model, CHIPS, generator=torch_stream(2, "off"))
@@ -293,12 +295,14 @@ def test_the_same_generator_gives_the_same_chip_in_either_precision():
     assert states[2].conductance.dtype == torch.float64
 
 
-def test_patterns_that_do_not_fit_are_refused():
+def test_wrong_patterns_are_refused():
     chips = draw_chips(model_of(random_card(3)), 1, generator=torch_stream(1, "x"))
     generator = torch_stream(1, "y")
-    with pytest.raises(ArrayError, match="levels 0 to 3 asked of a model with levels 0 to 2"):
+    with pytest.raises(ArrayError, match="the pattern has levels 0 to 3; the model has 0 to 2"):
         chips.program(torch.arange(4096).reshape(64, 64) % 4, generator=generator)
-    with pytest.raises(ArrayError, match=r"\(3, 3\) for chips of \(64, 64\)"):
+    with pytest.raises(
+        ArrayError, match=r"shape \(3, 3\); expected the rows and columns of .*\(64, 64\)"
+    ):
         chips.program(torch.zeros((3, 3), dtype=torch.int64), generator=generator)
     with pytest.raises(ArrayError, match="'wires'"):
         chips.model.without("wires")
