@@ -1,4 +1,4 @@
-"""The array in torch: crossbar solvers and the device sampler."""
+"""The array in torch: crossbar solvers and the sampler of devices."""
 
 from rramfit.array.devices.chips import Chips, Programmed, draw_chips
 from rramfit.array.devices.device_model import FACTORS, DeviceModel

@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let long benchmarks be made short."""
+    """Add the option that shortens the long benchmarks."""
     parser.addoption(
         "--images", type=int, default=10_000, help="images in the benchmark of evaluation"
     )

@@ -1,8 +1,8 @@
-"""Speed: `rramfit characterize data/reference.h5`, the whole process, without and with its report.
+"""Run time of `rramfit characterize data/reference.h5`, the whole process, with and without report.
 
     python -m pytest tests/benchmarks/test_characterize.py -q --benchmark-json=out.json
 
-The process's own time, which a busy machine disturbs less, stands in the `extra_info` of that file.
+`extra_info` in that file has the CPU time of the process, which depends less on other load.
 """
 
 import resource

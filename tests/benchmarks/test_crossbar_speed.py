@@ -1,14 +1,14 @@
-"""Crossbar solvers, side by side on the same work, with their error.
+"""Run time and error of crossbar solvers on the same problems.
 
     python -m pytest tests/benchmarks/test_crossbar_speed.py -q --benchmark-columns=min,rounds \\
         --benchmark-json=crossbar.json
 
-128 x 128 cells of 10/100/1,000 uS ("hard") or 1/20/40 uS ("easy") drawn evenly, inputs uniform in
-0 to 1 V, 1 ohm a segment, driver and sense included; error = max |dI| / max |I| against the nodal
-equations refined in extended precision, in the `extra_info` of the JSON file.
-Speeds are the machine's; what is asserted is errors, and ratios between solvers in one run.
-badcrossbar and CrossSim are skipped where they are not installed (a clone of CrossSim on PYTHONPATH
-will do).
+128 x 128 cells of 10/100/1,000 uS ("hard") or 1/20/40 uS ("easy") with equal probability, inputs
+uniform in 0 to 1 V, 1 ohm per segment, driver and sense amplifier. The error max |dI| / max |I| is
+relative to the nodal equations refined in extended precision; `extra_info` in the JSON file has it.
+Run times depend on the machine, so only errors and ratios between solvers in one run are asserted.
+badcrossbar and CrossSim are skipped if they are not installed (a clone of CrossSim on PYTHONPATH is
+enough).
 """
 
 import time
@@ -41,7 +41,7 @@ def problem(family, vectors, size=SIZE, seed=0):
 
 
 def nodal_matrix(g, ohm=1.0, dtype=np.float64):
-    """Nodal equations of the array: wordline nodes first, then bitline nodes."""
+    """Return the nodal equations of the array: wordline nodes first, then bitline nodes."""
     m, n = g.shape
     wl = np.arange(m * n).reshape(m, n)
     bl = wl + m * n
@@ -66,7 +66,9 @@ def by_sparse_lu(g, v, *, refine=False):
     factor = splu(matrix)
     x = factor.solve(rhs)
     if refine:
-        exact = nodal_matrix(g, dtype=np.longdouble)[0]  # its diagonal rounds past what G is
+        exact = nodal_matrix(g, dtype=np.longdouble)[
+            0
+        ]  # in float64 the rounding of its diagonal exceeds G
         x = x.astype(np.longdouble)
         for _ in range(3):
             x = x + factor.solve((rhs - exact @ x).astype(np.float64))
@@ -88,13 +90,13 @@ def by_badcrossbar(g, v):
         warnings.simplefilter("ignore")
         badcrossbar = pytest.importorskip("badcrossbar")
         if not hasattr(badcrossbar, "compute"):
-            pytest.skip("badcrossbar cannot be imported whole")
+            pytest.skip("badcrossbar is only partly importable")
         found = badcrossbar.compute(v.T, 1 / g, r_i=1.0, node_voltages=False, all_currents=False)
     return np.asarray(found.currents.output)
 
 
 def by_crosssim(g, v, *, tolerance=1e-3):
-    """CrossSim's own iteration, at its own tolerance where not given: the same circuit."""
+    """Solve the same circuit by CrossSim's iteration, by default at CrossSim's tolerance."""
     simulator = pytest.importorskip("simulator")
     from simulator.backend import ComputeBackend
     from simulator.circuits.array.NonInterleaved_InputSource import NoninterleavedInputSourceArray
@@ -124,13 +126,13 @@ def error_of(found, g, v):
     ids=lambda f: f.__name__,
 )
 def test_products(benchmark, solver, vectors, family):
-    """One array, its solution and `vectors` products."""
+    """One array: its solution and `vectors` products."""
     if solver is by_iteration and vectors > 128:
-        pytest.skip("for single vectors")
+        pytest.skip("the iterative solver is for single vectors")
     g, v = problem(family, vectors)
     benchmark.group = f"{vectors} vectors, {family}"
     if solver is by_crosssim and family == "hard" and vectors > 1:
-        pytest.skip("seconds a vector")
+        pytest.skip("CrossSim takes seconds per vector")
     slow = solver in (by_sparse_lu, by_badcrossbar, by_crosssim)
     found = benchmark.pedantic(
         solver, (g, v), rounds=1 if slow else 5, warmup_rounds=0 if slow else 1
@@ -145,7 +147,7 @@ def test_products(benchmark, solver, vectors, family):
     [(by_sparse_lu, 100), (by_badcrossbar, 100), (by_crosssim, 200)],
     ids=lambda f: getattr(f, "__name__", None),
 )
-def test_a_thousand_products_so_many_times_as_fast(benchmark, other, least):
+def test_speedup_for_a_thousand_products(benchmark, other, least):
     """1,024 products on one 128 x 128 array, against another solver in the same run."""
     g, v = problem("easy", 1024)
     start = time.perf_counter()
@@ -161,7 +163,7 @@ def test_a_thousand_products_so_many_times_as_fast(benchmark, other, least):
 @pytest.mark.parametrize("tiles", [1, 16])
 @pytest.mark.parametrize("gradient", [False, True], ids=["forward", "gradient"])
 def test_tiles(benchmark, tiles, dtype, gradient):
-    """T of a batch of tiles, and its gradient in cells and resistances."""
+    """T of a batch of tiles, with and without gradients in cells and resistances."""
     g = torch.tensor(np.stack([problem("easy", 1, seed=k)[0] for k in range(tiles)]), dtype=dtype)
     r = torch.ones(4, dtype=dtype)
 
@@ -180,7 +182,7 @@ def test_tiles(benchmark, tiles, dtype, gradient):
 
 @pytest.mark.parametrize("size", [256, 512, 1024])
 def test_large_arrays(benchmark, size):
-    """T of one large array in float32; peak memory is in `extra_info` [GiB]."""
+    """T of one large array in float32; `extra_info` has the peak memory [GiB]."""
     import resource
 
     g = torch.tensor(problem("easy", 1, size)[0], dtype=torch.float32)
@@ -192,7 +194,7 @@ def test_large_arrays(benchmark, size):
 
 @pytest.mark.parametrize("method", ["closed form", "anchored", "exact"])
 def test_estimates(benchmark, method):
-    """The estimate at 16 tiles of 128 x 128 with gradient, float32."""
+    """Estimates and exact T of 16 tiles of 128 x 128 with gradient, float32."""
     g = torch.tensor(
         np.stack([problem("easy", 1, seed=k)[0] for k in range(16)]), dtype=torch.float32
     )
@@ -213,7 +215,7 @@ def test_estimates(benchmark, method):
 
 @pytest.mark.parametrize("nonlinearity", [1.0, 3.0, 5.0])
 def test_nonlinear_vectors(benchmark, nonlinearity):
-    """16 vectors of up to 1 V on nonlinear cells; Newton steps are in `extra_info`."""
+    """16 vectors of up to 1 V on nonlinear cells; `extra_info` has the Newton steps."""
     g, v = (torch.from_numpy(x) for x in problem("easy", 16))
     found = benchmark.pedantic(
         solve_nonlinear, (g, v, LINE), {"nonlinearity": nonlinearity}, rounds=2
@@ -233,7 +235,7 @@ def test_nonlinear_vectors(benchmark, nonlinearity):
 )
 @pytest.mark.parametrize("rows", ["grounded", "floating", "gated"])
 def test_accuracy_of_the_estimates(benchmark, levels, ohm, rows):
-    """Half the rows on; rms errors in % of the mean column current are in `extra_info`."""
+    """Half the rows on; `extra_info` has rms errors in % of the mean column current."""
     from rramfit.array import smooth_estimate
 
     rng = np.random.default_rng(3)

@@ -1,22 +1,23 @@
-"""Speed of evaluation: vgg5 on images of CIFAR-10's size, against the plain float32 forward.
+"""Run time of evaluation: vgg5 on images of CIFAR-10 size, relative to the float32 forward pass.
 
     python -m pytest tests/benchmarks/test_evaluation_speed.py -q --benchmark-json=evaluation.json
 
-10,000 random images (`--images` takes fewer: drawing and solving the chip then weighs more), in
-batches of 250, an untrained network. One chip is drawn, programmed, its wires solved or estimated,
-and all images run on it, three times in turn with the plain forward of the same images; the ratio,
-in the `extra_info` of the JSON file, is that of the fastest of either.
-All factors are on. Wanted on the reference chip: at most 4 times the plain forward with the
-estimate, 10 times with exact wires. Beside it, without a limit, the stated virtual chip, which has
-everything that a card can say, an hour old: cells that are not ohmic and read noise multiply twice
-more, and draw a number for each conversion. And the reference chip with gated rows and inputs of
-8 bits sent one by one, on a tenth of the images: eight products and eight conversions for one.
+10,000 random images in batches of 250, an untrained network (with fewer `--images`, drawing and
+solving the chip have a larger share). One chip is drawn and programmed, its wires are solved or
+estimated, and all images run on it, three times in turn with the plain forward pass of the same
+images. `extra_info` in the JSON file has the ratio of the shortest times.
 
-Others run the same network: CrossSim without wires (programming error of 15 %, 8-bit converters,
-tiles of 128 x 128) on as many images, with wires on one image (its own iteration, each vector
-anew), and aihwkit-lightning, which knows no chips and no wires (noise on outputs, 8-bit converters;
-its noise on weights is for training only). Either is skipped where it is not installed; a clone of
-CrossSim on PYTHONPATH will do.
+All factors are on. Limits on the reference chip: 4 times the plain forward pass with the estimate,
+10 times with exact wires. Two cases have no limit. The virtual chip at one hour has every property
+of a card: nonlinear cells and read noise need two more products and a random number for each
+conversion. The reference chip with gated rows and 8-bit inputs sent bit by bit, on a tenth of the
+images, needs eight products and eight conversions instead of one.
+
+Other simulators run the same network: CrossSim without wires (programming error of 15 %, 8-bit
+converters, tiles of 128 x 128) on all images, and with wires on one image (it iterates for each
+vector); aihwkit-lightning, which has no chips and no wires (noise on outputs, 8-bit converters; its
+noise on weights is for training only). Each is skipped if it is not installed; a clone of CrossSim
+on PYTHONPATH is enough.
 """
 
 import time
@@ -36,7 +37,7 @@ LIMITS = {"estimate": 4.0, "exact": 10.0}
 AGE = 3600.0  # [s]
 BATCH = 250
 TURNS = 3
-SHORT = 1000  # images below which a ratio says little of 10,000
+SHORT = 1000  # with fewer images the ratio does not represent that of 10,000
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,8 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def beside_plain(benchmark, network, images, work, *, turns: int = TURNS) -> float:
-    """Time `work` and plain forwards in turn; give the ratio of the fastest of either."""
+def relative_to_plain(benchmark, network, images, work, *, turns: int = TURNS) -> float:
+    """Time `work` and plain forward passes in turn; return the ratio of the shortest times."""
     run(network, images[:BATCH])
     plain = []
     benchmark.pedantic(
@@ -81,7 +82,7 @@ def beside_plain(benchmark, network, images, work, *, turns: int = TURNS) -> flo
 @pytest.mark.parametrize("wires", LIMITS)
 @pytest.mark.parametrize("card", CARDS)
 def test_one_chip(benchmark, repo, network, images, card, wires):
-    """All factors on: one chip drawn, and all images on it."""
+    """All factors on: one chip is drawn, and all images run on it."""
     setup = analog_setup(
         load_card(repo / f"fits/{CARDS[card]}.card.json"),
         wires_by=wires,
@@ -96,7 +97,7 @@ def test_one_chip(benchmark, repo, network, images, card, wires):
         programming.append(seconds(lambda: program(analog, seed=0, index=1)))
         run(analog, images)
 
-    ratio = beside_plain(benchmark, network, images, evaluate)
+    ratio = relative_to_plain(benchmark, network, images, evaluate)
     benchmark.extra_info["programming_s"] = programming[0]
     if card == "reference" and len(images) >= SHORT:
         assert ratio <= LIMITS[wires]
@@ -113,7 +114,7 @@ def test_bit_serial_inputs(benchmark, repo, network, images):
     analog = convert_to_analog(network, setup, inputs=images[:64]).eval()
     program(analog, seed=0, index=1)
     run(analog, images[:8])
-    beside_plain(benchmark, network, some, lambda: run(analog, some))
+    relative_to_plain(benchmark, network, some, lambda: run(analog, some))
 
 
 @pytest.mark.parametrize("wires", [False, True], ids=["no wires", "wires"])
@@ -140,7 +141,7 @@ def test_crosssim(benchmark, network, images, wires):
     def evaluate():
         run(from_torch(network, p), some)
 
-    beside_plain(benchmark, network, some, evaluate, turns=1)
+    relative_to_plain(benchmark, network, some, evaluate, turns=1)
 
 
 def test_aihwkit_lightning(benchmark, network, images):
@@ -153,4 +154,6 @@ def test_aihwkit_lightning(benchmark, network, images):
     config.forward.inp_res = config.forward.out_res = 2**8 - 2
     config.forward.out_bound, config.forward.out_noise = 10.0, 0.01
     config.pre_post.input_range.enable = True
-    beside_plain(benchmark, network, images, lambda: run(convert(network, config).eval(), images))
+    relative_to_plain(
+        benchmark, network, images, lambda: run(convert(network, config).eval(), images)
+    )

@@ -1,10 +1,10 @@
-"""Reading: how fast sweeps stream against plain h5py, in how much memory; how fast logs convert.
+"""Run time and memory of reading sweeps, relative to plain h5py; run time of converting logs.
 
     python -m pytest tests/benchmarks/test_reading.py -q --benchmark-json=reading.json
 
-The ratio and the memory stand in the `extra_info` of that file.
+`extra_info` in that file has the ratio and the memory.
 
-Speeds are the machine's; what is asserted is a ratio to h5py on the same machine, and memory.
+Run times depend on the machine, so the ratio to h5py on the same machine is asserted, and memory.
 """
 
 import subprocess
@@ -17,13 +17,13 @@ import pytest
 from rramfit.measurement import convert_measurement, read_measurement
 
 SWEEPS = 3000
-LARGEST = 2**30  # bytes above the interpreter, for any file size
-SLOWEST = 4.0  # times the time that h5py needs
+LARGEST = 2**30  # [bytes] above the interpreter, for any file size
+SLOWEST = 4.0  # times the run time of h5py
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """128 × 128 × 3,000 sweeps at three levels, 49 million readings, with the tester's flag."""
+    """Write 128 × 128 × 3,000 sweeps at three levels, 49 million readings, with verify flags."""
     path = tmp_path_factory.mktemp("large") / "large.h5"
     rng = np.random.default_rng(7)
     target = np.array([5e-6, 40e-6, 90e-6], dtype="f4")
@@ -67,8 +67,8 @@ def test_streamed(benchmark, large):
     assert benchmark.pedantic(streamed, args=(large,), rounds=3) == SWEEPS
 
 
-@pytest.mark.benchmark(group="3,000 sweeps, both ways thrice in a process of their own")
-def test_streaming_is_near_plain_reading_and_small(benchmark, large):
+@pytest.mark.benchmark(group="3,000 sweeps, both readers three times in one process")
+def test_streaming_is_nearly_as_fast_as_plain_reading_in_little_memory(benchmark, large):
     code = """
 import sys, time
 from pathlib import Path
@@ -93,21 +93,21 @@ before = peak()
 ratio = min(spent(streamed) for _ in range(3)) / min(spent(plain) for _ in range(3))
 print(ratio, peak() - before)
 """
-    said = benchmark.pedantic(
+    done = benchmark.pedantic(
         subprocess.run,
         args=([sys.executable, "-c", code, str(large)],),
         kwargs={"capture_output": True, "text": True, "check": True},
     )
-    ratio, grown = map(float, said.stdout.split())
+    ratio, grown = map(float, done.stdout.split())
     benchmark.extra_info |= {"streamed / plain": ratio, "memory [MiB]": grown / 2**20}
     assert ratio < SLOWEST
     assert grown < LARGEST
 
 
-@pytest.mark.benchmark(group="1,000 sweeps in chunks of (1000, 8, 8), and unpacked whole")
+@pytest.mark.benchmark(group="1,000 sweeps in chunks of (1000, 8, 8), streamed and read at once")
 @pytest.mark.parametrize("way", ["streamed", "whole"])
 def test_chunks_across_the_blocks(benchmark, large, tmp_path, way):
-    """Each chunk holds all sweeps of few cells, and is unpacked once all the same."""
+    """Each chunk holds all sweeps of a few cells, and is still decompressed only once."""
     path = tmp_path / "long.h5"
     with h5py.File(large) as f, h5py.File(path, "w") as long:
         long.attrs.update(f.attrs)

@@ -1,11 +1,10 @@
-"""Size: `characterize` on 128 × 128 × 3,000 sweeps against h5py only reading the file, and memory.
+"""Run time and memory of `characterize` on 128 × 128 × 3,000 sweeps, relative to reading by h5py.
 
     python -m pytest tests/benchmarks/test_streaming.py -q --benchmark-json=out.json
 
-Each way runs thrice in one process of its own; times are the process's own (CPU of all threads) and
-the wall's, the least of three. Wall time means something on idle cores only. `level` stands once a
-sweep, or for each cell, a random pattern in every sweep. Ratios and memory stand in the
-`extra_info` of that file.
+Both run three times in a separate process. Times are CPU time (all threads) and wall time, the
+shortest of three; wall time is meaningful on idle cores only. `level` is stored once per sweep, or
+for each cell as a random pattern in every sweep. `extra_info` in that file has ratios and memory.
 """
 
 import json
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 
 SWEEPS, LEVELS = 3000, 3
-LARGEST = 2**30  # bytes above the interpreter with its imports
+LARGEST = 2**30  # [bytes] above the interpreter with its imports
 
 MEASURE = """
 import json, resource, sys, time
@@ -44,9 +43,9 @@ print(json.dumps({"h5py wall [s]": read[0], "h5py cpu [s]": read[1], "wall [s]":
 """
 
 
-@pytest.fixture(scope="module", params=["level a sweep", "level a cell"])
+@pytest.fixture(scope="module", params=["level per sweep", "level per cell"])
 def large(request, tmp_path_factory):
-    """49 million readings at three levels, with the tester's flag."""
+    """Write 49 million readings at three levels, with verify flags."""
     path = tmp_path_factory.mktemp("large") / "large.h5"
     rng = np.random.default_rng(7)
     target = np.array([5e-6, 40e-6, 90e-6], dtype="f4")
@@ -61,7 +60,7 @@ def large(request, tmp_path_factory):
         g = f.create_dataset("program/conductance", shape=shape, dtype="f4", **packed)
         g.attrs["units"] = "S"
         ok = f.create_dataset("program/verified", shape=shape, dtype="?", **packed)
-        if request.param == "level a cell":
+        if request.param == "level per cell":
             k = f.create_dataset("program/level", shape=shape, dtype="i1", **packed)
         else:
             k = f.create_dataset("program/level", shape=(SWEEPS,), dtype="i1")
@@ -75,13 +74,13 @@ def large(request, tmp_path_factory):
     return path
 
 
-@pytest.mark.benchmark(group="3,000 sweeps, both ways thrice")
-def test_characterize_is_near_plain_reading_and_small(benchmark, large):
-    said = benchmark.pedantic(
+@pytest.mark.benchmark(group="3,000 sweeps, both three times")
+def test_characterize_takes_little_memory(benchmark, large):
+    done = benchmark.pedantic(
         subprocess.run,
         args=([sys.executable, "-c", MEASURE, str(large)],),
         kwargs={"capture_output": True, "text": True, "check": True},
     )
-    measured = json.loads(said.stdout)
+    measured = json.loads(done.stdout)
     benchmark.extra_info |= measured
     assert measured["memory [MiB]"] * 2**20 < LARGEST

@@ -1,10 +1,10 @@
 """The circuit: column currents of an array whose wires have resistance.
 
-In: conductances, line resistances, input voltages. Out: exact column currents and node voltages,
-their gradients, an effective matrix, and fast differentiable estimates of it with a certificate of
-their error.
+From conductances, line resistances and input voltages this package computes exact column currents
+and node voltages, their gradients, an effective matrix, and fast differentiable estimates of that
+matrix with a certificate of their error.
 
-Not here: what the conductances are (`rramfit.array.devices`).
+Cell conductances are drawn in `rramfit.array.devices`.
 """
 
 from rramfit.array.wires.certificate import Certificate, certify

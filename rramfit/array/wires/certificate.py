@@ -1,9 +1,9 @@
-"""What an estimate is worth: its error against the exact solver, on tiles and inputs of the user's.
+"""Error of a crossbar estimate against the exact solver, on the caller's tiles and inputs.
 
-The error of a column current is given in per cent of full scale, the largest current that the
-columns carry (or what the caller's converters take), since that is what a converter's step is
-measured in; and, for comparison between arrays, in per cent of the mean column current. Past
-`LIMIT_PERCENT` at the 99th percentile, a warning is raised: renew the anchor, or solve exactly.
+The error of a column current is given in % of full scale, because a converter's step is a share of
+full scale: the largest column current, or the full scale of the caller's converters. To compare
+arrays it is also given in % of the mean column current. If the 99th percentile exceeds
+`LIMIT_PERCENT`, a warning asks to renew the anchor or to solve exactly.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 from rramfit.array.wires.effective import column_currents
 from rramfit.array.wires.estimate import CrossbarEstimate
 from rramfit.errors import ArrayError, RramfitWarning
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 __all__ = ["LIMIT_PERCENT", "Certificate", "certify"]
 
 LIMIT_PERCENT = 3.0
-"""Error at the 99th percentile past which an estimate is not to be trusted [% of full scale]."""
+"""Largest acceptable error of an estimate at the 99th percentile [% of full scale]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +39,17 @@ class Certificate:
 
     @property
     def ok(self) -> bool:
-        """Whether the 99th percentile is within `LIMIT_PERCENT`."""
+        """Return whether the 99th percentile is within `LIMIT_PERCENT`."""
         return self.p99 <= LIMIT_PERCENT
 
     def summary(self) -> str:
-        """Say it in one line."""
+        """Format the certificate in one line."""
         kind = "anchored" if self.anchored else "smooth"
         scale = format_quantity(self.full_scale, "A")
         return (
-            f"{kind} estimate against the exact solver: rms {self.rms:.3g} %, 99th percentile "
-            f"{self.p99:.3g} % of full scale ({scale}); {self.tiles} tiles, {self.vectors} vectors"
+            f"error of the {kind} estimate against the exact solver: rms {self.rms:.2g} %, 99th "
+            f"percentile {self.p99:.2g} % of full scale ({scale}); "
+            f"{counted(self.tiles, 'tile')}, {counted(self.vectors, 'vector')}"
         )
 
 
@@ -66,12 +67,11 @@ def certify(
     ----------
     estimate : CrossbarEstimate
     conductance : (tile, m, n) tensor
-        Tiles as they are used [S]; for an anchored estimate, the tiles of its anchor as they are
-        now.
+        Tiles in use [S]; for an anchored estimate, the present state of the tiles of its anchor.
     voltage : (tile or 1, vector, m) tensor
-        Inputs as they are used [V].
+        Inputs in use [V].
     active : bool tensor like `voltage`, optional
-        Rows that are driven; by default those whose voltage is not zero.
+        Driven rows; by default those whose voltage is not zero.
     full_scale : float, optional
         Current that counts as 100 % [A]; by default the largest exact column current.
 
@@ -82,12 +82,12 @@ def certify(
     Raises
     ------
     ArrayError
-        If no current flows at all.
+        If no column carries a current.
 
     Warns
     -----
     RramfitWarning
-        If the 99th percentile is past `LIMIT_PERCENT` of full scale.
+        If the 99th percentile exceeds `LIMIT_PERCENT` of full scale.
     """
     with torch.no_grad():
         exact = column_currents(conductance, voltage, estimate.line, active=active)
@@ -95,7 +95,7 @@ def certify(
         error = (found - exact).abs().double().flatten()
         scale = float(exact.abs().max()) if full_scale is None else full_scale
         if not scale > 0:
-            msg = "no column carries a current; certify with inputs that are used"
+            msg = "no column carries a current; certify with the inputs in use"
             raise ArrayError(msg)
         rms = float(error.square().mean().sqrt())
         rank = max(1, round(0.99 * error.numel()))
@@ -110,7 +110,8 @@ def certify(
         )
     if not certificate.ok:
         warnings.warn(
-            f"{certificate.summary()}: past {LIMIT_PERCENT:g} %, renew the anchor or solve exactly",
+            f"{certificate.summary()}. The limit is {LIMIT_PERCENT:g} %: renew the anchor or solve "
+            "exactly.",
             RramfitWarning,
             stacklevel=2,
         )

@@ -1,32 +1,28 @@
-"""The effective matrix of an array, and exact column currents for every row convention.
+"""The effective matrix of an array, and exact column currents for every state of inactive rows.
 
 The network is linear, so column currents are I = V T(G) with one m x n matrix T per array. The
-merged array answers at its ports with a matrix H; with the columns at virtual ground
+array is merged and solved at the ends of its wires (`rramfit.array.wires.wire_ports`):
 
-    driven left    T = -H[B, L]^T                     A = H[L, L]
-    driven both    the right ends see the same source: with Z the resistance at the Right ports,
-                   second driver included, and 1 - P the part of the source voltage missing there,
-                   i_R = Z^-1 (1 - P) V,  T = T_left + (H[B, R] Z^-1 (P - 1))^T,
-                   A = H[L, L] + (1 - P)^T Z^-1 (1 - P)
-
-A is the matrix of source currents per source voltage. It decides the rows that float: the rows F
-take v_F = -A_FF^-1 A_FA v_A and the columns see them as if they were driven there. Gated rows have
-no cells; each set of gated rows is an array of its own, and is merged apart.
+    grounded   inactive rows are sources at 0 V: I = V T
+    floating   all drivers of an inactive row are off, at both ends of a two-ended row: its
+               voltage follows from the driven rows, and no current passes through its drivers
+    gated      inactive rows have no cells: each set of gated rows is merged as a separate array
 
 All is exact and differentiable in conductances, voltages and resistances.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rramfit.array.wires.line import LineResistance, check_conductance, segments
-from rramfit.array.wires.merge_plan import MergePlan, Side, merge_plan
-from rramfit.array.wires.merging import Cells, node_values, port_matrix
+from rramfit.array.wires.line import LineResistance, check_conductance
+from rramfit.array.wires.merging import node_values
+from rramfit.array.wires.wire_ports import WirePorts, solve_ends, wire_ports
 from rramfit.errors import ArrayError
 
 __all__ = [
@@ -40,42 +36,36 @@ __all__ = [
     "source_matrix",
 ]
 
-CELLS_PER_BATCH = 2**17
-"""Cells that are merged together: more falls out of the cache, fewer pays the calls."""
-
-PAIRS_PER_BATCH = 2**24
-"""Entries of the floating rows' systems that are solved together."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeVoltages:
-    """Every node of the network, vector by vector."""
+    """Voltage of every node of the network, for each vector."""
 
     wordline: Tensor  # [V]  (..., vector, row, col)
     bitline: Tensor  # [V]  (..., vector, row, col)
-    source: Tensor  # [V]  (..., vector, row) at the drivers, floating rows included
+    source: Tensor  # [V]  (..., vector, row) at the left source; in a floating row, of its left end
     column_current: Tensor  # [A]  (..., vector, col)
 
     @property
     def cell(self) -> Tensor:
-        """Voltage across each cell [V], (..., vector, row, col)."""
+        """Return the voltage across each cell [V], (..., vector, row, col)."""
         return self.wordline - self.bitline
 
 
 def active_rows(voltage: Tensor, active: Tensor | None = None) -> Tensor:
-    """Rows that are driven: those given, else those whose voltage is not zero."""
+    """Return `active`, or by default the rows whose voltage is not zero."""
     return voltage != 0 if active is None else active.expand(voltage.shape)
 
 
 def effective_matrix(conductance: Tensor, line: LineResistance) -> Tensor:
-    """Effective matrix T of each array, all rows driven or grounded: I = V T.
+    """Compute the effective matrix T of each array, all rows driven or grounded: I = V T.
 
     Parameters
     ----------
     conductance : (..., m, n) tensor
         [S], float32 or float64.
     line : LineResistance
-        Its `inactive_rows` plays no part here: gated rows are to be zero in `conductance`.
+        Its `inactive_rows` is not used: gated rows must be zero in `conductance`.
 
     Returns
     -------
@@ -94,11 +84,11 @@ def effective_matrix(conductance: Tensor, line: LineResistance) -> Tensor:
     tensor([[100.0000,  99.0099],
             [100.0000,  99.0099]], dtype=torch.float64)
     """
-    return _reduced(conductance, line)[0]
+    return source_matrix(conductance, line)[0]
 
 
 def source_matrix(conductance: Tensor, line: LineResistance) -> tuple[Tensor, Tensor]:
-    """Effective matrix T, and the matrix A of source currents per source voltage.
+    """Compute the effective matrix T, and the matrix A of source currents per source voltage.
 
     Parameters
     ----------
@@ -109,134 +99,50 @@ def source_matrix(conductance: Tensor, line: LineResistance) -> tuple[Tensor, Te
     -------
     T : (..., m, n) tensor [S]
     A : (..., m, m) tensor [S]
-        Symmetric.
+        Of both sources of a two-ended row together; symmetric.
     """
-    return _reduced(conductance, line)
-
-
-def _reduced(conductance: Tensor, line: LineResistance) -> tuple[Tensor, Tensor]:
     check_conductance(conductance)
-    m, n = conductance.shape[-2:]
-    w, b = (r.expand(conductance.shape) for r in segments(line, conductance))
-    lead = conductance.shape[:-2]
-    cells = (conductance.reshape(-1, m, n), w.reshape(-1, m, n), b.reshape(-1, m, n))
-    plan, cells = _with_second_driver(cells, line)
-    chunk = max(1, CELLS_PER_BATCH // max(1, plan.rows * plan.cols))
-    parts = []
-    for at in range(0, cells[0].shape[0], chunk):
-        some = cells[0][at : at + chunk], cells[1][at : at + chunk], cells[2][at : at + chunk]
-        parts.append(_terminate(port_matrix(some, plan), plan, line, m, n))
-    t, a = (torch.cat(x) if len(x) > 1 else x[0] for x in zip(*parts, strict=True))
+    lead, (m, n) = conductance.shape[:-2], conductance.shape[-2:]
+    found = [ports.tied() for ports in wire_ports(conductance.reshape(-1, m, n), line)]
+    t, a = (torch.cat(x) if len(x) > 1 else x[0] for x in zip(*found, strict=True))
     return t.reshape(*lead, m, n), a.reshape(*lead, m, m)
 
 
-def _two_ended(line: LineResistance) -> bool:
-    """Whether a second driver changes anything: not where rows have no resistance at all."""
-    if line.drive == "left":
-        return False
-    wires = [float(torch.as_tensor(r).detach()) for r in (line.r_wl, line.r_driver)]
-    return max(wires) > 0 or bool(line.broken_wl)
-
-
-def _with_second_driver(cells: Cells, line: LineResistance) -> tuple[MergePlan, Cells]:
-    """Plan, and the cells with the second driver as one more, empty column."""
-    g, w, b = cells
-    tiles, m, n = g.shape
-    if not _two_ended(line):
-        return merge_plan(m, n, keep_right=False), cells
-    driver = torch.as_tensor(line.r_driver).to(g).reshape(-1, 1, 1).expand(tiles, m, 1)
-    none = torch.zeros_like(driver)
-    wider = torch.cat((g, none), -1), torch.cat((w, driver), -1), torch.cat((b, none), -1)
-    return merge_plan(m, n + 1, keep_right=True), wider
-
-
-def _part(h: Tensor, plan: MergePlan, rows: Side, cols: Side, size: tuple[int, int]) -> Tensor:
-    """Block of the port matrix between two sides, padding cut off."""
-    return h[:, plan.sides[rows], plan.sides[cols]][:, : size[0], : size[1]]
-
-
-def _terminate(
-    h: Tensor, plan: MergePlan, line: LineResistance, m: int, n: int
-) -> tuple[Tensor, Tensor]:
-    """T and A from the ports of the whole array."""
-    t = -_part(h, plan, "L", "B", (m, n))
-    a = _part(h, plan, "L", "L", (m, m))
-    if not _two_ended(line):
-        return t, a
-    missing, factor, scale = _right_end(h, plan, m)
-    flow = _cholesky_solve(factor, scale, missing)  # i_R per source voltage
-    return t - (_part(h, plan, "B", "R", (n, m)) @ flow).mT, a + missing.mT @ flow
-
-
-def _right_end(h: Tensor, plan: MergePlan, m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Source voltage missing at the right end, and the factor of the resistance seen there."""
-    missing = torch.eye(m, dtype=h.dtype, device=h.device) + _part(h, plan, "R", "L", (m, m))
-    return missing, *_cholesky(-_part(h, plan, "R", "R", (m, m)))
-
-
-def _cholesky(a: Tensor) -> tuple[Tensor, Tensor]:
-    """Cholesky factor of a symmetric matrix scaled to a unit diagonal; empty rows stand alone."""
-    diagonal = a.diagonal(dim1=-2, dim2=-1)
-    empty = diagonal <= 0
-    scale = torch.where(empty, torch.ones_like(diagonal), diagonal).rsqrt()
-    scaled = scale[..., :, None] * a * scale[..., None, :]
-    return torch.linalg.cholesky(scaled + torch.diag_embed(empty.to(a.dtype))), scale
-
-
-def _cholesky_solve(factor: Tensor, scale: Tensor, rhs: Tensor) -> Tensor:
-    return scale[..., None] * torch.cholesky_solve(scale[..., None] * rhs, factor)
-
-
-def _float_rows(a: Tensor, voltage: Tensor, active: Tensor) -> Tensor:
-    """Source voltages with the inactive rows where they float.
+def floating_matrix(ports: Sequence[WirePorts], active: Tensor) -> Tensor:
+    """Compute the effective matrix of the active rows while the others float.
 
     Parameters
     ----------
-    a : (tile, m, m) tensor [S]
-    voltage, active : (tile, vector, m) tensors
-    """
-    vectors, m = voltage.shape[-2:]
-    driven = torch.where(active, voltage, torch.zeros_like(voltage))
-    out = []
-    chunk = max(1, PAIRS_PER_BATCH // max(1, a.shape[0] * m * m))
-    for at in range(0, vectors, chunk):
-        free = ~active[:, at : at + chunk]
-        both = free[..., :, None] & free[..., None, :]
-        eye = torch.diag_embed((~free).to(a.dtype))
-        system = torch.where(both, a[:, None], torch.zeros_like(a[:, None])) + eye
-        v = driven[:, at : at + chunk]
-        pulled = torch.where(free, -(v @ a), torch.zeros_like(v))
-        floats = _cholesky_solve(*_cholesky(system), pulled[..., None])[..., 0]
-        out.append(torch.where(free, floats, v))
-    return torch.cat(out, 1)
-
-
-def floating_matrix(t: Tensor, a: Tensor, active: Tensor) -> Tensor:
-    """Effective matrix seen by the active rows while the others float.
-
-    Parameters
-    ----------
-    t, a : (..., m, n) and (..., m, m) tensors
-        From `source_matrix` [S].
-    active : (m,) or (..., m) bool tensor
+    ports : sequence of WirePorts
+        From `rramfit.array.wires.wire_ports`.
+    active : (m,) or (tile, m) bool tensor
+        The rows whose drivers are on. All drivers of the others are off.
 
     Returns
     -------
-    (..., m, n) tensor
+    (tile, m, n) tensor
         [S]; zero in the rows that float.
     """
-    free = (~active).to(t.dtype)
-    down, across = free[..., :, None], free[..., None, :]
-    system = down * a * across + torch.diag_embed(1 - free)
-    floats = _cholesky_solve(*_cholesky(system), down * t)
-    seen: Tensor = t - (a * across) @ floats
-    return (1 - down) * seen
+    tiles = sum(len(some.h) for some in ports)
+    on = active.expand(tiles, active.shape[-1])[:, None]
+    each_row = torch.diag_embed(on.to(ports[0].h.dtype))
+    return _floating_currents(ports, each_row, on)[:, 0]
+
+
+def _floating_currents(ports: Sequence[WirePorts], voltage: Tensor, on: Tensor) -> Tensor:
+    """Column currents (tile, pattern, drive, n) [A]; arguments as of `solve_ends`."""
+    out, at = [], 0
+    for some in ports:
+        tiles = slice(at, at + len(some.h))
+        out.append(some.column_currents(*solve_ends(some, voltage[tiles], on[tiles])))
+        at = tiles.stop
+    return torch.cat(out)
 
 
 def flat_problem(
     conductance: Tensor, voltage: Tensor, active: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, torch.Size]:
-    """Tiles in one axis: conductance (tile, m, n), voltage and activity (tile, vector, m)."""
+    """Flatten the tiles: conductance (tile, m, n), voltage and activity (tile, vector, m)."""
     check_conductance(conductance)
     m, n = conductance.shape[-2:]
     if voltage.ndim < 2 or voltage.shape[-1] != m:
@@ -254,12 +160,15 @@ def _broadcast(a: torch.Size, b: torch.Size) -> torch.Size:
     try:
         return torch.Size(np.broadcast_shapes(a, b))
     except ValueError:
-        msg = f"tiles {tuple(a)} of conductance and {tuple(b)} of voltage do not fit together"
+        msg = (
+            f"conductance has tiles of shape {tuple(a)} and voltage {tuple(b)}; "
+            "expected shapes that broadcast"
+        )
         raise ArrayError(msg) from None
 
 
 def _per_pattern(g: Tensor, v: Tensor, on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gated rows cut off: one array, and one vector, for every distinct set of rows.
+    """Make one array for every distinct set of gated rows, with their cells cut off.
 
     Returns the cells (pattern, m, n), and for every (tile, vector) its pattern and its voltages.
     """
@@ -278,7 +187,7 @@ def column_currents(
     *,
     active: Tensor | None = None,
 ) -> Tensor:
-    """Exact column currents of arrays with wires.
+    """Compute the exact column currents of arrays with wires.
 
     Parameters
     ----------
@@ -287,19 +196,20 @@ def column_currents(
     voltage : (..., vector, m) tensor
         Row voltages [V].
     line : LineResistance
-        Its `inactive_rows` says what happens at the rows that are not active.
+        Its `inactive_rows` sets the state of the rows that are not active. All drivers of a
+        floating row are off.
     active : (..., vector, m) bool tensor, optional
-        The rows that are driven; by default those whose voltage is not zero.
+        The driven rows; by default those whose voltage is not zero.
 
     Returns
     -------
     (..., vector, n) tensor
-        [A]. Gated rows cost one merging for every distinct set of active rows.
+        [A]. Gated rows cost one merge for every distinct set of active rows.
 
     Raises
     ------
     ArrayError
-        If shapes do not fit, or a conductance is not finite.
+        If shapes do not match, or a conductance is not finite.
     """
     g, v, on, lead = flat_problem(conductance, voltage, active)
     if line.inactive_rows == "gated":
@@ -311,12 +221,11 @@ def column_currents(
         sorted_out = torch.cat([part @ matrix for part, matrix in zip(parts, t, strict=True)])
         out = sorted_out[order.argsort()]
     else:
-        t, a = source_matrix(g, line)
+        v = torch.where(on, v, torch.zeros_like(v))
         if line.inactive_rows == "floating":
-            v = _float_rows(a, v, on)
+            out = _floating_currents(wire_ports(g, line), v[:, :, None], on)
         else:
-            v = torch.where(on, v, torch.zeros_like(v))
-        out = v @ t
+            out = v @ effective_matrix(g, line)
     return out.reshape(*lead, conductance.shape[-1])
 
 
@@ -327,7 +236,7 @@ def node_voltages(
     *,
     active: Tensor | None = None,
 ) -> NodeVoltages:
-    """Exact voltage of every node, by carrying the port values back down through the merges.
+    """Compute the exact voltage of every node, by carrying port values back through the merges.
 
     Parameters
     ----------
@@ -345,21 +254,40 @@ def node_voltages(
         v = torch.where(on, v, torch.zeros_like(v))
         if line.inactive_rows == "gated":
             g, v = (g[:, None] * on[..., None]).reshape(-1, m, n), v.reshape(-1, 1, m)
-        elif line.inactive_rows == "floating":
-            v = _float_rows(source_matrix(g, line)[1], v, on)
-        w, b = (r.expand(g.shape) for r in segments(line, g))
-        plan, cells = _with_second_driver((g, w, b), line)
-        outer = g.new_zeros(g.shape[0], plan.ports, v.shape[1])
-        outer[:, plan.sides["L"]][:, :m] = v.mT
-        h = port_matrix(cells, plan)
-        if _two_ended(line):
-            missing, factor, scale = _right_end(h, plan, m)
-            outer[:, plan.sides["R"]][:, :m] = _cholesky_solve(factor, scale, missing @ v.mT)
-        current = -(h[:, plan.sides["B"]][:, :n] @ outer).mT
-        nodes = [x[:, :, :n].permute(0, 3, 1, 2) for x in node_values(cells, plan, outer)]
+        floating = line.inactive_rows == "floating"
+        parts, at = [], 0
+        for ports in wire_ports(g, line):
+            tiles = slice(at, at + len(ports.h))
+            parts.append(_nodes(ports, v[tiles], on[tiles] if floating else None))
+            at = tiles.stop
+        wordline, bitline, left, current = (torch.cat(x) for x in zip(*parts, strict=True))
+        source = torch.where(on.reshape(v.shape), v, left) if floating else v
         return NodeVoltages(
-            wordline=nodes[0].reshape(*lead, m, n),
-            bitline=nodes[1].reshape(*lead, m, n),
-            source=v.reshape(*lead, m),
+            wordline=wordline.reshape(*lead, m, n),
+            bitline=bitline.reshape(*lead, m, n),
+            source=source.reshape(*lead, m),
             column_current=current.reshape(*lead, n),
         )
+
+
+def _nodes(
+    ports: WirePorts, v: Tensor, active: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Voltages of nodes (tile, vector, m, n), of left row ends, and column currents."""
+    ends, into_right = solve_ends(ports, v[:, :, None], active)
+    current = ports.column_currents(ends, into_right)[:, :, 0]
+    rows, cols = ports.shape
+    outer = v.new_zeros(len(v), ports.plan.ports, v.shape[1])
+    outer[:, ports.ports("L")] = ends[:, :, 0, :rows].mT
+    if ports.conducts is not None:
+        outer[:, ports.ports("B")] = ends[:, :, 0, rows:].mT
+    if into_right is not None:
+        outer[:, ports.ports("R")] = into_right[:, :, 0].mT
+    m, n = v.shape[-1], current.shape[-1]
+    places = ports.pieces.places(v.device)
+    wordline, bitline = (
+        x[:, :, :cols].flatten(1, 2)[:, places].reshape(len(v), m, n, -1).permute(0, 3, 1, 2)
+        for x in node_values(ports.cells, ports.plan, outer)
+    )
+    first = [k for k, x in enumerate(ports.pieces.rows) if x.start == 0]
+    return wordline, bitline, ends[:, :, 0, first], current

@@ -8,28 +8,30 @@ omega_k that from the source to column k's wordline node,
     alpha[i, j] = [1 + r_bl sum_{k<i} (i-k) G[k, j]] / [1 + sum_k rho_k G[k, j]]
     beta[i, j]  = [1 + r_wl sum_{k>j} (k-j) G[i, k]] / [1 + sum_k omega_k G[i, k]]
 
-which is two pairs of cumulative sums. Driven from both ends, beta is 1/(1 + R_row G). On its own it
-is off by several per cent where wires matter; two corrections C, T = C alpha G beta, mend it:
+which is two pairs of cumulative sums. Driven from both ends, beta is 1/(1 + R_row G). Where wires
+matter, the closed form alone has an error of several per cent. A correction C, T = C alpha G beta,
+reduces it:
 
-anchored   C = T_exact / (alpha G0 beta) at a reference state G0 of the very tile. Cells may then
-           move by some 15 % before the error is noticed; a tile with all cells new wants a new
-           anchor. A cell that is all but open still has an entry in T, by way of the other cells;
-           there the anchor is a sum, T = C alpha G beta + rest, with the tile's mean C.
-smooth     C a low polynomial of position, learned from sampled tiles of one card. It needs no
-           anchor, and holds for any tile like the sampled ones.
+anchored   C = T_exact / (alpha G0 beta) at a reference state G0 of the same tile. The error stays
+           small while cells change by up to 15 %; when all cells are new, the tile needs a new
+           anchor. A nearly open cell still has an entry in T, through the other cells; there the
+           anchor is a sum, T = C alpha G beta + rest, with the tile's mean C.
+smooth     C is a polynomial of low degree in position, learned from sampled tiles of one card. It
+           needs no anchor, and applies to any tile with the statistics of the sampled ones.
 
-Gated and floating rows make T depend on which rows are on. C is then kept for several shares of
-active rows (its mean over random sets of rows; bitlines loaded by that share of their cells). From
-share to share the matrices change in few ways,
+With gated or floating rows, T depends on which rows are on. All drivers of a floating row are off,
+at both ends of a two-ended row. C is then kept at several shares of active rows: its mean over
+random sets of rows, with bitlines loaded by that share of their cells. From share to share the
+matrices change in few ways,
 
     T(u) = sum_k w_k(u) T_k      T_k = sum_d w_k(d) T(d)
 
-with w the leading singular vectors of T at the anchor, over shares: two where rows are gated, for
-the rest is the chance of the sets; all where they float. Between kept shares, and below the lowest,
-w is a straight line in the share of a vector's own rows. Where rows are named that are ever active,
-as those that hold a matrix of few inputs, sets and shares are of these alone: elsewhere on the
-columns wires take another share. What is left is for the certificate
-(`rramfit.array.wires.certificate`) to say.
+with w the leading singular vectors of T at the anchor, over shares. Gated rows use two, since the
+others are noise of the random sets; floating rows use all. Between the kept shares, and below the
+lowest, w is linear in the share of a vector's active rows. If only some rows are ever active, as
+for a matrix of few inputs, pass them: sets and shares are then taken of these rows alone, because
+wires drop another share of the voltage elsewhere on the columns. The remaining error is measured by
+`rramfit.array.wires.certificate`.
 """
 
 from __future__ import annotations
@@ -41,32 +43,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rramfit.array.wires.effective import effective_matrix, floating_matrix, source_matrix
+from rramfit.array.wires.effective import effective_matrix, floating_matrix
 from rramfit.array.wires.line import LineResistance
 from rramfit.array.wires.wire_operator import Wires
+from rramfit.array.wires.wire_ports import wire_ports
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
 
 __all__ = ["CrossbarEstimate", "alpha_beta", "anchored_estimate", "smooth_estimate"]
 
 DENSITIES = (0.125, 0.25, 0.5, 0.75, 1.0)
-"""Shares of active rows at which corrections are kept where T depends on them."""
+"""Shares of active rows at which corrections are kept, if T depends on the share."""
 
 PATTERNS = 4
 """Random sets of rows over which the correction at one share is averaged."""
 
 GATED_TERMS = 2
-"""Ways in which matrices of gated rows change from share to share; a third is noise."""
+"""Terms of the matrices of gated rows from share to share; a third one is noise."""
 
 OPEN_SHARE = 0.01
 """Share of the tile's mean closed form below which a cell counts as open."""
 
 DEGREE = 4
-"""Degree of the smooth correction along either axis; more changes nothing."""
+"""Degree of the smooth correction along either axis; a higher degree changes nothing."""
 
 
 def _beyond(x: Tensor) -> Tensor:
-    """Sum over k > j of (k - j) x[..., k]."""
+    """Return the sum over k > j of (k - j) x[..., k]."""
     after = x.flip(-1).cumsum(-1).flip(-1)
     return after.flip(-1).cumsum(-1).flip(-1) - after
 
@@ -93,10 +96,10 @@ def alpha_beta(
     Raises
     ------
     ArrayError
-        If a segment is broken: no closed form knows it.
+        If a segment is broken: the closed form has no term for it.
     """
     if line.broken:
-        msg = "the closed form knows no broken segments; use an anchored estimate"
+        msg = "the closed form has no broken segments; use an anchored estimate"
         raise ArrayError(msg)
     return _closed_form(conductance, line, densities)
 
@@ -118,18 +121,18 @@ def _closed_form(g: Tensor, line: LineResistance, densities: Sequence[float]) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossbarEstimate:
-    """Closed form with a correction; a value, to be replaced when its anchor is renewed."""
+    """Closed form with a correction. To renew the anchor, make a new estimate."""
 
     line: LineResistance
-    densities: tuple[float, ...]  # rising shares of active rows; (1,) where they play no part
+    densities: tuple[float, ...]  # rising shares of active rows; (1,) if T does not depend on them
     correction: Tensor  # (density, ..., m, n), or (density, m, n) for any tile
-    rest: Tensor | None  # [S] like the correction: what all but open cells add
-    anchored: bool  # on the very tiles it is for
+    rest: Tensor | None  # [S] like the correction: entries of nearly open cells
+    anchored: bool  # at the tiles that it is used for
     rows: Tensor | None = None  # (..., m) bool: the rows that are ever active; None: all
     weights: Tensor | None = None  # (density, term) orthonormal, of several densities
 
     def matrices(self, conductance: Tensor) -> Tensor:
-        """Effective matrix at each share of active rows, (density, ..., m, n) [S]."""
+        """Return the effective matrix at each share of active rows, (density, ..., m, n) [S]."""
         closed = _closed_form(_seen(conductance, self.line, self.rows), self.line, self.densities)
         c = self.correction.to(conductance)
         if c.ndim < closed.ndim:  # smooth: for any tile
@@ -139,11 +142,11 @@ class CrossbarEstimate:
     def column_currents(
         self, conductance: Tensor, voltage: Tensor, *, active: Tensor | None = None
     ) -> Tensor:
-        """Column currents [A], (..., vector, n); arguments as of the exact `column_currents`."""
+        """Return column currents [A], (..., vector, n); arguments as of `column_currents`."""
         return self.currents(self.matrices(conductance), voltage, active=active)
 
     def currents(self, t: Tensor, voltage: Tensor, *, active: Tensor | None = None) -> Tensor:
-        """Column currents [A] of matrices that `matrices` has given, for many voltages."""
+        """Return column currents [A] for matrices from `matrices`, to use them many times."""
         on = (voltage != 0) if active is None else active
         v = torch.where(on, voltage, torch.zeros_like(voltage))
         if len(self.densities) == 1:
@@ -157,7 +160,7 @@ class CrossbarEstimate:
         return out
 
     def terms(self, t: Tensor) -> Tensor:
-        """Matrices (term, ..., m, n) [S] whose weighted sum is T at any share of active rows.
+        """Return matrices (term, ..., m, n) [S] whose weighted sum is T at any share of rows.
 
         Parameters
         ----------
@@ -169,7 +172,7 @@ class CrossbarEstimate:
         return torch.einsum("dk,d...->k...", self.weights.to(t), t)
 
     def weights_at(self, share: Tensor) -> Tensor:
-        """Weights of the terms at shares of active rows, (term, ...)."""
+        """Return the weights of the terms at shares of active rows, (term, ...)."""
         if self.weights is None:
             return torch.ones_like(share)[None]
         at, upper = self.between(share, beyond=True)
@@ -177,20 +180,20 @@ class CrossbarEstimate:
         return torch.lerp(kept[:, at - 1], kept[:, at], upper)
 
     def between(self, share: Tensor, *, beyond: bool = False) -> tuple[Tensor, Tensor]:
-        """Place shares of active rows between the kept ones, held at either end.
+        """Find the kept shares around shares of active rows, limited at either end.
 
         Parameters
         ----------
         share : tensor
         beyond : bool
-            Below the lowest kept share, go on along the line of the lowest two.
+            Below the lowest kept share, extrapolate from the lowest two.
 
         Returns
         -------
         at : int64 tensor like `share`
             Index of the kept share above.
         upper : tensor like `share`
-            Its weight; that of the kept share below is what is left to 1.
+            Its weight; the kept share below has the weight 1 - `upper`.
         """
         d = torch.tensor(self.densities, dtype=share.dtype, device=share.device)
         share = share.clamp(0.0 if beyond else self.densities[0], self.densities[-1])
@@ -203,13 +206,13 @@ def _densities(line: LineResistance, densities: Sequence[float] | None) -> tuple
         return (1.0,)
     chosen = tuple(sorted(DENSITIES if densities is None else densities))
     if len(chosen) < 2 or not chosen[0] > 0 or not chosen[-1] <= 1:
-        msg = f"densities are {chosen}; expected at least two shares above 0 and up to 1"
+        msg = f"densities are {chosen}; expected at least two shares above 0 and at most 1"
         raise ArrayError(msg)
     return chosen
 
 
 def _seen(g: Tensor, line: LineResistance, rows: Tensor | None) -> Tensor:
-    """Cells without those of gated rows that are never active."""
+    """Return the cells, with zeros in gated rows that are never active."""
     if rows is None or line.inactive_rows != "gated":
         return g
     return g * rows[..., None].to(g)
@@ -223,11 +226,11 @@ def _exact_at(
     seed: int,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """Exact effective matrix at each density, its mean over random sets of rows: (density, ...)."""
+    """Return the exact effective matrix at each density, the mean over random sets of rows."""
     if densities == (1.0,):
         return effective_matrix(g, line)[None]
-    m = g.shape[-2]
-    both = source_matrix(g, line) if line.inactive_rows == "floating" else (g, g)
+    m, n = g.shape[-2:]
+    ports = wire_ports(g.reshape(-1, m, n), line) if line.inactive_rows == "floating" else None
     usable = (torch.ones(m, dtype=torch.bool) if rows is None else rows).to(g.device)
     most = usable.sum(-1, keepdim=True)
     generator = torch_stream(seed, "active rows")
@@ -238,10 +241,10 @@ def _exact_at(
             drawn = torch.rand(m, generator=generator).to(g.device)
             order = torch.where(usable, drawn, torch.full_like(drawn, 2.0)).argsort(-1).argsort(-1)
             on = (order < (density * most).round().clamp_min(1)) & usable
-            if line.inactive_rows == "gated":
+            if ports is None:
                 t = effective_matrix(g * on[..., None], line)
             else:
-                t = floating_matrix(*both, on)
+                t = floating_matrix(ports, on.expand(g.shape[:-1]).reshape(-1, m)).reshape(g.shape)
             total, count = total + t, count + on[..., None]
         mean = total / count.clamp(min=1)
         out.append(torch.where(count > 0, mean, torch.full_like(mean, torch.nan)))
@@ -257,7 +260,7 @@ def anchored_estimate(
     patterns: int = PATTERNS,
     seed: int = 0,
 ) -> CrossbarEstimate:
-    """Estimate that is exact at the given state of the given tiles.
+    """Make an estimate that is exact at the given state of the given tiles.
 
     Parameters
     ----------
@@ -265,9 +268,9 @@ def anchored_estimate(
         Reference state [S].
     line : LineResistance
     densities : sequence of float, optional
-        Shares of active rows at which to anchor where rows float or are gated.
+        Shares of active rows at which to anchor if rows float or are gated.
     rows : (..., m) bool tensor, optional
-        The rows of each tile that are ever active, of which shares are taken; all by default.
+        The rows of each tile that are ever active; shares are of these. All by default.
     patterns : int
         Random sets of rows averaged at each share.
     seed : int
@@ -313,10 +316,11 @@ def smooth_estimate(
     patterns: int = PATTERNS,
     seed: int = 0,
 ) -> CrossbarEstimate:
-    """Estimate for any tile like the given ones: its correction depends on position alone.
+    """Make an estimate for any tile with the statistics of the given ones.
 
-    The polynomial C is the one that leaves no residual T_exact - C T_closed in any of its own
-    terms, summed over the sampled tiles: column currents are sums of T, and are then unbiased.
+    The correction C depends on position alone. It is the polynomial for which the residual
+    T_exact - C T_closed, summed over the sampled tiles, is orthogonal to each of its terms: column
+    currents are sums of T, and are then unbiased.
 
     Parameters
     ----------
@@ -338,8 +342,8 @@ def smooth_estimate(
         m, n = conductance.shape[-2:]
         closed = alpha_beta(conductance, line, densities=at)
         exact = _exact_at(conductance, line, at, patterns, seed)
-        told = ~exact.isnan()
-        closed_sum = torch.where(told, closed, torch.zeros_like(closed)).sum(1)
+        known = ~exact.isnan()
+        closed_sum = torch.where(known, closed, torch.zeros_like(closed)).sum(1)
         exact_sum = exact.nan_to_num(0.0).sum(1)
         p, q = (_chebyshev(k, min(degree, k - 1), conductance) for k in (m, n))
         size = p.shape[1] * q.shape[1]
@@ -355,17 +359,17 @@ def smooth_estimate(
 
 
 def _with_weights(estimate: CrossbarEstimate, conductance: Tensor) -> CrossbarEstimate:
-    """Find the ways in which matrices change from share to share."""
+    """Find the terms in which matrices change from share to share."""
     if len(estimate.densities) == 1:
         return estimate
     count = GATED_TERMS if estimate.line.inactive_rows == "gated" else None
     t = estimate.matrices(conductance).flatten(1).double()
-    _, ways = torch.linalg.eigh(t @ t.T)  # in the order of rising share of T²
-    return dataclasses.replace(estimate, weights=ways.flip(1)[:, :count].to(conductance))
+    _, terms = torch.linalg.eigh(t @ t.T)  # in the order of rising share of T²
+    return dataclasses.replace(estimate, weights=terms.flip(1)[:, :count].to(conductance))
 
 
 def _chebyshev(count: int, degree: int, like: Tensor) -> Tensor:
-    """Chebyshev polynomials over positions, (count, degree + 1)."""
+    """Return Chebyshev polynomials over positions, (count, degree + 1)."""
     x = torch.linspace(-1, 1, count, dtype=like.dtype, device=like.device)
     columns = [torch.ones_like(x), x]
     while len(columns) <= degree:

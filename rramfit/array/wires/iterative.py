@@ -4,15 +4,14 @@ With i = G u and u = e - R i, the symmetric form
 
     (I + sqrt(G) R sqrt(G)) z = sqrt(G) e        z = i / sqrt(G)
 
-is well conditioned wherever the wires take less than the cells: 5 to 20 iterations, each O(mn).
-Scaled by its diagonal it keeps that for shorted cells, and a cell of zero conductance is no
-exception. Rows that float and segments that are broken are constraints on i (see
-`rramfit.array.wires.wire_operator`) and are projected out, floating rows one by one, broken
-segments together.
+is well conditioned wherever the wires drop less voltage than the cells: 5 to 20 iterations, each
+O(mn). Scaled by its diagonal it stays so for shorted cells, and accepts cells of zero conductance.
+Islands, the pieces of wire that neither a driver nor a sense amplifier holds, are constraints on i
+(see `rramfit.array.wires.wire_operator`). They are projected out: floating rows one by one, the
+pieces that breaks make together.
 
-This is the path for single vectors and for large arrays; many vectors on one array are cheaper by
-its effective matrix. The residual is reported, and a solve that does not reach its tolerance is an
-error.
+Use this solver for single vectors and for large arrays. For many vectors on one array the effective
+matrix is cheaper. The residual is reported, and a solve that misses its tolerance is an error.
 """
 
 from __future__ import annotations
@@ -23,20 +22,24 @@ import torch
 from torch import Tensor
 
 from rramfit.array.wires.line import LineResistance
-from rramfit.array.wires.wire_operator import Wires, broken_shares
+from rramfit.array.wires.wire_operator import Islands, Wires
 from rramfit.errors import ArrayError
 
 __all__ = ["CellSolution", "Network", "default_tolerance", "solve_cells"]
 
 
+RHS_NOISE = 100.0
+"""Projected source, in rounding units of the source, below which it counts as zero."""
+
+
 def default_tolerance(dtype: torch.dtype) -> float:
-    """Relative residual asked for where none is stated: about 1e4 units in the last place."""
+    """Return the default relative residual of a solve: about 1e4 units in the last place."""
     return 1e-5 if dtype == torch.float32 else 1e-11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellSolution:
-    """Cells of every vector, and how the solve went."""
+    """Cell voltages and currents of every vector, with the residual of the solve."""
 
     voltage: Tensor  # [V]  (tile, vector, m, n) across each cell
     current: Tensor  # [A]  (tile, vector, m, n) through each cell
@@ -46,74 +49,72 @@ class CellSolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """Wires and constraints that a batch of vectors sees."""
+    """Wires and constraints of a batch of vectors."""
 
     wires: Wires
-    floats: Tensor | None  # (tile, vector, m) rows whose source carries no current
-    broken: Tensor  # (segment, m, n) shares of current
+    islands: Islands
 
     @classmethod
     def of(cls, line: LineResistance, active: Tensor, like: Tensor) -> Network:
-        """Network of `line` for rows `active`, (tile, vector, m), over cells like (..., m, n)."""
-        wires = Wires.of(line, like)
+        """Return the network of `line` for rows `active`, (tile, vector, m).
+
+        `like`, (..., m, n), has the type, device and shape of the cells.
+        """
+        floats = ~active if line.inactive_rows == "floating" else None
         return cls(
-            wires=wires,
-            floats=~active if line.inactive_rows == "floating" else None,
-            broken=broken_shares(line, wires, *like.shape[-2:]),
+            wires=Wires.of(line, like, floats=floats),
+            islands=Islands.of(line, floats, like),
         )
 
     def detached(self) -> Network:
-        """Cut the resistances off from the gradient."""
-        w = self.wires
-        wires = Wires(
-            r_wl=w.r_wl.detach(),
-            r_bl=w.r_bl.detach(),
-            r_driver=w.r_driver.detach(),
-            r_sense=w.r_sense.detach(),
-            both=w.both,
-        )
-        return Network(wires=wires, floats=self.floats, broken=self.broken)
+        """Return the network without gradients in the resistances."""
+        return Network(wires=self.wires.detached(), islands=self.islands)
 
 
 @dataclass(frozen=True, slots=True)
 class _Constraints:
-    """An orthonormal basis of what the constraints forbid, scaled like the unknowns and not.
+    """Orthonormal basis of the constraints, scaled like the unknowns, and the same in volts.
 
-    Floating rows have disjoint supports and are kept as one field; broken segments may overlap them
-    and one another, and are made orthogonal.
+    Floating rows share no cell and are kept as one field. Pieces of wordlines and bitlines may
+    share cells, and are made orthogonal.
     """
 
     rows: tuple[Tensor, Tensor] | None  # (tile, vector, m, n): scaled, and in volts
     rest: tuple[Tensor, Tensor] | None  # (tile, vector, constraint, m * n): the same
 
     @classmethod
-    def of(cls, network: Network, scale: Tensor) -> _Constraints:
+    def of(cls, islands: Islands, scale: Tensor) -> _Constraints:
+        """Make the basis for unknowns of this scale, (tile, vector, m, n)."""
         rows = rest = None
-        if network.floats is not None:
-            plain = network.floats[..., None].to(scale).expand(scale.shape)
+        if islands.floats is not None:
+            plain = islands.floats[..., None].to(scale).expand(scale.shape)
             length = (scale * plain).norm(dim=-1, keepdim=True)
             plain = plain / torch.where(length > 0, length, torch.ones_like(length))
             rows = scale * plain, plain
-        if len(network.broken):
-            a = network.broken.expand(*scale.shape[:-2], *network.broken.shape)
+        if len(islands.pieces):
+            a = islands.pieces.to(scale).expand(*scale.shape[:-2], *islands.pieces.shape)
+            if islands.held is not None:
+                a = a * ~islands.held[..., None, None]
             scaled = scale[..., None, :, :] * a
             length = scaled.flatten(-2).norm(dim=-1)[..., None, None]
             length = torch.where(length > 0, length, torch.ones_like(length))
             a, scaled = a / length, scaled / length
-            if rows is not None:
-                share = (scaled * rows[0][..., None, :, :]).sum(-1, keepdim=True)
-                scaled = scaled - share * rows[0][..., None, :, :]
-                a = a - share * rows[1][..., None, :, :]
-            flat = scaled.flatten(-2)
-            values, vectors = torch.linalg.eigh(flat @ flat.mT)
-            kept = values > 1e3 * torch.finfo(a.dtype).eps
-            factor = torch.where(kept, values, torch.ones_like(values)).rsqrt() * kept
-            mix = (vectors * factor[..., None, :]).mT
-            rest = mix @ flat, mix @ a.flatten(-2)
+            for _ in range(2):  # the second pass removes the rounding of nearly dependent pieces
+                if rows is not None:
+                    share = (scaled * rows[0][..., None, :, :]).sum(-1, keepdim=True)
+                    scaled = scaled - share * rows[0][..., None, :, :]
+                    a = a - share * rows[1][..., None, :, :]
+                flat = scaled.flatten(-2)
+                values, vectors = torch.linalg.eigh(flat @ flat.mT)
+                kept = values > 1e3 * torch.finfo(a.dtype).eps
+                factor = torch.where(kept, values, torch.ones_like(values)).rsqrt() * kept
+                mix = (vectors * factor[..., None, :]).mT
+                scaled, a = ((mix @ x.flatten(-2)).reshape(x.shape) for x in (scaled, a))
+            rest = scaled.flatten(-2), a.flatten(-2)
         return cls(rows, rest)
 
     def remove(self, x: Tensor) -> Tensor:
-        """Take from scaled currents what is forbidden."""
+        """Project scaled currents onto those that meet the constraints."""
         if self.rows is not None:
             x = x - self.rows[0] * (x * self.rows[0]).sum(-1, keepdim=True)
         if self.rest is not None:
@@ -122,7 +123,7 @@ class _Constraints:
         return x
 
     def voltage(self, x: Tensor) -> Tensor:
-        """Voltages whose scaled counterpart is the forbidden part of `x`."""
+        """Return the island potentials whose scaled form is the part of `x` that `remove` takes."""
         out = torch.zeros_like(x)
         if self.rows is not None:
             out = out + self.rows[1] * (x * self.rows[0]).sum(-1, keepdim=True)
@@ -145,18 +146,18 @@ def solve_cells(
     tolerance: float,
     max_iterations: int = 1000,
 ) -> CellSolution:
-    """Solve u + R (slope u) = source, constraints included.
+    """Solve u + R (slope u) = source under the constraints of the network.
 
     Parameters
     ----------
     network : Network
-        Without gradients.
+        Its resistances carry no gradients.
     slope : (tile, vector or 1, m, n) tensor
         Conductance of every cell, at least 0 [S].
     source : (tile, vector, m, n) tensor
-        Voltage that a cell would have without wires [V].
+        Voltage that each cell would have without wires [V].
     tolerance : float
-        Relative residual to reach, in every vector.
+        Relative residual that every vector must reach.
     max_iterations : int
 
     Returns
@@ -171,14 +172,14 @@ def solve_cells(
     if bool((slope < 0).any()):
         msg = (
             f"the least conductance is {float(slope.min()):.3g} S; conjugate gradients need at "
-            "least 0 S (the exact solver takes slightly negative ones)"
+            "least 0 S (the exact solver accepts slightly negative conductances)"
         )
         raise ArrayError(msg)
     wires = network.wires
     identity = 1 / (1 + slope * wires.diagonal(*slope.shape[-2:]))
     scale = (slope * identity).sqrt()
     scale = scale.expand(source.shape)
-    constraints = _Constraints.of(network, scale)
+    constraints = _Constraints.of(network.islands, scale)
 
     scaled, dropped, work = (torch.empty_like(source) for _ in range(3))
 
@@ -187,14 +188,18 @@ def solve_cells(
         wires.drop_into(scaled, dropped, work)
         return constraints.remove(dropped.mul_(scale).addcmul_(identity, x))
 
-    rhs = constraints.remove(scale * source)
+    driving = scale * source
+    rhs = constraints.remove(driving)
     size = _dot(rhs, rhs).sqrt()
-    size = torch.where(size > 0, size, torch.ones_like(size))
+    # constraints can take the whole source, as of a row that is cut off: only rounding remains
+    acts = size > RHS_NOISE * torch.finfo(size.dtype).eps * _dot(driving, driving).sqrt()
+    rhs = rhs * acts
+    size = torch.where(acts, size, torch.ones_like(size))
     y, r = torch.zeros_like(rhs), rhs.clone()
     p, rr = rhs.clone(), _dot(r, r)
     iterations, zero = 0, torch.zeros_like(rr)
     while iterations < max_iterations:
-        running = rr.sqrt() > tolerance * size  # the others rest: further steps would only round
+        running = rr.sqrt() > tolerance * size  # more steps in the others only add rounding
         if not bool(running.any()):
             break
         iterations += 1
@@ -212,8 +217,8 @@ def solve_cells(
     if not worst <= 10 * tolerance:
         msg = (
             f"conjugate gradients reached a relative residual of {worst:.2g} after "
-            f"{iterations} iterations; expected {tolerance:.2g}: ask for less, or use the exact "
-            "solver"
+            f"{iterations} iterations; expected {tolerance:.2g}. Raise the tolerance, or use the "
+            "exact solver"
         )
         raise ArrayError(msg)
     direct = source - wires.drop(current)

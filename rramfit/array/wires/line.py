@@ -1,4 +1,4 @@
-"""The wires of an array: four resistances, where they are driven from, and where they are broken.
+"""The wires of an array: four resistances, the driven ends, and the broken segments.
 
 An m x n array has rows (wordlines) driven at column 0 and columns (bitlines) sensed below the last
 row into a virtual ground. In series form every cell has one resistance towards its left neighbour
@@ -7,17 +7,19 @@ and one towards its lower neighbour,
     w[i, 0] = r_driver    w[i, j] = r_wl        (j >= 1)
     b[i, j] = r_bl        b[m-1, j] = r_sense   (i <= m-2)
 
-so that no resistance is ever divided by, and zero is an ordinary value. Driven from both ends, a
-row has a second driver of resistance `r_driver`, at the same voltage, behind its last column.
+so that no formula divides by a resistance, and zero is an ordinary value. Driven from both ends, a
+row has a second driver of resistance `r_driver`, at the same voltage, after its last column.
 
-A broken segment stands as `OPEN_OHM`, whose leak is below the rounding of any column current.
-What an inactive row is tied to belongs here too, since it decides the network:
+A broken segment conducts nothing. The state of the inactive rows is part of the network:
 
-    grounded   driven at 0 V: sneak current returns into it through its driver
-    floating   its driver carries no current
-    gated      its cells are cut off by their transistors
+    grounded   all drivers of the row are at 0 V: sneak current returns through them
+    floating   all drivers of the row are off: its wire is connected through its cells only, and
+               no current passes from one driver of a two-ended row to the other
+    gated      the transistors cut off the cells of the row
 
-Cells are not here.
+Cell conductances are not here.
+
+Numbers are taken in float64: `as_number` converts them, because torch would round them to float32.
 """
 
 from __future__ import annotations
@@ -31,29 +33,55 @@ from torch import Tensor
 
 from rramfit.errors import ArrayError
 
-__all__ = ["OPEN_OHM", "Drive", "InactiveRows", "LineResistance", "Resistance", "segments"]
+__all__ = [
+    "Drive",
+    "InactiveRows",
+    "LineResistance",
+    "Resistance",
+    "as_number",
+    "check_conductance",
+    "segments",
+]
 
 Resistance = float | Tensor
 Drive = Literal["left", "both"]
 InactiveRows = Literal["grounded", "floating", "gated"]
 
-OPEN_OHM = 1e18
-"""Resistance that stands for a broken segment [ohm]: at 1 V it leaks 1e-18 A."""
-
 _DRIVES = ("left", "both")
 _INACTIVE = ("grounded", "floating", "gated")
+
+
+def as_number(value: float | Tensor, like: Tensor) -> Tensor:
+    """Return a number or a tensor in the type and on the device of `like`.
+
+    A Python number is converted through float64, never through torch's default float32.
+
+    Parameters
+    ----------
+    value : float or tensor
+    like : tensor
+
+    Examples
+    --------
+    >>> as_number(0.1, torch.zeros((), dtype=torch.float64)).item()
+    0.1
+    """
+    if not isinstance(value, Tensor):
+        value = torch.as_tensor(value, dtype=torch.float64)
+    return value.to(like)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineResistance:
     """Wires of one array design, shared by all tiles of a batch.
 
-    Each resistance is a number or a tensor of shape (); a tensor that requires a gradient gets one.
+    Each resistance is a number or a tensor of shape (). Numbers are float64. Solutions are
+    differentiable in tensors that require a gradient.
 
     Raises
     ------
     ArrayError
-        If a resistance is negative or not finite, or a name is not one of those above.
+        If a resistance is negative or not finite, or `drive` or `inactive_rows` is unknown.
 
     Examples
     --------
@@ -72,11 +100,11 @@ class LineResistance:
 
     def __post_init__(self) -> None:
         for name, value in zip(("r_wl", "r_bl", "r_driver", "r_sense"), self.values, strict=True):
-            given = torch.as_tensor(value).detach()
-            if given.ndim or not (math.isfinite(float(given)) and float(given) >= 0):
+            given = value.detach() if isinstance(value, Tensor) else value
+            if getattr(given, "ndim", 0) or not 0 <= float(given) < math.inf:
                 msg = (
                     f"{name} is {value}; expected one finite resistance of at least 0 ohm "
-                    "(a broken segment is stated in broken_wl or broken_bl)"
+                    "(list broken segments in broken_wl or broken_bl)"
                 )
                 raise ArrayError(msg)
         if self.drive not in _DRIVES:
@@ -88,63 +116,49 @@ class LineResistance:
 
     @property
     def values(self) -> tuple[Resistance, Resistance, Resistance, Resistance]:
-        """The four resistances, in the order r_wl, r_bl, r_driver, r_sense [ohm]."""
+        """Return r_wl, r_bl, r_driver and r_sense [ohm]."""
         return self.r_wl, self.r_bl, self.r_driver, self.r_sense
 
     @property
     def broken(self) -> bool:
-        """Whether any segment is broken."""
+        """Return whether any segment is broken."""
         return bool(self.broken_wl or self.broken_bl)
 
     def check_shape(self, rows: int, cols: int) -> None:
-        """Refuse broken segments that lie outside an array of `rows` x `cols`."""
+        """Raise ArrayError if a broken segment is outside an array of `rows` x `cols`."""
         for name, places in (("broken_wl", self.broken_wl), ("broken_bl", self.broken_bl)):
             for i, j in places:
                 if not (0 <= i < rows and 0 <= j < cols):
-                    msg = f"{name} names cell ({i}, {j}), outside an array of {rows} x {cols}"
+                    msg = f"{name} has cell ({i}, {j}), outside an array of {rows} x {cols}"
                     raise ArrayError(msg)
 
 
 def segments(line: LineResistance, conductance: Tensor) -> tuple[Tensor, Tensor]:
-    """Series resistance of every cell towards its left and its lower neighbour.
+    """Return the series resistance from every cell to its left and to its lower neighbour.
 
     Parameters
     ----------
     line : LineResistance
+        Its broken segments are not used (`rramfit.array.wires.pieces`).
     conductance : (..., m, n) tensor
-        Gives shape, type and device only.
+        Only its shape, type and device are used.
 
     Returns
     -------
-    w, b : (m or 1, n or 1) tensors
-        [ohm]; differentiable in the four resistances.
-
-    Raises
-    ------
-    ArrayError
-        If a broken segment lies outside the array.
+    w : (n,) tensor
+        By column, the same for all rows [ohm]; differentiable in the resistances.
+    b : (m,) tensor
+        By row, the same for all columns [ohm].
     """
     m, n = conductance.shape[-2:]
-    line.check_shape(m, n)
-    r_wl, r_bl, r_driver, r_sense = (torch.as_tensor(v).to(conductance) for v in line.values)
+    r_wl, r_bl, r_driver, r_sense = (as_number(v, conductance) for v in line.values)
     first = torch.arange(n, device=conductance.device) == 0
-    last = (torch.arange(m, device=conductance.device) == m - 1)[:, None]
-    w = torch.where(first, r_driver, r_wl)
-    b = torch.where(last, r_sense, r_bl)
-    return _break(w, line.broken_wl, m, n), _break(b, line.broken_bl, m, n)
-
-
-def _break(r: Tensor, places: tuple[tuple[int, int], ...], m: int, n: int) -> Tensor:
-    if not places:
-        return r
-    mask = torch.zeros(m, n, dtype=torch.bool, device=r.device)
-    i, j = zip(*places, strict=True)
-    mask[list(i), list(j)] = True
-    return torch.where(mask, torch.full_like(r, OPEN_OHM), r)
+    last = torch.arange(m, device=conductance.device) == m - 1
+    return torch.where(first, r_driver, r_wl), torch.where(last, r_sense, r_bl)
 
 
 def check_conductance(conductance: Tensor) -> None:
-    """Refuse conductances that are no matrix of finite real numbers."""
+    """Raise ArrayError unless the conductances are matrices of finite real numbers."""
     if conductance.ndim < 2 or not conductance.is_floating_point():
         msg = (
             f"conductance has shape {tuple(conductance.shape)} and type {conductance.dtype}; "
@@ -155,7 +169,7 @@ def check_conductance(conductance: Tensor) -> None:
     if not math.isfinite(float(total)):
         bad = int((~torch.isfinite(conductance.detach())).sum())
         msg = (
-            f"conductance has {bad} values that are not finite; expected siemens "
-            "(an unmeasured cell needs a value, a short a large finite one)"
+            f"{bad} conductance {'value is' if bad == 1 else 'values are'} not finite; expected "
+            "siemens (give an unmeasured cell a value, and a shorted cell a large finite one)"
         )
         raise ArrayError(msg)

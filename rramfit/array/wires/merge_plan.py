@@ -1,15 +1,15 @@
-"""The order in which the blocks of an array are merged, and where every port lies on the way.
+"""The order in which the blocks of an array are merged, and the place of every port in each step.
 
-Blocks double (or treble) in turn along both sides, so all blocks of a step have one size and form
-one batch. A side is padded with open, resistance-free cells to the next product of twos and up to
-two threes, which changes nothing: the padding lies right of the last column and below the last row,
-where it passes currents through.
+Blocks double or triple in turn along both sides, so all blocks of a step have one size and form one
+batch. A side is padded with open cells without wire resistance to the next product of twos and up
+to two threes. The padding is right of the last column and below the last row, where it only passes
+currents on, so results do not change.
 
-A block that is about to be joined sideways keeps its ports in the order Left, Bottom, Top, Right;
-one that is about to be joined upwards, Bottom, Left, Right, Top. Ports that go and ports that stay
-are then slices, and nothing is gathered. Ports of one side run with the row or the column.
+A block that is next joined sideways has its ports in the order Left, Bottom, Top, Right; one that
+is next joined upwards, Bottom, Left, Right, Top. The joined and the remaining ports are then
+slices, without a gather. Ports of one side are in the order of their row or column.
 
-Arithmetic is not here: see `rramfit.array.wires.merging`.
+The arithmetic is in `rramfit.array.wires.merging`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ORDER: dict[bool, tuple[Side, ...]] = {True: ("L", "B", "T", "R"), False: ("B",
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Ports of one side that stay: where they lie in their block, and where in the joined one."""
+    """Remaining ports of one side: their places in their block and in the joined block."""
 
     inner: slice
     outer: slice
@@ -40,14 +40,14 @@ class Group:
 class Step:
     """One join of a block's last ports to another block's first ports."""
 
-    pieces: int  # how many blocks this fold joins in all
+    pieces: int  # number of blocks that this fold joins
     opens: bool  # the first join of its fold
-    first: int  # the piece that opens the fold
+    first: int  # the piece that starts the fold
     other: int  # the piece that is joined to it
     joint: int  # ports that are joined
     ports: tuple[int, int]  # of the two blocks
     outer: int  # ports of the joined block
-    groups: tuple[tuple[Group, ...], tuple[Group, ...]]  # ports that stay, of either block
+    groups: tuple[tuple[Group, ...], tuple[Group, ...]]  # remaining ports of each block
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ class MergePlan:
     steps: tuple[Step, ...]
     cell_order: tuple[Side, ...]  # ports of a single cell
     ports: int  # of the whole array
-    sides: dict[Side, slice]  # where each side's ports lie in the whole array
+    sides: dict[Side, slice]  # places of each side's ports in the whole array
 
     def to_cells(self, x: Tensor) -> Tensor:
-        """(tile, m, n), padded with zeros, as one axis: first merged digit outermost, tile last."""
+        """Flatten (tile, m, n), padded with zeros: first merged digit outermost, tile last."""
         tiles, m, n = x.shape
         if (m, n) != (self.rows, self.cols):
             x = torch.nn.functional.pad(x, (0, self.cols - n, 0, self.rows - m))
@@ -72,7 +72,7 @@ class MergePlan:
         return x.reshape(tiles, *sizes).permute(axes).reshape(-1)
 
     def from_cells(self, x: Tensor, rows: int, cols: int) -> Tensor:
-        """Inverse of `to_cells`, padding cut off; axes behind the first stay behind."""
+        """Invert `to_cells` and cut off the padding; further axes stay last."""
         sizes, axes = self._axes()
         rest = x.shape[1:]
         x = x.reshape(*(sizes[k - 1] for k in axes[:-1]), -1, *rest)
@@ -81,7 +81,7 @@ class MergePlan:
         return x.reshape(x.shape[0], self.rows, self.cols, *rest)[:, :rows, :cols]
 
     def _axes(self) -> tuple[list[int], list[int]]:
-        """Sizes of the digits of (row, col), and their merging order with the tile's axis last."""
+        """Return the sizes of the digits of (row, col), and their merging order, tile axis last."""
         rows, cols = self.digits
         at_row, at_col = len(rows), len(rows) + len(cols)
         axes = []
@@ -92,7 +92,7 @@ class MergePlan:
 
 
 def _factors(size: int) -> tuple[int, ...]:
-    """Factors of the smallest 2^a 3^b (b <= 2) that is at least `size`, threes first."""
+    """Return the factors of the smallest 2^a 3^b (b <= 2) of at least `size`, threes first."""
     found = []
     for threes in range(3):
         digits: tuple[int, ...] = (3,) * threes
@@ -104,7 +104,7 @@ def _factors(size: int) -> tuple[int, ...]:
 
 
 def _directions(row_digits: tuple[int, ...], col_digits: tuple[int, ...]) -> list[bool]:
-    """Keep blocks as square as they can be: always extend the shorter side."""
+    """Keep blocks nearly square: always extend the shorter side."""
     out: list[bool] = []
     height = width = 1
     rows, cols = list(row_digits), list(col_digits)
@@ -128,16 +128,16 @@ def _layout(sizes: dict[Side, int], order: tuple[Side, ...]) -> dict[Side, slice
 
 @lru_cache(maxsize=64)
 def merge_plan(rows: int, cols: int, *, keep_right: bool) -> MergePlan:
-    """Order of joins for an array of `rows` x `cols`.
+    """Plan the joins for an array of `rows` x `cols`.
 
     Parameters
     ----------
     rows, cols : int
         Size before padding.
     keep_right : bool
-        Whether the Right ports of the whole array stay, for a second driver to be joined there.
-        Top ports go with the last join upwards. Where no join in a direction takes place, its far
-        ports stay in any case, and are to carry no current.
+        Whether to keep the Right ports of the whole array, for a second driver. Top ports are
+        dropped with the last join upwards. In a direction without joins the far ports always
+        remain, and must carry no current.
     """
     digits = _factors(rows), _factors(cols)
     order = _directions(*digits)
@@ -187,7 +187,7 @@ def _join(
     target: tuple[Side, ...],
     drop: bool,
 ) -> tuple[tuple[tuple[Group, ...], tuple[Group, ...]], dict[Side, int]]:
-    """Places of the ports that stay, and the joined block's number of ports on each side."""
+    """Return the places of the remaining ports, and the joined block's ports on each side."""
     near, shared, far = _ORDER[across][0], _ORDER[across][1:3], _ORDER[across][3]
     joined = {side: one[side] + two[side] for side in shared}
     joined |= {near: one[near], far: 0 if drop else two[far]}

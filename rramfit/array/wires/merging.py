@@ -1,7 +1,7 @@
 """Exact reduction of an array to its ports, by recursive merging of multiport blocks.
 
 A block of cells is described at its Left, Bottom, Right and Top ports. Voltages v are given at
-Left and Bottom, injected currents i at Right and Top, and a symmetric matrix answers:
+Left and Bottom, injected currents i at Right and Top, and the response is a symmetric matrix:
 
     H = [[Y, -P^T], [-P, -Z]]        I = Y v - P^T i        v' = P v + Z i
 
@@ -16,18 +16,19 @@ U = -H1[R, e1], W = H2[L, e2], Z = -H1[R, R], Y = H2[L, L]:
     S = (I + Z Y)^-1 [U, -Z W]     V = Y S + [0, W]
     H[e1, :] = H1[e1, e1] + U^T V   H[e2, :] = H2[e2, e2] + W^T S
 
-S x is the voltage on the joint and V x the current through it for outer values x, so the same two
-matrices carry values back down to every node, and gradients: with X1 = [I; -V] and X2 = [I; S],
-the gradients of the two blocks are the congruences X1 H' X1^T and X2 H' X2^T. Vertical joins are
-the same with Left <-> Bottom and Right <-> Top. No term subtracts two large numbers, which is why
-opens, shorts and zero or huge resistances need no care.
+For outer values x, S x is the voltage on the joint and V x the current through it. The same two
+matrices therefore carry values back to every node, and gradients: with X1 = [I; -V] and
+X2 = [I; S], the gradients of the two blocks are the congruences X1 H' X1^T and X2 H' X2^T. Vertical
+joins are the same with Left <-> Bottom and Right <-> Top. No term subtracts two large numbers, so
+open and shorted cells and zero resistances need no special case.
 
-Small joints run with the batch as the last, contiguous axis and sums written out, large ones with
-batched matrix products. Batched LU of torch 2.13 on the CPU gives wrong results, sometimes in
-silence, for matrices of 160 and more, so above `LU_BATCH_LIMIT` matrices are factored one by one.
+Small joints run with the batch as the last, contiguous axis and unrolled sums, large ones with
+batched matrix products. Batched LU of torch 2.13 on the CPU returns wrong results, sometimes
+without an error, for matrices of 160 rows and more. Above `LU_BATCH_LIMIT` matrices are therefore
+factored one by one.
 
-The order of joins is in `rramfit.array.wires.merge_plan`; drivers, sense and inactive rows are in
-`rramfit.array.wires.effective`.
+The order of joins is in `rramfit.array.wires.merge_plan`; drivers, sense amplifiers, broken
+segments and floating rows are in `rramfit.array.wires.wire_ports`.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ from rramfit.array.wires.merge_plan import Group, MergePlan, Side, Step
 __all__ = ["LU_BATCH_LIMIT", "Cells", "node_values", "port_matrix"]
 
 LU_BATCH_LIMIT = 128
-"""Largest matrix that is handed to a batched LU."""
+"""Largest matrix that is factored in a batch."""
 
 UNROLLED_JOINT = 8
-"""Largest joint whose sums are written out over a batch-last layout."""
+"""Largest joint with unrolled sums over a batch-last layout."""
 
 
 Cells = tuple[Tensor, Tensor, Tensor]
-"""Conductance [S], and resistance towards the left and the lower neighbour [ohm]."""
+"""Conductance [S], and resistance to the left and to the lower neighbour [ohm]."""
 
 
 def _cells(cells: Cells, order: tuple[Side, ...]) -> Tensor:
-    """Matrices of single cells, (4, 4, cell), ports in the given order."""
+    """Return the matrices of single cells, (4, 4, cell), ports in the given order."""
     g, w, b = cells
     d = 1 / (1 + g * (w + b))
     y, wy, by = g * d, g * w * d, g * b * d
@@ -67,8 +68,8 @@ def _cells(cells: Cells, order: tuple[Side, ...]) -> Tensor:
     return torch.stack(rows).reshape(4, 4, -1)
 
 
-# One arithmetic, two layouts: `last` holds a batch of matrices as (row, col, block) and writes its
-# sums out; else it is (block, row, col), and products are batched BLAS.
+# Two layouts: with `last` a batch of matrices is (row, col, block) and sums are unrolled; otherwise
+# it is (block, row, col), and products are batched BLAS.
 
 
 def _at(x: Tensor, rows: slice, cols: slice, *, last: bool) -> Tensor:
@@ -93,7 +94,7 @@ def _product(a: Tensor, b: Tensor, *, last: bool) -> Tensor:
 
 
 def _solve_t(a: Tensor, rhs: Tensor, *, last: bool) -> Tensor:
-    """Transpose of a^-1 rhs, given the transpose of rhs; a is I + (product of two responses)."""
+    """Return the transpose of a^-1 rhs from that of rhs; a is I + (product of two responses)."""
     if last:
         a, rhs = a.clone(), rhs.clone()
         for k in range(a.shape[0]):
@@ -109,11 +110,11 @@ def _solve_t(a: Tensor, rhs: Tensor, *, last: bool) -> Tensor:
         inverse = torch.stack([torch.linalg.inv(x) for x in a])
     else:
         inverse = torch.linalg.inv(a)
-    return rhs @ inverse.mT  # with 6 right-hand sides a row, 2 to 4 times as fast as a solve
+    return rhs @ inverse.mT  # 6 right-hand sides per row: 2 to 4 times as fast as a solve
 
 
 def _merge(h1: Tensor, h2: Tensor, step: Step, *, last: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Join two blocks: the new block's matrix, and the transposes of S and V."""
+    """Join two blocks: return the new block's matrix and the transposes of S and V."""
     lo, (end, start) = {"last": last}, (slice(step.ports[0] - step.joint, None), slice(step.joint))
     z, y = _at(h1, end, end, **lo), _at(h2, start, start, **lo)  # z is -Z
     a = _product(z, y, **lo).neg_()
@@ -138,13 +139,13 @@ def _merge(h1: Tensor, h2: Tensor, step: Step, *, last: bool) -> tuple[Tensor, T
 
 
 def _span(groups: tuple[Group, ...]) -> slice:
-    """Ports of a block that stay: they lie side by side."""
+    """Return the ports of a block that stay; they are contiguous."""
     inner = [p.inner for p in groups]
     return slice(min(p.start for p in inner), max(p.stop for p in inner))
 
 
 def _scatter(x: Tensor, groups: tuple[Group, ...], out: Tensor, *, last: bool) -> None:
-    """Put the rows of the ports that stay where they lie in the joined block."""
+    """Copy the rows of the ports that stay to their places in the joined block."""
     base = _span(groups).start
     for p in groups:
         part = slice(p.inner.start - base, p.inner.stop - base)
@@ -206,7 +207,7 @@ def _unmerge(
 
 
 def _layouts(plan: MergePlan) -> list[bool]:
-    """Whether each step runs batch-last: small joints first, and never back again."""
+    """Return whether each step runs batch-last: only the first, small joints do."""
     small = [step.joint <= UNROLLED_JOINT for step in plan.steps]
     return [all(small[: k + 1]) for k in range(len(small))]
 
@@ -218,19 +219,19 @@ def _split(h: Tensor, pieces: int, *, last: bool) -> tuple[Tensor, ...]:
 
 
 def _block_first(h: Tensor) -> Tensor:
-    """Change (row, col, block) to (block, row, col); as a plain transposition it is blocked."""
+    """Change (row, col, block) to (block, row, col), as one fast two-axis transposition."""
     p, q, blocks = h.shape
     return h.reshape(p * q, blocks).t().contiguous().view(blocks, p, q)
 
 
 def _block_last(h: Tensor) -> Tensor:
-    """Inverse of `_block_first`."""
+    """Invert `_block_first`."""
     blocks, p, q = h.shape
     return h.reshape(blocks, p * q).t().contiguous().view(p, q, blocks)
 
 
 def _reduce(h: Tensor, plan: MergePlan, kept: list[Tensor] | None) -> Tensor:
-    """Matrix of the whole array, (tile, port, port), from its cells (4, 4, cell)."""
+    """Return the matrix of the whole array, (tile, port, port), from its cells (4, 4, cell)."""
     last = True
     parts: tuple[Tensor, ...] = ()
     for step, small in zip(plan.steps, _layouts(plan), strict=True):
@@ -246,7 +247,7 @@ def _reduce(h: Tensor, plan: MergePlan, kept: list[Tensor] | None) -> Tensor:
 
 
 def _reduce_backward(grad: Tensor, plan: MergePlan, kept: list[Tensor]) -> Tensor:
-    """Gradient of the cells' matrices, (4, 4, cell), from that of the whole array's."""
+    """Return the gradient of the cells' matrices, (4, 4, cell), from that of the whole array."""
     last = False
     whole: Tensor | None = None
     for step, small in zip(reversed(plan.steps), reversed(_layouts(plan)), strict=True):
@@ -271,7 +272,7 @@ def _reduce_backward(grad: Tensor, plan: MergePlan, kept: list[Tensor]) -> Tenso
 
 
 def _quadratic(x: Sequence[Tensor], h: Tensor) -> Tensor:
-    """x^T h x cell by cell."""
+    """Return x^T h x for each cell."""
     out = torch.zeros_like(h[0, 0])
     for i in range(4):
         row = x[0] * h[i, 0]
@@ -299,7 +300,7 @@ class _PortMatrix(torch.autograd.Function):
         h = _reduce_backward((grad + grad.mT) / 2, ctx.plan, kept)
         d = 1 / (1 + g * (w + b))
         y = g * d
-        # what each port does to the cell's voltage, and to the currents in its two wires
+        # response of the cell's voltage, and of the currents in its two wires, to each port
         responses: tuple[dict[Side, Tensor], ...] = (
             {"L": d, "B": -d, "R": w * d, "T": -b * d},
             {"L": y, "B": -y, "R": -(1 + g * b) * d, "T": -b * y},
@@ -314,26 +315,26 @@ class _PortMatrix(torch.autograd.Function):
 
 
 def port_matrix(cells: Cells, plan: MergePlan) -> Tensor:
-    """Matrix of a whole array at its ports; differentiable once.
+    """Compute the matrix of a whole array at its ports; differentiable once.
 
     Parameters
     ----------
     cells : three (tile, m, n) tensors
-        Conductance [S], and resistance towards the left and the lower neighbour [ohm].
+        Conductance [S], and resistance to the left and to the lower neighbour [ohm].
     plan : MergePlan
         Of the same m and n.
 
     Returns
     -------
     (tile, port, port) tensor
-        Ports as ``plan.sides`` has them; symmetric.
+        Symmetric; ports in the order of ``plan.sides``.
     """
     out: Tensor = _PortMatrix.apply(*cells, plan)  # type: ignore[no-untyped-call]
     return out
 
 
 def node_values(cells: Cells, plan: MergePlan, outer: Tensor) -> tuple[Tensor, Tensor]:
-    """Voltages of all nodes for given values at the outer ports.
+    """Compute the voltages of all nodes from values at the outer ports.
 
     Parameters
     ----------

@@ -1,22 +1,23 @@
 """Column currents of arrays whose cells need not be ohmic, with the gradient of the solution.
 
-A cell carries i = G phi(u), phi odd and rising with phi'(0) = 1; for a sinh cell of nonlinearity b,
-phi(u) = sinh(b u)/b. Newton's method replaces each cell by its Norton equivalent at the present
-voltage, slope G phi'(u) and offset u - phi/phi', which is a linear array again: every step is one
-linear solve (`rramfit.array.wires.iterative`), constraints included, and an ohmic array takes one.
+A cell carries i = G phi(u), with phi odd, increasing and phi'(0) = 1; for a sinh cell of
+nonlinearity b, phi(u) = sinh(b u)/b. Newton's method replaces each cell by its Norton equivalent at
+the present voltage, slope G phi'(u) and offset u - phi/phi'. That is a linear array again: every
+step is one linear solve with the same constraints (`rramfit.array.wires.iterative`), and an ohmic
+array takes one step.
 
-The gradient follows from the implicit function theorem. With a the cell voltages that the
-linearised array would show if the gradient of each column's current were applied at that column,
+The gradient follows from the implicit function theorem. With a the cell voltages of the linearised
+array when the gradient of each column's current is applied at that column,
 
     dL = sum a phi(u) dG + sum (slope a) (de - dR i) + sum a G dphi
 
-so a backward costs one more linear solve and O(mn) memory per vector.
+so a backward pass costs one more linear solve and O(mn) memory per vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from rramfit.array.wires.effective import flat_problem
 from rramfit.array.wires.iterative import CellSolution, Network, default_tolerance, solve_cells
-from rramfit.array.wires.line import LineResistance
+from rramfit.array.wires.line import LineResistance, as_number
 from rramfit.array.wires.wire_operator import Wires
 from rramfit.errors import ArrayError
 
@@ -43,12 +44,12 @@ CellLaw = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def ohmic_law(voltage: Tensor, nonlinearity: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
-    """phi(u) = u."""
+    """Return phi(u) = u, and its slope."""
     return voltage, torch.ones_like(voltage)
 
 
 def sinh_law(voltage: Tensor, nonlinearity: Tensor) -> tuple[Tensor, Tensor]:
-    """phi(u) = sinh(b u)/b, which is u where b is 0."""
+    """Return phi(u) = sinh(b u)/b, which is u where b is 0, and its slope."""
     x = nonlinearity * voltage
     series = 1 + x**2 / 6 * (1 + x**2 / 20)  # to 1e-12 where |x| < 0.02
     near = x.abs() < 0.02
@@ -57,14 +58,14 @@ def sinh_law(voltage: Tensor, nonlinearity: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def cubic_law(voltage: Tensor, nonlinearity: Tensor) -> tuple[Tensor, Tensor]:
-    """phi(u) = u (1 + (b u)^2/6), the sinh cell's first odd terms."""
+    """Return phi(u) = u (1 + (b u)^2/6), the first terms of the sinh cell, and its slope."""
     square = (nonlinearity * voltage) ** 2
     return voltage * (1 + square / 6), 1 + square / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterativeSolution:
-    """Column currents, and how they were reached."""
+    """Column currents, with the convergence of the solve."""
 
     column_current: Tensor  # [A]  (..., vector, col)
     newton_steps: int  #     1 for ohmic cells
@@ -75,7 +76,7 @@ class IterativeSolution:
 
 @dataclass(slots=True)
 class _Trace:
-    """What a solve leaves behind for its report."""
+    """Convergence of a solve, filled in as it runs."""
 
     newton_steps: int = 0
     iterations: int = 0
@@ -97,7 +98,7 @@ class _Options:
 def _newton(
     network: Network, g: Tensor, source: Tensor, b: Tensor, options: _Options
 ) -> CellSolution:
-    """Cell voltages of (possibly) nonlinear cells."""
+    """Solve for the voltages of ohmic or nonlinear cells."""
     trace = options.trace
     solution = solve_cells(network, g, source, tolerance=options.tolerance)
     trace.newton_steps, trace.iterations = 1, solution.iterations
@@ -113,7 +114,7 @@ def _newton(
         solution = solve_cells(network, g * slope, source - offset, tolerance=options.tolerance)
         change = solution.voltage + offset - u
         step = float(change.abs().max()) / size
-        u = u + change * (1.0 if step < last else 0.5)  # a step that grows has overshot
+        u = u + change * (1.0 if step < last else 0.5)  # a growing step has overshot
         trace.newton_steps += 1
         trace.iterations += solution.iterations
         trace.residual, trace.last_step, last = float(solution.residual.max()), step, step
@@ -127,14 +128,14 @@ def _newton(
             )
     msg = (
         f"Newton's method still moves cell voltages by {last:.2g} of the drive after "
-        f"{options.max_newton} steps; expected {options.newton_tolerance:.2g}: lower the voltage "
-        "or the nonlinearity"
+        f"{options.max_newton} steps; expected {options.newton_tolerance:.2g}. Lower the voltage "
+        "or the nonlinearity, or raise max_newton"
     )
     raise ArrayError(msg)
 
 
 def _cells_of(g: Tensor, options: _Options) -> Tensor:
-    """Conductance as each vector sees it: (tile, vector or 1, m, n)."""
+    """Return the conductances for each vector, gated rows at zero: (tile, vector or 1, m, n)."""
     gated = options.line.inactive_rows == "gated"
     return g[:, None] * options.active[..., None] if gated else g[:, None]
 
@@ -158,12 +159,6 @@ class _Currents(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         g, v, b, u, current, *resistances = ctx.saved_tensors
         options: _Options = ctx.options
-        if ctx.network.broken.shape[0] and ctx.network.wires.both and any(ctx.needs_input_grad[4:]):
-            msg = (
-                "no gradient in the resistances of a two-ended array with broken segments here; "
-                "use column_currents"
-            )
-            raise ArrayError(msg)
         cells = _cells_of(g, options)
         slope = cells * options.law(u, b)[1]
         adjoint = solve_cells(
@@ -175,8 +170,8 @@ class _Currents(torch.autograd.Function):
         with torch.enable_grad():
             inputs = [x.detach().requires_grad_() for x in (g, v, b, *resistances)]
             g_, v_, b_, *r_ = inputs
-            wires = Wires(
-                r_wl=r_[0], r_bl=r_[1], r_driver=r_[2], r_sense=r_[3], both=ctx.network.wires.both
+            wires = replace(
+                ctx.network.wires, r_wl=r_[0], r_bl=r_[1], r_driver=r_[2], r_sense=r_[3]
             )
             phi, _ = options.law(u, b_)
             total = (adjoint.voltage * _cells_of(g_, options) * phi).sum()
@@ -230,7 +225,7 @@ def solve_iterative(
     active: Tensor | None = None,
     tolerance: float | None = None,
 ) -> IterativeSolution:
-    """Column currents of ohmic arrays by conjugate gradients.
+    """Compute the column currents of ohmic arrays by conjugate gradients.
 
     Parameters
     ----------
@@ -239,15 +234,16 @@ def solve_iterative(
     voltage : (..., vector, m) tensor
         Row voltages [V].
     line : LineResistance
+        Any broken segments, driven ends and inactive rows. All drivers of a floating row are off.
     active : (..., vector, m) bool tensor, optional
-        The rows that are driven; by default those whose voltage is not zero.
+        The driven rows; by default those whose voltage is not zero.
     tolerance : float, optional
         Relative residual; by default 1e-11 in float64 and 1e-5 in float32.
 
     Returns
     -------
     IterativeSolution
-        Its currents are differentiable in conductances, voltages and resistances.
+        The currents are differentiable in conductances, voltages and resistances.
 
     Raises
     ------
@@ -277,16 +273,16 @@ def solve_nonlinear(
     tolerance: float | None = None,
     max_newton: int = 50,
 ) -> IterativeSolution:
-    """Column currents of arrays of nonlinear cells, by Newton's method.
+    """Compute the column currents of arrays of nonlinear cells by Newton's method.
 
     Parameters
     ----------
     conductance : (..., m, n) tensor
         Small-signal conductance at 0 V [S], at least 0.
     voltage, line, active, tolerance
-        As for `solve_iterative`; cell voltages are right to ten times the tolerance.
+        As for `solve_iterative`; cell voltages are accurate to ten times the tolerance.
     nonlinearity : float or tensor that broadcasts to (tile, vector, m, n)
-        b [1/V] of `law`.
+        b of `law` [1/V]; a number is taken in float64.
     law : callable
         Current per conductance of a cell; see `CellLaw`.
     max_newton : int
@@ -294,7 +290,7 @@ def solve_nonlinear(
     Returns
     -------
     IterativeSolution
-        Its currents are differentiable, in `nonlinearity` too.
+        The currents are differentiable, also in `nonlinearity`.
 
     Raises
     ------
@@ -306,7 +302,7 @@ def solve_nonlinear(
         voltage,
         line,
         active=active,
-        nonlinearity=torch.as_tensor(nonlinearity).to(conductance),
+        nonlinearity=as_number(nonlinearity, conductance),
         law=law,
         tolerance=tolerance,
         max_newton=max_newton,

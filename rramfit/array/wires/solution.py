@@ -1,13 +1,12 @@
-"""One array under its inputs, solved exactly: column currents, and what the wires take of them.
+"""One array solved exactly for its inputs: column currents, and the current lost to the wires.
 
-Through wires without resistance every column is at ground, whatever the rows without input are
-tied to, and carries I0 = V·G. The difference to the current I that it does carry is lost, cell by
-cell,
+With wires of no resistance every column is at ground, in any state of the inactive rows, and
+carries the ideal current I0 = V·G. The difference to its actual current I is lost, cell by cell,
 
     I0[k] − I[k] = sum_i G_ik (V_i − u_ik)        u the voltage across the cell
 
-A cell without input takes part too: what flows back through it into its row is lost to the column.
-Shares of loss are of |I0|; a column whose own currents all but cancel has none to speak of.
+A cell in an inactive row contributes as well: the column loses the current that flows back through
+it. A lost share is relative to |I0|, and undefined in a column whose cell currents nearly cancel.
 """
 
 from __future__ import annotations
@@ -25,33 +24,33 @@ __all__ = ["ArrayMaps", "ArraySolution", "array_maps", "lost_shares", "solve_arr
 
 Floats = NDArray[np.float64]
 
-_LEAST_CURRENT = 0.01  # of the largest ideal current: below it a share of loss says nothing
+_LEAST_CURRENT = 0.01  # of the largest ideal current; below it a lost share is undefined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArraySolution:
-    """Column currents of one array under some input vectors."""
+    """Column currents of one array for some input vectors."""
 
     conductance: Floats  # [S]  (row, col)
     voltage: Floats  # [V]  (vector, row)
     line: LineResistance
     column_current: Floats  # [A]  (vector, col)
-    ideal_current: Floats  # [A]  (vector, col) through wires without resistance
+    ideal_current: Floats  # [A]  (vector, col) with wires of no resistance
 
     @property
     def lost(self) -> Floats:
-        """Share of each current that is lost, (vector, col); NaN where next to none is due."""
+        """Return the lost share of each current, (vector, col); NaN if it is undefined."""
         return lost_shares(self.column_current, self.ideal_current)
 
     @property
     def mean_lost(self) -> float:
-        """Share of all current that is lost."""
+        """Return the lost share of the total current."""
         due = float(np.abs(self.ideal_current).sum())
         return 1 - float(np.abs(self.column_current).sum()) / due if due > 0 else 0.0
 
     @property
     def worst_lost(self) -> tuple[float, int, int]:
-        """Largest share lost, and the vector and column where; zeros where no current is due."""
+        """Return the largest lost share, its vector and its column; zeros if all are undefined."""
         lost = self.lost
         if not np.isfinite(lost).any():
             return 0.0, 0, 0
@@ -61,16 +60,18 @@ class ArraySolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayMaps:
-    """Every node of one array under one input vector, (row, col) each."""
+    """Voltages and currents in one array for one input vector, (row, col) each."""
 
     wordline: Floats  # [V]
     bitline: Floats  # [V]
-    cell_current: Floats  # [A] that flows
-    lost_current: Floats  # [A] that would flow through wires without resistance, less that
+    cell_current: Floats  # [A]
+    lost_current: Floats  # [A] ideal current, with wires of no resistance, less the cell current
 
 
 def lost_shares(current: Floats, ideal: Floats) -> Floats:
-    """Share of each current that is lost; NaN where it is below 1 % of the largest ideal one.
+    """Return the lost share of each current.
+
+    It is NaN where the ideal current is at most 1 % of the largest one.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def solve_array(conductance: Floats, voltage: Floats, line: LineResistance) -> A
     conductance : (row, col) array
         [S]
     voltage : (vector, row) array
-        [V]; a row of 0 V is without input.
+        [V]; a row at 0 V is inactive.
     line : LineResistance
 
     Returns
@@ -101,7 +102,7 @@ def solve_array(conductance: Floats, voltage: Floats, line: LineResistance) -> A
     Raises
     ------
     ArrayError
-        If shapes do not fit, or a conductance is not finite.
+        If shapes do not match, or a conductance is not finite.
 
     Examples
     --------
@@ -122,7 +123,7 @@ def solve_array(conductance: Floats, voltage: Floats, line: LineResistance) -> A
 
 
 def array_maps(solution: ArraySolution, vector: int = 0) -> ArrayMaps:
-    """Voltage of every node, and the current that every cell loses, under one input vector."""
+    """Compute node voltages and the current lost in every cell, for one input vector."""
     v = solution.voltage[vector]
     nodes = node_voltages(torch.tensor(solution.conductance), torch.tensor(v[None]), solution.line)
     cell = nodes.cell[0].numpy()

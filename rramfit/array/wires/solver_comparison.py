@@ -1,13 +1,14 @@
-"""Solvers side by side on one array: what each is off by, and what it costs.
+"""Error and run time of all solvers on one array.
 
-The exact solver in float64 is the reference. Estimates are tried as training uses them:
+The exact solver in float64 is the reference. Estimates are tested as training uses them:
 
-    anchored   at a state of the same array in which every cell was off by `MOVED`, lognormal
-    smooth     learned from `SAMPLED` arrays of the same cells, each cell at another place
+    anchored   at a state of the same array in which every cell deviates by a lognormal factor of
+               spread `ANCHOR_DEVIATION`
+    smooth     learned from `SAMPLED_ARRAYS` arrays of the same cells in shuffled places
 
-so that neither has seen the very state that it is judged by. Certificates are made in float32,
-which is off by 1e-6 where estimates are off by 1e-3. Times are of this machine, now: the
-shortest of a few runs. What is spent once per array or card, an anchor or a lesson, counts apart.
+so that neither was made from the state on which it is tested. Certificates are computed in float32,
+whose error is 1e-6 where that of the estimates is 1e-3. Times are measured on this machine: the
+shortest of a few runs. The setup of an estimate, once per array or card, is listed separately.
 """
 
 from __future__ import annotations
@@ -37,18 +38,24 @@ from rramfit.array.wires.nonlinear import solve_iterative
 from rramfit.errors import RramfitWarning
 from rramfit.streams import stream
 
-__all__ = ["MOVED", "SAMPLED", "SolverRun", "compare_solvers", "estimate_certificates"]
+__all__ = [
+    "ANCHOR_DEVIATION",
+    "SAMPLED_ARRAYS",
+    "SolverRun",
+    "compare_solvers",
+    "estimate_certificates",
+]
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
-MOVED = 0.15
-"""Relative distance of every cell between an anchor's state and the state that it serves."""
+ANCHOR_DEVIATION = 0.15
+"""Relative deviation of every cell between the anchor's state and the tested state."""
 
-SAMPLED = 2
-"""Arrays from which a smooth correction is learned here."""
+SAMPLED_ARRAYS = 2
+"""Arrays from which the smooth correction is learned."""
 
-_REPEATS = 3  # runs, of which the shortest counts
+_REPEATS = 3  # runs; the shortest is reported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,7 @@ class SolverRun:
     """One solver on one problem."""
 
     name: str
-    setup: float | None  # [s] once per array or card; None where there is nothing
+    setup: float | None  # [s] once per array or card; None without setup
     time: float  # [s] for all vectors
     rms: float  # [% of the mean column current] against the exact solver
     worst: float  # [% of the largest column current]
@@ -66,7 +73,7 @@ class SolverRun:
 def compare_solvers(
     conductance: Floats, voltage: Floats, line: LineResistance, *, seed: int = 0
 ) -> tuple[SolverRun, ...]:
-    """Run every solver that knows these wires on the same array and inputs.
+    """Run every solver that supports these wires on the same array and inputs.
 
     Parameters
     ----------
@@ -76,17 +83,17 @@ def compare_solvers(
         [V]
     line : LineResistance
     seed : int
-        Of the states that estimates are anchored at or learn from.
+        Of the states from which estimates are made.
 
     Returns
     -------
     tuple of SolverRun
-        The exact solver first. Closed forms are left out where a segment is broken.
+        The exact solver first. Closed forms are left out if a segment is broken.
 
     Raises
     ------
     ArrayError
-        If a solver does not reach its tolerance, or shapes do not fit.
+        If a solver does not reach its tolerance, or shapes do not match.
     """
     g, v = torch.tensor(conductance), torch.tensor(voltage)
     with torch.no_grad():
@@ -110,7 +117,7 @@ def compare_solvers(
 def estimate_certificates(
     conductance: Floats, voltage: Floats, line: LineResistance, *, seed: int = 0
 ) -> dict[str, Certificate]:
-    """Judge the fast estimates against the exact solver on one array and its inputs.
+    """Certify the fast estimates against the exact solver on one array and its inputs.
 
     Parameters
     ----------
@@ -120,13 +127,13 @@ def estimate_certificates(
     Returns
     -------
     dict of str to Certificate
-        ``"anchored"``, and ``"smooth"`` where no segment is broken. No warning is raised: the
-        caller has the certificates, and `Certificate.ok`, to show.
+        ``"anchored"``, and ``"smooth"`` if no segment is broken. No warning is raised; check
+        `Certificate.ok`.
 
     Raises
     ------
     ArrayError
-        If no current flows at all.
+        If no column carries a current.
     """
     g, v = (torch.tensor(x, dtype=torch.float32) for x in (conductance, voltage))
     with warnings.catch_warnings(), torch.no_grad():
@@ -142,21 +149,23 @@ def _estimates(
 ) -> dict[str, Callable[[], CrossbarEstimate]]:
     shares = None if line.inactive_rows == "grounded" else _shares(v)
     step = stream(seed, "solver comparison/moved").standard_normal(g.shape)
-    elsewhere = (g * torch.tensor(np.exp(MOVED * step - MOVED**2 / 2)).to(g))[None]
+    elsewhere = (g * torch.tensor(np.exp(ANCHOR_DEVIATION * step - ANCHOR_DEVIATION**2 / 2)).to(g))[
+        None
+    ]
     out: dict[str, Callable[[], CrossbarEstimate]] = {
         "anchored": partial(anchored_estimate, elsewhere, line, densities=shares, seed=seed)
     }
     if not line.broken:
         places = stream(seed, "solver comparison/places")
         flat = g.flatten()
-        sampled = [flat[torch.tensor(places.permutation(g.numel()))] for _ in range(SAMPLED)]
-        like = torch.stack(sampled).reshape(SAMPLED, *g.shape)
+        sampled = [flat[torch.tensor(places.permutation(g.numel()))] for _ in range(SAMPLED_ARRAYS)]
+        like = torch.stack(sampled).reshape(SAMPLED_ARRAYS, *g.shape)
         out["smooth"] = partial(smooth_estimate, like, line, densities=shares, seed=seed)
     return out
 
 
 def _shares(v: Tensor) -> tuple[float, float]:
-    """Shares of active rows that hold those of the inputs between them."""
+    """Return two shares of active rows that enclose those of the inputs."""
     share = (v != 0).double().mean(-1)
     low, high = float(share.min()), float(share.max())
     if high - low < 0.1:

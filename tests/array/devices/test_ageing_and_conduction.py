@@ -78,6 +78,84 @@ def test_one_long_step_is_like_many_short_ones():
     near((change + 6e-6) ** 2, (4e-6) ** 2 + 3 * (1.5e-6) ** 2)
 
 
+LOW = virtual_card("low", mean=[2e-6, 40e-6], spread=0.3, distribution="normal", array=(64, 64))
+FALLING = RetentionCard(
+    reference_time=Quantity.given(0.01, "s"),
+    longest_time=Quantity.given(1e5, "s"),
+    levels=[
+        DriftCard(
+            level=k,
+            first_step=Quantity.given(-0.05 * mean, "S"),
+            first_spread=Quantity.given(0.1 * mean, "S"),
+            drift=Quantity.given(drift * mean, "S"),
+            growth=Quantity.given(growth * mean, "S"),
+        )
+        for k, mean, drift, growth in ((0, 2e-6, -0.02, 0.2), (1, 40e-6, -0.004, 0.02))
+    ],
+)
+
+
+@pytest.mark.parametrize("times", [(1e5,), (0.02, 1.0, 300.0, 1e5)], ids=["one step", "four"])
+@pytest.mark.parametrize("off", [(), ("d2d",), ("d2d", "c2c")], ids=str)
+def test_states_stay_positive_and_keep_the_card_s_moments(times, off):
+    """The lowest level spreads by 80 % of its mean: 19 % of cells would pass zero."""
+    model = DeviceModel.from_card(
+        LOW.model_copy(update={"retention": FALLING}), dtype=torch.float64
+    ).without(*off)
+    chips = draw_chips(model, 24, generator=torch_stream(1, "chips"))
+    level = torch.arange(64 * 64).reshape(64, 64) % 2
+    state = chips.program(level, generator=torch_stream(2, "program"))
+    start, generator = state.conductance, torch_stream(3, "age")
+    for time in times:
+        state = state.age(time, generator)
+        x = math.log(time / 0.01)
+        for k, card in enumerate(FALLING.levels):
+            change = (state.conductance - start)[:, level == k].numpy()
+            mean = card.first_step.value + card.drift.value * x
+            near(change, mean)
+            near((change - mean) ** 2, card.first_spread.value**2 + card.growth.value**2 * x)
+    assert (state.conductance[start > 0] > 0).all()
+
+
+def test_a_mean_below_zero_stops_above_it():
+    falling = FALLING.model_copy(
+        update={
+            "levels": [FALLING.levels[0].model_copy(update={"drift": Quantity.given(-1e-6, "S")})]
+        }
+    )
+    model = DeviceModel.from_card(LOW.model_copy(update={"retention": falling}))
+    chips = draw_chips(model, 8, generator=torch_stream(1, "chips"))
+    zero = torch.zeros(chips.shape, dtype=torch.int64)
+    state = chips.program(zero, generator=torch_stream(2, "program"))
+    late = state.age(1e5, torch_stream(3, "age")).conductance
+    assert float(late.mean()) < 0.05 * 2e-6
+    assert (late[state.conductance > 0] >= 0).all()
+
+
+def test_a_level_read_below_zero_ages_in_siemens():
+    """A read-out offset can make the mean of a level negative; a card of it is drawn as it is."""
+    levels = [
+        LOW.levels[0].model_copy(
+            update={
+                "mean": Quantity.given(-1e-6, "S"),
+                "std": Quantity.given(0.5e-6, "S"),
+                "distribution": None,
+            }
+        ),
+        LOW.levels[1],
+    ]
+    card = LOW.model_copy(update={"levels": levels, "retention": FALLING, "variation": []})
+    model = DeviceModel.from_card(card, dtype=torch.float64)
+    chips = draw_chips(model, 24, generator=torch_stream(1, "chips"))
+    state = chips.program(
+        torch.zeros(chips.shape, dtype=torch.int64), generator=torch_stream(2, "program")
+    )
+    assert float(state.conductance.mean()) < 0
+    change = (state.age(0.01, torch_stream(3, "age")).conductance - state.conductance).numpy()
+    near(change, -0.05 * 2e-6)
+    near((change + 0.05 * 2e-6) ** 2, (0.1 * 2e-6) ** 2)
+
+
 def test_time_does_not_run_backwards():
     _, state = drawn(count=1, retention=RETENTION)
     late = state.age(100.0, torch_stream(3, "age"))

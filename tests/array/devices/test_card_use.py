@@ -110,6 +110,12 @@ def complete(content: dict) -> ModelCard:
     for f in content["failure"]:
         f["conductance"] = given(3e-6, "S")
     content["read_noise"]["spectral_exponent"] = given(1.1)
+    content["read_noise"]["off_level"] = {
+        "n_cells": 40,
+        "coefficient": given(0.03),
+        "exponent": given(-0.5),
+        "reference_conductance": given(20e-6, "S"),
+    }
     state = {"state": 0, "mean": given(5e-6, "S"), "std": given(1e-6, "S")}
     content["endurance"] = {"first_cycle": 1, "longest_cycle": 1000, "states": [state]}
     return ModelCard.model_validate(content)
@@ -126,7 +132,7 @@ def test_what_is_drawn_changes_chips(path, full):
 
 
 def prepared(content: dict, path: str) -> dict:
-    """Take away what stands above a quantity, which is used where that is absent."""
+    """Remove the quantity that takes precedence, so that the one under test is used."""
     quantity = {"stderr": None, "ci95": None, "between": None}
     for level in content["levels"]:
         if path in ("levels.mean", "levels.std"):

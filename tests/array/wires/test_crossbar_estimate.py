@@ -1,4 +1,4 @@
-"""The fast estimate against the exact solver, and what its certificate says."""
+"""The fast estimate and its certificate against the exact solver."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def lines(r, **more):
 
 
 def rms_of_mean(found, exact):
-    """Rms error of column currents in % of their mean."""
+    """Return the rms error of column currents in % of their mean."""
     return float((found - exact).square().mean().sqrt() / exact.mean() * 100)
 
 
@@ -48,7 +48,7 @@ def rms_of_mean(found, exact):
     ("ohm", "lost", "anchored", "smooth"), [(0.5, 36, 0.1, 1.0), (2.0, 68, 0.5, 5.0)]
 )
 def test_accuracy_at_128(ohm, lost, anchored, smooth):
-    """128 x 128 of 5/12/30 kohm, half the rows on."""
+    """128 x 128 cells of 5/12/30 kohm, half the rows on."""
     line, v = lines(ohm), half_on()
     g, new = tiles(2), tiles(2, seed=1)
     moved = off_anchor(g)
@@ -68,8 +68,8 @@ def test_accuracy_at_128(ohm, lost, anchored, smooth):
 
 
 @pytest.mark.parametrize("rows", ["gated", "floating"])
-def test_rows_that_are_never_active_take_no_part(rows):
-    """A matrix of few inputs: what is on lies in one half, the other half of each tile."""
+def test_rows_that_are_never_active_do_not_count(rows):
+    """A matrix of few inputs: active rows are in one half of each tile, not the same half."""
     g = tiles(2, (64, 64))
     line = lines(2.0, inactive_rows=rows)
     used = torch.arange(64).expand(2, 64) < 32
@@ -86,17 +86,18 @@ def test_rows_that_are_never_active_take_no_part(rows):
     assert torch.allclose(same, anchored_estimate(g, line).column_currents(g, v), rtol=1e-12)
 
 
+@pytest.mark.parametrize("drive", ["left", "both"])
 @pytest.mark.parametrize("rows", ["gated", "floating"])
-def test_rows_that_change_the_matrix_are_within_the_certificate(rows):
+def test_rows_that_change_the_matrix_are_within_the_certificate(rows, drive):
     g = tiles(2, (64, 64))
-    line = lines(2.0, inactive_rows=rows)
+    line = lines(2.0, inactive_rows=rows, drive=drive)
     estimate = anchored_estimate(g, line)
     assert certify(estimate, off_anchor(g), half_on(64)).p99 < 3
-    grounded = anchored_estimate(g, lines(2.0))
+    grounded = anchored_estimate(g, lines(2.0, drive=drive))
     plain = grounded.column_currents(g, half_on(64))
     exact = column_currents(g, half_on(64), line)
-    mended = estimate.column_currents(g, half_on(64))
-    assert rms_of_mean(mended, exact) < rms_of_mean(plain, exact) / 4
+    by_share = estimate.column_currents(g, half_on(64))
+    assert rms_of_mean(by_share, exact) < rms_of_mean(plain, exact) / 4
 
 
 def test_a_share_between_two_kept_ones_is_interpolated():
@@ -110,22 +111,22 @@ def test_a_share_between_two_kept_ones_is_interpolated():
 
 
 @pytest.mark.parametrize("share", [0.04, 0.1, 0.2, 0.4, 0.6])
-def test_two_ways_of_change_are_closer_than_each_share_by_itself(share):
-    """Gated rows: what a third term would add is the chance of the sets it was averaged over."""
+def test_two_terms_are_more_accurate_than_separate_shares(share):
+    """Gated rows: a third term would add only the noise of the random sets of rows."""
     g = tiles(2, (64, 64))
     estimate = anchored_estimate(g, lines(2.0, inactive_rows="gated"))
-    by_itself = dataclasses.replace(estimate, weights=torch.eye(5, dtype=torch.float64))
+    separate = dataclasses.replace(estimate, weights=torch.eye(5, dtype=torch.float64))
     rng = np.random.default_rng(3)
     v = torch.tensor(0.2 * (rng.random((1, 64, 64)) < share))
     exact = column_currents(off_anchor(g), v, estimate.line)
     few, each = (
-        rms_of_mean(e.column_currents(off_anchor(g), v), exact) for e in (estimate, by_itself)
+        rms_of_mean(e.column_currents(off_anchor(g), v), exact) for e in (estimate, separate)
     )
     assert estimate.weights.shape == (5, 2)
     assert few < each
 
 
-def test_certificate_notices_an_anchor_of_other_cells():
+def test_certificate_detects_an_anchor_of_other_cells():
     old, new = tiles(1), tiles(1, seed=4)
     estimate = anchored_estimate(old, lines(2.0))
     assert certify(estimate, off_anchor(old), half_on()).ok
@@ -135,7 +136,7 @@ def test_certificate_notices_an_anchor_of_other_cells():
     assert "99th percentile" in certificate.summary()
 
 
-def test_certificate_is_the_error():
+def test_certificate_has_the_measured_error():
     g, v = tiles(3, (20, 15)), half_on(20, 50)
     estimate = smooth_estimate(g, lines(2.0), degree=1)
     exact = column_currents(g, v, estimate.line)
@@ -173,6 +174,17 @@ def test_closed_form_is_exact_to_first_order():
         exact = effective_matrix(g, lines(ohm))
         errors.append(float((alpha_beta(g, lines(ohm))[0] - exact).abs().max()))
     assert errors[1] < errors[0] / 80
+
+
+def test_numbers_are_float64():
+    """Resistances given as numbers and as tensors of float64 give the same estimate."""
+    g = tiles(1, (12, 9))
+    numbers = {"r_wl": 0.1, "r_bl": 0.2, "r_driver": 0.7, "r_sense": 0.3}
+    tensors = {name: torch.tensor(x, dtype=torch.float64) for name, x in numbers.items()}
+    for drive in ("left", "both"):
+        one, two = (LineResistance(**x, drive=drive) for x in (numbers, tensors))
+        assert torch.equal(alpha_beta(g, one), alpha_beta(g, two))
+        assert torch.equal(smooth_estimate(g, one).correction, smooth_estimate(g, two).correction)
 
 
 def test_broken_wires_need_an_anchor():

@@ -1,8 +1,12 @@
 """Nonlinear cells, against a general-purpose root finder and against the linear limits."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import optimize
 
 from rramfit.array import LineResistance, cubic_law, sinh_law, solve_iterative, solve_nonlinear
@@ -17,7 +21,7 @@ def arrays(shape, seed=0):
 
 
 def by_root_finder(g, v, b):
-    """Currents from Kirchhoff's law at every node, solved by scipy."""
+    """Return currents from Kirchhoff's law at every node, solved by scipy."""
     m, n = g.shape
 
     def balance(x):
@@ -51,7 +55,7 @@ def test_sinh_cells_obey_kirchhoff():
 @pytest.mark.parametrize("b", [1.0, 3.0, 5.0])
 @pytest.mark.parametrize("rows", ["grounded", "floating", "gated"])
 def test_converges_up_to_one_volt(b, rows):
-    """Levels over two decades, a few shorts, wires that take most of the voltage."""
+    """Levels over two decades, a few shorts, and wires that drop most of the voltage."""
     g, v = arrays((48, 40), seed=3)
     g[5, 7] = g[20, 30] = 1e-1
     v = np.sign(v) * np.where(np.abs(v) < 0.4, 0, 1)
@@ -61,8 +65,23 @@ def test_converges_up_to_one_volt(b, rows):
     assert found.newton_steps < 30
 
 
+@given(st.floats(0.01, 5).filter(lambda x: float(np.float32(x)) != x))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_a_nonlinearity_given_as_a_number_is_float64(b):
+    line = LineResistance(r_sense=0.1)
+    cell, volt = torch.tensor([[1e-3]]).double(), torch.tensor([[0.7]]).double()
+    number, tensor = (
+        solve_nonlinear(cell, volt, line, nonlinearity=x).column_current
+        for x in (b, torch.tensor(b, dtype=torch.float64))
+    )
+    assert torch.equal(number, tensor)
+    without_wires = solve_nonlinear(cell, volt, LineResistance(), nonlinearity=b)
+    expected = float(cell) * math.sinh(b * float(volt)) / b
+    assert float(without_wires.column_current) == pytest.approx(expected, rel=1e-13)
+
+
 def test_small_voltages_are_ohmic():
-    """At voltages where (b u)^2/6 is 1e-8 the currents differ by no more than that."""
+    """At voltages where (b u)^2/6 is 1e-8 the currents differ by at most that."""
     g, v = arrays((9, 8))
     line = LineResistance(**WIRES)
     small = torch.tensor(v) * 1e-4
@@ -92,7 +111,7 @@ def test_gradient_by_the_implicit_function(rows):
     assert torch.autograd.gradcheck(currents, (g, v, b, r), atol=1e-7, rtol=1e-5)
 
 
-def test_the_residual_is_reported_and_a_miss_is_an_error():
+def test_the_residual_is_reported_and_a_missed_tolerance_is_an_error():
     g, v = arrays((12, 12))
     line = LineResistance(**WIRES)
     found = solve_iterative(torch.tensor(g), torch.tensor(v), line, tolerance=1e-6)

@@ -1,4 +1,4 @@
-"""A solved array: what its cells lose is what its columns lack."""
+"""A solved array: the current lost in its cells is the loss of its columns."""
 
 import numpy as np
 import pytest
@@ -16,11 +16,14 @@ def problem(rows=9, cols=7, vectors=3):
     return g, 0.3 * (rng.random((vectors, rows)) < 0.5)
 
 
+@pytest.mark.parametrize("broken", [{}, {"broken_wl": ((1, 2), (4, 0)), "broken_bl": ((3, 1),)}])
+@pytest.mark.parametrize("drive", ["left", "both"])
 @pytest.mark.parametrize("inactive", ["grounded", "floating", "gated"])
-def test_cells_lose_what_columns_lack(inactive):
-    """Merged matrix and node voltages are two ways; Kirchhoff's law joins them."""
+def test_losses_of_cells_sum_to_the_losses_of_columns(inactive, drive, broken):
+    """The merged matrix and the node voltages obey Kirchhoff's law together."""
     g, v = problem()
-    solution = solve_array(g, v, LineResistance(**WIRES, inactive_rows=inactive))
+    line = LineResistance(**WIRES, inactive_rows=inactive, drive=drive, **broken)
+    solution = solve_array(g, v, line)
     for k in range(len(v)):
         maps = array_maps(solution, k)
         lack = solution.ideal_current[k] - solution.column_current[k]
@@ -33,7 +36,7 @@ def test_cells_lose_what_columns_lack(inactive):
         np.testing.assert_allclose(last, 20.0 * solution.column_current[k], atol=1e-12)
 
 
-def test_one_cell_loses_by_ohm_s_law():
+def test_loss_of_one_cell_follows_ohms_law():
     solution = solve_array(np.array([[1e-3]]), np.array([[1.0]]), LineResistance(**WIRES))
     maps = array_maps(solution)
     current = 1 / 1070
@@ -43,13 +46,13 @@ def test_one_cell_loses_by_ohm_s_law():
     assert solution.worst_lost == (pytest.approx(70 / 1070), 0, 0)
 
 
-def test_no_current_loses_nothing():
+def test_without_current_there_is_no_loss():
     g, v = problem()
     solution = solve_array(g, 0 * v, LineResistance(**WIRES))
     assert (solution.mean_lost, solution.worst_lost) == (0.0, (0.0, 0, 0))
 
 
-def test_a_column_without_current_has_no_share_to_lose():
+def test_lost_share_of_a_column_without_current_is_undefined():
     lost = lost_shares(np.array([[0.8, 1e-9]]), np.array([[1.0, 1e-6]]))
     assert lost[0, 0] == pytest.approx(0.2)
     assert np.isnan(lost[0, 1])
@@ -57,7 +60,7 @@ def test_a_column_without_current_has_no_share_to_lose():
 
 @pytest.mark.parametrize("inactive", ["grounded", "floating", "gated"])
 def test_certificates_agree_with_the_comparison(inactive):
-    """Both have the same estimates of the same array; one works in float32."""
+    """Both use the same estimates of the same array; the certificates are in float32."""
     g, v = problem(16, 12, 4)
     line = LineResistance(**WIRES, inactive_rows=inactive)
     certificates = estimate_certificates(g, v, line, seed=3)
