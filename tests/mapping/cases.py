@@ -14,6 +14,7 @@ from rramfit.card.schema import (
     DriftCard,
     IVCard,
     LineCard,
+    LineOffsets,
     ReadoutCard,
     RetentionCard,
 )
@@ -63,7 +64,21 @@ def full_card(
         DriftCard(level=k, **given(first_step=(-0.02 * g, "S"), drift=(-0.01 * g, "S")))
         for k, g in enumerate(MEAN)
     ]
+    variation = [
+        v.model_copy(
+            update={
+                "lines": [
+                    LineOffsets(axis="col", period=1, **given(std=(0.3 * v.d2d.value, "S"))),
+                    LineOffsets(axis="row", period=2, **given(std=(0.2 * v.d2d.value, "S"))),
+                ]
+            }
+        )
+        for v in card.variation
+        if v.d2d is not None
+    ]
     parts = {
+        "variation": variation,
+        "line_correlation": [[1.0 if k == j else 0.7 for j in range(3)] for k in range(3)],
         "line": LineCard(inactive_rows=inactive, **ohms),
         "iv": IVCard(**given(nonlinearity=(2.0, "1/V"))),
         "retention": RetentionCard(
