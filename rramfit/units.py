@@ -20,6 +20,7 @@ __all__ = [
     "format_estimate",
     "format_number",
     "format_p_value",
+    "format_percent",
     "format_quantity",
     "format_range",
     "prefixed_unit",
@@ -46,6 +47,7 @@ _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M
 _PREFIXED = frozenset({"S", "ohm", "V", "A", "s", "J"})
 _NO_EXPONENT = (1e-4, 1e6)  # numbers between these are written without an exponent
 _MOST_DIGITS = 7
+_TWO_BELOW, _MOST_WITH_TWO = 3.5, 4  # when the half width keeps a second digit
 
 
 def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
@@ -119,6 +121,17 @@ def format_p_value(p: float) -> str:
     return f"p = {p:.1g}" if p >= 1e-12 else "p < 1e-12"
 
 
+def format_percent(share: float, decimals: int = 1, *, signed: bool = False) -> str:
+    """Format a share in per cent, with a space before the sign as in SI.
+
+    Examples
+    --------
+    >>> format_percent(0.0512), format_percent(0.5, 0), format_percent(0.03, signed=True)
+    ('5.1 %', '50 %', '+3.0 %')
+    """
+    return f"{100 * share:{'+' if signed else ''}.{decimals}f} %"
+
+
 def prefixed_unit(magnitude: float, unit: str) -> tuple[float, str]:
     """Return the factor and the prefixed unit for a number of this size.
 
@@ -170,9 +183,9 @@ def round_estimate(
 ) -> RoundedEstimate:
     """Round an estimate to the decimals that its interval justifies.
 
-    The last digit is at the decimal place of the leading digit of the interval's half width (itself
-    rounded to two digits). One more is kept if the value has fewer than two significant digits
-    otherwise.
+    The half width of the interval sets the last digit: it keeps one significant digit, or two if
+    they are below 35 and the value then has at most four (as the Particle Data Group rounds). The
+    value has at least two significant digits, unless the second is below that of the half width.
 
     Parameters
     ----------
@@ -202,7 +215,8 @@ def round_estimate(
             value=texts[0], low=texts[1], high=texts[2], unit=symbol, factor=factor
         )
     decimals = _decimals(half)
-    if numbers[0] and decimals <= _decimals(numbers[0]):
+    digits = decimals - _decimals(numbers[0]) + 1 if numbers[0] else math.inf
+    if digits < 2 or (digits < _MOST_WITH_TWO and _leading(half) < _TWO_BELOW):
         decimals += 1
     order = math.floor(math.log10(largest))
     decimals = min(decimals, _MOST_DIGITS - 1 - order)
@@ -246,6 +260,11 @@ def format_range(low: str, high: str) -> str:
     return (
         f"{low}\N{EN DASH}{high}" if (low + high).replace(".", "").isdigit() else f"{low} to {high}"
     )
+
+
+def _leading(x: float) -> float:
+    """Return the two leading digits of `x`, as a number from 1 to 10."""
+    return float(f"{x:.1e}".partition("e")[0])
 
 
 def _decimals(x: float) -> int:

@@ -77,7 +77,7 @@ def test_cells_without_coordinates(characterized):
 def test_a_failed_bake_is_reported(characterized):
     found = characterized("bake85", MLC, "prebake85.tsv.gz", "postbake85.tsv.gz")
     assert found.card.quality.verdict == "bad"
-    assert "49.1% of cells fell below 30%" in findings(found, "diagnostics")
+    assert "49.9 % of the conducting cells collapsed" in findings(found, "diagnostics")
     assert "collapsed" in findings(found, "retention")
 
 

@@ -3,8 +3,9 @@
 A card describes the population of arrays like the measured one; the sidecar ``NAME.cells.h5``
 describes the measured array itself. Retraining for a fitted chip reads it. For each cell it holds
 the fault, the offset from the mean of the level, and the probability that the cell never programs
-at a level; for stuck cells the stuck conductance; and where levels were assigned blindly, the
-probability that the level of the cell is right.
+at a level; the probability that the cell is stuck, its conductance and how much it moves from one
+programming to the next; and where levels were assigned blindly, the probability that the level of
+the cell is right.
 """
 
 from __future__ import annotations
@@ -19,9 +20,16 @@ from numpy.typing import NDArray
 from rramfit.errors import CardError
 from rramfit.provenance import atomic_file
 
-__all__ = ["CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
+__all__ = ["STUCK", "CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
 
 _FORMAT, _VERSION = "rramfit-cells", "1.0"
+_PER_CELL = {
+    "certainty": "1",
+    "stuck_conductance": "S",
+    "stuck_posterior": "1",
+    "stuck_motion": "S",
+}
+"""Optional maps (row, col), with their units."""
 
 
 class Fault(enum.IntEnum):
@@ -33,11 +41,16 @@ class Fault(enum.IntEnum):
     DEAD_ROW = 3
     DEAD_COL = 4
     NOT_MEASURED = 5
+    STUCK_MIDDLE = 6
 
     @property
     def label(self) -> str:
         """Readable name of the fault."""
         return "ok" if self is Fault.OK else self.name.lower().replace("_", " ")
+
+
+STUCK = (Fault.STUCK_LOW, Fault.STUCK_MIDDLE, Fault.STUCK_HIGH)
+"""Faults of cells that do not respond to their target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,10 @@ class CellMaps:
     )
     certainty: NDArray[np.float64] | None = None  # (row, col) P(level right), if assigned blindly
     stuck_conductance: NDArray[np.float64] | None = None  # [S] (row, col) NaN where not stuck
+    stuck_posterior: NDArray[np.float64] | None = None  # (row, col) P(stuck); NaN if not known
+    stuck_motion: NDArray[np.float64] | None = (
+        None  # [S] (row, col) standard deviation between programmings; NaN if it does not move
+    )
 
     def __post_init__(self) -> None:
         levels = self.offset.shape[0]
@@ -64,13 +81,13 @@ class CellMaps:
         if self.line_offset is not None and self.line_offset.shape != self.offset.shape:
             msg = f"line_offset has shape {self.line_offset.shape}, expected {self.offset.shape}"
             raise ValueError(msg)
-        for name in ("certainty", "stuck_conductance"):
+        for name in _PER_CELL:
             a = getattr(self, name)
             if a is not None and a.shape != self.fault.shape:
                 msg = f"{name} has shape {a.shape}, expected that of fault, {self.fault.shape}"
                 raise ValueError(msg)
-        optional = self.certainty, self.stuck_conductance, self.line_offset
-        for a in (self.fault, self.offset, self.hard_posterior, *optional):
+        optional = (getattr(self, name) for name in _PER_CELL)
+        for a in (self.fault, self.offset, self.hard_posterior, self.line_offset, *optional):
             if a is not None:
                 a.flags.writeable = False
 
@@ -92,14 +109,10 @@ def cells_bytes(maps: CellMaps) -> bytes:
         if maps.line_offset is not None:
             line = maps.line_offset.astype(np.float32)
             f.create_dataset("line_offset", data=line, **options).attrs["units"] = "S"
-        if maps.certainty is not None:
-            certainty = f.create_dataset(
-                "certainty", data=maps.certainty.astype(np.float32), **options
-            )
-            certainty.attrs["units"] = "1"
-        if maps.stuck_conductance is not None:
-            stuck = maps.stuck_conductance.astype(np.float32)
-            f.create_dataset("stuck_conductance", data=stuck, **options).attrs["units"] = "S"
+        for name, unit in _PER_CELL.items():
+            a = getattr(maps, name)
+            if a is not None:
+                f.create_dataset(name, data=a.astype(np.float32), **options).attrs["units"] = unit
         f.flush()
         return bytes(f.id.get_file_image())
 
@@ -138,8 +151,7 @@ def load_cells(path: Path) -> CellMaps:
                     f["hard_posterior"][...].astype(float) if "hard_posterior" in f else empty
                 ),
                 line_offset=optional("line_offset"),
-                certainty=optional("certainty"),
-                stuck_conductance=optional("stuck_conductance"),
+                **{name: optional(name) for name in _PER_CELL},
             )
     except (OSError, KeyError) as e:
         raise CardError(path, "/", found=str(e), expected="a sidecar NAME.cells.h5") from None

@@ -352,7 +352,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(_REGISTERED)
 
 
 def register_family(form: Family) -> None:
-    """Add a family that cards may name; cards that use it need it registered wherever they are read.
+    """Add a family that cards may name. It must be registered wherever such cards are read.
 
     Raises
     ------

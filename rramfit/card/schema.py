@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from rramfit.card.canonical import save_card
+from rramfit.card.failure_parts import FailureCard, StuckCard
 from rramfit.card.part import Count, Part
 from rramfit.card.quality import CellsFile, Provenance, Quality
 from rramfit.card.quantity import Finite, Quantity, quantities, quantities_frame
@@ -81,6 +82,10 @@ class Distribution(Part):
 
     family: str
     parameters: dict[str, Quantity]
+    correlation: list[list[Finite]] | None = Field(
+        None,
+        description="correlation of the parameters' errors, in alphabetical order of their names",
+    )
     alternatives: list[Alternative] = []
 
 
@@ -148,28 +153,6 @@ class VariationCard(Part):
     lines: list[LineOffsets] | None = Field(
         None, description="line offsets that were found; absent where there are none"
     )
-
-
-class FailureCard(Part):
-    """Programming failure at one level."""
-
-    level: Count
-    probability: Quantity
-    hard: Quantity | None = None
-    soft: Quantity | None = None
-    n_attempts: Count
-    conductance: Quantity | None = Field(None, description="median conductance of failed cells")
-
-
-class StuckCard(Part):
-    """Cells that do not switch."""
-
-    low: Quantity
-    high: Quantity
-    low_conductance: Quantity | None = Field(None, description="median of cells stuck low")
-    high_conductance: Quantity | None = Field(None, description="median of cells stuck high")
-    dead_rows: Quantity | None = Field(None, description="share of rows")
-    dead_cols: Quantity | None = Field(None, description="share of columns")
 
 
 class LineCard(Part):

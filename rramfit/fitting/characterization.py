@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from rramfit.card import CellMaps, Fault, ModelCard, cells_bytes, save_card, save_cells
+from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
+from rramfit.card.cells import STUCK
 from rramfit.card.quality import CellsFile
 from rramfit.errors import FitError, sentence
 from rramfit.fitting.assembly import assemble_card
+from rramfit.fitting.checks.conditions import judge_conditions
 from rramfit.fitting.checks.conversion_findings import judge_conversion
 from rramfit.fitting.checks.diagnostics import diagnose
 from rramfit.fitting.checks.heldout import check_heldout
@@ -35,13 +37,15 @@ from rramfit.fitting.levels.levels import LevelsFit, fit_levels
 from rramfit.fitting.levels.targets import set_aside_windows
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
+from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.statistics.read_spread import first_readings
 from rramfit.fitting.time.endurance import fit_endurance
 from rramfit.fitting.time.read_noise import fit_read_noise
 from rramfit.fitting.time.retention import fit_retention
 from rramfit.fitting.variation.variation import fit_variation
 from rramfit.measurement.file.read import read_measurement
-from rramfit.measurement.file.record import Measurement
+from rramfit.measurement.file.record import Measurement, Reads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,6 +133,8 @@ def characterize(
     run = _Run(on_stage)
     if measurement.origin is not None:
         run.verdicts["conversion"] = judge_conversion(measurement.origin)
+    if not (conditions := judge_conditions(measurement)).ok:
+        run.verdicts["conditions"] = conditions
     # The matrices are small: a second BLAS thread would mostly wait.
     with threadpool_limits(1, user_api="blas"):
         measurement, fits = _fit(measurement, run, seed)
@@ -194,26 +200,62 @@ def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, F
         statistics = accumulate(m.program, len(m.levels) if m.levels is not None else 0)
     screening = screen(m, statistics)
     run.verdicts["screening"] = screening.verdict
-    fits = _fit_groups(m, Fits(screening=screening, statistics=statistics, blind=blind), run, seed)
+    fits = Fits(screening=screening, statistics=statistics, blind=blind)
+    fits = _fit_groups(m, _fit_levels(m, fits, run, seed), run, seed)
     return m, _fit_program(m, fits, run, seed)
+
+
+def _fit_levels(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
+    """Fit the levels first: they say which cells of the other groups are at their level."""
+    statistics, healthy, on_levels = fits.statistics, fits.screening.healthy, m.levels
+    if statistics is None or on_levels is None:
+        run.missing["levels"] = "/program" if statistics is None else "/levels"
+        return fits
+    levels = run.fit(
+        "levels",
+        lambda: fit_levels(
+            statistics, healthy, on_levels, seed=seed, targets_known=fits.blind is None
+        ),
+    )
+    return dataclasses.replace(fits, levels=levels)
+
+
+def _at_level(reads: Reads | None, fits: Fits) -> AtLevel | None:
+    """Find the cells of `/reads` or `/retention` that are at their level."""
+    if reads is None:
+        return None
+    # Levels that were found blind need not be numbered as in the file.
+    levels = () if fits.levels is None or fits.blind is not None else fits.levels.levels
+    return find_at_level(
+        first_readings(reads),
+        reads.level,
+        fits.screening.healthy,
+        expected=[level.distribution for level in levels],
+        expected_cells=[level.n_cells for level in levels],
+    )
 
 
 def _fit_program(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
     """Run the fits of the programming sweeps."""
     statistics, screening, on_levels = fits.statistics, fits.screening, m.levels
     if statistics is None or on_levels is None:
-        for name in ("levels", "variation", "failure", "heldout"):
+        for name in ("variation", "failure", "heldout"):
             run.missing[name] = "/program" if statistics is None else "/levels"
         return fits
-    healthy = screening.healthy
-    levels = run.fit("levels", lambda: fit_levels(statistics, healthy, on_levels, seed=seed))
-    domains = _domains(levels, len(on_levels))
+    healthy, levels = screening.healthy, fits.levels
+    domains, at_level = _domains(levels, len(on_levels)), _at_level(m.reads, fits)
     return dataclasses.replace(
         fits,
-        levels=levels,
         variation=run.fit(
             "variation",
-            lambda: fit_variation(statistics, healthy, domains=domains, reads=m.reads, seed=seed),
+            lambda: fit_variation(
+                statistics,
+                healthy,
+                domains=domains,
+                reads=m.reads,
+                at_level=at_level,
+                seed=seed,
+            ),
         ),
         failure=run.fit(
             "failure", lambda: fit_failure(statistics, screening, levels=on_levels, seed=seed)
@@ -227,7 +269,8 @@ def _fit_program(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
 
 def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
     """Run the fits of the other groups, and the checks for bad data."""
-    healthy = fits.screening.healthy
+    healthy, stuck = fits.screening.healthy, fits.screening.where(*STUCK)
+    densities = [level.distribution for level in fits.levels.levels] if fits.levels else []
     return dataclasses.replace(
         fits,
         diagnostics=run.fit("diagnostics", lambda: diagnose(m, fits.statistics, fits.screening)),
@@ -235,13 +278,17 @@ def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
             "read_noise",
             "/reads",
             m.reads,
-            lambda reads: fit_read_noise(reads, healthy=healthy, seed=seed),
+            lambda reads: fit_read_noise(
+                reads, healthy=healthy, stuck=stuck, at_level=_at_level(reads, fits), seed=seed
+            ),
         ),
         retention=run.fit_group(
             "retention",
             "/retention",
             m.retention,
-            lambda retention: fit_retention(retention, m.levels, healthy=healthy),
+            lambda retention: fit_retention(
+                retention, m.levels, healthy=healthy, at_level=_at_level(retention, fits)
+            ),
         ),
         endurance=run.fit_group(
             "endurance",
@@ -249,7 +296,17 @@ def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
             m.endurance,
             lambda endurance: fit_endurance(endurance, healthy=healthy),
         ),
-        iv=run.fit_group("iv", "/iv", m.iv, fit_iv),
+        iv=run.fit_group(
+            "iv",
+            "/iv",
+            m.iv,
+            lambda iv: fit_iv(
+                iv,
+                expected=densities,
+                read_voltage=m.program.read_voltage if m.program else None,
+                stuck=stuck,
+            ),
+        ),
         line=run.fit_group("line", "/mvm", m.mvm, fit_line_resistance),
         readout=run.fit_group("readout", "/readout", m.readout, fit_readout),
     )
@@ -266,13 +323,17 @@ def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
     """Collect the per-cell results of the fits."""
     count = len(fits.statistics.count) if fits.statistics is not None else 0
     unknown = np.full((count, *shape), np.nan)
-    fault = fits.screening.fault
-    stuck = (fault == Fault.STUCK_LOW) | (fault == Fault.STUCK_HIGH)
+    screening = fits.screening
+    stuck = screening.where(*STUCK)
+    moves = stuck & (np.nan_to_num(screening.stuck_moving) > 0.5)
+    likely = np.nan_to_num(screening.stuck_posterior) > 0
     return CellMaps(
-        fault=fault.copy(),
+        fault=screening.fault.copy(),
         offset=fits.variation.offsets.copy() if fits.variation else unknown,
         line_offset=fits.variation.line_offsets() if fits.variation else None,
         hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
         certainty=fits.blind.certainty.copy() if fits.blind else None,
-        stuck_conductance=np.where(stuck, fits.screening.value, np.nan) if stuck.any() else None,
+        stuck_conductance=np.where(stuck, screening.value, np.nan) if stuck.any() else None,
+        stuck_posterior=screening.stuck_posterior.copy() if likely.any() else None,
+        stuck_motion=np.where(moves, screening.stuck_motion, np.nan) if moves.any() else None,
     )

@@ -27,6 +27,8 @@ __all__ = ["Finding", "FitResult", "ShowsResult", "Verdict", "rank_findings"]
 
 Floats = NDArray[np.float64]
 
+_SAME_SHARE = 0.8  # ratio of the shares of two findings that are one
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -43,12 +45,16 @@ class Finding:
     affected : float
         Share of the array's cells or readings that are faulty; 0 where none is, or where the
         finding is about what the measurement cannot determine. It orders the findings.
+    cause : str
+        What was found, such as "collapse in /retention", where two fits may find the same. Of
+        findings with one cause and about the same share, `rank_findings` lists the first.
     """
 
     what: str
     remedy: str
     severe: bool = False
     affected: float = 0.0
+    cause: str = ""
 
     def __str__(self) -> str:
         return f"{sentence(self.what)} {sentence(self.remedy)}".rstrip()
@@ -90,10 +96,23 @@ def rank_findings(verdicts: Mapping[str, Verdict]) -> list[tuple[str, Finding]]:
     """Return all findings with the names of their fits, the most important first.
 
     Severe findings come first, then those that affect the larger share of the array; equal ones
-    keep the order of the fits.
+    keep the order of the fits. What two fits found is listed once.
     """
     found = [(name, finding) for name, v in verdicts.items() for finding in v.findings]
-    return sorted(found, key=lambda pair: _importance(pair[1]))
+    found.sort(key=lambda pair: _importance(pair[1]))
+    return [
+        (name, finding)
+        for i, (name, finding) in enumerate(found)
+        if not any(_same(finding, earlier) for _, earlier in found[:i])
+    ]
+
+
+def _same(a: Finding, b: Finding) -> bool:
+    """Return whether two findings are about one cause, with about the same share of the array."""
+    if not a.cause or a.cause != b.cause:
+        return False
+    shares = sorted((a.affected, b.affected))
+    return shares[0] >= _SAME_SHARE * shares[1]
 
 
 def _importance(finding: Finding) -> tuple[bool, float]:

@@ -23,6 +23,7 @@ from rramfit.measurement.lab.convert import Conversion, convert_measurement, wri
 from rramfit.measurement.lab.guess import guess_layout
 from rramfit.measurement.lab.layout import Layout, read_layout
 from rramfit.measurement.virtual.cards import random_card, virtual_card
+from rramfit.measurement.virtual.mess import Mess
 from rramfit.measurement.virtual.replay import replay
 from rramfit.measurement.virtual.synthesize import synthesize, virtual_chip
 from rramfit.measurement.virtual.tester import Instrument, Plan
@@ -39,6 +40,7 @@ __all__ = [
     "Layout",
     "Levels",
     "Measurement",
+    "Mess",
     "Origin",
     "Plan",
     "Problem",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rramfit.reporting.page.document import Report
 from rramfit.reporting.report_data.report_data import ReportData
+from rramfit.reporting.sections.line_offsets import line_offsets_section
 from rramfit.reporting.sections.other_groups import (
     endurance_section,
     iv_section,
@@ -49,6 +50,7 @@ def report_from_data(data: ReportData) -> Report:
         levels_section(data),
         maps_section(data),
         variation_section(data),
+        line_offsets_section(data),
         failure_section(data),
         read_noise_section(data),
         retention_section(data),

@@ -6,6 +6,7 @@ numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -127,10 +128,12 @@ def evaluation_report(
     evaluation: Evaluation,
     *,
     bn_recalibration_images: int | None = None,
+    card_limits: Sequence[str] = (),
 ) -> Report:
     """Report the accuracy of a network over chips.
 
     `bn_recalibration_images` is the number of images of BatchNorm recalibration; None without it.
+    `card_limits` are sentences on what the draws of the card leave out.
     """
     e = evaluation
     chart = figure(
@@ -170,6 +173,7 @@ def evaluation_report(
         lead=(_key_figures(e),),
         sections=(
             Section(key="accuracy", title="Accuracy", blocks=(chart, table, every)),
+            *_total_sections(e, card_limits),
             *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
@@ -239,6 +243,32 @@ def ablation_report(
         ),
         footer=f"Made by rramfit {package_version()}.",
     )
+
+
+def _total_sections(e: Evaluation, card_limits: Sequence[str]) -> tuple[Section, ...]:
+    """Return a section with the full interval of the mean accuracy and its parts."""
+    if e.total is None:
+        return ()
+    total = e.total
+    text = (
+        f"The mean accuracy over all such chips and images is {total.percent()}. More chips reduce "
+        "the part of chips, more test images that of images"
+    )
+    text += (
+        ", and more measurements the part of the card: what its stated errors leave open."
+        if total.card_draws
+        else ". The numbers of the card are taken as exact."
+    )
+    table = Table(
+        caption="Standard error of the mean accuracy, in percentage points",
+        columns=(Column("", numeric=False), Column("standard error")),
+        rows=(
+            *((name, f"{100 * x:.3f}") for name, x in total.parts()),
+            ("all", f"{100 * total.stderr:.3f}"),
+        ),
+    )
+    prose = Prose(paragraphs=(text, *card_limits))
+    return (Section(key="total", title="How well the mean is known", blocks=(prose, table)),)
 
 
 def _percents(x: Estimate) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from rramfit.card import Quantity, canonical_json, load_card, quantities, save_card, seal
+from rramfit.card.schema import LineOffsets
 from rramfit.measurement.virtual.cards import random_card
 from rramfit_cli.console import console
 
@@ -23,6 +24,31 @@ def test_show_lists_every_parameter(path, run):
     for name, _ in quantities(load_card(path)):
         assert name in shown.stdout
     assert json.loads(run("card", "show", path, "--json").stdout) == json.loads(path.read_text())
+
+
+def test_show_names_line_offsets_and_their_correlation(run, tmp_path):
+    card = random_card(1, levels=2)
+    std = Quantity.estimated(1.5e-6, 1e-7, "S", scale="log")
+    lines = [LineOffsets(axis="col", period=4, std=std, p_value=1e-30)]
+    variation = [v.model_copy(update={"lines": lines}) for v in card.variation]
+    found = {"variation": variation, "line_correlation": [[1.0, 0.75], [0.75, 1.0]]}
+    save_card(seal(card.model_copy(update=found)), tmp_path / "a.card.json")
+    shown = run("card", "show", tmp_path / "a.card.json").stdout
+    assert shown.replace("\N{NO-BREAK SPACE}", " ").count("column, rows equal modulo 4") == 2
+    names = [level.name for level in card.levels]
+    assert f"Correlation of {names[0]} and {names[1]}: 0.75" in shown
+
+
+def test_show_lists_the_deviation_between_arrays_where_it_is_known(path, run, tmp_path):
+    assert "between arrays" not in run("card", "show", path).stdout
+    card = load_card(path)
+    mean = card.levels[0].mean.model_copy(update={"between": 57e-9})
+    levels = [card.levels[0].model_copy(update={"mean": mean}), *card.levels[1:]]
+    save_card(seal(card.model_copy(update={"levels": levels})), tmp_path / "b.card.json")
+    shown = run("card", "show", tmp_path / "b.card.json").stdout
+    row = next(x for x in shown.splitlines() if x.startswith("levels[0].mean"))
+    assert "between arrays" in shown
+    assert row.rstrip().endswith("57\N{NO-BREAK SPACE}nS")
 
 
 def test_names_are_not_interpreted_as_markup(run, tmp_path):

@@ -30,6 +30,7 @@ from rramfit.card.schema import (
     IVCard,
     LevelCard,
     LineCard,
+    LineOffsets,
     ReadNoiseCard,
     ReadoutCard,
     RetentionCard,
@@ -142,7 +143,12 @@ def make_chip(
         **{name: everything[name] for name in groups},
     )
     offset = np.where(fault == Fault.OK, statistics.mean - target[:, None, None], np.nan)
-    cells = CellMaps(fault=fault, offset=offset, hard_posterior=np.zeros(offset.shape))
+    cells = CellMaps(
+        fault=fault,
+        offset=offset,
+        hard_posterior=np.zeros(offset.shape),
+        line_offset=0.2 * spread[:, None, None] * np.sin(r % 4 + 3 * c),
+    )
     card = make_card(rows, cols, target, spread, statistics.count.sum((1, 2)), fault, groups)
     step = Finding(
         "The read noise at L0 is <below> one step of the converter.", "Use a finer range."
@@ -225,10 +231,21 @@ def make_card(rows, cols, target, spread, counts, fault, groups) -> ModelCard:
                     share=about(0.35, "1", 0.2, "logit"),
                     p_value=0.0004,
                 ),
+                lines=[
+                    LineOffsets(axis=axis, period=period, std=about(size, "S", 0.1, "log"))
+                    for axis, period, size in (
+                        ("col", 4, 0.2 * spread[k]),
+                        ("col", 1, 0.1 * spread[k]),
+                        ("row", 1, 0.05 * spread[k]),
+                    )
+                ]
+                if k
+                else None,
             )
             for k in range(levels)
         ],
         variation_correlation=(np.full((levels, levels), 0.6) + 0.4 * np.eye(levels)).tolist(),
+        line_correlation=(np.full((levels, levels), 0.8) + 0.2 * np.eye(levels)).tolist(),
         failure=[
             FailureCard(
                 level=k,

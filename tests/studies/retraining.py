@@ -49,10 +49,10 @@ BN_IMAGES = 512
 
 def without_stuck_cells(chip: Chips) -> Chips:
     """Return a chip with its stuck cells replaced by healthy cells."""
-    from rramfit.array.devices.chips import sound_where
+    from rramfit.array.devices.chips import clear_faults
     from rramfit.card.cells import Fault
 
-    fault = sound_where(chip.fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+    fault = clear_faults(chip.fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
     return dataclasses.replace(chip, fault=fault)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,8 +14,12 @@ from rramfit_cli.file_kinds import CARD, wrong_kind
 from rramfit_cli.options.types import OUTPUT
 from rramfit_cli.suggestions import SuggestingGroup
 
+if TYPE_CHECKING:
+    from rramfit.card import ModelCard
+
 __all__ = ["card"]
 
+_LISTED = 12
 _CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -32,7 +37,7 @@ def show(path: Path, as_json: bool) -> None:
     from rich.table import Table
 
     from rramfit.card import load_card, quantities
-    from rramfit.reporting.page.wording import format_quantity_parts
+    from rramfit.reporting.page.wording import format_quantity_parts, with_unit
 
     c = load_card(path)
     if as_json:
@@ -48,11 +53,37 @@ def show(path: Path, as_json: bool) -> None:
     out.print(
         f"Quality: [bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}\n", highlight=False
     )
-    table = Table("parameter", "value", "95 % interval", box=None, pad_edge=False)
-    for where, q in quantities(c):
+    found = list(quantities(c))
+    pooled = any(q.between is not None for _, q in found)
+    columns = ["parameter", "value", "95 % interval", *(["between arrays"] if pooled else [])]
+    table = Table(*columns, box=None, pad_edge=False)
+    for where, q in found:
         text = format_quantity_parts(q)
-        table.add_row(where, text.value_with_unit, text.interval or "given")
+        between = "" if q.between is None else with_unit(q.between, q.unit, digits=2)
+        row = (where, text.value_with_unit, text.interval or "given")
+        table.add_row(*row, *([between] if pooled else []))
     out.print(table, highlight=False)
+    _show_lines(c)
+
+
+def _show_lines(c: ModelCard) -> None:
+    """Print the line offsets of each level, and their correlation between levels."""
+    from rich.table import Table
+
+    from rramfit.reporting.page.line_wording import line_correlations, line_offsets_table
+
+    if not any(v.lines for v in c.variation):
+        return
+    out, lines = console(), line_offsets_table(c)
+    out.print(f"\n{lines.caption}", highlight=False)
+    table = Table(*(column.name for column in lines.columns), box=None, pad_edge=False)
+    for row in lines.rows:
+        table.add_row(*row)
+    out.print(table, highlight=False)
+    names = {x.index: x.name for x in c.levels}
+    for pair in line_correlations(c):
+        levels = " and ".join(names.get(k, f"L{k}") for k in (pair.first, pair.second))
+        out.print(f"Correlation of {levels}: {pair.correlation:.2f}", highlight=False)
 
 
 @card.command()
@@ -100,7 +131,8 @@ def schema() -> None:
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Compare two cards parameter by parameter.
 
-    Exit code 4: at least one parameter differs significantly.
+    Uses the errors of both cards, and what pooling has found between arrays. Exit code 4: at least
+    one parameter differs significantly.
     """
     from rich.table import Table
 
@@ -109,7 +141,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     from rramfit.units import format_quantity
 
     result = compare_cards(load_card(first), load_card(second))
-    significant = {d.path for d in result.significant}
+    significant = result.significant
     if as_json:
         print_json(
             {
@@ -119,28 +151,36 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
                         "second": d.second.value,
                         "unit": d.first.unit,
                         "p_value": d.p_value,
-                        "differs": d.path in significant,
+                        "differs": d.differs,
+                        "result": d.words,
                     }
                     for d in result.differences
                 },
                 "only_first": list(result.only_first),
                 "only_second": list(result.only_second),
+                "other_meaning": list(result.other_meaning),
                 "differs": bool(significant),
+                "notes": list(result.notes),
             }
         )
     else:
-        table = Table("parameter", "first", "second", "z", "", box=None, pad_edge=False)
+        table = Table("parameter", "first", "second", "t", "", box=None, pad_edge=False)
         for d in result.differences:
             values = (format_quantity(q.value, q.unit) for q in (d.first, d.second))
-            table.add_row(
-                d.path, *values, f"{d.z:+.2f}", "differs" if d.path in significant else ""
-            )
+            table.add_row(d.path, *values, f"{d.t:+.2f}", d.words)
         out = console()
         out.print(table, highlight=False)
-        for label, paths in (("first", result.only_first), ("second", result.only_second)):
+        for label, paths in (
+            ("Only in the first", result.only_first),
+            ("Only in the second", result.only_second),
+            ("Not compared, with another meaning in each", result.other_meaning),
+        ):
             if paths:
-                out.print(f"Only in the {label}: {', '.join(paths)}", highlight=False)
+                more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
+                out.print(f"{label}: {', '.join(paths[:_LISTED])}{more}", highlight=False)
         out.print(f"{len(significant)} of {len(result.differences)} parameters differ (Holm, 5 %).")
+        for note in result.notes:
+            out.print(note, highlight=False)
     if significant:
         sys.exit(4)
 

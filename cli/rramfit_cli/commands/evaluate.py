@@ -30,6 +30,13 @@ __all__ = ["evaluate"]
     type=FiniteRange(0, 1),
     help="Minimum accuracy of a good chip, for the yield. Default: digital accuracy minus 0.02.",
 )
+@click.option(
+    "--card-uncertainty",
+    "card_draws",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Draw the card's parameters N times within their errors, and divide the chips among them.",
+)
 @bn_recalibration_option
 @click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -37,6 +44,7 @@ def evaluate(
     chips: int,
     images: int | None,
     yield_at: float | None,
+    card_draws: int | None,
     bn_recalibration: int | None,
     report: Path | None,
     as_json: bool,
@@ -44,13 +52,18 @@ def evaluate(
 ) -> None:
     """Evaluate MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
 
+    The mean is also stated with its full interval and the standard errors it consists of: chips,
+    test images and, with --card-uncertainty, what the card does not know.
+
     MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
     other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
     and 100 reference chips.
     """
     check_output_paths(options, report)
+    _check_draws(card_draws, chips, options)
     given = subject(options, trained=True)
 
+    from rramfit.card.draw import draw_limits
     from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.evaluation import evaluate as run
@@ -73,7 +86,10 @@ def evaluate(
             seed=given.seed,
             after_programming=recalibrate,
             on_chip=lambda _, __: bar.update(1),
+            card=given.model_card,
+            card_draws=card_draws or 0,
         )
+    limits = draw_limits(given.model_card) if card_draws else []
     certificates = [
         m.certificate() for m in analog_matrices(analog) if m.nominal and m.nominal.estimate
     ]
@@ -87,6 +103,7 @@ def evaluate(
             given.data.name,
             found,
             bn_recalibration_images=bn_recalibration,
+            card_limits=limits,
         ).save(report)
     if as_json:
         subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
@@ -95,7 +112,7 @@ def evaluate(
             "seed": given.seed,
             "bn_recalibration_images": bn_recalibration,
         }
-        assumed = {"assumptions": list(given.assumptions)}
+        assumed = {"assumptions": [*given.assumptions, *limits]}
         wires = {"estimate_p99_percent": None if worst is None else worst.p99}
         print_json({**subject_of, **factors, **found.to_json(), **wires, **assumed})
         return
@@ -113,5 +130,30 @@ def evaluate(
         (f"yield at {100 * found.threshold:.2f} %", found.chip_yield.percent()),
     ):
         out.print(f"  {label:<18}{text}", highlight=False)
+    if found.total is not None:
+        parts = ", ".join(f"{name} {100 * x:.2f}" for name, x in found.total.parts())
+        out.print(f"  {'mean, in all':<18}{found.total.percent()}", highlight=False)
+        out.print(f"  {'standard errors':<18}{parts} percentage points", highlight=False)
+    for sentence in limits:
+        out.print(f"  {sentence}", highlight=False)
     if worst is not None:
         out.print(f"  wires: {worst.summary()}", highlight=False)
+
+
+def _check_draws(card_draws: int | None, chips: int, options: dict[str, Any]) -> None:
+    """Check that the card can be drawn.
+
+    Raises
+    ------
+    click.UsageError
+        If there are fewer than two chips for each draw, or the chips are measured ones.
+    """
+    if card_draws is None:
+        return
+    if chips < 2 * card_draws:
+        msg = f"--card-uncertainty {card_draws} needs --chips {2 * card_draws} or more: two a draw"
+        raise click.UsageError(msg)
+    for name in ("cells", "replay"):
+        if options[name]:
+            msg = f"--card-uncertainty draws chips from the card; remove --{name}"
+            raise click.UsageError(msg)

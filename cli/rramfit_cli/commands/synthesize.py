@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,8 +12,50 @@ from rramfit_cli.options.types import OUTPUT, SEED, FiniteRange
 
 __all__ = ["synthesize"]
 
-_GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
+_GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout", "endurance")
 _FILE = click.Path(path_type=Path)
+_MESS = {
+    "moving-stuck": "share of cells",
+    "middle-stuck": "share of cells",
+    "clusters": "share of cells",
+    "corner": "share of cells",
+    "shared-failures": "correlation between levels",
+    "off-level": "share of cells",
+    "row-offsets": "standard deviation, relative to the level's",
+    "col-offsets": "the same",
+    "folded-offsets": "the same, of a column's rows that are equal modulo 4",
+    "bimodal": "distance of the modes, in standard deviations of the level",
+    "telegraph": "share of cells",
+    "column-gain": "share of columns",
+    "sweep-drift": "relative",
+}
+
+
+class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer stubs
+    """A kind of mess and its size, such as telegraph=0.05."""
+
+    name = "KIND=SIZE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Split the text and convert the size."""
+        if isinstance(value, tuple):
+            return value
+        from rramfit.errors import ArrayError
+        from rramfit.measurement import Mess
+
+        kind, given, text = str(value).partition("=")
+        if kind not in _MESS:
+            self.fail(f"{kind!r} is not a kind of mess; choose from {', '.join(_MESS)}", param, ctx)
+        if not given:
+            self.fail(f"{kind} has no size; give one, such as {kind}=0.05", param, ctx)
+        field, size = kind.replace("-", "_"), FiniteRange(min=0).convert(text, param, ctx)
+        try:
+            Mess(**{field: size})
+        except ArrayError as e:
+            self.fail(str(e), param, ctx)
+        return field, size
 
 
 @click.command()
@@ -44,6 +87,15 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--max-pulses", type=click.IntRange(min=1), help="Record pulse counts, up to this number."
 )
+@click.option(
+    "--mess",
+    "mess",
+    type=_Size(),
+    multiple=True,
+    help="What the chip has besides the model of CARD; repeat for several. Kinds and sizes: "
+    + ", ".join(f"{kind} ({size})" for kind, size in _MESS.items())
+    + ".",
+)
 @click.option("--array-id", help="Identifier of the array.")
 @click.option("--measured-at", help="Time of the measurement, ISO 8601 with time zone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -61,6 +113,7 @@ def synthesize(
     ceiling: float | None,
     missing: float,
     max_pulses: int | None,
+    mess: tuple[tuple[str, float], ...],
     array_id: str | None,
     measured_at: str | None,
     as_json: bool,
@@ -71,7 +124,7 @@ def synthesize(
     and seed give the same content.
     """
     from rramfit.card.document import load_card
-    from rramfit.measurement import Instrument
+    from rramfit.measurement import Instrument, Mess
     from rramfit.measurement import synthesize as draw
     from rramfit.measurement.file.write import write_measurement
 
@@ -85,6 +138,7 @@ def synthesize(
         instrument=Instrument(
             offset=offset, floor=floor, ceiling=ceiling, missing=missing, max_pulses=max_pulses
         ),
+        mess=Mess(**dict(mess)),
         array_id=array_id,
         measured_at=measured_at,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from rramfit.array import ReplayedChips
+    from rramfit.card import ModelCard
     from rramfit.card.cells import CellMaps
     from rramfit.mapping.study.datasets import Dataset
     from rramfit.mapping.tiles.setup import AnalogSetup
@@ -38,8 +39,8 @@ LARGEST_TILE = 4096
 """Maximum number of rows or columns; the cells of such a tile take about 100 MB."""
 
 FACTORS = (
-    *("quantisation", "d2d", "field", "trend", "c2c", "failure", "stuck", "dead_lines", "read"),
-    *("retention", "nonlinearity", "wires", "dac", "adc", "readout"),
+    *("quantisation", "d2d", "field", "lines", "trend", "c2c", "failure", "stuck"),
+    *("dead_lines", "read", "retention", "nonlinearity", "wires", "dac", "adc", "readout"),
 )
 """Copy of the factors of `rramfit.mapping.tiles.setup`, so that help does not import torch."""
 
@@ -173,6 +174,7 @@ class Subject:
 
     name: str
     card: str
+    model_card: ModelCard
     network: nn.Module
     data: Dataset
     setup: AnalogSetup
@@ -294,6 +296,7 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     return Subject(
         name=options["model"],
         card=card.name,
+        model_card=card,
         network=network.eval(),
         data=data,
         setup=setup,

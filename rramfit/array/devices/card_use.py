@@ -43,8 +43,19 @@ DRAWN = frozenset(
         "failure.conductance",
         "stuck.low",
         "stuck.high",
+        "stuck.middle",
         "stuck.low_conductance",
         "stuck.high_conductance",
+        "stuck.middle_conductance",
+        "stuck.low_std",
+        "stuck.high_std",
+        "stuck.middle_std",
+        "stuck.low_moving",
+        "stuck.high_moving",
+        "stuck.middle_moving",
+        "stuck.low_motion",
+        "stuck.high_motion",
+        "stuck.middle_motion",
         "stuck.dead_rows",
         "stuck.dead_cols",
         "line.wordline_resistance",
@@ -59,6 +70,9 @@ DRAWN = frozenset(
         "read_noise.coefficient",
         "read_noise.exponent",
         "read_noise.reference_conductance",
+        "read_noise.off_level.coefficient",
+        "read_noise.off_level.exponent",
+        "read_noise.off_level.reference_conductance",
         "retention.reference_time",
         "retention.levels.first_step",
         "retention.levels.first_spread",
@@ -147,6 +161,6 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
 def left_out(card: ModelCard) -> list[str]:
     """Return one sentence for everything in a card that drawn chips do not have."""
     found = [sentence(card) for sentence in LEFT_OUT.values()]
-    if card.stuck is not None and card.stuck.low.value + card.stuck.high.value > 0:
+    if card.stuck is not None and card.stuck.share > 0:
         found.append("stuck cells are placed independently of one another, not in clusters")
     return [text for text in found if text]

@@ -4,10 +4,7 @@
 (smooth field and remainder, correlated between levels), its stuck cells, dead lines and hard
 failures. `Chips.program` programs all cells once: it draws cycle-to-cycle deviations, soft failures
 and the conductance of each failed cell. `Programmed.read` adds read noise, and `Programmed.age`
-advances time:
-
-    G(t0) = G(0) + first_step ± first_spread
-    G(t) = G(t0) + drift·x + growth·B(x),   x = ln(t/t0), B Brownian
+advances time (`rramfit.array.devices.ageing`).
 
 A measured chip is in `rramfit.array.devices.measured_chips`.
 
@@ -18,17 +15,19 @@ number a stream for each factor, so that switching one factor off never shifts a
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from rramfit.array.devices.device_model import FACTORS, Ageing, DeviceModel, ReadNoise
+from rramfit.array.devices.ageing import Ageing
+from rramfit.array.devices.device_model import FACTORS, DeviceModel
 from rramfit.array.devices.fields import smooth_fields
 from rramfit.array.devices.line_shares import LineShares
-from rramfit.card.cells import Fault
+from rramfit.array.devices.read_noise import ReadNoise
+from rramfit.array.devices.stuck_cells import draw_motion, moved, stuck_conductance
+from rramfit.card.cells import STUCK, Fault
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
 
@@ -70,9 +69,13 @@ class Programmed:
             device=self.conductance.device,
             dtype=self.conductance.dtype,
         )
-        return torch.addcmul(
-            self.conductance, self.read_noise.std(self.conductance, self.state_level), noise
-        )
+        return torch.addcmul(self.conductance, self.read_std, noise)
+
+    @property
+    def read_std(self) -> Tensor:
+        """Return the standard deviation of one read of every cell, (chip, row, col) [S]."""
+        failed = (self.level >= 0) & ~self.accepted
+        return self.read_noise.std(self.conductance, self.state_level, failed | ~self.ages)
 
     def age(self, time: float, generator: torch.Generator) -> Programmed:
         """Return the cells at `time` [s] after programming.
@@ -91,25 +94,12 @@ class Programmed:
                 f"not {time:.4g} s"
             )
             raise ArrayError(msg)
-        state_level, t0 = self.state_level, self.ageing.reference_time
-        if time < t0:
-            return dataclasses.replace(self, time=time)
         g = self.conductance
-        first, step = torch.randn(
-            (2, *g.shape), generator=generator, device=g.device, dtype=g.dtype
-        )
-        passed = math.log(time / max(self.time, t0))
-        moved = (
-            self.ageing.drift[state_level] * passed
-            + self.ageing.growth[state_level] * math.sqrt(passed) * step
-        )
-        if self.time < t0:
-            moved = (
-                moved
-                + self.ageing.first_step[state_level]
-                + self.ageing.first_spread[state_level] * first
-            )
-        return dataclasses.replace(self, conductance=g + moved * self.ages, time=time)
+        if time < self.ageing.reference_time:
+            return dataclasses.replace(self, time=time)
+        noise = torch.randn((2, *g.shape), generator=generator, device=g.device, dtype=g.dtype)
+        aged = self.ageing.aged(g, self.state_level, since=self.time, time=time, noise=noise)
+        return dataclasses.replace(self, conductance=torch.where(self.ages, aged, g), time=time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,6 +112,7 @@ class Chips:
     hard: Tensor  #      (chip, level, row, col) never programs at the level
     stuck_conductance: Tensor  # [S] (chip, row, col) of stuck cells and dead lines
     nonlinearity: Tensor | None  # [1/V] (chip, row, col) deviation of b from its regression
+    stuck_motion: Tensor | None = None  # (chip, row, col) std of ln G between programmings
 
     def __len__(self) -> int:
         return len(self.fault)
@@ -137,7 +128,7 @@ class Chips:
         chosen = which.to(self.fault.device)
         fault = self.fault[chosen]
         if "stuck" in off:
-            fault = clear_faults(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+            fault = clear_faults(fault, *STUCK)
         if "dead_lines" in off:
             fault = clear_faults(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
         return Chips(
@@ -147,6 +138,7 @@ class Chips:
             hard=self.hard[chosen],
             stuck_conductance=self.stuck_conductance[chosen],
             nonlinearity=None if self.nonlinearity is None else self.nonlinearity[chosen],
+            stuck_motion=None if self.stuck_motion is None else self.stuck_motion[chosen],
         )
 
     def trend(self, level: Tensor) -> Tensor:
@@ -192,7 +184,7 @@ class Chips:
         if low < -1 or high >= m.n_levels:
             msg = f"the pattern has levels {low} to {high}; the model has 0 to {m.n_levels - 1}"
             raise ArrayError(msg)
-        streams = _split(generator, "cycle", "soft", "failed")
+        streams = _split(generator, "cycle", "soft", "failed", "motion")
         target = level.clamp_min(0)
         conductance = self._healthy(target, streams["cycle"])
         accepted, state_level = level >= 0, target
@@ -207,14 +199,12 @@ class Chips:
             accepted, state_level = accepted & ~fails, torch.where(fails, 0, state_level)
         ages = self.fault == Fault.OK
         if not bool(ages.all()):
-            stuck = self.stuck_conductance
+            stuck = self._stuck(streams["motion"])
             inside = (stuck >= m.lower[target]) & (stuck <= m.upper[target])  # no window: false
-            live = (self.fault == Fault.STUCK_LOW) | (self.fault == Fault.STUCK_HIGH)
+            live = ~ages & (self.fault != Fault.DEAD_ROW) & (self.fault != Fault.DEAD_COL)
             conductance = torch.where(ages, conductance, stuck)
             accepted = torch.where(ages, accepted, inside & live & (level >= 0))
-            at_top = torch.full_like(state_level, m.n_levels - 1)
-            at = torch.where(self.fault == Fault.STUCK_HIGH, at_top, torch.zeros_like(state_level))
-            state_level = torch.where(ages, state_level, at)
+            state_level = torch.where(ages, state_level, self._nearest_level(stuck))
         return Programmed(
             conductance=conductance,
             level=level,
@@ -222,8 +212,25 @@ class Chips:
             state_level=state_level,
             ages=ages,
             read_noise=m.read_noise if "read" in m.factors else m.read_noise.silent(),
-            ageing=m.ageing if "retention" in m.factors else m.ageing.stopped(),
+            ageing=m.state_ageing if "retention" in m.factors else m.ageing.stopped(),
         )
+
+    def _stuck(self, generator: torch.Generator) -> Tensor:
+        """Return the conductance of stuck cells after one programming, (chip, row, col) [S]."""
+        if self.stuck_motion is None:
+            return self.stuck_conductance
+        m, size = self.model, self.stuck_conductance.shape
+        noise = torch.randn(size, generator=generator, device=m.device, dtype=m.dtype)
+        return moved(self.stuck_conductance, self.stuck_motion, noise)
+
+    def _nearest_level(self, stuck: Tensor) -> Tensor:
+        """Return the level whose noise a stuck cell has: an outermost one, or the nearest."""
+        low = torch.zeros_like(self.fault)
+        at = torch.where(self.fault == Fault.STUCK_HIGH, self.model.n_levels - 1, low)
+        middle = self.fault == Fault.STUCK_MIDDLE
+        if bool(middle.any()):
+            at[middle] = (stuck[middle][:, None] - self.model.mean).abs().argmin(dim=1)
+        return at
 
     def conduction(self, conductance: Tensor) -> tuple[Tensor, Tensor]:
         """Return G0 [S] and b [1/V] of cells, I(V) = G0·sinh(bV)/b, each (chip, row, col).
@@ -281,6 +288,7 @@ def draw_chips(
         "stuck_at",
         "hard",
         "nonlinearity",
+        "motion",
     )
     size = (count, rows, cols)
     deviation = _deviations(model, count, (rows, cols), streams)
@@ -300,25 +308,8 @@ def draw_chips(
         hard=u < model.faults.hard[:, None, None],
         stuck_conductance=stuck_conductance(model, fault, normal("stuck_at")),
         nonlinearity=spread * normal("nonlinearity") if spread else None,
+        stuck_motion=draw_motion(model, fault, streams["motion"]),
     )
-
-
-def stuck_conductance(model: DeviceModel, fault: Tensor, noise: Tensor) -> Tensor:
-    """Return the conductance of stuck cells and dead lines, lognormal about the medians [S].
-
-    Parameters
-    ----------
-    fault : integer tensor (chip, row, col)
-        Codes of `Fault`; the result has no meaning for cells without a fault.
-    noise : tensor (chip, row, col)
-        Standard normal.
-    """
-    f = model.faults
-    low = f.low_conductance * torch.exp(f.low_spread * noise)
-    high = f.high_conductance * torch.exp(f.high_spread * noise)
-    stuck = torch.where(fault == Fault.STUCK_LOW, low, high)
-    dead = (fault == Fault.DEAD_ROW) | (fault == Fault.DEAD_COL)
-    return torch.where(dead, 0.0, stuck)  # an open line conducts nothing
 
 
 def _deviations(
@@ -383,6 +374,8 @@ def _draw_faults(
         u = torch.rand(size, generator=streams["stuck"], device=device)
         fault[u < f.stuck_low] = int(Fault.STUCK_LOW)
         fault[u >= 1 - f.stuck_high] = int(Fault.STUCK_HIGH)
+        middle = f.stuck[Fault.STUCK_MIDDLE].share
+        fault[(u >= f.stuck_low) & (u < f.stuck_low + middle)] = int(Fault.STUCK_MIDDLE)
     if "dead_lines" in model.factors:
         u = torch.rand((count, rows + cols), generator=streams["dead"], device=device)
         fault[(u[:, :rows, None] < f.dead_rows).expand(size)] = int(Fault.DEAD_ROW)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -25,15 +25,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rramfit.array.devices.ageing import Ageing
 from rramfit.array.devices.card_use import left_out
 from rramfit.array.devices.latent import conditional_means
-from rramfit.array.devices.parameters import NOISE_RANGE, LevelParameters, level_parameters
+from rramfit.array.devices.parameters import LevelParameters, level_parameters
 from rramfit.array.devices.quantiles import interpolate, latent_knots
+from rramfit.array.devices.read_noise import ReadNoise, off_level_noise
+from rramfit.array.devices.stuck_cells import StuckState, stuck_states
+from rramfit.card.cells import Fault
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
 
-__all__ = ["FACTORS", "Ageing", "Conduction", "DeviceModel", "Faults", "ReadNoise"]
+__all__ = ["FACTORS", "Conduction", "DeviceModel", "Faults"]
 
 FACTORS = (
     "d2d",
@@ -51,6 +55,10 @@ FACTORS = (
 """Factors that can be off. Without `field` or `lines`, their part of d2d is drawn for each cell."""
 
 
+_NODES = 257  # states that stand for the distribution of a level
+_GOLDEN = 0.6180339887498949
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """Probabilities of failures, stuck cells and dead lines, and the conductances left by them."""
@@ -58,14 +66,24 @@ class Faults:
     hard: Tensor  #       (level,) of cells not stuck: never programs at the level
     soft: Tensor  #       (level,) of the others: fails at one programming
     failed_median: Tensor  # [S] (level,) of failed cells; NaN: the lowest level's distribution
-    stuck_low: float  # of cells not in dead lines
-    stuck_high: float
-    low_conductance: float  # [S] median of cells stuck low
-    high_conductance: float  # [S]
-    low_spread: float  # relative
-    high_spread: float
+    stuck: Mapping[Fault, StuckState]  # by `Fault.STUCK_LOW`, `STUCK_MIDDLE`, `STUCK_HIGH`
     dead_rows: float
     dead_cols: float
+
+    @property
+    def stuck_share(self) -> float:
+        """Share of stuck cells among the cells that are not in dead lines."""
+        return sum(x.share for x in self.stuck.values())
+
+    @property
+    def stuck_low(self) -> float:
+        """Share of cells stuck low among the cells that are not in dead lines."""
+        return self.stuck[Fault.STUCK_LOW].share
+
+    @property
+    def stuck_high(self) -> float:
+        """Share of cells stuck high among the cells that are not in dead lines."""
+        return self.stuck[Fault.STUCK_HIGH].share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,49 +99,6 @@ class Conduction:
     reference: float  # [S]
     spread: float  # [1/V]
     read_voltage: float  # [V] at which a card's conductances are I/V; 0 if unknown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ReadNoise:
-    """Noise of one read: scale·(G/mean)^power of the level whose distribution a cell follows."""
-
-    scale: Tensor  # [S] (level,)
-    mean: Tensor  # [S] (level,)
-    power: float
-
-    def std(self, conductance: Tensor, level: Tensor) -> Tensor:
-        """Return the standard deviation of one read of each cell [S]."""
-        std = self.scale[level]
-        if self.power == 0:
-            return std
-        relative = (conductance / self.mean[level]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
-        return std * relative**self.power
-
-    def silent(self) -> ReadNoise:
-        """Return a read noise of zero."""
-        return ReadNoise(scale=torch.zeros_like(self.scale), mean=self.mean, power=0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ageing:
-    """Change of a state with time: a first step until `reference_time`, then with ln(t/t0)."""
-
-    first_step: Tensor  # [S] (level,) mean change
-    first_spread: Tensor  # [S] (level,) over cells, without read noise
-    drift: Tensor  # [S] (level,) per unit of ln t
-    growth: Tensor  # [S] (level,) per root of ln t
-    reference_time: float  # [s] after programming
-
-    def stopped(self) -> Ageing:
-        """Return an ageing without any change."""
-        none = torch.zeros_like(self.drift)
-        return Ageing(
-            first_step=none,
-            first_spread=none,
-            drift=none,
-            growth=none,
-            reference_time=self.reference_time,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,6 +139,7 @@ class DeviceModel:
     conduction: Conduction | None
     readout: ReadoutCard | None
     _means: list[Tensor] = field(default_factory=list, repr=False)
+    _aged: dict[frozenset[str], Ageing] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_card(
@@ -213,7 +189,10 @@ class DeviceModel:
             row_trend=tensor(p.row_trend),
             col_trend=tensor(p.col_trend),
             read_noise=ReadNoise(
-                scale=tensor(p.read_scale), mean=tensor(p.mean), power=p.read_power
+                scale=tensor(p.read_scale),
+                mean=tensor(p.mean),
+                power=p.read_power,
+                off_level=off_level_noise(card.read_noise),
             ),
             lower=per_level([x.lower for x in card.levels], math.nan),
             upper=per_level([x.upper for x in card.levels], math.nan),
@@ -297,6 +276,25 @@ class DeviceModel:
             self._means.append(torch.as_tensor(m, dtype=self.dtype, device=self.device))
         return self._means[0]
 
+    @property
+    def state_ageing(self) -> Ageing:
+        """Return the ageing of the states that the factors leave."""
+        key = self.factors & {"d2d", "c2c"}
+        if key not in self._aged:
+            self._aged[key] = self.ageing.of(self._equally_likely_states())
+        return self._aged[key]
+
+    def _equally_likely_states(self) -> Tensor:
+        """Return states of every level after programming, (level, node) [S]."""
+        at = torch.arange(_NODES, dtype=torch.float64, device=self.device)
+        even = torch.special.ndtri((at + 0.5) / _NODES).to(self.dtype)
+        # The golden section's multiples fill the interval evenly in any order.
+        mixed = torch.special.ndtri((at + 0.5) * _GOLDEN % 1).to(self.dtype)
+        level = torch.arange(self.n_levels, device=self.device)[:, None].expand(-1, _NODES)
+        if {"d2d", "c2c"} <= self.factors:
+            return interpolate(self.quantiles, level, even.expand(level.shape))
+        return self.state(level, even.expand(level.shape), mixed.expand(level.shape))
+
 
 def _square_root(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the symmetric square root of a correlation matrix."""
@@ -308,12 +306,6 @@ def _given(quantity: Quantity | None, otherwise: float) -> float:
     return otherwise if quantity is None else quantity.value
 
 
-def _relative_spread(p: LevelParameters, k: int) -> float:
-    """Return the relative spread of a level, at most 0.5, to use for stuck cells."""
-    spread = math.sqrt(float(p.power[k].sum())) / abs(float(p.mean[k])) if p.mean[k] else 0.0
-    return min(spread, 0.5)
-
-
 def _faults(
     card: ModelCard,
     p: LevelParameters,
@@ -321,7 +313,8 @@ def _faults(
     assumptions: list[str],
 ) -> Faults:
     stuck = card.stuck
-    low, high = (stuck.low.value, stuck.high.value) if stuck else (0.0, 0.0)
+    states = stuck_states(stuck, p)
+    healthy = 1 - sum(x.share for x in states.values())
     dead_rows = _given(stuck.dead_rows if stuck else None, 0.0)
     dead_cols = _given(stuck.dead_cols if stuck else None, 0.0)
     alive = (1 - dead_rows) * (1 - dead_cols)
@@ -329,7 +322,7 @@ def _faults(
     hard, soft, median = [], [], []
     for level in card.levels:
         f = by_level.get(level.index)
-        h, s = (0.0, 0.0) if f is None else _shares(f, alive * (1 - low - high), assumptions)
+        h, s = (0.0, 0.0) if f is None else _shares(f, alive * healthy, assumptions)
         hard.append(h)
         soft.append(s)
         median.append(math.nan if f is None or f.conductance is None else f.conductance.value)
@@ -338,12 +331,7 @@ def _faults(
         hard=tensor(hard),
         soft=tensor(soft),
         failed_median=tensor(median),
-        stuck_low=low,
-        stuck_high=high,
-        low_conductance=_given(stuck.low_conductance if stuck else None, float(p.mean[0])),
-        high_conductance=_given(stuck.high_conductance if stuck else None, float(p.mean[-1])),
-        low_spread=_relative_spread(p, 0),
-        high_spread=_relative_spread(p, -1),
+        stuck=states,
         dead_rows=dead_rows,
         dead_cols=dead_cols,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.line_groups import Axis, line_groups
 from rramfit.card.schema import ModelCard, VariationCard
 
 __all__ = [
@@ -38,23 +39,21 @@ class LineShares:
     the cells of a line whose other address is equal modulo p.
     """
 
-    axis: str  # "row" or "col"
+    axis: Axis
     period: int
     share: Floats  # (level,)
 
     def groups(self, shape: tuple[int, int]) -> NDArray[np.int64]:
         """Return the group of every cell, (row, col)."""
-        r, c = np.indices(shape)
-        line, other = (r, c) if self.axis == "row" else (c, r)
-        return np.asarray(line * self.period + other % self.period, dtype=np.int64)
+        return line_groups(shape, self.axis, self.period)
 
 
 def line_variances(
     variation: list[VariationCard | None],
-) -> tuple[list[tuple[str, int]], Floats]:
+) -> tuple[list[tuple[Axis, int]], Floats]:
     """Return the kinds of line offsets and their variances, (kind, level) [S²]."""
     found = [(v.lines or []) if v is not None else [] for v in variation]
-    kinds: list[tuple[str, int]] = sorted({(x.axis, x.period) for lines in found for x in lines})
+    kinds: list[tuple[Axis, int]] = sorted({(x.axis, x.period) for lines in found for x in lines})
     out = np.zeros((len(kinds), len(variation)))
     for k, lines in enumerate(found):
         for x in lines:
@@ -63,7 +62,7 @@ def line_variances(
 
 
 def line_shares(
-    kinds: list[tuple[str, int]], latent: list[Floats], *, a2: Floats, most: Floats
+    kinds: list[tuple[Axis, int]], latent: list[Floats], *, a2: Floats, most: Floats
 ) -> tuple[LineShares, ...]:
     """Return each kind's share of a cell's latent deviation.
 

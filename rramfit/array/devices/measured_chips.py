@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rramfit.array.devices.ageing import Ageing
 from rramfit.array.devices.chips import (
     Chips,
     Programmed,
@@ -21,9 +22,10 @@ from rramfit.array.devices.chips import (
     draw_chips,
     stuck_conductance,
 )
-from rramfit.array.devices.device_model import Ageing, DeviceModel, ReadNoise
+from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.quantiles import latent_knots
-from rramfit.card.cells import CellMaps, Fault
+from rramfit.array.devices.read_noise import ReadNoise
+from rramfit.card.cells import STUCK, CellMaps, Fault
 from rramfit.errors import ArrayError
 from rramfit.units import counted
 
@@ -35,11 +37,11 @@ def chip_from_cells(
 ) -> Chips:
     """Make one measured chip `count` times, drawing its unknown properties.
 
-    Faults, and the conductances of stuck cells, are those of the sidecar. The deviation of each
-    cell is the one that gives its measured offset from the level's mean, without shrinkage. At
-    levels where a cell was not measured, its deviation is drawn conditional on the measured ones. A
-    hard failure is drawn with its posterior probability. Cells without any measurement are drawn
-    from the population.
+    Faults, and the conductances and motions of stuck cells, are those of the sidecar. The deviation
+    of each cell is the one that gives its measured offset from the level's mean, without shrinkage.
+    At levels where a cell was not measured, its deviation is drawn conditional on the measured
+    ones. A hard failure is drawn with its posterior probability. Cells without any measurement are
+    drawn from the population.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def chip_from_cells(
     known_fault = torch.tensor(cells.fault.astype(np.int64), device=model.device)
     fault = torch.where(known_fault == Fault.NOT_MEASURED, chips.fault, known_fault)
     if "stuck" not in model.factors:
-        fault = clear_faults(fault, Fault.STUCK_LOW, Fault.STUCK_HIGH)
+        fault = clear_faults(fault, *STUCK)
     if "dead_lines" not in model.factors:
         fault = clear_faults(fault, Fault.DEAD_ROW, Fault.DEAD_COL)
     noise = torch.randn(fault.shape, generator=generator, device=model.device, dtype=model.dtype)
@@ -71,6 +73,7 @@ def chip_from_cells(
         fault=fault,
         hard=hard,
         stuck_conductance=_stuck_at(cells, stuck_conductance(model, fault, noise)),
+        stuck_motion=_motion(chips, cells, known_fault),
     )
 
 
@@ -80,6 +83,20 @@ def _stuck_at(cells: CellMaps, drawn: Tensor) -> Tensor:
         return drawn
     known = torch.tensor(cells.stuck_conductance).to(drawn)
     return torch.where(known.isfinite(), known.clamp_min(0), drawn)
+
+
+def _motion(chips: Chips, cells: CellMaps, known_fault: Tensor) -> Tensor | None:
+    """Return the motion of stuck cells: as measured, and as drawn in cells without readings."""
+    if cells.stuck_motion is None and chips.stuck_motion is None:
+        return None
+    drawn = chips.stuck_motion
+    out = torch.zeros_like(chips.stuck_conductance) if drawn is None else drawn
+    own = np.zeros(cells.fault.shape)
+    if cells.stuck_motion is not None and cells.stuck_conductance is not None:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            own = np.sqrt(np.log1p((cells.stuck_motion / cells.stuck_conductance) ** 2))
+    measured = torch.tensor(np.where(np.isfinite(own), own, 0.0)).to(out)
+    return torch.where(known_fault == Fault.NOT_MEASURED, out, measured)
 
 
 def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:

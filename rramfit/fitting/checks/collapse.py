@@ -1,9 +1,11 @@
-"""Detect cells whose conductance collapses or jumps between two reads.
+"""Detect a population of cells whose conductance collapses or jumps between two reads.
 
-With y before and y' after, a cell has collapsed if y' < 0.3·y, and jumped if y' > y/0.3; cells
-below 5 % of the array's 95 % quantile are ignored. Relaxation changes a cell by a fraction of its
-value and loses a few per cent of cells. If more than 20 % of cells change at once, the cause is a
-contact, the supply or the addressing; the finding names the rows or columns that changed together.
+With y before and y' after, cells collapse if the ratios y'/y have a second population, apart from
+the others (`rramfit.fitting.screening.second_population`), and jump if the ratios y/y' have. Loss
+that differs between cells without a gap, as in a bake, is not a collapse. Only cells that conduct
+before a collapse, or after a jump, are compared: at least half of the array's 95 % quantile; below,
+an offset dominates the ratio. If more than 20 % of them change at once, the cause is a contact, the
+supply or the addressing. The finding names the rows, columns or region that changed together.
 """
 
 from __future__ import annotations
@@ -12,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.result import Finding
+from rramfit.fitting.screening.second_population import find_gap, format_ranges, place
 from rramfit.measurement.file.record import Reads
-from rramfit.units import format_quantity
+from rramfit.units import format_percent, format_quantity
 
 __all__ = ["find_collapse", "format_ranges"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_RATIO = 0.3
-_LEAST = 0.05  # of the 95 % quantile; below it, an offset dominates the ratio
+_CONDUCTING = 0.5  # of the 95 % quantile; below it, an offset dominates the ratio
+_SUSPECT = 0.8  # ratio below which a cell may belong to a second population
 _SEVERE, _REPORTED = 0.2, 0.03  # shares of cells
-_LINE = 0.5  # share of its cells from which a line counts as collapsed
 _FEWEST = 20  # cells needed for the check
 
 
@@ -61,14 +63,23 @@ def find_collapse(reads: Reads, healthy: Bools, *, group: str) -> list[Finding]:
 
 
 def _changed(before: Floats, after: Floats, healthy: Bools) -> dict[str, tuple[Bools, Bools]]:
+    """Return the cells of a second population, and the cells that were compared, by its kind."""
     both = healthy & np.isfinite(before) & np.isfinite(after)
     if not both.any():
         return {}
     out = {}
     for word, x, y in (("collapsed", before, after), ("jumped", after, before)):
         with np.errstate(invalid="ignore"):
-            seen = both & (x > _LEAST * np.quantile(x[both], 0.95))
-            out[word] = (seen & (y < _RATIO * x), seen)
+            limit = _CONDUCTING * float(np.quantile(x[both], 0.95))
+            seen = both & (x >= limit) & (x > 0)
+        ratio = np.full(x.shape, np.nan)
+        np.divide(y, x, out=ratio, where=seen)
+        with np.errstate(invalid="ignore"):
+            # A gap takes long to find: not for reads at which hardly a cell changes.
+            if (ratio < _SUSPECT).sum() <= _REPORTED * seen.sum():
+                continue
+            below = find_gap(ratio[seen])
+            out[word] = (ratio < (-np.inf if below is None else below), seen)
     return out
 
 
@@ -77,51 +88,23 @@ def _finding(
 ) -> Finding:
     share, since, at, changed, seen = worst
     severe = share > _SEVERE
-    change = (
-        f"fell below {_RATIO:.0%} of their conductance"
-        if word == "collapsed"
-        else f"rose above {1 / _RATIO:.1f} times their conductance"
-    )
+    change = "collapsed to a small part of their conductance"
+    if word == "jumped":
+        change = "jumped to a multiple of their conductance"
     what = (
-        f"{group}: {share:.1%} of cells {change} between read {since} "
-        f"({_seconds(reads.time[since])}) and read {at} ({_seconds(reads.time[at])})"
+        f"{group}: {format_percent(share)} of the conducting cells {change}, apart from the "
+        f"others, between read {since} ({_seconds(reads.time[since])}) and read {at} "
+        f"({_seconds(reads.time[at])})"
     )
-    where = _where(changed, seen, share)
     remedy = (
         "Check contacts, supply and addressing, and measure again: cells do not change like this."
         if severe
         else "Inspect these cells: the fitted mean drift does not describe them."
     )
-    return Finding(f"{what}{where}.", remedy, severe=severe, affected=share)
+    where = place(changed, seen)
+    cause = f"collapse in {group}" if word == "collapsed" else ""
+    return Finding(f"{what}, {where}.", remedy, severe=severe, affected=share, cause=cause)
 
 
 def _seconds(time: float) -> str:
     return format_quantity(float(time), "s", digits=3)
-
-
-def _where(changed: Bools, seen: Bools, share: float) -> str:
-    """Name the rows or columns that changed together, if they hold most of the changed cells."""
-    for axis, word in ((1, "rows"), (0, "columns")):
-        n = seen.sum(axis=axis)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share_of_line = np.where(n > 0, changed.sum(axis=axis) / n, 0.0)
-        lines = np.flatnonzero(share_of_line > max(_LINE, 1.5 * share))
-        in_lines = changed.take(lines, axis=1 - axis).sum()
-        if lines.size and in_lines > 0.5 * changed.sum():
-            return f", in {word} {format_ranges(lines)}"
-    return ""
-
-
-def format_ranges(lines: NDArray[np.integer]) -> str:
-    """Format line numbers as ranges.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> format_ranges(np.array([0, 2, 3, 4, 9]))
-    '0, 2–4, 9'
-    """
-    runs = np.split(lines, np.flatnonzero(np.diff(lines) > 1) + 1)
-    words = [str(r[0]) if len(r) == 1 else f"{r[0]}–{r[-1]}" for r in runs]
-    more = f" and {len(words) - 8} more ranges" if len(words) > 8 else ""
-    return ", ".join(words[:8]) + more

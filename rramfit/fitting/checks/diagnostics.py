@@ -7,7 +7,8 @@ Each check looks for one effect that instruments and files cause and cells do no
 | collapse | cells that collapse or jump between two reads | `collapse` |
 | offset | negative conductance, dead lines that conduct, current at 0 V | `offsets` |
 | pattern | a periodic pattern over rows or columns | `line_artefacts` |
-| constant | a row or column that reads a constant other than zero | here |
+| hidden | differences between lines that the programmed levels hide | `hidden_lines` |
+| constant | a line that reads a constant other than zero; levels without any spread | here |
 | drift, duplicates | levels that drift over sweeps; copied sweeps or reads | `sweep_sequence` |
 | saturation | readings at a rail | here |
 | targets | levels that miss their targets or overlap | `targets` |
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
 from rramfit.fitting.checks.collapse import find_collapse, format_ranges
+from rramfit.fitting.checks.hidden_lines import find_confounded, level_counts
 from rramfit.fitting.checks.line_artefacts import find_periodic
 from rramfit.fitting.checks.sweep_sequence import (
     FEWEST_SWEEPS,
@@ -35,12 +37,12 @@ from rramfit.fitting.checks.sweep_sequence import (
 )
 from rramfit.fitting.levels.targets import find_mismatch, level_medians
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.offsets import find_offset
+from rramfit.fitting.screening.offsets import find_offset, largest_zero
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.screening.stuck import LevelSpread, level_spread
 from rramfit.measurement.file.record import Measurement, Reads
-from rramfit.units import counted, format_quantity
+from rramfit.units import counted, format_percent, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,10 +50,14 @@ if TYPE_CHECKING:
 __all__ = ["Diagnostics", "diagnose"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _SATURATED, _SEVERE = 0.01, 0.1  # shares of readings at a rail
 _CELLS = 2048
+_FEWEST_ALIKE = 10  # readings of a level that do not agree by chance
+_FEWEST_IN_GROUP = 64
+_PSEUDO_LEVELS = 16  # groups of cells by their first reading, if their levels are not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +131,24 @@ def _check_program(
     screening: Screening,
 ) -> None:
     healthy = screening.healthy
-    found["constant"] = _constant(screening)
+    found["constant"] = _constant(statistics, screening)
     found["saturation"] = _saturated(statistics, healthy)
     if statistics.sweeps > 1:
         found["duplicates"] = find_duplicates(statistics, healthy)
     levels = measurement.levels
     if levels is None or not (statistics.attempts > 0).any():
         return
+    found["constant"] += _no_spread(statistics, healthy)
     at = level_spread(statistics, healthy)
     if statistics.sweeps >= FEWEST_SWEEPS:
         found["drift"] = find_drift(statistics, at.spread)
+    counts = tuple(np.where(healthy, statistics.count, 0).sum(axis=a).T for a in (2, 1))
     found["pattern"] = find_periodic(
-        _residual(statistics, at, healthy), what="The cells' deviations from their levels"
+        _residual(statistics, at, healthy),
+        what="The cells' deviations from their levels",
+        counts=(counts[0], counts[1]),
     )
+    found["hidden"] = find_confounded((counts[0], counts[1]))
     sample = statistics.sample
     asked = np.where(healthy, sample.level, -1)
     found["targets"] = find_mismatch(level_medians(sample.conductance, asked, levels), levels)
@@ -152,10 +163,20 @@ def _check_reads(
 ) -> None:
     found.setdefault("collapse", []).extend(find_collapse(reads, healthy, group=name))
     change, first, some = _change(reads, healthy)
-    if change is not None:
+    if change is not None and first is not None:
+        group = _groups(reads.level, first, healthy)
+        counts = tuple(level_counts(group, int(group.max()) + 1, axis) for axis in (0, 1))
         found.setdefault("pattern", []).extend(
-            find_periodic(change, what=f"{name}: the changes since the first read")
+            find_periodic(
+                _from_group(change, group),
+                what=f"{name}: the changes since the first read",
+                counts=(counts[0], counts[1]),
+            )
         )
+        if measurement.program is None:
+            found.setdefault("hidden", []).extend(
+                find_confounded((counts[0], counts[1]), where=f"{name}: ")
+            )
     copies = identical_reads(some)
     if copies:
         i, j = copies[0]
@@ -179,7 +200,7 @@ def _repeats(n: int) -> str:
 
 
 def _change(reads: Reads, healthy: Bools) -> tuple[Floats | None, Floats | None, Floats]:
-    """Return the scaled change from first to last read, the first, and reads of some cells."""
+    """Return the change from first to last read, the first read, and reads of some cells."""
     first = last = None
     step = max(1, int(healthy.sum()) // _CELLS)
     most = max(1, reads.shape[0] // 64)
@@ -196,39 +217,65 @@ def _change(reads: Reads, healthy: Bools) -> tuple[Floats | None, Floats | None,
     if first is None or last is None or at < 2:
         return None, first, few
     change = np.where(healthy, last - first, np.nan)
-    seen = change[np.isfinite(change)]
-    if seen.size < _CELLS // 64:
-        return None, first, few
-    middle = np.median(seen)
-    spread = 1.4826 * float(np.median(np.abs(seen - middle)))
-    return ((change - middle) / spread if spread > 0 else None), first, few
+    enough = np.isfinite(change).sum() >= _CELLS // 64
+    return (change if enough else None), first, few
+
+
+def _groups(level: Integers, first: Floats, healthy: Bools) -> Integers:
+    """Return the level of each cell, or a group of similar first readings if it is not known.
+
+    Cells change as their level does: changes are compared between cells of one group.
+    """
+    seen = healthy & np.isfinite(first)
+    group = np.where(seen, level, -1)
+    unknown = seen & (level < 0)
+    if unknown.any():
+        parts = max(1, min(_PSEUDO_LEVELS, int(unknown.sum()) // _FEWEST_IN_GROUP))
+        edges = np.quantile(first[unknown], np.linspace(0, 1, parts + 1)[1:-1])
+        group[unknown] = group.max(initial=-1) + 1 + np.searchsorted(edges, first[unknown])
+    return group
+
+
+def _from_group(change: Floats, group: Integers) -> Floats:
+    """Return the changes less the mean of their group, in standard deviations of the group."""
+    out = np.full(change.shape, np.nan)
+    for k in range(int(group.max(initial=-1)) + 1):
+        mine = (group == k) & np.isfinite(change)
+        if mine.sum() < 2:
+            continue
+        x = change[mine]
+        middle = float(np.median(x))
+        spread = 1.4826 * float(np.median(np.abs(x - middle)))
+        if spread > 0:
+            z = np.clip((x - middle) / spread, -4, 4)
+            out[mine] = z - z.mean()
+    return out
 
 
 def _residual(statistics: ProgramStatistics, at: LevelSpread, healthy: Bools) -> Floats:
-    """Return each cell's mean deviation from its levels, in standard deviations, (row, col)."""
+    """Return each cell's deviation from its level means, in standard deviations, (row, col)."""
     total, n = np.zeros(healthy.shape), np.zeros(healthy.shape)
     for k in np.flatnonzero(np.isfinite(at.centre) & (at.spread > 0)):
         seen = healthy & (statistics.count[k] > 0)
-        z = (statistics.mean[k][seen] - at.centre[k]) / at.spread[k]
-        total[seen] += statistics.count[k][seen] * np.clip(z, -4, 4)
-        n[seen] += statistics.count[k][seen]
+        z = np.clip((statistics.mean[k][seen] - at.centre[k]) / at.spread[k], -4, 4)
+        count = statistics.count[k][seen]
+        total[seen] += count * (z - float(count @ z) / float(count.sum()))
+        n[seen] += count
     out = np.full(healthy.shape, np.nan)
     np.divide(total, n, out=out, where=n > 0)
     return out
 
 
-def _constant(screening: Screening) -> list[Finding]:
+def _constant(statistics: ProgramStatistics, screening: Screening) -> list[Finding]:
     """Report dead lines that read a constant other than zero."""
     out = []
-    scale = (
-        float(np.nanmedian(np.abs(screening.value))) if np.isfinite(screening.value).any() else 0
-    )
+    zero = largest_zero(statistics, screening)
     for axis, word, fault in ((1, "row", Fault.DEAD_ROW), (0, "column", Fault.DEAD_COL)):
         lines = np.flatnonzero((screening.fault == fault).any(axis=axis))
         value = np.array(
             [np.nanmedian(screening.value.take(i, axis=1 - axis)) for i in lines], dtype=float
         )
-        lines, value = lines[np.abs(value) > 0.1 * scale], value[np.abs(value) > 0.1 * scale]
+        lines, value = lines[np.abs(value) >= zero], value[np.abs(value) >= zero]
         if lines.size:
             what = (
                 f"{word} {lines[0]} reads"
@@ -246,6 +293,26 @@ def _constant(screening: Screening) -> list[Finding]:
     return out
 
 
+def _no_spread(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
+    """Report a chip each of whose levels reads one number only."""
+    sample = statistics.sample
+    good = sample.accepted & healthy & np.isfinite(sample.conductance)
+    levels = [sample.conductance[good & (sample.level == k)] for k in range(len(statistics.count))]
+    levels = [y for y in levels if y.size >= _FEWEST_ALIKE]
+    if not levels or any(np.ptp(y) > 0 for y in levels):
+        return []
+    return [
+        Finding(
+            f"All readings of a level are one number, at {counted(len(levels), 'level')}: cells "
+            "differ, and so must their readings.",
+            "Check that the file holds readings and not targets, and that the converter is fine "
+            "enough.",
+            severe=True,
+            affected=1.0,
+        )
+    ]
+
+
 def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
     readings = int(statistics.measured[healthy].sum())
     out = []
@@ -257,8 +324,8 @@ def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
             continue
         out.append(
             Finding(
-                f"{n / readings:.1%} of readings are at the {word} of the read-out range, "
-                f"{format_quantity(rail, 'S')}.",
+                f"{format_percent(n / readings)} of readings are at the {word} of the read-out "
+                f"range, {format_quantity(rail, 'S')}.",
                 "Choose a read-out range that covers all levels, and measure again.",
                 severe=n > _SEVERE * readings,
                 affected=n / readings,

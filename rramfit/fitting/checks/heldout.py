@@ -35,7 +35,7 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import Frame, LevelReadings, refit
 from rramfit.measurement.file.record import Levels
 from rramfit.streams import stream
-from rramfit.units import counted
+from rramfit.units import counted, format_percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,9 @@ class HeldOutLevel:
             return "the distribution predicts held-out cells and cycles"
         if self.distance < DISTANCE_LIMIT:
             return "the deviation is significant but small"
-        return f"the distribution misplaces up to {self.distance:.1%} of held-out readings"
+        return (
+            f"the distribution misplaces up to {format_percent(self.distance)} of held-out readings"
+        )
 
     def to_card(self) -> HeldOut:
         """Return the card's entry."""
@@ -139,7 +141,7 @@ class HeldOutCheck:
         head = f"{'level':<8}{'50 %':>8}{'90 %':>8}{'99 %':>8}{'distance':>10}{'p':>8}{'score':>9}"
         lines = [f"Held-out check: {self.verdict.word}", head]
         for v in self.levels:
-            share = "".join(f"{c:>8.1%}" for c in v.coverage)
+            share = "".join(f"{format_percent(c):>8}" for c in v.coverage)
             lines.append(
                 f"{v.name:<8}{share}{v.distance:>10.4f}{v.p_value:>8.3f}{v.log_score:>9.3f}"
                 f"  {v.words}"
@@ -326,8 +328,8 @@ def _findings(done: list[HeldOutLevel], skipped: list[str]) -> list[Finding]:
             Finding(
                 f"The distributions of {len(missed)} of {counted(len(done), 'level')} do not "
                 f"predict held-out cells and cycles; for the worst, {worst.name}, the 90 % "
-                f"interval covers {worst.coverage[1]:.1%} of readings, and up to "
-                f"{worst.distance:.1%} are misplaced.",
+                f"interval covers {format_percent(worst.coverage[1])} of readings, and up to "
+                f"{format_percent(worst.distance)} are misplaced.",
                 "Check the level's probability plot for drift over sweeps, patterns over the "
                 "array, or a shape that no family describes.",
                 severe=worst.distance >= SEVERE_DISTANCE,

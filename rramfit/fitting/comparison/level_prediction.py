@@ -4,11 +4,13 @@ Each accepted reading y of a healthy cell at the level is transformed to u = F(y
 distribution; u is uniform on [0, 1] if the distribution also describes the other chip. Coverage,
 the Kolmogorov-Smirnov distance and the mean log density follow. The p-value of the distance comes
 from a bootstrap (`rramfit.fitting.levels.goodness_bootstrap`) that includes the card's uncertainty
-of mean and spread.
+of mean and spread: their errors, and their standard deviations between arrays where these are
+known.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,13 +157,17 @@ def _predict_level(
 
 
 def _gaps(level: LevelCard, parameters: dict[str, float]) -> Floats:
-    """Return the change of F at its quantiles for one standard error of mean and of spread."""
+    """Return the change of F at its quantiles for one standard error of mean and of spread.
+
+    The error is that of a new array: from cells and between arrays.
+    """
     if level.distribution is None or level.mean is None or level.std is None:
         return np.zeros((0, GRID.size))
     known = family(level.distribution.family)
     inside = np.clip(GRID, 1e-6, 1 - 1e-6)
     g = known.ppf(inside, parameters)
-    shift = level.mean.stderr or 0.0
-    widen = (level.std.stderr or 0.0) / max(level.std.value, 1e-300)
+    shift = math.hypot(level.mean.stderr or 0.0, level.mean.between or 0.0)
+    spread = math.hypot(level.std.stderr or 0.0, level.std.between or 0.0)
+    widen = spread / max(level.std.value, 1e-300)
     moved = (g - shift, level.mean.value + (g - level.mean.value) / (1 + widen))
     return np.stack([known.cdf(x, parameters) - inside for x in moved])

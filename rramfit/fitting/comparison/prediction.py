@@ -1,15 +1,16 @@
 """Test whether a card predicts another chip, by parameter and by distribution.
 
-The other chip is characterized in the same way, and its card compared with this one
-(`rramfit.fitting.comparison.card_difference`). Then each accepted reading y of its healthy cells is
-transformed to u = F(y) by the card's distribution of the level. Coverage of the card's 50, 90 and
-99 % intervals, the Kolmogorov-Smirnov distance of u from uniform, and the mean log density measure
-the prediction. The p-value of the distance accounts for correlation between readings of a cell, for
-the other chip's smooth field, and for the card's uncertainty of mean and spread
-(`rramfit.fitting.levels.goodness_bootstrap`).
+The other chip is characterized in the same way, and its card compared with this one by both errors
+of a parameter: from the cells of one array, and between arrays (`rramfit.card.comparison`). Then
+each accepted reading y of its healthy cells is transformed to u = F(y) by the card's distribution
+of the level. Coverage of the card's 50, 90 and 99 % intervals, the Kolmogorov-Smirnov distance of u
+from uniform, and the mean log density measure the prediction. The p-value of the distance accounts
+for correlation between readings of a cell, for the other chip's smooth field, and for the card's
+uncertainty of mean and spread (`rramfit.fitting.levels.goodness_bootstrap`).
 
 The card fails if a parameter differs in Holm's test at 1 %, or if a distribution has a significant
-distance of at least 3 %.
+distance of at least 3 %. A significant difference of at most 10 % does not fail a card that does
+not know how much arrays differ: one array cannot tell whether this is usual.
 """
 
 from __future__ import annotations
@@ -22,16 +23,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rramfit.card.comparison import (
+    ParameterTest,
+    compare_parameters,
+    holm,
+    missing_between,
+    temperature_difference,
+)
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import ModelCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.characterization import Characterization, characterize
-from rramfit.fitting.comparison.card_difference import ParameterTest, compare_parameters, holm
+from rramfit.fitting.comparison.level_matching import level_mismatch
 from rramfit.fitting.comparison.level_prediction import LevelPrediction, predict_levels
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.measurement.file.record import Measurement
-from rramfit.units import counted, format_p_value, format_quantity
+from rramfit.units import counted, format_p_value, format_percent, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["LevelPrediction", "PredictionCheck", "predict_other"]
 
 ALPHA = 0.01  # probability of any false alarm over all parameters
-SAME_TARGET = 0.01  # relative difference of targets up to which levels are the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,8 @@ class PredictionCheck:
         Bad if the card does not predict the other chip.
     other : ModelCard
         The card of the other chip.
+    note : str, optional
+        What the comparison cannot tell, where it is not known how much arrays differ.
     """
 
     card_name: str
@@ -65,6 +74,7 @@ class PredictionCheck:
     levels: tuple[LevelPrediction, ...]
     verdict: Verdict
     other: ModelCard
+    note: str | None = None
 
     @property
     def predicts(self) -> bool:
@@ -73,11 +83,11 @@ class PredictionCheck:
 
     @property
     def different(self) -> tuple[ParameterTest, ...]:
-        """Parameters that differ significantly."""
+        """Parameters that differ significantly, those that are undecided included."""
         return tuple(p for p in self.parameters if p.differs)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per parameter: both values, t, df, p_value, differs."""
+        """Return one row per parameter: both values and errors, t, df, p_value, differs, result."""
         import pandas as pd
 
         rows = [
@@ -86,11 +96,13 @@ class PredictionCheck:
                 "card_stderr": p.first.stderr,
                 "other": p.second.value,
                 "other_stderr": p.second.stderr,
+                "between": p.first.between,
                 "unit": p.first.unit,
                 "t": p.t,
                 "df": p.df,
                 "p_value": p.p_value,
                 "differs": p.differs,
+                "result": p.words,
             }
             for p in self.parameters
         ]
@@ -112,6 +124,7 @@ class PredictionCheck:
             "verdict": self.verdict.word,
             "findings": [f.what for f in self.verdict.findings],
             "remedies": [f.remedy for f in self.verdict.findings],
+            "note": self.note,
             "parameters": [
                 {
                     "path": p.path,
@@ -122,6 +135,7 @@ class PredictionCheck:
                     "df": _finite(p.df),
                     "p_value": p.p_value,
                     "differs": p.differs,
+                    "result": p.words,
                 }
                 for p in self.parameters
             ],
@@ -138,7 +152,7 @@ class PredictionCheck:
                 f"{'level':<8}{'50 %':>8}{'90 %':>8}{'99 %':>8}{'distance':>10}{'p':>8}{'score':>9}"
             )
         for v in self.levels:
-            share = "".join(f"{c:>8.1%}" for c in v.coverage)
+            share = "".join(f"{format_percent(c):>8}" for c in v.coverage)
             lines.append(
                 f"{v.name:<8}{share}{v.distance:>10.4f}{v.p_value:>8.3f}{v.log_score:>9.3f}"
             )
@@ -149,7 +163,10 @@ class PredictionCheck:
             lines.append(
                 f"  {p.path:<44} {_format(p.first):>14} {_format(p.second):>14}"
                 f"  t = {p.t:.2f}, {format_p_value(p.p_value)}"
+                f"{'  ' + p.words if p.undecided else ''}"
             )
+        if self.note is not None:
+            lines.append(self.note)
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -193,24 +210,26 @@ def predict_other(
         If card and chip have no parameter and no level in common.
     """
     found = other if isinstance(other, Characterization) else characterize(other, seed=seed)
-    findings: list[Finding] = []
-    mismatch = _level_mismatch(card, found.card)
-    if mismatch is not None:
-        findings.append(mismatch)
+    mismatch = level_mismatch(card, found.card)
+    warmer = temperature_difference(card, found.card)
     tests: list[ParameterTest] = []
     levels: list[LevelPrediction] = []
     if mismatch is None:
         tests = holm(compare_parameters(card, found.card), ALPHA)
         if found.statistics is not None:
             levels = predict_levels(card, found.statistics, found.screening.healthy, seed=seed)
-        if not tests and not levels:
+        if not tests and not levels and warmer is None:
             msg = (
                 f"card {card.name} and chip {found.card.name} have no estimated parameter and no "
                 "level in common. Measure the groups that the card was fitted to."
             )
             raise FitError(msg)
-    findings += _findings(tests, levels, found)
-    ranked = sorted(tests, key=lambda p: (not p.differs, p.p_value))
+    findings = [] if mismatch is None else [mismatch]
+    if warmer is not None:
+        findings.append(_temperatures(warmer, compared=bool(tests or levels)))
+    note = missing_between(tests)
+    findings += _findings(tests, levels, found, known=note is None)
+    ranked = sorted(tests, key=lambda p: (not p.differs, p.undecided, p.p_value))
     return PredictionCheck(
         card_name=card.name,
         other_name=found.card.name,
@@ -218,32 +237,33 @@ def predict_other(
         levels=tuple(levels),
         verdict=Verdict(tuple(findings)),
         other=found.card,
+        note=note,
     )
 
 
-def _level_mismatch(card: ModelCard, other: ModelCard) -> Finding | None:
-    """Report that the two have different levels."""
-    if not card.levels or not other.levels:
-        return None
-    targets = [[v.target.value if v.target else math.nan for v in c.levels] for c in (card, other)]
-    same = len(targets[0]) == len(targets[1]) and all(
-        math.isnan(a) or math.isnan(b) or math.isclose(a, b, rel_tol=SAME_TARGET)
-        for a, b in zip(*targets, strict=True)
-    )
-    if same:
-        return None
-    shown = [", ".join(f"{t * 1e6:.3g}" for t in c[:6]) + (", …" * (len(c) > 6)) for c in targets]
+def _temperatures(sentence: str, *, compared: bool) -> Finding:
+    """Report that the chips belong to two temperatures; severe if nothing else is compared."""
+    if compared:
+        return Finding(
+            f"{sentence} Parameters that depend on temperature may differ for this reason alone.",
+            "Measure the other chip at the temperature of the card.",
+        )
     return Finding(
-        f"The levels differ: the card has {counted(len(targets[0]), 'level')} ({shown[0]} uS), the "
-        f"other chip {len(targets[1])} ({shown[1]} uS).",
-        "Compare chips that were programmed to the same levels.",
+        f"{sentence} This is the difference: retention at two temperatures is not compared, and "
+        "there is nothing else to compare.",
+        "Measure the other chip at the temperature of the card.",
         severe=True,
     )
 
 
 def _findings(
-    tests: list[ParameterTest], levels: list[LevelPrediction], found: Characterization
+    tests: list[ParameterTest],
+    levels: list[LevelPrediction],
+    found: Characterization,
+    *,
+    known: bool,
 ) -> list[Finding]:
+    """List the differences; `known`: it is known how much arrays differ."""
     out: list[Finding] = []
     if found.card.quality.verdict == "bad":
         out.append(
@@ -253,18 +273,22 @@ def _findings(
                 "Correct that measurement first: it may cause the differences.",
             )
         )
-    different = sorted((p for p in tests if p.differs), key=lambda p: p.p_value)
-    if different:
-        shown = "; ".join(
-            f"{p.path} {_format(p.first)} and {_format(p.second)}" for p in different[:3]
-        )
-        more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+    decided = [p for p in tests if p.differs and not p.undecided]
+    if decided:
         out.append(
             Finding(
-                f"{len(different)} of {counted(len(tests), 'parameter')} "
-                f"{'differs' if len(different) == 1 else 'differ'} significantly: {shown}{more}.",
+                f"{_counted(decided, tests)} significantly: {_listed(decided)}.",
                 "Make a separate card for this chip, or one card from several chips.",
                 severe=True,
+            )
+        )
+    undecided = [p for p in tests if p.undecided]
+    if undecided:
+        out.append(
+            Finding(
+                f"{_counted(undecided, tests)} by more than the cells' errors; one array cannot "
+                f"tell whether arrays of this kind differ as much: {_listed(undecided)}.",
+                "Pool cards of several arrays to find out how much they differ.",
             )
         )
     missed = [v for v in levels if v.fails]
@@ -273,13 +297,26 @@ def _findings(
         out.append(
             Finding(
                 f"The card does not predict {len(missed)} of {counted(len(levels), 'level')}; for "
-                f"the worst, {worst.name}, its 90 % interval covers {worst.coverage[1]:.1%} of "
-                f"readings, and up to {worst.distance:.1%} are misplaced.",
+                f"the worst, {worst.name}, its 90 % interval covers "
+                f"{format_percent(worst.coverage[1])} of readings, and up to "
+                f"{format_percent(worst.distance)} are misplaced."
+                + ("" if known else " One array cannot tell whether arrays differ as much."),
                 "Compare read voltage, temperature and programming scheme of the two chips.",
                 severe=True,
             )
         )
     return out
+
+
+def _counted(some: list[ParameterTest], tests: list[ParameterTest]) -> str:
+    verb = "differs" if len(some) == 1 else "differ"
+    return f"{len(some)} of {counted(len(tests), 'parameter')} {verb}"
+
+
+def _listed(some: list[ParameterTest]) -> str:
+    ranked = sorted(some, key=lambda p: p.p_value)
+    shown = "; ".join(f"{p.path} {_format(p.first)} and {_format(p.second)}" for p in ranked[:3])
+    return shown + (f" and {len(ranked) - 3} more" if len(ranked) > 3 else "")
 
 
 def _format(q: Quantity) -> str:

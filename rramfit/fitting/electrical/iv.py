@@ -12,6 +12,7 @@ with standard errors clustered by cell, and reports findings. Hysteresis is not 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,18 @@ from rramfit.card.quantity import Quantity
 from rramfit.card.schema import IVCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
-from rramfit.fitting.electrical.iv_curves import CellCurves, fit_curves
-from rramfit.fitting.electrical.iv_population import Form, PopulationLine, best_line, regressor
+from rramfit.fitting.electrical.iv_curves import CellCurves, current_shape, fit_curves
+from rramfit.fitting.electrical.iv_misfit import find_misfit
+from rramfit.fitting.electrical.iv_population import (
+    Form,
+    PopulationLine,
+    best_line,
+    regressor,
+    without_outliers,
+)
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.at_level import at_any_level
+from rramfit.fitting.screening.population_form import LevelDensity
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import IVSweeps
 from rramfit.units import format_quantity
@@ -38,6 +48,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 ABOVE_NOISE = 5.0  # a cell conducts if its G0 exceeds this many standard errors
+OFF_LEVEL = 1e-3  # share of cells at no level from which they are reported
+FEWEST_OFF_LEVEL = 10  # cells at no level that their own nonlinearity needs
 OUTLIER = 6.0  # a cell is left out if its residual exceeds this multiple of the median residual
 
 
@@ -59,7 +71,7 @@ class IVFit(ShowsResult):
     residual : (cell,) array
         Standard deviation about the curve of the cell [A].
     used : (cell,) bool array
-        Cells that conduct above the noise and are no outliers.
+        Cells that conduct above the noise, are at a level and are no outliers.
     voltage, mean_residual : (point,) array
         Voltages [V] and mean deviation of the used cells from their curves [A].
     """
@@ -112,13 +124,26 @@ class IVFit(ShowsResult):
         return ax
 
 
-def fit_iv(iv: IVSweeps) -> IVFit:
+def fit_iv(
+    iv: IVSweeps,
+    *,
+    expected: Sequence[LevelDensity | None] = (),
+    read_voltage: float | None = None,
+    stuck: Bools | None = None,
+) -> IVFit:
     """Fit nonlinearity and offset to current-voltage sweeps.
 
     Parameters
     ----------
     iv : IVSweeps
         Currents [A], (cell, point), at common voltages [V]; NaN = not measured.
+    expected : sequence of LevelDensity or None, optional
+        Fitted distributions of the levels. A sweep does not say which level its cell was
+        programmed to; cells at none of them are fitted apart.
+    read_voltage : float, optional
+        At which the levels were read [V]; near 0 V by default.
+    stuck : (row, col) bool array, optional
+        Cells that are known to be stuck, which are at no level.
 
     Returns
     -------
@@ -144,17 +169,25 @@ def fit_iv(iv: IVSweeps) -> IVFit:
     conducts = cells.conductance > ABOVE_NOISE * cells.conductance_stderr
     typical = float(np.median(cells.residual[cells.enough])) if cells.enough.any() else math.nan
     outlier = cells.enough & (cells.residual > OUTLIER * typical)
-    used = cells.enough & conducts & ~outlier & np.isfinite(cells.curvature_stderr)
+    usable = cells.enough & conducts & ~outlier & np.isfinite(cells.curvature_stderr)
+    read = cells.conductance * current_shape(cells.curvature * (read_voltage or 0.0) ** 2)[0]
+    at = at_any_level(np.where(usable, read, np.nan), expected)
+    if stuck is not None:
+        at &= ~stuck[iv.row, iv.col]
+    if 2 * (usable & at).sum() < usable.sum():
+        at = usable  # the sweep was taken on other states than the levels
+    used = usable & at
     if used.sum() < 3:
         msg = (
             f"{int(used.sum())} of {iv.current.shape[0]} cells in /iv conduct above the noise of "
             f"{format_quantity(typical, 'A')}; the population of b needs at least 3"
         )
         raise FitError(msg)
-    form, line = best_line(cells, used)
+    used, form, line = without_outliers(cells, used)
     result = _population(iv, cells, used, form, line)
     mean_residual = _column_mean(cells.deviation[used])
     findings = _findings(iv, cells, used, outlier, result, typical)
+    findings += _off_level(cells, usable & ~used, int(usable.sum()))
     return IVFit(
         result=FitResult(
             title="current-voltage nonlinearity",
@@ -284,27 +317,28 @@ def _findings(
                 "Subtract the voltage drop over the wires and the transistor before fitting b",
             )
         )
-    out += _misfit(iv, cells, used)
+    out += find_misfit(
+        iv.voltage, iv.current[used] - cells.offset, cells.deviation[used], cells.conductance[used]
+    )
     return out
 
 
-def _misfit(iv: IVSweeps, cells: CellCurves, used: Bools) -> list[Finding]:
-    """Test whether the curves deviate from the mean current in a way common to all cells."""
-    d = cells.deviation[used]
-    mean, count = _column_mean(d), np.isfinite(d).sum(axis=0)
-    error = np.sqrt(_column_mean(d**2) / np.maximum(count, 1))
-    worst = int(np.argmax(np.abs(mean)))
-    size = float(np.sqrt(np.nanmean(np.median(np.abs(iv.current[used]), axis=0) ** 2)))
-    # Reported only if beyond chance (6 σ over some 100 points) and above 1 % of the current.
-    if abs(mean[worst]) > max(6 * error[worst], 0.01 * size):
-        return [
-            Finding(
-                f"At {iv.voltage[worst]:.3g} V the mean current deviates from the fitted law "
-                f"G0·sinh(bV)/b by {format_quantity(float(mean[worst]), 'A', digits=3)}",
-                "Fit a narrower voltage range, and check for a range switch of the instrument",
-            )
-        ]
-    return []
+def _off_level(cells: CellCurves, off: Bools, usable: int) -> list[Finding]:
+    """Report the cells at no level, with their own nonlinearity where there are enough of them."""
+    n = int(off.sum())
+    if n < 2 or n <= OFF_LEVEL * usable:
+        return []
+    what = (
+        f"/iv: {n} of {usable} cells are at the conductance of none of the levels, or apart from "
+        "the others in b"
+    )
+    if n >= FEWEST_OFF_LEVEL:
+        _, line = best_line(cells, off)
+        what += (
+            f"; their b is {line.theta[0]:.3g} 1/V at "
+            f"{format_quantity(line.reference, 'S', digits=2)}"
+        )
+    return [Finding(what, "Use the nonlinearity for the other cells only", affected=n / usable)]
 
 
 def _column_mean(d: Floats) -> Floats:

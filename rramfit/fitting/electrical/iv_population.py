@@ -5,7 +5,8 @@
 The model is fitted to q = b|b| of the cells, with the exact first two moments of b|b| plus the
 error of each q (a Gaussian pseudo-likelihood with bounded scores). G0 is evaluated at the shrunken
 q of the cell, because the errors of G0 and q are almost fully anticorrelated. G_ref is the
-geometric mean of G0.
+geometric mean of G0. Cells whose b is apart from that of all others, as that of a failed cell may
+be, are left out (`rramfit.fitting.screening.population_form`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.fitting.electrical.iv_curves import CellCurves
+from rramfit.fitting.screening.population_form import outlier_limits
 
-__all__ = ["Form", "PopulationLine", "best_line", "regressor"]
+__all__ = ["Form", "PopulationLine", "best_line", "regressor", "without_outliers"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -38,6 +40,7 @@ class PopulationLine:
     per_offset: Floats  # (p,) change of theta with the common offset [1/A]
     log_likelihood: float  # Gaussian pseudo-likelihood of q
     reference: float  # [S]
+    residual: Floats  # (used cells,) of q, in standard deviations of population and error
 
 
 def regressor(g: Floats, form: Form, reference: float) -> Floats:
@@ -55,6 +58,27 @@ def best_line(cells: CellCurves, used: Bools) -> tuple[Form, PopulationLine]:
     score = {f: a.log_likelihood - (0.0 if f == "constant" else penalty) for f, a in lines.items()}
     best = max(forms, key=lambda f: score[f])
     return best, lines[best]
+
+
+def without_outliers(cells: CellCurves, used: Bools) -> tuple[Bools, Form, PopulationLine]:
+    """Fit the best form to the cells whose b is not apart from that of the others.
+
+    Returns
+    -------
+    kept : (cell,) bool array
+    form : {"constant", "log", "linear"}
+    line : PopulationLine
+    """
+    kept = used.copy()
+    form, line = best_line(cells, kept)
+    for _ in range(3):  # without the outliers, others may stand apart
+        low, high = outlier_limits(line.residual)
+        inside = (line.residual >= low) & (line.residual <= high)
+        if inside.all() or inside.sum() < 3:
+            break
+        kept[kept] = inside
+        form, line = best_line(cells, kept)
+    return kept, form, line
 
 
 def _signed_square(mu: Floats, tau2: float) -> tuple[Floats, Floats, Floats, Floats]:
@@ -109,7 +133,7 @@ def _fit_line(cells: CellCurves, used: Bools, form: Form) -> PopulationLine:
     offset_slope = (np.abs(z) < k) * d_mean / total * cells.offset_tilt[used]
     log_likelihood = float(-0.5 * (np.log(total) + np.minimum(z**2, k * k)).sum())
     per_offset = inverse @ offset_slope.sum(1)
-    return PopulationLine(theta, inverse @ scores, per_offset, log_likelihood, reference)
+    return PopulationLine(theta, inverse @ scores, per_offset, log_likelihood, reference, z)
 
 
 def _variance_slope(mu: Floats, tau2: float) -> Floats:

@@ -33,6 +33,7 @@ from rramfit.fitting.electrical.readout_curves import (
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import Readout
+from rramfit.units import format_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -272,7 +273,7 @@ def _findings(
     if clipped > 0.05:
         out.append(
             Finding(
-                f"{clipped:.1%} of codes are at a rail and were left out",
+                f"{format_percent(clipped)} of codes are at a rail and were left out",
                 "Lower the largest input, or set the full scale according to this fit",
             )
         )

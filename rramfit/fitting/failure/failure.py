@@ -23,11 +23,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.cells import Fault
+from rramfit.card.cells import STUCK, Fault
 from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import FailureCard, StuckCard
 from rramfit.errors import FitError
-from rramfit.fitting.failure.fault_clustering import FaultClustering, find_clustering
+from rramfit.fitting.failure.fault_clustering import (
+    FaultClustering,
+    find_clustering,
+    strata_by_levels,
+)
 from rramfit.fitting.failure.hard_soft import HardSoft, fit_hard_soft
 from rramfit.fitting.failure.shares import Share, clustered_share
 from rramfit.fitting.failure.stuck_shares import DOUBT, stuck_shares
@@ -36,7 +40,7 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.statistics.medians import median_of_readings
 from rramfit.measurement.file.record import Levels
-from rramfit.units import counted, format_estimate
+from rramfit.units import counted, format_estimate, format_percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +194,7 @@ def fit_failure(
         msg = "no cell was programmed to a known level; the failure fit needs /program and /levels"
         raise FitError(msg)
     dead = screening.where(Fault.DEAD_ROW, Fault.DEAD_COL)
-    stuck = screening.where(Fault.STUCK_LOW, Fault.STUCK_HIGH)
+    stuck = screening.where(*STUCK)
     if screening.acceptance == "unknown":
         shape = statistics.attempts.shape
         return FailureFit(
@@ -276,8 +280,9 @@ def _clustering(
     never = (np.nan_to_num(posterior) > 0.5).any(axis=0)
     failed = once & (statistics.failures.sum(axis=0) > 0)
     possible = (statistics.attempts.sum(axis=0) > 0) & ~dead
-    stratum = np.where(once, statistics.attempts.argmax(axis=0), -1)
-    return find_clustering(stuck | never | failed, possible, stratum=stratum, seed=seed)
+    fault = stuck | never | failed
+    stratum = strata_by_levels(statistics.attempts, fault & possible, possible)
+    return find_clustering(fault, possible, stratum=stratum, seed=seed)
 
 
 def _hard_inflation(posterior: Floats, faulty: Bools, clustering: FaultClustering) -> float:
@@ -378,7 +383,8 @@ def _verdict(
     if most is not None and most.probability.value > 0.5:
         findings.append(
             Finding(
-                f"{most.probability.value:.0%} of attempts at {most.name} were not accepted.",
+                f"{format_percent(most.probability.value, 0)} of attempts at {most.name} were "
+                "not accepted.",
                 "Check the verify window and the pulse budget, and program the level again.",
                 severe=True,
                 affected=most.probability.value,

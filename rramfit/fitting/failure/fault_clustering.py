@@ -9,10 +9,13 @@ kinds of groups are tested:
     patches                       squares with a side of 2, 4, 8, 16, 32 cells
 
 The null distribution is a permutation: faults are redistributed over all cells that could have had
-one, within strata of equal fault probability (the target level). If the permutations are too few to
-resolve a small p-value, a Pearson type III distribution with their first three moments is used. The
-p-value of a kind is corrected for the number of groupings tried. The dominant grouping is the one
-with the largest excess in standard deviations, because a bad column also fills patches.
+one, within strata of equal fault probability. This depends on what was asked of a cell: a level
+that fails more often and is on every second column does not make faults cluster in columns. The
+fault probability of a cell is taken as the sum of shares of the levels that it was programmed to,
+by least squares (`strata_by_levels`). If the permutations are too few to resolve a small p-value, a
+Pearson type III distribution with their first three moments is used. The p-value of a kind is
+corrected for the number of groupings tried. The dominant grouping is the one with the largest
+excess in standard deviations, because a bad column also fills patches.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from scipy import special
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.streams import stream
 
-__all__ = ["ClusterTest", "FaultClustering", "find_clustering", "groups_of"]
+__all__ = ["ClusterTest", "FaultClustering", "find_clustering", "groups_of", "strata_by_levels"]
 
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -41,6 +44,7 @@ _FOLDS = (2, 4, 8, 16)
 _PATCHES = (2, 4, 8, 16, 32)
 _SMALLEST_P = 1e-9  # below which the tail of the Pearson III distribution is not reliable
 _DRAWS, _MOST_POSITIONS = 999, 400_000
+_MOST_STRATA = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,32 @@ def find_clustering(
     return FaultClustering(faults=n, tests=tests, worst=worst, verdict=Verdict((finding,)))
 
 
+def strata_by_levels(attempts: Integers, fault: Bools, possible: Bools) -> Integers:
+    """Group cells with the same fault probability, given the levels that they were asked for.
+
+    Parameters
+    ----------
+    attempts : (level, row, col) int array
+    fault, possible : (row, col) bool arrays
+
+    Returns
+    -------
+    (row, col) int array
+        Number of the stratum, ordered by fault probability; at most 16.
+    """
+    asked = (attempts > 0).reshape(len(attempts), -1)
+    once = attempts.sum(axis=0).ravel() == 1
+    columns = np.concatenate([asked & once, asked & ~once])[:, possible.ravel()].astype(np.float64)
+    share = np.linalg.lstsq(columns @ columns.T, columns @ fault[possible])[0]
+    expected, back = np.unique(np.round(share @ columns, 6), return_inverse=True)
+    if len(expected) > _MOST_STRATA:
+        cells = np.cumsum(np.bincount(back)) - 1
+        back = (_MOST_STRATA * cells // cells[-1].clip(1)).clip(0, _MOST_STRATA - 1)[back]
+    out = np.zeros(fault.shape, dtype=np.int64)
+    out[possible] = back
+    return out
+
+
 def _sizes(kind: str, shape: tuple[int, int]) -> tuple[int, ...]:
     if kind in ("rows", "columns"):
         return (1,)
@@ -234,9 +264,7 @@ def _worst(test: ClusterTest, fault: Bools, possible: Bools) -> tuple[Crowded, .
     )
 
 
-def _finding(
-    n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected: float
-) -> Finding:
+def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected: float) -> Finding:
     line, part, faults, cells = worst[0]
     where = {
         "rows": f"row {line}",

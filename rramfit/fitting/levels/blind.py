@@ -41,7 +41,7 @@ from rramfit.fitting.statistics.state_mixture import (
 )
 from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
 from rramfit.streams import stream
-from rramfit.units import counted, format_number, format_quantity
+from rramfit.units import counted, format_number, format_percent, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +56,7 @@ Domain = Literal["linear", "log"]
 
 _FEWEST, _ENOUGH = 100, 32768  # least and largest number of readings in a mixture fit
 _MOST_COMPONENTS = 24
+_FEW_CELLS = 8
 _CERTAIN = 0.99
 _UNCERTAIN_SHARE = 0.01
 _GRID = 4096
@@ -139,7 +140,8 @@ class BlindLevels:
         )
         rows = [
             f"  {name:<6} median {format_quantity(float(g), 'S', digits=3):>9}, "
-            f"spread {format_quantity(float(s), 'S', digits=2):>8}, {share:.1%} of readings"
+            f"spread {format_quantity(float(s), 'S', digits=2):>8}, {format_percent(share)} of "
+            "readings"
             for name, g, s, share in zip(
                 self.levels.names, self.levels.target, self.spread, self.share, strict=True
             )
@@ -202,6 +204,8 @@ def find_levels(measurement: Measurement, *, seed: int = 0) -> BlindLevels:
         )
         raise FitError(msg)
     half = stream(seed, "blind levels").random(y.shape[1:]) < 0.5
+    if half.size < _FEW_CELLS:  # halves of the readings: halves of the cells may be empty
+        half = stream(seed, "blind levels of few cells").random(y.shape) < 0.5
     first = np.broadcast_to(half, y.shape)[seen]
     step = -(-len(first) // _ENOUGH)
     fits = [_fit(y[seen][::step], first[::step], d) for d in _domains(y[seen])]
@@ -358,7 +362,8 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
     if n > 1:
         what = (
             f"levels are not recorded and were found from the readings: {n} states, "
-            f"{uncertain:.2%} of cells with a certainty below {_CERTAIN:.0%}, and an expected "
+            f"{format_percent(uncertain, 2)} of cells with a certainty below "
+            f"{format_percent(_CERTAIN, 0)}, and an expected "
             f"{format_number(wrong, 2)} of {counted(seen.size, 'cell')} at a wrong level"
         )
         if uncertain > _UNCERTAIN_SHARE:

@@ -184,12 +184,15 @@ class LevelDistribution:
         }
         return replace(self, chosen=new[self.family], candidates=tuple(new.values()))
 
-    def to_card(self, parameters: Mapping[str, Quantity]) -> Distribution:
+    def to_card(
+        self, parameters: Mapping[str, Quantity], correlation: list[list[float]] | None
+    ) -> Distribution:
         """Return the `distribution` of a card, with the errors of its parameters."""
         tried = (c.to_card() for c in self.candidates)
         return Distribution(
             family=self.family,
             parameters=dict(parameters),
+            correlation=correlation,
             alternatives=[a for a in tried if a is not None],
         )
 

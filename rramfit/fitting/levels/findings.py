@@ -15,7 +15,7 @@ import numpy as np
 
 from rramfit.fitting.levels.distribution import LEAST_CELLS
 from rramfit.fitting.result import Finding, Verdict
-from rramfit.units import counted, format_quantity
+from rramfit.units import counted, format_percent, format_quantity
 
 if TYPE_CHECKING:
     from rramfit.fitting.levels.level_fit import LevelFit
@@ -26,6 +26,7 @@ _MISFIT_P, _MISFIT_DISTANCE = 1e-3, 0.02
 _CUT = 0.005
 _OVERLAP = 0.05
 _CLIPPED = 0.05
+_MANY_READINGS = 100  # that describe a few cells
 _LISTED = 4  # most levels described in one finding
 
 
@@ -75,7 +76,9 @@ def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     none = [level for level in levels if level.distribution is None]
     poor = [level for level in none if level.n_cells < LEAST_CELLS]
-    severe = len(none) == len(levels)
+    # Many readings of a few cells describe these cells, if not their distribution.
+    described = [v for v in poor if v.mean is not None and v.n_observations >= _MANY_READINGS]
+    severe = len(none) == len(levels) and len(described) < len(poor)
     if poor:
         text = _list_levels(
             poor,
@@ -123,7 +126,8 @@ def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     def describe(v: LevelFit) -> str:
         assert v.distribution is not None
         c = v.distribution.chosen
-        return f"level {v.index} ({c.family}, p = {c.p_value:.2g}, off by {c.distance:.1%})"
+        off = format_percent(c.distance or 0.0)
+        return f"level {v.index} ({c.family}, p = {c.p_value:.2g}, off by {off})"
 
     yield Finding(
         f"no family fits {_list_levels(bad, describe)}, where the percentage is the largest "
@@ -145,7 +149,10 @@ def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         shares = {v.index: share for v, share in cut}
         text = _list_levels(
             [v for v, _ in cut],
-            lambda v: f"level {v.index} ({shares[v.index]:.1%} of its distribution is outside)",
+            lambda v: (
+                f"level {v.index} ({format_percent(shares[v.index])} of its distribution is "
+                "outside)"
+            ),
         )
         yield Finding(
             f"the verify window truncates {text}",
@@ -158,7 +165,9 @@ def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
 def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     bad = [v for v in levels if v.n_clipped > _CLIPPED * max(v.n_sample, 1)]
     if bad:
-        text = _list_levels(bad, lambda v: f"{v.n_clipped / v.n_sample:.1%} of level {v.index}")
+        text = _list_levels(
+            bad, lambda v: f"{format_percent(v.n_clipped / v.n_sample)} of level {v.index}"
+        )
         yield Finding(
             f"readings are clipped at the instrument's rails ({text}), so mean and standard "
             "deviation come from the fitted distribution, which is not tested beyond the rail",
@@ -216,8 +225,8 @@ def _overlaps(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         text = _list_levels(
             bad,
             lambda v: (
-                f"{v.overlap.value if v.overlap else 0.0:.1%} of readings between level {v.index} "
-                "and the next"
+                f"{format_percent(v.overlap.value if v.overlap else 0.0)} of readings between "
+                f"level {v.index} and the next"
             ),
         )
         yield Finding(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard
 from rramfit.fitting.levels.distribution import LevelDistribution
+from rramfit.fitting.levels.parameters import error_correlation
 from rramfit.fitting.result import FitResult
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
@@ -27,7 +28,7 @@ class LevelFit:
     index : int
     name : str
     target : float
-        [S]
+        [S]; NaN for a level that was found blind.
     lower, upper : float, optional
         Verify window [S].
     n_cells, n_observations : int
@@ -98,7 +99,9 @@ class LevelFit:
             n_observations=self.n_observations,
             mean=self.mean,
             std=self.std,
-            distribution=self.distribution.to_card(self.result.estimates)
+            distribution=self.distribution.to_card(
+                self.result.estimates, error_correlation(self.result)
+            )
             if self.distribution and self.result
             else None,
             upper_threshold=self.threshold,

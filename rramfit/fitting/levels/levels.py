@@ -9,7 +9,8 @@ likelihood (`rramfit.fitting.statistics.likelihood`), chosen by held-out log lik
 (`rramfit.fitting.statistics.goodness`). From the distributions follow read thresholds and overlap
 (`rramfit.fitting.levels.thresholds`) and bits stored per cell (`rramfit.fitting.levels.capacity`).
 
-If a verify window determines acceptance, the distribution describes the readings inside the window.
+If a verify window determines acceptance, the distribution describes the readings inside the window,
+and mean and standard deviation cannot leave what the window allows.
 
 Not here: readings that were not accepted (`rramfit.fitting.failure.failure`), and variation between
 cells and between cycles (`rramfit.fitting.variation.variation`).
@@ -163,7 +164,12 @@ class LevelsFit:
 
 
 def fit_levels(
-    statistics: ProgramStatistics, healthy: Bools, levels: Levels, *, seed: int
+    statistics: ProgramStatistics,
+    healthy: Bools,
+    levels: Levels,
+    *,
+    seed: int,
+    targets_known: bool = True,
 ) -> LevelsFit:
     """Fit every level's distribution.
 
@@ -176,6 +182,9 @@ def fit_levels(
         Target levels.
     seed : int
         Seed of the assignment of cells to folds.
+    targets_known : bool
+        Whether the targets were given; False for levels that were found blind, whose targets are
+        medians of readings.
 
     Returns
     -------
@@ -216,7 +225,7 @@ def fit_levels(
                 correlation[i : i + 2, i : i + 2],
             )
     fits = tuple(
-        _finish(draft, levels, covariances, upper.get(draft.index))
+        _finish(draft, levels, covariances, upper.get(draft.index), targets_known=targets_known)
         for draft, covariances in zip(drafts, found, strict=True)
     )
     soft = hard = None
@@ -238,6 +247,8 @@ def _finish(
     levels: Levels,
     found: Mapping[str, PartErrors],
     upper: tuple[Quantity, Quantity] | None,
+    *,
+    targets_known: bool,
 ) -> LevelFit:
     """Complete the estimates of a level with their errors."""
     k, distribution, result = draft.index, draft.distribution, None
@@ -246,15 +257,19 @@ def _finish(
         distribution = distribution.with_inflation(found["fit"].clustered.inflation)
     mean: Quantity | None = None
     std: Quantity | None = None
+    lower = None if levels.lower is None else float(levels.lower[k])
+    ceiling = None if levels.upper is None else float(levels.upper[k])
     if draft.moments is not None:
-        mean, std = draft.moments.quantities(found["moments"].clustered)
+        mean, std = draft.moments.quantities(
+            found["moments"].clustered, window=draft.window(lower, ceiling)
+        )
     threshold, overlap = upper or (None, None)
     return LevelFit(
         index=k,
         name=levels.names[k],
-        target=float(levels.target[k]),
-        lower=None if levels.lower is None else float(levels.lower[k]),
-        upper=None if levels.upper is None else float(levels.upper[k]),
+        target=float(levels.target[k]) if targets_known else math.nan,
+        lower=lower,
+        upper=ceiling,
         n_cells=draft.n_cells,
         n_observations=draft.n_observations,
         n_sample=draft.n_sample,

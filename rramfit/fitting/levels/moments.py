@@ -13,6 +13,11 @@ one cell, and neighbours under one smooth field, are not treated as independent.
 the deviation of the array mean from the population mean: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
 
 Readings clipped at a rail bias these moments; those of the fitted distribution then replace them.
+
+If a verify window [a, b] holds all accepted readings, it holds their mean too, and their variance
+is at most (b − μ)·(μ − a) ≤ (b − a)²/4 (Bhatia and Davis, American Mathematical Monthly 107 (2000)
+353). The error of the mean is that of a number between a and b, so it is at most (b − a)/2. These
+limits hold for every array that the process makes, so that values and intervals are cut there.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _LEAST_CELLS = 3
+_LEAST_READINGS = 30  # of fewer cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +56,58 @@ class Moments:
         [S²]
     influence : Influence
         Influence on mean and variance.
+    few : bool
+        Whether there are too few cells to show how cells differ; the moments then have no error.
     """
 
     mean: float
     variance: float
     influence: Influence
+    few: bool = False
 
-    def quantities(self, found: ClusteredCovariance) -> tuple[Quantity, Quantity]:
-        """Return mean and standard deviation [S] with intervals, corrected for the finite array."""
+    def quantities(
+        self, found: ClusteredCovariance, *, window: tuple[float, float] | None = None
+    ) -> tuple[Quantity, Quantity]:
+        """Return mean and standard deviation [S] with intervals, corrected for the finite array.
+
+        Parameters
+        ----------
+        found : ClusteredCovariance
+            Of mean and variance.
+        window : (lower, upper), optional
+            Verify window that holds all readings [S]; an open side is infinite.
+        """
+        if self.few:
+            std = math.sqrt(self.variance)
+            return Quantity.given(self.mean, "S"), Quantity.given(std, "S")
         error = found.stderr
-        std = math.sqrt(self.variance + float(error[0]) ** 2)
-        spread = float(error[1]) / (2 * std) if std > 0 else 0.0
+        low, high = window or (-math.inf, math.inf)
+        widest = 0.5 * (high - low)
+        shift = min(float(error[0]), widest)
+        std = math.sqrt(self.variance + shift**2)
+        if math.isfinite(widest):
+            largest = max((high - self.mean) * (self.mean - low), self.variance)
+            std = min(std, math.sqrt(largest))
+        spread = min(float(error[1]) / (2 * std), widest) if std > 0 else 0.0
         return (
-            Quantity.estimated(self.mean, float(error[0]), "S", df=float(found.df[0])),
-            Quantity.estimated(std, spread, "S", scale="log", df=float(found.df[1])),
+            _cut(
+                Quantity.estimated(self.mean, shift, "S", df=float(found.df[0])),
+                min(low, self.mean),
+                max(high, self.mean),
+            ),
+            _cut(
+                Quantity.estimated(std, spread, "S", scale="log", df=float(found.df[1])),
+                0.0,
+                max(widest, std),
+            ),
         )
+
+
+def _cut(q: Quantity, low: float, high: float) -> Quantity:
+    """Return an estimate with its interval cut to what is possible."""
+    if q.stderr is None or q.ci95 is None or (low <= q.ci95[0] and q.ci95[1] <= high):
+        return q
+    return Quantity.within(q.value, q.stderr, q.unit, (max(q.ci95[0], low), min(q.ci95[1], high)))
 
 
 def reading_moments(
@@ -83,12 +126,12 @@ def reading_moments(
     n_cells, n_observations : int
         Number of healthy cells with an accepted reading, and of those readings.
     moments : Moments, optional
-        None for fewer than three cells.
+        None without readings; without errors for fewer than three cells.
     """
     seen = healthy & (statistics.count[level] > 0)
     n = statistics.count[level][seen].astype(np.float64)
     total = float(n.sum())
-    if n.size < _LEAST_CELLS:
+    if not n.size or (n.size < _LEAST_CELLS and total < _LEAST_READINGS):
         return n.size, int(total), None
     m = statistics.mean[level][seen]
     mean = float(n @ m) / total
@@ -99,7 +142,9 @@ def reading_moments(
         position=np.flatnonzero(seen),
         shape=(healthy.shape[0], healthy.shape[1]),
     )
-    return n.size, int(total), Moments(mean=mean, variance=variance, influence=influence)
+    few = n.size < _LEAST_CELLS
+    moments = Moments(mean=mean, variance=variance, influence=influence, few=few)
+    return n.size, int(total), moments
 
 
 def distribution_moments(distribution: LevelDistribution) -> Moments | None:

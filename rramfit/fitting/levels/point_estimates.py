@@ -7,6 +7,7 @@ part in thresholds and stored bits.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,7 @@ _CLIPPED_SHARE = 1e-3
 _QUANTILES = 200
 _LEAST_CELLS = 20
 _LEAST_RELIABILITY = 0.05
+_ROUNDING = 1e-6  # of a conductance in float32
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +76,17 @@ class LevelEstimates:
     driver: Driver
     reliability: float
     parts: dict[str, Influence] = field(default_factory=dict)
+
+    def window(self, lower: float | None, upper: float | None) -> tuple[float, float] | None:
+        """Return the verify window if it holds all readings, none of which is at a rail.
+
+        An open side is infinite; None without a window.
+        """
+        low = -math.inf if lower is None or math.isnan(lower) else lower
+        high = math.inf if upper is None or math.isnan(upper) else upper
+        slack = _ROUNDING * max(abs(x) for x in self.extremes)
+        inside = low - slack <= self.extremes[0] and self.extremes[1] <= high + slack
+        return (low, high) if inside and self.n_clipped == 0 else None
 
     def errors(self) -> dict[str, PartErrors]:
         """Compute the errors of all estimates in `parts`."""

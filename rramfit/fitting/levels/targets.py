@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rramfit.fitting.result import Finding
 from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
-from rramfit.units import counted, format_quantity
+from rramfit.units import counted, format_percent, format_quantity
 
 __all__ = ["LevelMedians", "find_mismatch", "level_medians", "set_aside_windows"]
 
@@ -28,6 +28,7 @@ _FEWEST = 5  # least number of cells at a level
 _MANY = 30  # least number of cells at a level for testing its separation
 _SEPARATE = 0.5  # least distance of neighbouring medians, in standard deviations
 _INSIDE = 0.1  # share of readings inside the window below which it is not valid
+_MOST_READINGS = 1 << 22  # that are read to see every level against its window
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +176,7 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
     program, levels = measurement.program, measurement.levels
     if program is None or levels is None or program.acceptance != "window":
         return None
-    block = next(iter(program.blocks(4)), None)
-    if block is None:
-        return None
-    found = level_medians(block.conductance, block.level, levels)
+    found = _against_windows(program, levels)
     seen = np.isfinite(found.inside)
     if not seen.any() or np.mean(found.inside[seen] < _INSIDE) <= 0.5:
         return None
@@ -187,14 +185,33 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
         program, acceptance="unknown", open_blocks=_AllAccepted(program=program)
     )
     finding = Finding(
-        f"only {share:.1%} of readings are inside the verify windows of /levels, so the windows "
-        "were ignored and every reading counts as accepted",
+        f"only {format_percent(share)} of readings are inside the verify windows of /levels, so "
+        "the windows were ignored and every reading counts as accepted",
         "correct /levels, or record /program/verified",
         severe=True,
         affected=1 - share,
     )
     levels = dataclasses.replace(levels, lower=None, upper=None)
     return dataclasses.replace(measurement, levels=levels, program=bare), finding
+
+
+def _against_windows(program: Program, levels: Levels) -> LevelMedians:
+    """Compare readings with the windows, from as many sweeps as it takes to see every level."""
+    y: list[Floats] = []
+    level: list[NDArray[np.int64]] = []
+    for block in program.blocks(4):
+        y.append(block.conductance)
+        level.append(block.level)
+        cells = np.bincount(np.concatenate(level)[np.isfinite(np.concatenate(y))] + 1)
+        every = len(cells) > len(levels) and bool((cells[1:] >= _FEWEST).all())
+        if every or sum(a.size for a in y) >= _MOST_READINGS:
+            break
+    empty = np.empty((0, *program.shape[1:]))
+    return level_medians(
+        np.concatenate([empty, *y]),
+        np.concatenate([empty.astype(np.int64), *level]),
+        levels,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,10 +35,13 @@ Bools = NDArray[np.bool_]
 
 _BLOCK_READINGS = 1 << 18  # arrays of a block, 2 MiB each, fit in the processor's cache
 _RAIL_READINGS, _RAIL_RATIO = 5, 3
+_KEPT_SWEEPS, _KEPT_READINGS = 64, 8192  # kept in the sample, at least
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> ProgramStatistics:
+def accumulate(
+    program: Program, n_levels: int, *, keep_sweeps: int | None = None
+) -> ProgramStatistics:
     """Accumulate the statistics of each cell at each level, in one pass.
 
     Parameters
@@ -47,8 +50,9 @@ def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> Pro
         The programming sweeps, in a file or in memory.
     n_levels : int
         Number of levels; a reading of level k >= n_levels is an error.
-    keep_sweeps : int
-        Number of sweeps to keep in `sample`. If there are more, one sweep is taken from each of
+    keep_sweeps : int, optional
+        Number of sweeps to keep in `sample`; by default 64, or as many as give 8192 readings of a
+        few cells. If there are more, one sweep is taken from each of
         `keep_sweeps` equal spans, at an irregular position, so that the sample does not alias
         with a periodic sequence of levels.
 
@@ -62,6 +66,8 @@ def accumulate(program: Program, n_levels: int, *, keep_sweeps: int = 64) -> Pro
         If a level is out of range.
     """
     sweeps, rows, cols = program.shape
+    if keep_sweeps is None:
+        keep_sweeps = max(_KEPT_SWEEPS, _KEPT_READINGS // (rows * cols))
     sums = _CellSums(n_levels, rows, cols)
     sample = _Sample(sweeps, keep_sweeps)
     by_sweep = np.zeros((2, sweeps, n_levels))

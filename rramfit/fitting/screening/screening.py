@@ -4,9 +4,9 @@ All fits of the programming sweeps use healthy cells only, because a stuck cell 
 distribution of a level. Steps, each applied to the remaining cells:
 
 1. not measured: no finite reading;
-2. dead rows and columns: 90 % of the line's cells do not respond, or the line reads a constant
-   (`rramfit.fitting.screening.line_faults`);
-3. stuck low, stuck high: the cell does not respond to its target
+2. dead rows and columns: 90 % of the line's cells do not respond to what was asked of them, or the
+   line reads a constant (`rramfit.fitting.screening.line_faults`);
+3. stuck low, stuck high, stuck between: the cell does not respond to its target
    (`rramfit.fitting.screening.stuck`).
 
 Readings at a rail are counted and kept: they are bounds on a conductance, and enter the likelihood
@@ -25,12 +25,17 @@ from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
 from rramfit.card.quality import ScreenedCard
-from rramfit.fitting.result import Finding, Verdict
-from rramfit.fitting.screening.line_faults import constant_lines, unresponsive_lines
+from rramfit.fitting.result import Verdict
+from rramfit.fitting.screening.line_faults import (
+    DeadLines,
+    find_dead_lines,
+    mean_readings,
+    silent_cells,
+)
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
-from rramfit.fitting.screening.stuck import StuckCells, cell_values, find_stuck, level_spread
+from rramfit.fitting.screening.screening_findings import ambiguous_findings, fault_findings
+from rramfit.fitting.screening.stuck import cell_values, find_stuck
 from rramfit.measurement.file.record import Measurement, Reads
-from rramfit.units import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +45,6 @@ __all__ = ["Screening", "screen"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-_NEAR_ZERO = 0.03  # of the array's 95 % quantile: reads as open, with read noise and offset
-_RAIL_SHARE = 1e-3  # of readings at a rail from which a finding is reported
-_MISSING_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,12 @@ class Screening:
         P(stuck); 0 for cells that respond, NaN if it cannot be estimated.
     value : (row, col) array
         Mean reading of each cell [S]; NaN if there is none.
+    stuck_side : (row, col) int8 array
+        Where a cell reads: codes of `rramfit.fitting.screening.response`.
+    stuck_moving : (row, col) array
+        P(moving | stuck); NaN if it cannot be estimated.
+    stuck_motion : (row, col) array
+        Standard deviation between programmings of cells that may be stuck [S]; NaN if not known.
     ambiguous : (row, col) bool array
         Cells that were tried once, failed, and read what failed cells read: stuck low or failed.
     attempts_per_cell : int
@@ -74,6 +81,9 @@ class Screening:
     fault: NDArray[np.int8]
     stuck_posterior: Floats
     value: Floats
+    stuck_side: NDArray[np.int8]
+    stuck_moving: Floats
+    stuck_motion: Floats
     ambiguous: Bools
     attempts_per_cell: int
     one_level: bool
@@ -82,7 +92,8 @@ class Screening:
     verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
-        for a in (self.fault, self.stuck_posterior, self.value, self.ambiguous):
+        of_stuck = self.stuck_posterior, self.stuck_side, self.stuck_moving, self.stuck_motion
+        for a in (self.fault, self.value, self.ambiguous, *of_stuck):
             a.flags.writeable = False
 
     @property
@@ -194,26 +205,40 @@ def _screen_program(statistics: ProgramStatistics, acceptance: str) -> Screening
     known = acceptance != "unknown"
     fault = np.where(statistics.measured > 0, Fault.OK, Fault.NOT_MEASURED).astype(np.int8)
     cells = find_stuck(statistics, measured, known=known)
-    y, level = statistics.sample.conductance[0], statistics.sample.level[0]
-    spread = level_spread(statistics, measured).spread
-    unresponsive = cells.candidate | _near_zero(statistics.lowest, statistics.highest)
-    programmed = np.where(level >= 0, y, np.nan)
-    _mark_lines(fault, unresponsive, measured, programmed, level, spread)
+    first = statistics.sample
+    y, level = first.conductance[0], first.level[0]
+    accepted = np.asarray((statistics.count > 0).any(axis=0))
+    silent, judged = silent_cells(mean_readings(statistics), accepted if known else None)
+    levels_tried = (statistics.attempts > 0).sum(axis=0)
+    dead = find_dead_lines(
+        np.where(level >= 0, y, np.nan),
+        level,
+        unresponsive=cells.candidate | silent,
+        judged=measured & (judged | (levels_tried > 1)),
+        stratum=np.where(levels_tried > 1, -1, statistics.attempts.argmax(axis=0)),
+        accepted=first.accepted[0] if known else None,
+        floor=statistics.floor,
+    )
+    _mark_lines(fault, dead)
     alive = measured & (fault == Fault.OK)
     if not alive.all():
         cells = find_stuck(statistics, alive, known=known)
     fault[cells.low] = Fault.STUCK_LOW
+    fault[cells.middle] = Fault.STUCK_MIDDLE
     fault[cells.high] = Fault.STUCK_HIGH
     clipped = int(statistics.clipped[:, fault == Fault.OK].sum())
     attempts = int(statistics.attempts.sum(axis=0).max())
     findings = [
-        *_findings(fault, clipped, int(statistics.measured[fault == Fault.OK].sum())),
-        *_ambiguous_findings(cells, attempts, known=known),
+        *fault_findings(fault, clipped, int(statistics.measured[fault == Fault.OK].sum())),
+        *ambiguous_findings(cells, attempts, known=known),
     ]
     return Screening(
         fault=fault,
         stuck_posterior=cells.posterior,
         value=value,
+        stuck_side=cells.side,
+        stuck_moving=cells.moving,
+        stuck_motion=cells.motion,
         ambiguous=cells.ambiguous,
         attempts_per_cell=attempts,
         one_level=cells.one_level,
@@ -234,21 +259,31 @@ def _screen_reads(
 ) -> Screening:
     """Screen on one reading of each cell: unmeasured cells and dead lines."""
     fault = np.where(measured, Fault.OK, Fault.NOT_MEASURED).astype(np.int8)
-    levels = int(level.max(initial=-1)) + 1
-    spread = np.array([_spread(value[(level == k) & measured]) for k in range(levels)])
-    _mark_lines(fault, _near_zero(value, value), measured, value, level, spread)
+    levels = range(int(level.max(initial=-1)) + 1)
+    silent, judged = silent_cells(
+        np.stack([np.where(level == k, value, np.nan) for k in levels])
+        if levels
+        else np.full((1, *fault.shape), np.nan)
+    )
+    dead = find_dead_lines(
+        value, level, unresponsive=silent, judged=measured & judged, stratum=np.array(level)
+    )
+    _mark_lines(fault, dead)
     none = np.zeros(fault.shape, dtype=bool)
     return Screening(
         fault=fault,
         stuck_posterior=np.full(fault.shape, np.nan),
         value=np.array(value),
+        stuck_side=np.zeros(fault.shape, dtype=np.int8),
+        stuck_moving=np.full(fault.shape, np.nan),
+        stuck_motion=np.full(fault.shape, np.nan),
         ambiguous=none,
         attempts_per_cell=0,
         one_level=True,
         acceptance=acceptance,
         clipped_reads=clipped,
         verdict=Verdict(
-            tuple(_findings(fault, clipped, int(measured.sum()), expect_all=expect_all))
+            tuple(fault_findings(fault, clipped, int(measured.sum()), expect_all=expect_all))
         ),
     )
 
@@ -280,132 +315,8 @@ def _first_read(reads: Reads) -> tuple[Floats, Bools, Integers]:
     return first, np.isfinite(first), reads.level
 
 
-def _spread(y: Floats) -> float:
-    y = y[np.isfinite(y)]
-    return 1.4826 * float(np.median(np.abs(y - np.median(y)))) if y.size > 3 else float("nan")
-
-
-def _near_zero(lowest: Floats, highest: Floats) -> Bools:
-    """Return the cells whose readings are all close to zero."""
-    largest = np.fmax(np.abs(lowest), np.abs(highest))
-    if not np.isfinite(largest).any():
-        return np.zeros(largest.shape, dtype=bool)
-    with np.errstate(invalid="ignore"):
-        out: Bools = largest < _NEAR_ZERO * np.nanquantile(largest, 0.95)
-    return out
-
-
-def _mark_lines(
-    fault: NDArray[np.int8],
-    unresponsive: Bools,
-    measured: Bools,
-    value: Floats,
-    level: Integers,
-    spread: Floats,
-) -> None:
+def _mark_lines(fault: NDArray[np.int8], dead: DeadLines) -> None:
     """Mark dead rows and columns in `fault`; a cell in both is marked as in a dead row."""
-    rows = unresponsive_lines(unresponsive, measured, 0)
-    rows |= constant_lines(value, level, spread, 0)
-    left = measured & ~rows[:, None]
-    cols = unresponsive_lines(unresponsive, left, 1)
-    cols |= constant_lines(np.where(left, value, np.nan), level, spread, 1)
     present = fault != Fault.NOT_MEASURED
-    fault[present & cols] = Fault.DEAD_COL
-    fault[present & rows[:, None]] = Fault.DEAD_ROW
-
-
-def _findings(
-    fault: NDArray[np.int8], clipped: int, readings: int, *, expect_all: bool = True
-) -> list[Finding]:
-    out = []
-    healthy = int((fault == Fault.OK).sum())
-    missing = int((fault == Fault.NOT_MEASURED).sum())
-    measured = fault.size - missing
-    if not measured:
-        return [
-            Finding(
-                "No cell was measured: every reading is missing.",
-                "Check the log file and its conversion.",
-                severe=True,
-                affected=1.0,
-            )
-        ]
-    if healthy < 0.5 * measured or not healthy:
-        out.append(
-            Finding(
-                f"Only {healthy} of {measured} measured cells are healthy.",
-                "Check contacts, selectors and the read-out, and measure again.",
-                severe=True,
-                affected=1 - healthy / measured,
-            )
-        )
-    if expect_all and missing > _MISSING_SHARE * fault.size:
-        out.append(
-            Finding(
-                f"{missing} of {fault.size} cells were not measured.",
-                "Measure them too if they may behave differently: the card describes only the "
-                "measured cells.",
-                affected=missing / fault.size,
-            )
-        )
-    for kind, axis, word in ((Fault.DEAD_ROW, 1, "row"), (Fault.DEAD_COL, 0, "column")):
-        lines = np.flatnonzero((fault == kind).any(axis=axis))
-        if lines.size:
-            out.append(
-                Finding(
-                    f"{_several(lines.size, word)} dead: {_listed(lines)}.",
-                    "Check the driver, bonding and probe of each dead line; the fits exclude its "
-                    "cells.",
-                    affected=lines.size / fault.shape[1 - axis],
-                )
-            )
-    if readings and clipped > _RAIL_SHARE * readings:
-        out.append(
-            Finding(
-                f"{clipped} of {readings} readings ({clipped / readings:.2%}) are at a rail of the "
-                "read-out, and are used only as bounds.",
-                "Use a wider read-out range to measure these cells.",
-                affected=clipped / readings,
-            )
-        )
-    return out
-
-
-def _ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list[Finding]:
-    if not known:
-        return [
-            Finding(
-                "The file has no /program/verified and no verify window, so all readings are "
-                "accepted.",
-                "Record /program/verified, or the window /levels/lower and /levels/upper.",
-            )
-        ]
-    flagged = int((cells.low | cells.high).sum())
-    out = []
-    if attempts == 1 and cells.ambiguous.any():
-        out.append(
-            Finding(
-                f"{counted(int(cells.ambiguous.sum()), 'cell')} failed the only attempt, at low "
-                "conductance; one attempt cannot distinguish stuck-low from failed cells.",
-                "Program every cell to two levels, at least twice each.",
-            )
-        )
-    if flagged and (attempts == 1 or cells.one_level):
-        out.append(
-            Finding(
-                f"{counted(flagged, 'cell')} classified as stuck from "
-                + ("one attempt" if attempts == 1 else "one level")
-                + " may only have failed at this level.",
-                "Program every cell to two levels, at least twice each.",
-            )
-        )
-    return out
-
-
-def _several(n: int, word: str) -> str:
-    return f"{counted(n, word)} {'is' if n == 1 else 'are'}"
-
-
-def _listed(lines: Integers, most: int = 8) -> str:
-    shown = ", ".join(str(i) for i in lines[:most])
-    return shown + (f" and {lines.size - most} more" if lines.size > most else "")
+    fault[present & dead.cols] = Fault.DEAD_COL
+    fault[present & dead.rows[:, None]] = Fault.DEAD_ROW

@@ -21,25 +21,26 @@ The smooth field itself is not here (`rramfit.fitting.statistics.smooth_field`).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
+from rramfit.card.line_groups import Axis, line_groups
 from rramfit.fitting.statistics.crossed import fit_crossed, predict_effects
 
-__all__ = ["COSINE_SHARE", "PERIODS", "LineComponents", "LineEffect", "fit_lines"]
+__all__ = ["COSINE_SHARE", "FEWEST_LINES", "PERIODS", "LineComponents", "LineEffect", "fit_lines"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Axis = Literal["row", "col"]
 AXES: tuple[Axis, Axis] = ("col", "row")
 
 PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64)
 
-_FEWEST_LINES = 8
+FEWEST_LINES = 8
+"""Rows and columns that an array needs for line effects."""
+
 _FEWEST_CELLS = 4.0  # a line, on average
 _FEWEST_IN_FOLD = 3.0
 _LEVEL = 1e-3  # of the tests of whole rows and columns
@@ -139,13 +140,13 @@ class LineComponents:
             out.append(float(sums @ sums) - float(np.sum(weights**2)))
         return np.array(out)
 
-    def spectrum(self, density: float, at: tuple[slice, slice] | None = None) -> Floats:
-        """Power of cosine ordinates that the lines make, over the residual variance, (row, col).
+    def spectrum(self, observed: Bools, at: tuple[slice, slice] | None = None) -> Floats:
+        """Power of cosine ordinates that the lines make, over that of the residual, (row, col).
 
         Parameters
         ----------
-        density : float
-            Share of the cells that are observed; the others count as zero.
+        observed : (row, col) bool array
+            The other cells count as zero.
         at : (slice, slice), optional
             Rows and columns of the lattice that is transformed; all if not given.
         """
@@ -153,13 +154,18 @@ class LineComponents:
             np.arange(n)[s]
             for n, s in zip(self.shape, at or (slice(None), slice(None)), strict=True)
         )
+        inside = observed[at] if at is not None else observed
         out = np.zeros((len(rows), len(cols)))
         for e in self.effects:
             place = rows if e.axis == "col" else cols
+            used = inside.sum(axis=0 if e.axis == "col" else 1)
+            density = float(used @ used) / max(
+                float(used.sum()) * len(place), 1.0
+            )  # of a cell's line
             vectors = fft.dct(np.eye(len(place)), type=2, norm="ortho", axis=0)
             _, part = np.unique(place % e.period, return_inverse=True)
             folded = vectors @ np.eye(int(part.max()) + 1)[part]
-            along = density**2 * np.sum(folded**2, axis=1) + density * (1 - density)
+            along = density * np.sum(folded**2, axis=1) + 1 - density
             power = along[:, None] if e.axis == "col" else along[None, :]
             out += e.variance / self.residual * power
         return out
@@ -204,13 +210,6 @@ class LineComponents:
         return float(min(known, 1 / spread if spread > 0 else np.inf))
 
 
-def line_groups(shape: tuple[int, int], axis: Axis, period: int) -> Integers:
-    """Group of every cell: its line, and within it the other address modulo `period`."""
-    r, c = np.indices(shape)
-    line, other = (r, c) if axis == "row" else (c, r)
-    return np.asarray(line * period + other % period, dtype=np.int64)
-
-
 def fit_lines(values: Floats) -> LineComponents | None:
     """Find and estimate the line effects of a field over the array.
 
@@ -227,7 +226,7 @@ def fit_lines(values: Floats) -> LineComponents | None:
     observed = np.isfinite(values)
     n = int(observed.sum())
     used = [int(observed.any(axis=a).sum()) for a in (1, 0)]
-    if min(used) < _FEWEST_LINES or n < _FEWEST_CELLS * max(used):
+    if min(used) < FEWEST_LINES or n < _FEWEST_CELLS * max(used):
         return None
     design = _fixed_effects(observed)
     y = (

@@ -9,9 +9,12 @@ Sykulski et al., Biometrika 106 (2019) 251, here for the cosine transform):
 
 a_j the autocorrelation of the j-th cosine vector. Ordinates (0,0), (1,0) and (0,1) are omitted
 because the mean and the trend absorb them. The others are binned: singly up to a radius of 16, then
-by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`). If the cells are on
-every p-th row and q-th column, the lattice of these is transformed, because the transform of the
-whole array would repeat each ordinate p·q times.
+by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`).
+
+If the cells are on every p-th row and q-th column, the lattice of these is transformed, because the
+transform of the whole array would repeat each ordinate p·q times. If they are on another pattern
+(`rramfit.fitting.statistics.cell_pattern`), K(d) is multiplied by the number of pairs of cells at
+the distance d over that expected without gaps, and divided by the density of the cells.
 """
 
 from __future__ import annotations
@@ -49,6 +52,9 @@ class Ordinates:
         Longest correlation length that the array can show [pitches].
     pitch : (int, int)
         Distance of neighbouring rows and columns of the lattice [pitches of the array].
+    pairs : (row lag, col lag) array or None
+        Share of pairs at each lag that are observed, over the density of the cells; None if the
+        cells are not on a pattern.
     """
 
     def __init__(
@@ -57,8 +63,9 @@ class Ordinates:
         lines: Floats | None = None,
         *,
         pitch: tuple[int, int] = (1, 1),
+        pairs: Floats | None = None,
     ) -> None:
-        self.shape, self.pitch = shape, pitch
+        self.shape, self.pitch, self.pairs = shape, pitch, pairs
         extent = shape[0] * pitch[0], shape[1] * pitch[1]
         size = max(extent)
         j = np.arange(shape[0])[:, None] * (size / extent[0])
@@ -93,7 +100,10 @@ class Ordinates:
 
     def smooth(self, kernel: str, length: float) -> tuple[float, Floats]:
         """Expect of a smooth field of variance 1: the (0,0)th ordinate, and the bin means."""
-        expected = expected_ordinates(self.shape, kernel, length, self.pitch)
+        if self.pairs is None:
+            expected = expected_ordinates(self.shape, kernel, length, self.pitch)
+        else:
+            expected = _expected(self.shape, kernel, length, self.pitch, self.pairs)
         means = np.bincount(self.bin, expected.ravel())[1:] / self.count
         return float(expected[0, 0]), np.maximum(means, 0.0)
 
@@ -103,9 +113,15 @@ def expected_ordinates(
     shape: tuple[int, int], kernel: str, length: float, pitch: tuple[int, int] = (1, 1)
 ) -> Floats:
     """Return the expected ordinates of a field of variance 1, (row, col)."""
+    return _expected(shape, kernel, length, pitch, np.ones(shape))
+
+
+def _expected(
+    shape: tuple[int, int], kernel: str, length: float, pitch: tuple[int, int], pairs: Floats
+) -> Floats:
     along_rows, along_cols = (_line_autocorrelations(n) for n in shape)
     distance = np.hypot(pitch[0] * np.arange(shape[0])[:, None], pitch[1] * np.arange(shape[1]))
-    out = along_rows @ correlation(kernel, distance / length) @ along_cols.T
+    out = along_rows @ (pairs * correlation(kernel, distance / length)) @ along_cols.T
     return np.asarray(out, dtype=np.float64)
 
 

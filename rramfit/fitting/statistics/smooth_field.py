@@ -12,7 +12,8 @@ by least squares. The likelihood is that of the cosine ordinates of the residual
 `rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells without a
 measurement are filled with zero. If the measured cells are scattered over the array at a density
 ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this. If they are on every p-th
-line, as a level that was programmed in stripes, the lattice of these lines is taken for the array.
+line, as a level that was programmed in stripes, the lattice of these lines is taken for the array;
+if they are on another pattern, ordinates are correlated, and the log-likelihood is multiplied by ρ.
 
 An array holds only a few patches of a long-range field, so a single best (K, ℓ, s) is not reliable.
 The likelihood is evaluated on a grid, with a prior over the kernels, flat in ln ℓ and
@@ -35,12 +36,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.fitting.statistics.cell_pattern import (
+    lattice,
+    pair_shares,
+    pairs_by_distance,
+)
 from rramfit.fitting.statistics.kernels import KERNELS, PRIOR, correlation
 from rramfit.fitting.statistics.lines import COSINE_SHARE, LineComponents
 from rramfit.fitting.statistics.ordinates import Ordinates, expected_ordinates
 from rramfit.streams import stream
 
-__all__ = ["SmoothField", "fit_smooth_field", "lattice", "plane", "smallest_side"]
+__all__ = ["SmoothField", "fit_smooth_field", "plane", "smallest_side"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -57,7 +63,7 @@ _COARSE, _FINE = (16, 24), (12, 24)
 _MAX_EXTRAPOLATION = 3.0  # power of the unseen ordinate (0,0) over that of the lowest seen
 _NEGLIGIBLE = 9.0  # log weight below the best at which a coarse cell is not refined
 _CAUTION = 0.9  # of the likelihood: neighbouring ordinates are not quite independent
-_NULL_DRAWS = 999
+_NULL_DRAWS, _NULL_DRAWS_ON = 999, 199
 _FAINT = 1e-3  # of the strongest length: shorter of that are not summed
 
 
@@ -79,10 +85,13 @@ class SmoothField:
     observed: Bools  #              (row, col)
 
     def p_value(self, seed: int = 0) -> float:
-        """Return the probability that white noise gains as much, from 999 draws."""
+        """Return the probability that white noise gains as much, from simulation."""
         cut = lattice(self.observed)
         inside = self.observed[cut]
-        null = _null_gains(inside.shape, _pitch(cut), _rounded(inside.mean()), seed)
+        if pair_shares(inside) is not None:
+            null = _null_gains_on(inside.shape, _pitch(cut), inside.tobytes(), seed)
+        else:
+            null = _null_gains(inside.shape, _pitch(cut), _rounded(inside.mean()), seed)
         return float((1 + np.sum(null >= self.gain)) / (1 + len(null)))
 
     def mean(self, values: Floats) -> float:
@@ -115,7 +124,8 @@ class SmoothField:
             0 for rows, 1 for columns.
         """
         cut = lattice(self.observed)
-        shape, pitch = self.observed[cut].shape, _pitch(cut)
+        inside, pitch = self.observed[cut], _pitch(cut)
+        shape = (inside.shape[0], inside.shape[1])
         expected = np.zeros(shape)
         points = np.stack([self.kernel[:-1], self.length[:-1]])
         each, back = np.unique(points, axis=1, return_inverse=True)
@@ -141,7 +151,7 @@ class SmoothField:
         sums = np.zeros(len(self.length))
         points = np.stack([self.kernel[:-1], self.length[:-1]])
         each, back = np.unique(points, axis=1, return_inverse=True)
-        distance, pairs = _pairs_by_distance(a)
+        distance, pairs = pairs_by_distance(a)
         for i, (kernel, length) in enumerate(each.T):
             k = correlation(KERNELS[int(kernel)], distance / length)
             sums[:-1][back == i] = float(pairs @ k**power)
@@ -212,16 +222,23 @@ def fit_smooth_field(values: Floats, *, lines: LineComponents | None = None) -> 
         or not residual.any()
     ):
         return None
-    density = n / inside.size
+    density, counting = n / inside.size, 1.0
+    thinned = density
     ordinates = Ordinates.of(inside.shape, pitch)
+    pairs = pair_shares(inside)
+    if pairs is not None:
+        thinned, counting = 1.0, density
+        ordinates = _patterned(inside.shape, pitch, inside.tobytes())
     if lines is not None:
-        ordinates = Ordinates(inside.shape, lines.spectrum(density, cut), pitch=pitch)
+        of_lines = lines.spectrum(observed, cut)
+        ordinates = Ordinates(inside.shape, of_lines, pitch=pitch, pairs=pairs)
     power = ordinates.sums(residual)
-    grid = _Grid.coarse(ordinates, density)
-    log_likelihood, _ = grid.evaluate(ordinates, power)
+    grid = _Grid.coarse(ordinates, thinned)
+    log_likelihood = counting * grid.evaluate(ordinates, power)[0]
     gain = float(log_likelihood.max() - log_likelihood[-1])
     grid = grid.refined(ordinates, log_likelihood + grid.log_prior)
     log_likelihood, variance = grid.evaluate(ordinates, power)
+    log_likelihood *= counting
     log_weight = _CAUTION * log_likelihood + grid.log_prior
     weight = np.exp(log_weight - log_weight.max())
     return SmoothField(
@@ -275,7 +292,9 @@ class _Grid:
 
     @staticmethod
     def coarse(ordinates: Ordinates, density: float) -> _Grid:
-        if ordinates is Ordinates.of(ordinates.shape, ordinates.pitch):
+        if ordinates.pairs is not None or ordinates is Ordinates.of(
+            ordinates.shape, ordinates.pitch
+        ):
             return _coarse_grid(ordinates, _rounded(density))
         return _make_coarse_grid(ordinates, _rounded(density))
 
@@ -344,33 +363,32 @@ def _null_gains(
     return np.asarray(log_likelihood.max(axis=0) - log_likelihood[-1], dtype=np.float64)
 
 
-def lattice(observed: Bools) -> tuple[slice, slice]:
-    """Return the smallest regular lattice of rows and columns that holds the observed cells."""
-    box = []
-    for axis in (1, 0):
-        used = np.flatnonzero(observed.any(axis=axis))
-        step = max(int(np.gcd.reduce(np.diff(used))), 1) if used.size > 1 else 1
-        box.append(slice(used[0], used[-1] + 1, step) if used.size else slice(0, 0, 1))
-    return box[0], box[1]
+@lru_cache(maxsize=16)
+def _patterned(shape: tuple[int, int], pitch: tuple[int, int], observed: bytes) -> Ordinates:
+    """Ordinates of cells on a pattern, kept for the next field on it."""
+    inside = np.frombuffer(observed, dtype=np.bool_).reshape(shape)
+    return Ordinates(shape, pitch=pitch, pairs=pair_shares(inside))
+
+
+@lru_cache(maxsize=16)
+def _null_gains_on(
+    shape: tuple[int, int], pitch: tuple[int, int], observed: bytes, seed: int
+) -> Floats:
+    """Gains of white noise on a pattern of cells, whose ordinates are correlated."""
+    ordinates = _patterned(shape, pitch, observed)
+    inside = np.frombuffer(observed, dtype=np.bool_).reshape(shape)
+    rng = stream(seed, "smooth field on a pattern")
+    draws = np.stack(
+        [
+            ordinates.sums(plane(np.where(inside, rng.standard_normal(shape), np.nan))[0])
+            for _ in range(_NULL_DRAWS_ON)
+        ],
+        axis=1,
+    )
+    log_likelihood, _ = _Grid.coarse(ordinates, 1.0).evaluate(ordinates, draws)
+    gain = log_likelihood.max(axis=0) - log_likelihood[-1]
+    return np.asarray(float(inside.mean()) * gain, dtype=np.float64)
 
 
 def _pitch(cut: tuple[slice, slice]) -> tuple[int, int]:
     return int(cut[0].step), int(cut[1].step)
-
-
-def _pairs_by_distance(weights: Floats) -> tuple[Floats, Floats]:
-    """Return distances between different cells, and Σ a_c·a_c' of the pairs at each."""
-    rows, cols = weights.shape
-    spectrum = np.abs(np.fft.rfft2(weights, (2 * rows, 2 * cols))) ** 2
-    pairs = np.fft.irfft2(spectrum, (2 * rows, 2 * cols))  # by lag, wrapped
-    pairs[0, 0] = 0.0
-    square, place = _lags(rows, cols)
-    return np.sqrt(square), np.asarray(np.bincount(place, pairs.ravel()), dtype=np.float64)
-
-
-@lru_cache(maxsize=16)
-def _lags(rows: int, cols: int) -> tuple[Floats, Integers]:
-    """Squared distances of all lags, and which of them each wrapped lag has."""
-    lag_r, lag_c = (np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (rows, cols))
-    square, place = np.unique(lag_r[:, None] ** 2 + lag_c**2, return_inverse=True)
-    return square.astype(np.float64), place.ravel()

@@ -7,7 +7,12 @@ With x = log10(max(cycle, 1)), the mean and standard deviation of every state ov
 where x₁ is the first point. The slope of the mean is the pooled within-cell regression, so that
 cells with missing points do not bias it. The slope of the standard deviation is a line through the
 points, weighted by the number of cells. A cell has failed when the window between its highest and
-lowest state is less than half of its window at the first point. The same cells are read at all
+lowest state is less than half of its window at the first point.
+
+Cells that are not in their states at the first point, as stuck cells are, are left out. A cell
+whose window later leaves the distribution of the others' windows, or that is in a second population
+of lost windows (`rramfit.fitting.time.lost_cells`), no longer counts in mean and standard deviation
+from there on; a wear that all cells have in common does. The same cells are read at all
 points, so standard errors are clustered by cell from the influence of every cell.
 """
 
@@ -26,8 +31,12 @@ from rramfit.card.schema import EnduranceCard, EnduranceState
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.population_form import FEWEST, own_form
+from rramfit.fitting.screening.second_population import find_gap
 from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.fitting.time.lost_cells import collapsing, leaving
 from rramfit.measurement.file.record import Endurance
+from rramfit.units import format_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +50,7 @@ Bools = NDArray[np.bool_]
 MIN_CELLS = 5
 FAILED_BELOW = 0.5  # a cell has failed with less than this share of its first window
 WORN_OUT = 0.5  # share of failed cells above which mean and spread no longer describe a state
+REPORTED = 1e-3  # share of cells that the states do not describe from which they are reported
 TAIL = 0.01  # tail probability of the states between which the read window is measured
 
 
@@ -146,6 +156,10 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
     rank = np.argsort(endurance.cycle, kind="stable")
     cycle = endurance.cycle[rank]
     y = np.asarray(endurance.conductance[rank][:, :, use], dtype=np.float64)
+    absent = _absent(y[0])
+    use = use.copy()
+    use[use] = ~absent
+    y = y[:, :, ~absent]
     count = np.isfinite(y).sum(axis=2)
     if count[0].min() < MIN_CELLS:
         msg = (
@@ -153,23 +167,27 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
             f"{int(count[0].min())} measured cells; expected at least {MIN_CELLS}"
         )
         raise FitError(msg)
+    order = np.argsort(_moments(y)[0][0], kind="stable")
+    every = y[:, order]
+    lost = _lost(every)
+    y = np.where((np.arange(points)[:, None] < lost)[:, None, :], every, np.nan)
     mean, std = _moments(y)
-    order = np.argsort(mean[0], kind="stable")
-    y, mean, std = y[:, order], mean[:, order], std[:, order]
     x = np.log10(np.maximum(cycle, 1).astype(float))
     parts = _states(x, y, mean, std)
     if states > 1:
         parts += _window(parts, mean, drifts=bool(np.ptp(x) > 0))
     estimates, covariance = _assemble(parts, use)
-    tail = _tail_window(y) if states > 1 else np.full(points, np.nan)
-    failed, share = _failed(y)
+    tail = _tail_window(every) if states > 1 else np.full(points, np.nan)
+    failed, share = _failed(every)
+    findings = _findings(cycle, tail, failed, share, estimates)
+    findings += _apart(int(absent.sum()), int((lost < points).sum()), len(absent))
     return EnduranceFit(
         result=FitResult(
             title="endurance",
             estimates=estimates,
             covariance=covariance,
             n_observations=int(np.isfinite(y).sum()),
-            verdict=Verdict(tuple(_findings(cycle, tail, failed, share, estimates))),
+            verdict=Verdict(tuple(findings)),
         ),
         order=order.astype(np.int64),
         cycle=np.array(cycle),
@@ -179,6 +197,47 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
         failed=failed,
         failed_share=share,
     )
+
+
+def _absent(first: Floats) -> Bools:
+    """Return the cells that are apart from the others in a state at the first point, (cell,)."""
+    out = np.zeros(first.shape[1], dtype=np.bool_)
+    for y in first:
+        seen = np.isfinite(y)
+        if seen.sum() < FEWEST:
+            continue
+        span = float(np.ptp(y[seen]))
+        form = own_form(y[seen], span)
+        if form is not None:
+            out[seen] |= ~form.inside(y[seen], span)
+    return out
+
+
+def _lost(y: Floats) -> Integers:
+    """Return the first point from which each cell has lost its window, (cell,)."""
+    window = (y[:, -1] - y[:, 0] if y.shape[1] > 1 else y[:, 0]).T
+    out = leaving(window, np.zeros(len(window), dtype=np.int64), 1)
+    ratio = np.full(len(window), np.nan)
+    np.divide(window[:, -1], window[:, 0], out=ratio, where=window[:, 0] > 0)
+    below = find_gap(ratio) if y.shape[1] > 1 else None
+    if below is not None:
+        with np.errstate(invalid="ignore"):
+            out = np.where(ratio < below, np.minimum(out, collapsing(window, below)), out)
+    return np.asarray(out, dtype=np.int64)
+
+
+def _apart(absent: int, lost: int, n: int) -> list[Finding]:
+    """Report the cells that the states do not describe."""
+    if max(absent, lost) < 2 or absent + lost <= REPORTED * n:
+        return []
+    return [
+        Finding(
+            f"/endurance: {absent} of {n} cells are not in their states at the first point, and "
+            f"{lost} others lose their window later",
+            "Use the means and spreads of the states for the other cells only",
+            affected=(absent + lost) / n,
+        )
+    ]
 
 
 def _moments(y: Floats) -> tuple[Floats, Floats]:
@@ -327,9 +386,9 @@ def _findings(
         first = int(cycle[np.flatnonzero(failed > 0.01)[0]])
         out.append(
             Finding(
-                f"{share.value:.1%} of cells have less than half of their initial window at "
-                f"{int(cycle[-1])} cycles (over 1% from cycle {first} on)",
-                "Treat failed cells as stuck; the means of the states include them",
+                f"{format_percent(share.value)} of cells have less than half of their initial "
+                f"window at {int(cycle[-1])} cycles (over 1 % from cycle {first} on)",
+                "Treat failed cells as stuck",
                 severe=share.value > WORN_OUT,
                 affected=share.value,
             )
@@ -338,7 +397,8 @@ def _findings(
     if loss is not None and loss.ci95 is not None and loss.ci95[0] > 0.05:
         out.append(
             Finding(
-                f"The window loses {loss.value:.0%} of its initial width per decade of cycles",
+                f"The window loses {format_percent(loss.value, 0)} of its initial width per "
+                "decade of cycles",
                 "Design for the window width at the last cycle that the application needs",
             )
         )

@@ -1,16 +1,11 @@
 """Read noise: the scatter of repeated reads of one state, its size and its spectrum.
 
-The read noise of a level is the square root of the variance between reads, averaged over cells. As
-a function of conductance it is a power law, fitted to the variance v (m degrees of freedom) of
-every cell about its mean g:
+The read noise of a level is the square root of the variance between reads, averaged over cells. Its
+dependence on conductance is a power law (`rramfit.fitting.time.noise_power_law`).
 
-    std(G)/G = coefficient·(g/G_ref)^exponent,
-    E[v] = (coefficient·G_ref)²·(g/G_ref)^(2·exponent + 2),
-
-The fit solves the score equations of a gamma distribution, Σ m·(v/E[v] − 1)·(1, ln g) = 0. They
-use the mean of v only, so no distribution of the noise is assumed, and cells with jumps count with
-their full variance. G_ref is the geometric mean of g. With one or two cells the coefficient has no
-error, because they do not show how cells differ. Standard errors are clustered by cell.
+Cells that failed or are stuck are not at their level, and cells that leave it during the reads
+have changed their state; neither is in these estimates. The power law of failed and stuck cells is
+fitted apart where there are enough of them, because a network reads them too.
 
 The spectrum of the noise is fitted in `rramfit.fitting.statistics.spectrum`, and cells with random
 telegraph noise are found in `rramfit.fitting.time.telegraph`.
@@ -19,25 +14,27 @@ telegraph noise are found in `rramfit.fitting.time.telegraph`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity, Scale
-from rramfit.card.schema import ReadNoiseCard
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import OffLevelNoise, ReadNoiseCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.statistics.inference import clustered_covariance
-from rramfit.fitting.statistics.read_spread import ReadSpread, read_spread
+from rramfit.fitting.statistics.read_spread import ReadSpread, first_readings, read_spread
 from rramfit.fitting.statistics.spectrum import FEWEST_READS, Spectrum, evenly_sampled, fit_spectrum
+from rramfit.fitting.time.noise_power_law import MIN_CELLS, NoisePart, fit_power_law
 from rramfit.fitting.time.telegraph import MIN_READS as MIN_READS_FOR_TELEGRAPH
 from rramfit.fitting.time.telegraph import Telegraph, find_telegraph
 from rramfit.measurement.file.record import Reads
 from rramfit.streams import stream
-from rramfit.units import format_quantity
+from rramfit.units import format_percent, format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +46,8 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 SERIES_READINGS = 1_000_000  # readings for spectrum and RTN; of more, every n-th cell
-_MIN_CELLS = 3
-MIN_LOG_RANGE = 0.3  # 5–95 % range of ln g over cells that an exponent needs
+_MIN_OFF_LEVEL = 10  # cells off their level that their power law needs
+_OFF = "off-level "  # prefix of their estimates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +58,18 @@ class ReadNoiseFit(ShowsResult):
     ----------
     result : FitResult
         `coefficient`, `exponent` and `spectral_exponent` where the data determine them, and the
-        standard deviation between reads at every level, `L3 read` [S].
+        standard deviation between reads at every level, `L3 read` [S]; with the prefix
+        `off-level `, the power law of cells that are not at their level.
     reference_conductance : float
         [S]
     conductance, std : (cell,) array
         Mean and standard deviation of the reads of each cell [S].
     spectrum : Spectrum, optional
     telegraph : Telegraph, optional
+    off_level_reference : float, optional
+        Reference conductance of the cells that are not at their level [S].
+    n_off_level : int
+        Number of those cells.
     """
 
     result: FitResult
@@ -77,6 +79,8 @@ class ReadNoiseFit(ShowsResult):
     spectrum: Spectrum | None
     telegraph: Telegraph | None
     telegraph_amplitude: Quantity | None
+    off_level_reference: float | None = None
+    n_off_level: int = 0
 
     def __post_init__(self) -> None:
         for a in (self.conductance, self.std):
@@ -93,6 +97,18 @@ class ReadNoiseFit(ShowsResult):
             spectral_floor=self.spectrum.floor if self.spectrum else None,
             telegraph_share=self.telegraph.share if self.telegraph else None,
             telegraph_amplitude=self.telegraph_amplitude,
+            off_level=self._off_level_to_card(),
+        )
+
+    def _off_level_to_card(self) -> OffLevelNoise | None:
+        e = self.result.estimates
+        if self.off_level_reference is None or f"{_OFF}coefficient" not in e:
+            return None
+        return OffLevelNoise(
+            n_cells=self.n_off_level,
+            coefficient=e[f"{_OFF}coefficient"],
+            exponent=e.get(f"{_OFF}exponent"),
+            reference_conductance=Quantity.given(self.off_level_reference, "S"),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -111,7 +127,14 @@ class ReadNoiseFit(ShowsResult):
         return ax
 
 
-def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0) -> ReadNoiseFit:
+def fit_read_noise(
+    reads: Reads,
+    *,
+    healthy: Bools | None = None,
+    stuck: Bools | None = None,
+    at_level: AtLevel | None = None,
+    seed: int = 0,
+) -> ReadNoiseFit:
     """Fit read noise to repeated reads without programming in between.
 
     Parameters
@@ -120,6 +143,10 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         Reads [S], (read, row, col), their times [s], and the level of every cell.
     healthy : (row, col) bool array, optional
         Cells to use; all by default.
+    stuck : (row, col) bool array, optional
+        Stuck cells, which are fitted together with those that are not at their level.
+    at_level : AtLevel, optional
+        Cells that are at their level; found from the reads themselves by default.
     seed : int
         Seed of the simulated series against which random telegraph noise is tested.
 
@@ -128,19 +155,21 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
     FitError
         If no cell was read at least twice, or if the reads of each cell are all equal.
     """
-    spread = read_spread(reads)
-    use = (spread.count > 1) & (reads.level >= 0)
-    if not use.any():
-        use = spread.count > 1  # noise versus conductance needs no levels
-    if healthy is not None:
-        use &= healthy
+    usable = np.ones(reads.level.shape, dtype=np.bool_) if healthy is None else healthy
+    if at_level is None:
+        at_level = find_at_level(first_readings(reads), reads.level, usable)
+    spread = read_spread(reads, within=at_level.within)
+    many = spread.count > 1
+    use = many & usable & at_level.at & ~spread.left
+    if not (many & usable & (reads.level >= 0)).any():
+        use = many & usable  # noise versus conductance needs no levels
     n = int(use.sum())
     if n == 0:
         msg = "/reads: 0 cells were read at least twice; expected 3 or more"
         raise FitError(msg)
-    parts: list[_Part] = _levels(spread, use) if n >= _MIN_CELLS else []
+    parts: list[NoisePart] = _levels(spread, use) if n >= MIN_CELLS else []
     findings: list[Finding] = []
-    power_law, reference, problems = _power_law(spread, use)
+    power_law, reference, problems = fit_power_law(spread, use)
     findings += problems
     series, where = _series(reads, use)
     spectrum = fit_spectrum(series) if evenly_sampled(reads.time) and len(series) else None
@@ -148,16 +177,21 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         influence = np.zeros(use.shape)
         influence[where] = spectrum.influence
         power_law.append(
-            _Part("spectral_exponent", "1", "linear", spectrum.exponent, influence, spectrum.stderr)
+            NoisePart(
+                "spectral_exponent", "1", "linear", spectrum.exponent, influence, spectrum.stderr
+            )
         )
     if not power_law and not parts:
         msg = f"/reads: {'. '.join(f.what for f in findings)}"
         raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
-    estimates, covariance = _assemble([*power_law, *parts])
-    if n < _MIN_CELLS:
+    off = many & (at_level.off if stuck is None else at_level.off | stuck)
+    off_level, off_reference = _off_level(spread, off)
+    estimates, covariance = _assemble([*power_law, *parts, *off_level])
+    if n < MIN_CELLS:
         findings.insert(0, _too_few_cells(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
+    findings += at_level.findings("/reads", left=int((spread.left & usable).sum()))
     return ReadNoiseFit(
         result=FitResult(
             title="read noise",
@@ -172,97 +206,28 @@ def fit_read_noise(reads: Reads, *, healthy: Bools | None = None, seed: int = 0)
         spectrum=spectrum,
         telegraph=telegraph,
         telegraph_amplitude=_amplitude(telegraph, series),
+        off_level_reference=off_reference,
+        n_off_level=int(off.sum()),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One estimate and the influence of every cell on it, (row, col)."""
-
-    name: str
-    unit: str
-    scale: Scale
-    value: float
-    influence: Floats
-    stderr: float | None = None  # used where there are too few cells for a clustered error
+def _off_level(spread: ReadSpread, off: Bools) -> tuple[list[NoisePart], float | None]:
+    """Return the power law of cells that are not at their level, and its reference [S]."""
+    if off.sum() < _MIN_OFF_LEVEL:
+        return [], None
+    parts, reference, _ = fit_power_law(spread, off)
+    return [replace(p, name=f"{_OFF}{p.name}") for p in parts], reference
 
 
-def _levels(spread: ReadSpread, use: Bools) -> list[_Part]:
+def _levels(spread: ReadSpread, use: Bools) -> list[NoisePart]:
     """Return the standard deviation between reads at each level."""
     out = []
     for k in np.unique(spread.level[use & (spread.level >= 0)]).tolist():
         found = spread.variance(use & (spread.level == k))
         if found is not None and found[0] > 0:
             std = math.sqrt(found[0])
-            out.append(_Part(f"L{k} read", "S", "log", std, found[1] / (2 * std)))
+            out.append(NoisePart(f"L{k} read", "S", "log", std, found[1] / (2 * std)))
     return out
-
-
-def _power_law(spread: ReadSpread, use: Bools) -> tuple[list[_Part], float, list[Finding]]:
-    """Fit coefficient and exponent by Fisher scoring; no exponent where g hardly differs."""
-    findings: list[Finding] = []
-    positive = use & (np.where(use, spread.mean, 0.0) > 0)
-    excluded = int(use.sum() - positive.sum())
-    if excluded > 0.01 * use.sum():
-        findings.append(
-            Finding(
-                f"{excluded} of {int(use.sum())} cells read 0 S or less on average and have no "
-                "relative noise",
-                "Subtract the offset of the read-out from the conductances",
-            )
-        )
-    m = (spread.count - 1)[positive].astype(float)
-    v = spread.m2[positive] / m
-    if not v.any():
-        if not spread.m2[use].any():
-            findings.append(
-                Finding(
-                    "Repeated reads of a cell do not differ: the read noise is below the step of "
-                    "the converter",
-                    "Read on a finer range",
-                )
-            )
-        return [], float(np.median(np.abs(spread.mean[use]))), findings
-    g = spread.mean[positive]
-    reference = float(np.exp(np.mean(np.log(g))))
-    x = np.log(g / reference)
-    if len(g) < _MIN_CELLS:
-        pooled = math.sqrt(float((m * v / g**2).sum() / m.sum()))
-        return [_Part("coefficient", "1", "log", pooled, np.zeros(use.shape))], reference, findings
-    ranged = float(np.quantile(x, 0.95) - np.quantile(x, 0.05)) > MIN_LOG_RANGE
-    X = np.stack([np.ones_like(x), x])[: 2 if ranged else 1]
-    start = float((m * v).sum() / m.sum())
-    theta = np.array([math.log(start), 2.0])[: len(X)]
-    if not ranged:  # constant relative noise over this small range
-        v = v * np.exp(-2 * x)
-        theta = np.array([math.log(float((m * v).sum() / m.sum()))])
-    information = (m * X) @ X.T
-    for _ in range(100):
-        ratio = m * (v * np.exp(-theta @ X) - 1)
-        step = np.linalg.solve(information, X @ ratio)
-        theta = theta + np.clip(step, -1.0, 1.0)
-        if np.abs(step).max() < 1e-12:
-            break
-    ratio = m * (v * np.exp(-theta @ X) - 1)
-    # The exact slope of the scores, not its expectation, stays valid where the power law is not.
-    slope = (m * v * np.exp(-theta @ X) * X) @ X.T
-    psi = np.linalg.solve(slope, X * ratio)
-    influence = np.zeros((len(X), *use.shape))
-    influence[:, positive] = psi
-    coefficient = math.exp(theta[0] / 2) / reference
-    out = [_Part("coefficient", "1", "log", coefficient, influence[0] * coefficient / 2)]
-    if ranged:
-        out.append(_Part("exponent", "1", "linear", theta[1] / 2 - 1, influence[1] / 2))
-    else:
-        findings.append(
-            Finding(
-                "Conductances span only "
-                f"{np.exp(np.ptp(np.quantile(x, (0.05, 0.95)))) - 1:.0%} (5–95% range), too little"
-                " to determine the dependence of read noise on conductance",
-                "Read cells at several levels",
-            )
-        )
-    return out, reference, findings
 
 
 def _series(reads: Reads, use: Bools) -> tuple[Floats, tuple[Integers, ...]]:
@@ -276,7 +241,7 @@ def _series(reads: Reads, use: Bools) -> tuple[Floats, tuple[Integers, ...]]:
     return np.ascontiguousarray(y[complete]), (rows[complete], cols[complete])
 
 
-def _assemble(parts: list[_Part]) -> tuple[dict[str, Quantity], Floats]:
+def _assemble(parts: list[NoisePart]) -> tuple[dict[str, Quantity], Floats]:
     clustered = clustered_covariance(np.stack([p.influence for p in parts]))
     covariance = np.array(clustered.covariance)
     estimates = {}
@@ -316,7 +281,7 @@ def _too_few_cells(n: int) -> Finding:
     return Finding(
         f"{cells} read at least twice: the variation of read noise between cells is unknown, and "
         "its size has no error",
-        f"Read at least {_MIN_CELLS} cells, preferably many",
+        f"Read at least {MIN_CELLS} cells, preferably many",
     )
 
 
@@ -354,8 +319,8 @@ def _findings(
     if telegraph is not None and telegraph.share.ci95 and telegraph.share.ci95[0] > 0.2:
         out.append(
             Finding(
-                f"{telegraph.share.value:.0%} of cells show random telegraph noise: their read "
-                "noise is not normal, and more cells switch over longer times",
+                f"{format_percent(telegraph.share.value, 0)} of cells show random telegraph "
+                "noise: their read noise is not normal, and more cells switch over longer times",
                 "Average reads over more than the dwell time of a state, or program again",
             )
         )

@@ -7,7 +7,10 @@ t0 is that of the first later reading. With x = ln(t/t0), so that ln 0 never occ
     G(t)  = G(t0) + drift·x ± growth·√x
 
 A file with a reading at 0 and one later reading therefore determines the first step but no drift.
-The same cells are read at all times, so standard errors are clustered by cell. The dependence on
+Only cells that are at their level when first read are used, and their readings only until they
+lose their state apart from the others (`rramfit.fitting.time.lost_cells`): drift and growth are
+those of the cells that keep it. The same cells are read at all times, so standard errors are
+clustered by cell. The dependence on
 temperature is not fitted; the card states the temperature of the measurement.
 
 Where levels were assigned from the reading at time 0, the error of that reading helped to select
@@ -29,9 +32,18 @@ from rramfit.card.schema import DriftCard, RetentionCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.time.drift import Drift, fit_drift
-from rramfit.fitting.time.retention_findings import CollapsedShare, collapsed_share, findings
+from rramfit.fitting.time.lost_cells import (
+    CollapsedShare,
+    collapsed_share,
+    collapsing,
+    leaving,
+    worst_collapse,
+)
+from rramfit.fitting.time.retention_findings import findings
+from rramfit.fitting.time.retention_readings import retention_readings
 from rramfit.measurement.file.record import Levels, Reads
 
 if TYPE_CHECKING:
@@ -44,7 +56,6 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MIN_CELLS = 5  # cells with two readings that the estimates of a level need
-MAX_TIMES = 64  # of more times, those nearest to even steps in ln t are used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +135,11 @@ class RetentionFit(ShowsResult):
 
 
 def fit_retention(
-    retention: Reads, levels: Levels | None = None, *, healthy: Bools | None = None
+    retention: Reads,
+    levels: Levels | None = None,
+    *,
+    healthy: Bools | None = None,
+    at_level: AtLevel | None = None,
 ) -> RetentionFit:
     """Fit drift and growth of spread to readings over time.
 
@@ -136,6 +151,8 @@ def fit_retention(
         Targets and windows, to check how levels were assigned.
     healthy : (row, col) bool array, optional
         Cells to use; all by default.
+    at_level : AtLevel, optional
+        Cells that are at their level when first read; found from these readings by default.
 
     Returns
     -------
@@ -144,13 +161,14 @@ def fit_retention(
     Raises
     ------
     FitError
-        If there are fewer than two times, a negative time, no reading after programming, or no
+        If there are fewer than two times from programming on, no reading after programming, or no
         level with at least 5 cells.
     """
-    time, y = _readings(retention)
-    use = (retention.level >= 0) & (np.isfinite(y).sum(axis=0) >= 2)
-    if healthy is not None:
-        use &= healthy
+    time, y, found = retention_readings(retention)
+    usable = np.ones(y.shape[1:], dtype=np.bool_) if healthy is None else healthy
+    if at_level is None:
+        at_level = find_at_level(_end(y), retention.level, usable)
+    use = usable & at_level.at & (np.isfinite(y).sum(axis=0) >= 2)
     n_levels = max(int(retention.level.max()) + 1, len(levels) if levels else 0, 1)
     level = retention.level[use]
     cells = np.asarray(y[:, use].T, dtype=np.float64)
@@ -161,6 +179,12 @@ def fit_retention(
             f"expected at least {MIN_CELLS}"
         )
         raise FitError(msg)
+    gone = leaving(cells, level, n_levels)
+    collapse = worst_collapse(cells, outlier=gone < len(time), cells=use)
+    if collapse is not None and collapse.below is not None:
+        late = collapsing(cells, collapse.below)
+        gone = np.where(collapse.collapsed, np.minimum(gone, late), gone)
+    cells = np.where(np.arange(len(time)) < gone[:, None], cells, np.nan)
     later = time > 0
     t0 = float(time[later][0])
     parts: list[_Part] = []
@@ -172,9 +196,8 @@ def fit_retention(
         parts += _drift_parts(drift, level)
     result = _assemble(parts, use, level, n_levels)
     mean, std = _changes(cells, level, n_levels)
-    first, last = cells[:, 0], _last(cells)
-    collapse = collapsed_share(first, last)
-    found = findings(
+    found += at_level.findings("/retention", left=int((gone < len(time)).sum()))
+    found += findings(
         time=time,
         cells=cells,
         level=level,
@@ -204,35 +227,6 @@ def fit_retention(
         target=np.array(levels.target) if levels else None,
         collapsed=collapse,
     )
-
-
-def _readings(retention: Reads) -> tuple[Floats, Floats]:
-    """Return sorted times and readings (time, row, col), at most `MAX_TIMES` even in ln t."""
-    time = np.asarray(retention.time, dtype=np.float64)
-    if len(time) < 2:
-        msg = f"/retention/time has length {len(time)}; expected at least 2 readings"
-        raise FitError(msg)
-    if not np.isfinite(time).all() or (time < 0).any():
-        msg = "/retention/time: found negative or missing times; expected seconds since programming"
-        raise FitError(msg)
-    order = np.argsort(time, kind="stable")
-    if not (time > 0).any():
-        msg = "/retention/time: all readings are at time 0; expected at least one later reading"
-        raise FitError(msg)
-    keep = order
-    if len(order) > MAX_TIMES:
-        x = np.log(np.maximum(time[order], time[time > 0].min() / math.e))
-        even = np.linspace(x[0], x[-1], MAX_TIMES)
-        keep = order[np.unique(np.searchsorted(x, even).clip(0, len(x) - 1))]
-    wanted = np.zeros(len(time), dtype=bool)
-    wanted[keep] = True
-    taken, first = [], 0
-    for block in retention.blocks():
-        taken.append(block[wanted[first : first + len(block)]])
-        first += len(block)
-    y = np.concatenate(taken)
-    rank = np.argsort(time[wanted], kind="stable")
-    return time[wanted][rank], y[rank]
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,11 +351,11 @@ def _changes(cells: Floats, level: Integers, n_levels: int) -> tuple[Floats, Flo
     return mean, std
 
 
-def _last(cells: Floats) -> Floats:
-    """Return the last reading of each cell."""
-    seen = np.isfinite(cells)
-    at = cells.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1)
-    return np.asarray(cells[np.arange(len(cells)), at], dtype=np.float64)
+def _end(y: Floats) -> Floats:
+    """Return the first finite reading along the first axis; NaN if there is none."""
+    seen = np.isfinite(y)
+    at = np.argmax(seen, axis=0)
+    return np.asarray(np.take_along_axis(y, at[None], axis=0)[0], dtype=np.float64)
 
 
 def _given(value: float | None, unit: str) -> Quantity | None:

@@ -1,112 +1,26 @@
-"""Checks of retention readings: collapsed cells, level assignment, and drift with ln t."""
+"""Checks of retention readings: collapsed cells, level assignment, and drift with ln t.
+
+Collapsed cells are found in `rramfit.fitting.time.lost_cells`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
-from rramfit.card.quantity import Quantity
 from rramfit.fitting.result import Finding
 from rramfit.fitting.time.drift import Drift
+from rramfit.fitting.time.lost_cells import CollapsedShare
 from rramfit.measurement.file.record import Levels
-from rramfit.units import format_quantity
+from rramfit.units import format_percent, format_quantity
 
-__all__ = ["CollapsedShare", "collapsed_share", "findings"]
+__all__ = ["findings"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-COLLAPSED_BELOW = 0.2  # a cell below this share of its first conductance has collapsed
-MAX_COLLAPSED = 0.01  # share of collapsed cells above which the measurement is unusable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollapsedShare:
-    """Cells that lost nearly all of their conductance between two readings.
-
-    Attributes
-    ----------
-    share : Quantity
-        Share of the conducting cells, with Jeffreys' 95 % interval.
-    n_cells, n_collapsed : int
-        Number of conducting cells, and of those that collapsed.
-    collapsed : (cell,) bool array
-        Cells that collapsed; False also for cells that did not conduct at first.
-    """
-
-    share: Quantity
-    n_cells: int
-    n_collapsed: int
-    collapsed: Bools
-
-    @property
-    def finding(self) -> Finding | None:
-        """Severe finding, if more cells collapsed than single bad cells can explain."""
-        low = self.share.ci95[0] if self.share.ci95 else 0.0
-        if low <= MAX_COLLAPSED:
-            return None
-        return Finding(
-            f"{self.n_collapsed} of {self.n_cells} conducting cells ({self.share.value:.1%}) "
-            f"fell between two readings to less than {COLLAPSED_BELOW:.0%} of their conductance "
-            "(collapsed)",
-            "Do not use drift and growth of this measurement; check the contacts and the position "
-            "of the collapsed cells, and measure again",
-            severe=True,
-            affected=self.share.value,
-        )
-
-
-def collapsed_share(before: Floats, after: Floats) -> CollapsedShare | None:
-    """Count the conducting cells that collapsed between two readings.
-
-    Conducting cells are those whose first reading is at least half of the 95 % quantile. For them
-    a fall to a fifth is far outside drift and noise.
-
-    Parameters
-    ----------
-    before, after : (cell,) array
-        Two readings of the same cells [S]; NaN = not measured.
-
-    Returns
-    -------
-    CollapsedShare or None
-        None if fewer than 20 conducting cells were read twice.
-
-    Examples
-    --------
-    >>> before = np.full(100, 80e-6)
-    >>> after = np.where(np.arange(100) < 30, 1e-6, 78e-6)
-    >>> found = collapsed_share(before, after)
-    >>> found.n_collapsed, found.n_cells
-    (30, 100)
-    """
-    seen = np.isfinite(before) & np.isfinite(after)
-    if seen.sum() < 20:
-        return None
-    limit = 0.5 * float(np.quantile(before[seen], 0.95))
-    conducting = seen & (before >= limit) & (before > 0)
-    n = int(conducting.sum())
-    if n < 20:
-        return None
-    collapsed = conducting & (
-        np.where(seen, after, np.inf) < COLLAPSED_BELOW * np.where(seen, before, 0.0)
-    )
-    k = int(collapsed.sum())
-    share = k / n
-    low = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.025)) if k > 0 else 0.0
-    high = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.975)) if k < n else 1.0
-    stderr = math.sqrt((k + 0.5) * (n - k + 0.5) / (n + 1) ** 2 / (n + 2))
-    return CollapsedShare(
-        share=Quantity.within(share, stderr, "1", (low, high)),
-        n_cells=n,
-        n_collapsed=k,
-        collapsed=collapsed,
-    )
 
 
 def findings(
@@ -200,8 +114,9 @@ def _selection(
         return []
     return [
         Finding(
-            f"Levels were assigned from the first reading ({inside[0]:.1%} of cells inside their "
-            f"windows at time 0, {inside[1]:.1%} at {format_quantity(float(time[1]), 's')}): the "
+            f"Levels were assigned from the first reading ({format_percent(inside[0])} of cells "
+            f"inside their windows at time 0, {format_percent(inside[1])} at "
+            f"{format_quantity(float(time[1]), 's')}): the "
             "first step includes regression to the mean and read noise",
             "Use the programmed target as the level, or read twice before the wait and assign the "
             "level from the first of the two readings",

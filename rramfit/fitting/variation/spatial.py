@@ -31,7 +31,7 @@ __all__ = ["SIGNIFICANT", "SpatialFit", "fit_spatial"]
 Floats = NDArray[np.float64]
 
 SIGNIFICANT = 0.05
-"""p-value below which a smooth field counts as significant."""
+"""p-value below which an array has a smooth field: in findings, in text and in the report."""
 
 _ENDS = (0.025, 0.5, 0.975)
 _CAUTION = 0.8  # power of the likelihood, which understates the scatter of strong fields' shares
@@ -46,6 +46,11 @@ class SpatialFit:
     correlation_length: Quantity | None = None  # [pitches]
     share: Quantity | None = None  # fraction of d2d²
     p_value: float | None = None
+
+    @property
+    def has_field(self) -> bool:
+        """Whether the smooth field is significant."""
+        return self.p_value is not None and self.p_value < SIGNIFICANT
 
     def to_card(self) -> SpatialCard:
         """Return the fit as an entry of a card."""

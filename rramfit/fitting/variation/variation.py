@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity, quantities_frame
-from rramfit.card.schema import VariationCard
+from rramfit.card.schema import LineOffsets, VariationCard
 from rramfit.errors import FitError
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.screening.at_level import AtLevel
@@ -27,11 +27,13 @@ from rramfit.fitting.variation.correlation import (
     cell_offsets,
     fit_level_correlation,
 )
+from rramfit.fitting.variation.few_cells import FewCells, fit_few_cells
+from rramfit.fitting.variation.line_findings import line_findings
 from rramfit.fitting.variation.line_offsets import line_correlation
 from rramfit.fitting.variation.one_level import FEWEST_CELLS, LevelVariation, fit_level_variation
-from rramfit.fitting.variation.spatial import SIGNIFICANT
+from rramfit.fitting.variation.part_of_array import find_parts
 from rramfit.measurement.file.record import Reads
-from rramfit.units import counted, format_estimate
+from rramfit.units import counted, format_estimate, format_percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,11 @@ Bools = NDArray[np.bool_]
 
 _FEW_EFFECTIVE = 10  # least number of independent cells for describing a population
 _CLIPPED_SHARE = 0.01
+_WHY_FEW = {
+    "field": "conductance varies so smoothly over the array at {} that",
+    "lines": "the cells of one line have so much in common at {} that",
+    "unknown": "smooth variation over the array cannot be excluded at {}, and with it",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,7 @@ class VariationFit:
     correlation: LevelCorrelation | None
     offsets: Floats
     line_correlation: Floats | None = None  # (level, level) of line offsets; NaN where unknown
+    few: tuple[FewCells, ...] = ()  # levels of a few cells with many cycles
     verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
@@ -72,7 +80,8 @@ class VariationFit:
 
     def to_card(self) -> list[VariationCard]:
         """Return the fitted levels as entries of a card."""
-        return [v.to_card() for v in self.levels if v is not None]
+        cards = [v.to_card() for v in (*self.levels, *self.few) if v is not None]
+        return sorted(cards, key=lambda card: card.level)
 
     def line_offsets(self) -> Floats | None:
         """Return the line offset of every cell, (level, row, col) [S]; None without lines."""
@@ -119,6 +128,8 @@ class VariationFit:
                     "share": v.spatial.share,
                 }
             found |= {f"level {v.level} {name}": q for name, q in parts.items() if q is not None}
+        for few in self.few:
+            found |= {f"level {few.level} {n}": q for n, q in few.named() if q is not None}
         if self.correlation is not None:
             c = self.correlation
             for k, j in zip(*np.nonzero(np.tril(np.isfinite(c.matrix), -1)), strict=True):
@@ -133,9 +144,17 @@ class VariationFit:
 
     def summary(self) -> str:
         """Return the fit as readable text."""
-        fitted = sum(v is not None for v in self.levels)
+        fitted = sum(v is not None for v in self.levels) + len(self.few)
         lines = [f"Variation: {counted(fitted, 'level')}, {self.verdict.word}"]
         lines += [f"  level {v.level}: {_format_level(v)}" for v in self.levels if v is not None]
+        for few in self.few:
+            parts = [
+                f"{n} {format_estimate(q.value, q.ci95, q.unit)}"
+                for n, q in few.named()
+                if q is not None
+            ]
+            cells, readings = counted(few.n_cells, "cell"), counted(few.n_readings, "reading")
+            lines.append(f"  level {few.level}: {', '.join(parts)}; {cells}, {readings}")
         lines += [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join(lines)
 
@@ -216,7 +235,10 @@ def fit_variation(
         fit_level_variation(statistics, healthy, k, domain=domains[k], reads=noise, seed=seed)
         for k in range(count)
     )
-    if not any(v is not None for v in levels):
+    none = [k for k, v in enumerate(levels) if v is None]
+    scarce = [fit_few_cells(statistics, healthy, k, reads=noise) for k in none]
+    few = tuple(v for v in scarce if v is not None)
+    if not few and not any(v is not None for v in levels):
         cells = int((np.where(healthy, statistics.count, 0) > 0).sum(axis=(1, 2)).max(initial=0))
         msg = (
             f"variation: no level has more than {counted(cells, 'accepted healthy cell')}, but at "
@@ -229,18 +251,32 @@ def fit_variation(
         correlation=correlation,
         offsets=cell_offsets(levels, correlation, healthy),
         line_correlation=line_correlation([None if v is None else v.driver for v in levels]),
-        verdict=Verdict(tuple(_findings(levels, statistics, healthy))),
+        few=few,
+        verdict=Verdict(tuple(_findings(levels, few, statistics, healthy))),
     )
 
 
 def _findings(
-    levels: Sequence[LevelVariation | None], statistics: ProgramStatistics, healthy: Bools
+    levels: Sequence[LevelVariation | None],
+    few: Sequence[FewCells],
+    statistics: ProgramStatistics,
+    healthy: Bools,
 ) -> list[Finding]:
     found = []
     fitted = [v for v in levels if v is not None]
-    if few := [k for k, v in enumerate(levels) if v is None]:
+    if few:
+        most = max(v.n_cells for v in few)
+        number = "a single cell was" if most == 1 else f"at most {most} cells were"
         what = (
-            f"fewer than {FEWEST_CELLS} cells were accepted at {_format_levels(few)}, so no "
+            f"{number} accepted at {_format_levels([v.level for v in few])}: the variation "
+            "describes "
+            + ("this cell, and that between cells is not known" if most == 1 else "these cells")
+        )
+        found.append(Finding(what, "program more cells to these levels"))
+    known = {v.level for v in few}
+    if absent := [k for k, v in enumerate(levels) if v is None and k not in known]:
+        what = (
+            f"fewer than {FEWEST_CELLS} cells were accepted at {_format_levels(absent)}, so no "
             "variation is reported there"
         )
         found.append(Finding(what, "program more cells to these levels"))
@@ -251,24 +287,48 @@ def _findings(
             "known"
         )
         found.append(Finding(what, "program every cell to every level at least twice"))
-    if patchy := [v.level for v in fitted if v.effective_cells < min(_FEW_EFFECTIVE, v.n_cells)]:
-        least = min(v.effective_cells for v in fitted)
-        number = "below 1" if least < 1 else f"only {least:.1f}"
-        what = (
-            f"conductance varies so smoothly over the array at {_format_levels(patchy)} that the "
-            f"effective number of independent cells is {number}"
-        )
-        found.append(Finding(what, "measure more arrays, or a larger one"))
+    found += _few_independent(fitted)
+    found += line_findings(fitted)
+    found += find_parts(fitted, healthy)
     clipped = int(statistics.clipped[:, healthy].sum())
     readings = int(statistics.measured[healthy].sum())
     if clipped > _CLIPPED_SHARE * readings:
         what = (
-            f"{clipped} of {readings} readings of healthy cells ({clipped / readings:.1%}) are "
-            "clipped at a rail, so the components are too small"
+            f"{clipped} of {readings} readings of healthy cells "
+            f"({format_percent(clipped / readings)}) are clipped at a rail, so the components are "
+            "too small"
         )
         remedy = "increase the instrument's range"
         found.append(Finding(what, remedy))
     return found
+
+
+def _few_independent(fitted: Sequence[LevelVariation]) -> list[Finding]:
+    """Return findings on levels with few independent cells, by what correlates them."""
+    few = [v for v in fitted if v.effective_cells < min(_FEW_EFFECTIVE, v.n_cells)]
+    reasons = [_correlated_by(v) for v in few]
+    found = []
+    for reason, why in _WHY_FEW.items():
+        levels = [v for v, x in zip(few, reasons, strict=True) if x == reason]
+        if levels:
+            least = min(v.effective_cells for v in levels)
+            number = "below 1" if least < 1 else f"only {least:.1f}"
+            what = why.format(_format_levels([v.level for v in levels]))
+            what += f" the effective number of independent cells is {number}"
+            found.append(Finding(what, "measure more arrays, or a larger one"))
+    return found
+
+
+def _correlated_by(v: LevelVariation) -> str:
+    """Return what correlates the cells of a level most: "field", "lines", or "unknown"."""
+    has_field = v.spatial is not None and v.spatial.has_field
+    lines, field = v.driver.lines, v.driver.field
+    if lines is None or field is None or not has_field:
+        return "field" if has_field else "unknown" if lines is None else "lines"
+    seen = np.isfinite(v.driver.scores).astype(np.float64)
+    by_lines = lines.pair_sums(seen) @ [e.variance for e in lines.effects]
+    by_field = field.mean(field.variance * field.share * field.pair_sums())
+    return "field" if by_field > by_lines else "lines"
 
 
 def _format_levels(levels: Sequence[int]) -> str:
@@ -292,7 +352,7 @@ def _format_level(v: LevelVariation) -> str:
         f"{name} {format_estimate(q.value, q.ci95, q.unit)}" for name, q in named if q is not None
     ]
     s = v.spatial
-    if s is not None and s.p_value is not None and s.p_value < SIGNIFICANT:
+    if s is not None and s.has_field:
         text = "smooth field"
         if s.share is not None:
             text += f" {format_estimate(s.share.value, s.share.ci95, '1', percent=True)} of d2d²"
@@ -300,5 +360,15 @@ def _format_level(v: LevelVariation) -> str:
             length = s.correlation_length
             text += f", correlation length {format_estimate(length.value, length.ci95, 'pitches')}"
         parts.append(text)
+    parts += [
+        f"offsets of {_format_lines(x)} {format_estimate(x.std.value, x.std.ci95, x.std.unit)}"
+        for x in v.offsets
+    ]
     cells, readings = counted(v.n_cells, "cell"), counted(v.n_readings, "reading")
     return f"{', '.join(parts)}; {cells}, {readings}"
+
+
+def _format_lines(x: LineOffsets) -> str:
+    """Return which lines share an offset."""
+    line, other = ("columns", "rows") if x.axis == "col" else ("rows", "columns")
+    return line if x.period == 1 else f"{line} ({other} modulo {x.period})"

@@ -65,7 +65,7 @@ def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
         "field": any(m.levels.lengths),
         "trend": bool((m.row_trend != 0).any() or (m.col_trend != 0).any()),
         "failure": bool((f.hard > 0).any() or (f.soft > 0).any()),
-        "stuck": f.stuck_low > 0 or f.stuck_high > 0,
+        "stuck": f.stuck_share > 0,
         "dead_lines": f.dead_rows > 0 or f.dead_cols > 0,
         "read": bool((m.read_noise.scale > 0).any()),
         "retention": setup.time >= age.reference_time

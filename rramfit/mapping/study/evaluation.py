@@ -8,15 +8,18 @@ The accuracy of one chip is the share of correct test images. Intervals over n i
                     bound is 0 or 1 if n is too small for a rank
     yield           share of chips at or above an accuracy; Clopper-Pearson
 
-Intervals cover the variation over chips on these test images. They do not cover the choice of test
-images.
+These intervals cover the variation over chips on these test images. `Evaluation.total` also covers
+the choice of test images and, with draws of the card, what the card does not know
+(`rramfit.mapping.study.mean_accuracy`). The chips are then those of the drawn cards: deviation,
+percentiles and yield are over all of them, and their intervals take them as independent.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,8 +27,11 @@ from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor, nn
 
+from rramfit.card.schema import ModelCard
 from rramfit.errors import MappingError
 from rramfit.mapping.layers.convert import analog_matrices, program
+from rramfit.mapping.study.drawn_cards import card_is_exact, draw_of_chip, on_drawn_cards
+from rramfit.mapping.study.mean_accuracy import MeanAccuracy, mean_accuracy
 
 __all__ = ["Estimate", "Evaluation", "accuracy", "evaluate", "summarise"]
 
@@ -60,6 +66,8 @@ class Evaluation:
         Accuracy of the network in float32.
     threshold : float
         Minimum accuracy of a good chip, for the yield.
+    total : MeanAccuracy, optional
+        The mean with its full interval: chips, card, test images.
     """
 
     accuracies: tuple[float, ...]
@@ -71,6 +79,7 @@ class Evaluation:
     percentile5: Estimate
     percentile95: Estimate
     chip_yield: Estimate
+    total: MeanAccuracy | None = None
 
     @property
     def chips(self) -> int:
@@ -89,18 +98,24 @@ class Evaluation:
             "percentile95": self.percentile95.to_json(),
             "yield": {"at": self.threshold, **self.chip_yield.to_json()},
             "accuracies": list(self.accuracies),
+            "mean_total": None if self.total is None else self.total.to_json(),
         }
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 500) -> float:
     """Return the share of images that a network classifies correctly."""
-    right = 0
+    return int(_right(model, images, labels, batch).sum()) / len(labels)
+
+
+def _right(model: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Tensor:
+    """Return whether a network classifies each image correctly, (image,)."""
     model.eval()
     with torch.no_grad():
-        for at in range(0, len(labels), batch):
-            found = model(images[at : at + batch]).argmax(-1)
-            right += int((found == labels[at : at + batch]).sum())
-    return right / len(labels)
+        parts = [
+            model(images[at : at + batch]).argmax(-1) == labels[at : at + batch]
+            for at in range(0, len(labels), batch)
+        ]
+    return torch.cat(parts).cpu()
 
 
 def evaluate(
@@ -115,6 +130,8 @@ def evaluate(
     batch: int = 500,
     after_programming: Callable[[nn.Module], None] | None = None,
     on_chip: Callable[[int, float], None] | None = None,
+    card: ModelCard | None = None,
+    card_draws: int = 0,
 ) -> Evaluation:
     """Evaluate an analog network on many chips.
 
@@ -136,25 +153,55 @@ def evaluate(
         Called for each programmed chip before the test.
     on_chip : callable (index, accuracy), optional
         Called after each chip.
+    card : ModelCard, optional
+        The card of the network's setup; needed for `card_draws`.
+    card_draws : int
+        Number of draws of the card within its uncertainty, among which the chips are divided; by
+        default its numbers are taken as exact.
 
     Raises
     ------
     MappingError
-        If the network has no analog layer.
+        If the network has no analog layer, or the card cannot be drawn
+        (`rramfit.mapping.study.drawn_cards`).
     """
     if not analog_matrices(model):
         msg = "the network has no analog layer; call convert_to_analog first"
         raise MappingError(msg)
+    if card_draws and card is None:
+        msg = "card draws need the card; give card="
+        raise MappingError(msg)
     found = []
-    for index in range(chips):
-        program(model, seed=seed, index=index)
-        if after_programming is not None:
-            after_programming(model.eval())
-        found.append(accuracy(model, images, labels, batch=batch))
-        if on_chip is not None:
-            on_chip(index, found[-1])
+    right = np.zeros((card_draws or chips, len(labels)))
+    with contextlib.ExitStack() as stack:
+        use: Callable[[int], int] = _itself
+        if card_draws and card is not None:
+            drawn = on_drawn_cards(model, card, chips=chips, draws=card_draws, seed=seed)
+            use = stack.enter_context(drawn)
+        for index in range(chips):
+            row = use(index)
+            program(model, seed=seed, index=index)
+            if after_programming is not None:
+                after_programming(model.eval())
+            hits = _right(model, images, labels, batch)
+            right[row] += hits.numpy()
+            found.append(int(hits.sum()) / len(labels))
+            if on_chip is not None:
+                on_chip(index, found[-1])
     at = digital - 0.02 if threshold is None else threshold
-    return summarise(found, digital=digital, threshold=at, images=len(labels))
+    draws = None
+    if card_draws:
+        draws = [draw_of_chip(i, chips=chips, draws=card_draws) for i in range(chips)]
+        right /= np.bincount(draws)[:, None]
+    total = mean_accuracy(
+        found, right, draws=draws, exact_card=card is not None and card_is_exact(card)
+    )
+    summary = summarise(found, digital=digital, threshold=at, images=len(labels))
+    return replace(summary, total=total)
+
+
+def _itself(index: int) -> int:
+    return index
 
 
 def summarise(

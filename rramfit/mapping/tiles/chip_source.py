@@ -12,8 +12,8 @@ tiles reuses the same cells, and the unmeasured properties are drawn again. Patt
 on complete arrays, so trends and fields keep their positions.
 
 If a target is between two levels (weights not quantised), the cell has the deviation of the nearest
-level: g = target + (drawn − mean of the level). Cells that failed programming keep their drawn
-conductance.
+level: g = target + (drawn − mean of the level), with the mean that the targets refer to. Cells that
+failed programming keep their drawn conductance.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import Tensor
 from rramfit.array.devices.chips import Chips, draw_chips
 from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.measured_chips import ReplayedChips, chip_from_cells
-from rramfit.card.cells import CellMaps, Fault
+from rramfit.card.cells import STUCK, CellMaps, Fault
 from rramfit.errors import MappingError
 from rramfit.streams import torch_stream
 
@@ -59,6 +59,7 @@ class ChipCells:
     """Arrays of one chip, from which the tiles of a matrix are cut."""
 
     model: DeviceModel
+    mean: Tensor  # [S] (level,) that targets refer to
     chips: Chips | ReplayedChips
     tile: tuple[int, int]
     tiles: int
@@ -81,7 +82,7 @@ class ChipCells:
         pattern = _paste(level, -1, self.tile, self.chips.shape, len(self.chips))
         with torch.no_grad():
             state = self.chips.program(pattern, generator=generator).age(time, generator)
-            mean = self.model.mean[level.clamp_min(0)]
+            mean = self.mean[level.clamp_min(0)]
             found = self._cut(state.conductance)
             accepted = self._cut(state.accepted)
             follows = accepted & (level >= 0)
@@ -92,7 +93,7 @@ class ChipCells:
             conductance=conductance,
             slope=slope,
             nonlinearity=b,
-            read_std=self._cut(state.read_noise.std(state.conductance, state.distribution)),
+            read_std=self._cut(state.read_std),
             accepted=accepted,
         )
 
@@ -148,6 +149,7 @@ def draw_chip_cells(
     tiles: int,
     tile: tuple[int, int],
     *,
+    mean: Tensor | None = None,
     origin: Origin | None = None,
     index: int = 0,
     seed: int,
@@ -160,6 +162,9 @@ def draw_chip_cells(
     model : DeviceModel
     tiles : int
     tile : (rows, cols)
+    mean : (level,) tensor, optional
+        Level means that targets refer to [S]; by default those of the model. They differ if the
+        network is mapped with one card and the chips are drawn from another.
     origin : Origin, optional
         A measured array or given arrays, to use instead of newly drawn arrays.
     index : int
@@ -196,7 +201,8 @@ def draw_chip_cells(
         rows, cols = origin.fault.shape
         arrays = -(-tiles // _per_array((rows, cols), tile))
         chips = chip_from_cells(model, origin, count=arrays, generator=generator)
-    return ChipCells(model=model, chips=chips, tile=tile, tiles=tiles)
+    mean = model.mean if mean is None else mean
+    return ChipCells(model=model, mean=mean, chips=chips, tile=tile, tiles=tiles)
 
 
 def expected_conductance(
@@ -225,13 +231,12 @@ def expected_conductance(
     expected = (1 - failing) * own + failing * left
     fault = torch.as_tensor(cells.fault.astype("int64"), device=model.device)
     for kind, value in (
-        (Fault.STUCK_LOW, f.low_conductance),
-        (Fault.STUCK_HIGH, f.high_conductance),
+        *((kind, state.conductance) for kind, state in f.stuck.items()),
         (Fault.DEAD_ROW, 0.0),
         (Fault.DEAD_COL, 0.0),
     ):
         at = torch.full(fault.shape, value).to(expected)
-        if cells.stuck_conductance is not None and kind in (Fault.STUCK_LOW, Fault.STUCK_HIGH):
+        if cells.stuck_conductance is not None and kind in STUCK:
             own = tensor(cells.stuck_conductance)
             at = torch.where(own.isfinite(), own.clamp_min(0), at)
         expected = torch.where(fault == int(kind), at, expected)

@@ -195,6 +195,7 @@ class AnalogMatrix:
             s.device_model,
             self.plan.tiles,
             self.plan.tile,
+            mean=s.book.means,
             origin=s.origin,
             index=index,
             seed=seed,

@@ -96,6 +96,17 @@ class AnalogSetup:
         """Whether column currents pass a non-ideal converter."""
         return "adc" in self.factors or ("readout" in self.factors and self.readout is not None)
 
+    def on_chips_of(self, card: ModelCard) -> AnalogSetup:
+        """Return the setup of the same network on chips of another card.
+
+        Codes, converters and the state of inactive rows stay: the network is mapped with the card
+        of this setup, and the chips turn out to be as the other card describes.
+        """
+        rows = None if self.line is None else self.line.inactive_rows
+        model = DeviceModel.from_card(card, device=self.model.device, dtype=self.model.dtype)
+        line = _line(card.line, rows)
+        return dataclasses.replace(self, model=model, line=line, readout=card.readout)
+
     def with_factors(self, factors: Collection[str]) -> AnalogSetup:
         """Return the setup with only these factors on."""
         return dataclasses.replace(self, factors=factors_of(factors))

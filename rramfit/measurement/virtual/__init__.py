@@ -8,6 +8,7 @@ The device model is in `rramfit.array.devices`.
 """
 
 from rramfit.measurement.virtual.cards import random_card, virtual_card
+from rramfit.measurement.virtual.mess import Mess
 from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.measurement.virtual.replay import replay
 from rramfit.measurement.virtual.synthesize import synthesize, virtual_chip
@@ -15,6 +16,7 @@ from rramfit.measurement.virtual.tester import Instrument, Plan
 
 __all__ = [
     "Instrument",
+    "Mess",
     "Plan",
     "random_card",
     "reference_card",

@@ -164,7 +164,7 @@ def virtual_card(
     failed_at : float, optional
         Median conductance of failed cells [S]; default: the distribution of the lowest level.
     stuck : mapping, optional
-        `low`, `high`, `low_conductance`, `high_conductance` [S], `dead_rows`, `dead_cols`.
+        Fields of `StuckCard`, as `low`, `high_conductance` [S], `high_moving`, `dead_rows`.
     window : float, optional
         Half-width of the verify window relative to the target.
     array : (rows, cols)
@@ -177,9 +177,8 @@ def virtual_card(
     spreads, reads, hards, softs = (_per_level(x, n) for x in (spread, read, hard, soft))
     targets = list(mean if target is None else target)
     faults = {"low": 0.0, "high": 0.0, "dead_rows": 0.0, "dead_cols": 0.0, **(stuck or {})}
-    lost = 1 - (1 - faults["low"] - faults["high"]) * (1 - faults["dead_rows"]) * (
-        1 - faults["dead_cols"]
-    )
+    healthy = 1 - faults["low"] - faults["high"] - faults.get("middle", 0.0)
+    lost = 1 - healthy * (1 - faults["dead_rows"]) * (1 - faults["dead_cols"])
     levels, variation, failure = [], [], []
     for k in range(n):
         std, noise = spreads[k] * mean[k], reads[k] * mean[k]
@@ -234,7 +233,7 @@ def virtual_card(
                 conductance=None if failed_at is None else Quantity.given(failed_at, "S"),
             )
         )
-    stuck_units = {"low_conductance": "S", "high_conductance": "S"}
+    in_siemens = ("_conductance", "_std", "_motion")
     card = ModelCard(
         name=name,
         digest="sha256:" + "0" * 64,
@@ -246,7 +245,10 @@ def virtual_card(
         variation_correlation=(np.eye(n) * (1 - correlation) + correlation).tolist(),
         failure=failure,
         stuck=StuckCard(
-            **{key: Quantity.given(x, stuck_units.get(key, "1")) for key, x in faults.items()}
+            **{
+                key: Quantity.given(x, "S" if key.endswith(in_siemens) else "1")
+                for key, x in faults.items()
+            }
         ),
         domain=Domain(read_voltage=Quantity.given(read_voltage, "V"), rows=array[0], cols=array[1]),
         quality=Quality(verdict="ok", summary="Stated parameters of a virtual array; not fitted."),
@@ -278,6 +280,7 @@ def random_card(
     spatial: bool = True,
     failures: bool = True,
     read_noise: bool = True,
+    spread: tuple[float, float] = (0.05, 0.15),
     array: tuple[int, int] = (64, 64),
 ) -> ModelCard:
     """Return a card with random parameters.
@@ -298,6 +301,8 @@ def random_card(
     levels : int
     spatial, failures, read_noise : bool
         Whether the chip has this factor.
+    spread : (float, float)
+        Range of the levels' relative standard deviations.
     array : (rows, cols)
     """
     level, between, space, faults, noise = (
@@ -305,20 +310,20 @@ def random_card(
     )
     ends = level.uniform(20e-6, 40e-6), level.uniform(120e-6, 240e-6)
     mean = np.geomspace(*ends, levels) if levels > 1 else np.array([ends[1]])
-    spread = level.uniform(0.05, 0.15, levels)
+    spreads = level.uniform(*spread, levels)
     share, length = space.uniform(0.2, 0.6), space.uniform(4.0, 10.0)
-    slopes = space.uniform(-0.5, 0.5, 2) * spread.min() / np.array(array)
+    slopes = space.uniform(-0.5, 0.5, 2) * spreads.min() / np.array(array)
     hard, soft = faults.uniform(0.0, 0.03, (2, levels))
     low, high = faults.uniform(0.0, 0.01, 2)
     between_cells, correlation = between.uniform(0.2, 0.8), between.uniform(0.2, 0.9)
     return virtual_card(
         f"random-{seed}",
         mean=mean.tolist(),
-        spread=spread.tolist(),
+        spread=spreads.tolist(),
         distribution=distribution,
         shape=shape,
         between_cells=between_cells,
-        read=(noise.uniform(0.1, 0.3, levels) * spread * read_noise).tolist(),
+        read=(noise.uniform(0.1, 0.3, levels) * spreads * read_noise).tolist(),
         correlation=correlation,
         field_share=share * spatial,
         field_length=length * spatial,

@@ -1,11 +1,14 @@
 """The optional groups of a virtual measurement, each with its own random streams.
 
 Each group programs the chip again, with its own balanced pattern. In `/reads` and `/retention`,
-`level` is the programmed level of a cell, or -1 if its programming was not accepted.
+`level` is the programmed level of a cell, or -1 if its programming was not accepted; with the mess
+`off_level` it is the level that was asked for. Failed cells of `/iv` lose part of their conductance
+in the middle of the sweep. `/endurance` is in `rramfit.measurement.virtual.endurance`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +16,24 @@ import numpy as np
 
 from rramfit.card.schema import LineCard, ModelCard
 from rramfit.measurement.file.in_memory import reads_in_memory
-from rramfit.measurement.file.record import MVM, Floats, Integers, IVSweeps, Readout, Reads
+from rramfit.measurement.file.record import MVM, Floats, IVSweeps, Readout, Reads
+from rramfit.measurement.virtual.endurance import draw_endurance
+from rramfit.measurement.virtual.messy_chip import MessyChip, State
 from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
 from rramfit.streams import stream, torch_stream
 
 if TYPE_CHECKING:
-    from rramfit.array.devices.chips import Chips, Programmed
     from rramfit.array.wires.line import LineResistance
 
 __all__ = ["drawn_groups", "line_of"]
 
+OFF_LEVEL = ("reads", "retention", "iv")
+"""Groups whose programming may fail without the file saying so; /mvm reads every cell."""
+
 
 def drawn_groups(
     card: ModelCard,
-    chip: Chips,
+    chip: MessyChip,
     *,
     groups: Collection[str],
     instrument: Instrument,
@@ -52,6 +59,8 @@ def drawn_groups(
             temperature=retention.value if retention else instrument.temperature,
             seed=seed,
         )
+    if "endurance" in groups:
+        out["endurance"] = draw_endurance(card, chip, plan, instrument=instrument, seed=seed)
     if "iv" in groups:
         out["iv"] = _iv(card, chip, plan, seed=seed)
     if "mvm" in groups:
@@ -63,18 +72,15 @@ def drawn_groups(
     return out
 
 
-def _programmed(chip: Chips, name: str, seed: int) -> tuple[Programmed, Integers]:
-    """Program the chip again; return its state and the level of each cell, (row, col)."""
-    import torch
-
+def _programmed(chip: MessyChip, name: str, seed: int) -> State:
+    """Program the chip again."""
     pattern_seed = int(stream(seed, f"{name}/pattern").integers(2**62))
-    pattern = level_pattern(chip.model.n_levels, 0, chip.shape, seed=pattern_seed)
-    state = chip.program(torch.from_numpy(pattern), generator=torch_stream(seed, name))
-    return state, np.where(state.accepted[0].numpy(), pattern, -1)
+    pattern = level_pattern(chip.chip.model.n_levels, 0, chip.shape, seed=pattern_seed)
+    return chip.program(pattern, name, group=name in OFF_LEVEL)
 
 
 def _reads(
-    chip: Chips,
+    chip: MessyChip,
     name: str,
     times: Floats,
     *,
@@ -84,26 +90,30 @@ def _reads(
     temperature: float | None = None,
 ) -> Reads:
     """Read one programmed state repeatedly; for `/retention`, age the cells between reads."""
-    state, level = _programmed(chip, name, seed)
+    state = _programmed(chip, name, seed)
     noise, ageing = torch_stream(seed, f"{name}/read"), torch_stream(seed, f"{name}/age")
     readings = []
     for i, time in enumerate(times):
+        passed = 0.0
         if name == "retention":
-            state = state.age(float(time), ageing)
-        readings.append(instrument.measure(state.read(noise)[0], seed, f"{name}/{i}"))
+            passed = float(time)
+            aged = state.programmed.age(passed, ageing)
+            state = dataclasses.replace(state, programmed=aged)
+        reading = chip.read(state, noise, f"{name}/{i}", time=passed)
+        readings.append(instrument.measure(reading, seed, f"{name}/{i}"))
     return reads_in_memory(
         np.stack(readings),
         time=times.astype(np.float64),
-        level=level,
+        level=state.level,
         read_voltage=read_voltage,
         temperature=temperature,
     )
 
 
-def _iv(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> IVSweeps:
+def _iv(card: ModelCard, chip: MessyChip, plan: Plan, *, seed: int) -> IVSweeps:
     """Sweep the voltage of randomly chosen cells."""
-    state, _ = _programmed(chip, "iv", seed)
-    g0, b = (x[0].numpy() for x in chip.conduction(state.conductance))
+    state = _programmed(chip, "iv", seed)
+    g0, b = (x[0].numpy() for x in chip.chip.conduction(state.programmed.conductance))
     rows, cols = chip.shape
     count = min(plan.iv_cells, rows * cols)
     chosen = np.sort(stream(seed, "iv/cells").choice(rows * cols, count, replace=False))
@@ -111,6 +121,13 @@ def _iv(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> IVSweeps:
     voltage = np.linspace(-plan.iv_range, plan.iv_range, plan.iv_points)
     curvature = np.maximum(np.abs(b[row, col]), 1e-9)[:, None]
     current = g0[row, col][:, None] * np.sinh(curvature * voltage) / curvature
+    if state.off.any():
+        u, v = stream(seed, "mess/off_level/iv/switch").random((2, count))
+        after = np.arange(plan.iv_points) >= (0.2 + 0.6 * u[:, None]) * plan.iv_points
+        lost = after & state.off[row, col][:, None]
+        current *= np.where(lost, 0.2 + 0.4 * v[:, None], 1.0)
+    if chip.mess.column_gain:
+        current *= chip.gain[col][:, None]
     noise = offset = 0.0
     if card.iv is not None:
         noise = card.iv.noise.value if card.iv.noise else 0.0
@@ -141,7 +158,7 @@ def line_of(card: LineCard | None) -> LineResistance:
 
 def _mvm(
     card: ModelCard,
-    chip: Chips,
+    chip: MessyChip,
     plan: Plan,
     *,
     instrument: Instrument,
@@ -153,7 +170,7 @@ def _mvm(
 
     from rramfit.array.wires.effective import column_currents
 
-    state, _ = _programmed(chip, "mvm", seed)
+    state = _programmed(chip, "mvm", seed).programmed
     rows, _ = chip.shape
     choice = stream(seed, "mvm/patterns")
     on = choice.permuted(
@@ -175,7 +192,7 @@ def _mvm(
     )
 
 
-def _readout(card: ModelCard, chip: Chips, plan: Plan, *, seed: int) -> Readout:
+def _readout(card: ModelCard, chip: MessyChip, plan: Plan, *, seed: int) -> Readout:
     """Apply known currents to every channel, over the range of its codes."""
     import torch
 

@@ -5,25 +5,23 @@ so that switching one on changes nothing else in the file. The kinds act at thre
 (`rramfit.measurement.virtual.messy_chip`), and each has its true parameters
 (`rramfit.measurement.virtual.mess_truth`):
 
-| kind | on | effect |
-| --- | --- | --- |
-| moving_stuck | cells | never accepted; half of them read above the highest level, half below the |
-| | | lowest, each time elsewhere |
-| middle_stuck | cells | never accepted; they read a constant between two levels |
-| clusters | cells | stuck low, in round clusters |
-| corner | cells | stuck low, around the corner at the last row and column |
-| shared_failures | cells | that cannot be programmed to one level tend to fail at the others |
-| off_level | cells | of a group failed, yet the file states the level that was asked for |
-| row_offsets, col_offsets | states | of accepted cells in one line share an offset |
-| folded_offsets | states | the same, for cells of one column whose rows are equal modulo 4 |
-| bimodal | states | the middle level has two modes, by cell |
-| telegraph | readings | of some cells jump between two values |
-| column_gain | readings | of some columns have another gain |
-| sweep_drift | readings | of one sweep drift in the order of addresses |
+    faults    moving_stuck     half read above the highest level, half below the lowest, each time
+                               elsewhere; never accepted
+              middle_stuck     read a constant between two levels; never accepted
+              clusters         stuck low, in round clusters
+              corner           stuck low, around the corner at the last row and column
+              shared_failures  a cell that never programs at one level tends to fail at others too
+              off_level        cells of a group failed, yet the file states the level asked for
+    states    row_offsets      accepted cells of one row share an offset
+              col_offsets      of one column
+              folded_offsets   of one column, with rows that are equal modulo 4
+              bimodal          the middle level has two modes, by cell
+    readings  telegraph        of some cells jump between two values
+              column_gain      of some columns have another gain
+              sweep_drift      of one sweep drift in the order of addresses
 
-`/mvm` is measured past the amplifiers of single reads: gain, telegraph noise and drift do not act
-there. A state in the middle, a column's gain and the like are drawn symmetrically, so that no kind
-moves the mean of a level.
+Kinds of states and readings are drawn symmetrically, so that none of them moves a level's mean.
+`/mvm` is measured past the amplifiers of single reads, so kinds of readings do not act there.
 """
 
 from __future__ import annotations

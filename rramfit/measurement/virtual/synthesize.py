@@ -4,6 +4,7 @@
 levels, the instrument with its offset and rails, and missing readings. By default the card's
 families describe accepted conductances, and acceptance is drawn independently. `verified` is
 therefore always written; a verify window only decides whether a stuck cell is accepted.
+`rramfit.measurement.virtual.mess.Mess` switches on what real arrays have besides a card's model.
 
 Conductances are rounded to float32, as in files. Every random stream has its own name, so that
 adding a group or a factor does not change the others. Programs of more than `IN_MEMORY` readings
@@ -32,6 +33,8 @@ from rramfit.measurement.file.record import (
     SweepBlock,
 )
 from rramfit.measurement.virtual.groups import drawn_groups
+from rramfit.measurement.virtual.mess import Mess
+from rramfit.measurement.virtual.messy_chip import MessyChip, messy_chip
 from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
 from rramfit.measurement.virtual.truth import truth
 from rramfit.streams import stream, torch_stream
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "synthesize", "virtual_chip"]
 
-GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout")
+GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout", "endurance")
 """Groups that can be synthesized."""
 
 IN_MEMORY = 2**22
@@ -71,6 +74,7 @@ def synthesize(
     groups: Collection[str] = ("program",),
     instrument: Instrument | None = None,
     plan: Plan | None = None,
+    mess: Mess | None = None,
     array_id: str | None = None,
     measured_at: str | None = None,
 ) -> Measurement:
@@ -90,6 +94,8 @@ def synthesize(
     instrument : Instrument, optional
     plan : Plan, optional
         Sizes of the optional groups.
+    mess : Mess, optional
+        What the chip has besides the card's model; nothing by default.
     array_id : str, optional
     measured_at : str, optional
         ISO 8601 with zone; only recorded.
@@ -113,14 +119,15 @@ def synthesize(
     if min(rows, cols, sweeps) < 1:
         msg = f"rows = {rows}, cols = {cols}, sweeps = {sweeps}; each must be at least 1"
         raise ArrayError(msg)
-    if "readout" in groups and card.readout is None:
-        msg = f"card {card.name!r} has no readout, which the group /readout needs"
-        raise ArrayError(msg)
+    for group in ("readout", "endurance"):
+        if group in groups and getattr(card, group) is None:
+            msg = f"card {card.name!r} has no {group}, which the group /{group} needs"
+            raise ArrayError(msg)
     instrument, plan = instrument or Instrument(), plan or Plan()
     voltage = card.domain.read_voltage
     read_voltage = instrument.read_voltage if voltage is None else voltage.value
-    chip = virtual_chip(card, rows=rows, cols=cols, seed=seed)
-    levels = _levels(card, chip)
+    chip = messy_chip(virtual_chip(card, rows=rows, cols=cols, seed=seed), mess or Mess(), seed)
+    levels = _levels(card, chip.chip)
     program = None
     if "program" in groups:
         drawn = _DrawnSweeps(chip=chip, count=sweeps, instrument=instrument, seed=seed)
@@ -172,7 +179,7 @@ def _levels(card: ModelCard, chip: Chips) -> Levels:
 class _DrawnSweeps:
     """Draws programming sweeps block by block, with the same result in every pass."""
 
-    chip: Chips
+    chip: MessyChip
     count: int
     instrument: Instrument
     seed: int
@@ -193,11 +200,13 @@ class _DrawnSweeps:
         import torch
 
         name = f"program/{t}"
-        level = level_pattern(self.chip.model.n_levels, t, self.chip.shape, seed=self.seed)
-        generator = torch_stream(self.seed, name)
-        state = self.chip.program(torch.from_numpy(level), generator=generator)
-        reading = state.read(torch_stream(self.seed, f"{name}/read"))[0]
-        accepted: NDArray[np.bool_] = state.accepted[0].numpy()
+        chip = self.chip
+        level = level_pattern(chip.chip.model.n_levels, t, chip.shape, seed=self.seed)
+        state = chip.program(level, name)
+        reading = chip.read(state, torch_stream(self.seed, f"{name}/read"), name)
+        if chip.mess.sweep_drift:
+            reading = reading * torch.from_numpy(chip.drift(name))
+        accepted: NDArray[np.bool_] = state.programmed.accepted[0].numpy()
         conductance = self.instrument.measure(reading, self.seed, name)
         return conductance, level, accepted, self._pulses(accepted, name)
 

@@ -62,6 +62,7 @@ class Plan:
     iv_cells: int = 64
     iv_points: int = 41
     iv_range: float = 0.3  # [V] from −iv_range to iv_range
+    endurance_points: int = 5  # from the card's first to its longest cycle, even in its logarithm
     mvm_patterns: int = 32  # half of the rows active
     readout_points: int = 65
     readout_repeats: int = 4

@@ -9,13 +9,15 @@ every mean; rails have no effect, because a fit treats clipped readings as bound
 Distribution parameters are included only if they have a closed form;
 `rramfit.measurement.virtual.distribution_truth.distribution_truth` computes those of any family.
 
-The faults of the drawn chip are under `realised`.
+The faults of the drawn chip are under `realised`. With mess, `mess` lists the kinds that are on;
+their effect on the population is in all values (`rramfit.measurement.virtual.mess_truth`). Standard
+deviations over lines have paths such as `variation[0].lines[col,4].std`, by axis and period.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,17 +26,29 @@ from rramfit.card.cells import Fault
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import ModelCard
 from rramfit.measurement.virtual.distribution_truth import direct_parameters
+from rramfit.measurement.virtual.endurance import endurance_failed
+from rramfit.measurement.virtual.mess import TELEGRAPH
+from rramfit.measurement.virtual.mess_truth import (
+    Moments,
+    factor_variance,
+    messy_moments,
+    realised_mess,
+    stuck_kinds,
+    stuck_shares,
+)
+from rramfit.measurement.virtual.messy_chip import MessyChip
 from rramfit.measurement.virtual.tester import Instrument
 
 if TYPE_CHECKING:
     from rramfit.array.devices.chips import Chips
+    from rramfit.array.devices.stuck_cells import StuckState
 
 __all__ = ["failure_probability", "truth"]
 
 
 def truth(
     card: ModelCard,
-    chip: Chips,
+    messy: MessyChip,
     *,
     groups: Collection[str],
     instrument: Instrument,
@@ -45,15 +59,17 @@ def truth(
     Parameters
     ----------
     card : ModelCard
-    chip : Chips
-        One chip drawn from the card.
+    messy : MessyChip
+        One chip drawn from the card, with its mess.
     groups : collection of str
         Groups in the file.
     instrument : Instrument
     seed : int
     """
+    chip, mess = messy.chip, messy.mess
+    reads = "reads" in groups
     out: dict[str, Any] = {
-        **_level_truth(chip, instrument=instrument, reads="reads" in groups),
+        **_level_truth(chip, instrument=instrument, reads=reads),
         **_failure_truth(chip),
         **_electrical_truth(card),
     }
@@ -63,9 +79,16 @@ def truth(
         if distribution is None:
             continue
         out[f"levels[{k}].distribution.family"] = distribution.family
-        for name, value in direct_parameters(card, p, k, chip.shape, instrument.offset).items():
+        found = direct_parameters(card, p, k, chip.shape, instrument.offset, mess=mess)
+        for name, value in found.items():
             out[f"levels[{k}].distribution.parameters.{name}"] = value
     out["realised"] = _realised(chip)
+    if mess.kinds:
+        levels = _messy_levels(messy, instrument=instrument, reads=reads)
+        out |= levels | _messy_failure(messy, levels)
+        out = _messy_groups(out, messy)
+        out["realised"] |= realised_mess(messy)
+        out["mess"] = mess.kinds
     out["made_from"] = {"card": card.name, "digest": card.digest, "seed": seed}
     out["assumptions"] = list(chip.model.assumptions)
     out["instrument"] = {
@@ -91,9 +114,77 @@ def _level_truth(chip: Chips, *, instrument: Instrument, reads: bool) -> dict[st
         out[f"{v}.spatial.share"] = e.share[k]
         if e.share[k] > 0:
             out[f"{v}.spatial.correlation_length"] = e.lengths[k]
+        for (axis, period), std in e.lines.items():
+            if std[k] > 0:
+                out[f"{v}.lines[{axis},{period}].std"] = std[k]
         for j in range(k):
             out[f"variation_correlation[{j}][{k}]"] = e.correlation[j, k]
     return {path: float(value) for path, value in out.items()}
+
+
+def _messy_levels(messy: MessyChip, *, instrument: Instrument, reads: bool) -> dict[str, float]:
+    """Return the level and variation values that mess changes."""
+    from rramfit.array.devices.parameters import estimands
+
+    e = estimands(messy.chip.model.levels, messy.shape)
+    m = messy_moments(Moments.of(e), messy.mess)
+    c2c = m.cycles if reads else m.cycles + m.read
+    out: dict[str, float] = {}
+    for k in range(len(m.mean)):
+        v = f"variation[{k}]"
+        out[f"levels[{k}].mean"] = m.mean[k] + instrument.offset
+        out[f"levels[{k}].std"] = math.sqrt(m.total[k])
+        for name, variance in (("d2d", m.between), ("c2c", c2c), ("read", m.read)):
+            out[f"{v}.{name}"] = math.sqrt(variance[k])
+        out[f"{v}.spatial.share"] = m.sill[k] / m.between[k] if m.between[k] else 0.0
+        for (axis, period), variance in m.lines.items():
+            if variance[k] > 0:
+                out[f"{v}.lines[{axis},{period}].std"] = math.sqrt(variance[k])
+        for j in range(k):
+            out[f"variation_correlation[{j}][{k}]"] = m.correlation[j, k]
+    return {path: float(value) for path, value in out.items()}
+
+
+def _messy_failure(messy: MessyChip, levels: Mapping[str, float]) -> dict[str, float]:
+    """Return stuck cells and failure probabilities with the faults of the mess.
+
+    Parameters
+    ----------
+    messy : MessyChip
+    levels : mapping
+        Values of levels and variation, with mess.
+    """
+    chip, share = messy.chip, stuck_shares(messy)
+    f, m = chip.model.faults, chip.model
+    alive = (1 - f.dead_rows) * (1 - f.dead_cols)
+    out = {"stuck.low": share.low, "stuck.high": share.high}
+    read = np.square([levels[f"variation[{k}].read"] for k in range(m.n_levels)])
+    out |= {f"stuck.{name}": value for name, value in stuck_kinds(messy, read).items()}
+    for k in range(m.n_levels):
+        of_card = (1 - failure_probability(chip, k)) / alive if alive else 0.0
+        inside = _stuck_inside(f.stuck[Fault.STUCK_LOW], float(m.lower[k]), float(m.upper[k]))
+        accepted = alive * (share.rest * of_card + share.new_low * inside)
+        out[f"failure[{k}].probability"] = 1 - accepted
+    return out
+
+
+def _messy_groups(out: dict[str, Any], messy: MessyChip) -> dict[str, Any]:
+    """Return the truth with the values of groups that mess changes; undefined ones are removed."""
+    mess = messy.mess
+    undefined: set[str] = set()
+    if mess.moving_stuck:
+        undefined |= {"stuck.low_conductance", "stuck.high_conductance"}
+    if mess.telegraph:
+        out["read_noise.telegraph_share"] = mess.telegraph
+        out["read_noise.telegraph_amplitude"] = sum(TELEGRAPH) / 2
+    if mess.off_level:
+        undefined.add("endurance.failed")
+    if mess.telegraph or mess.column_gain:
+        undefined |= {"read_noise.coefficient", "read_noise.exponent"}
+        undefined |= {p for p in out if p.endswith((".first_spread", ".growth"))}
+    if factor_variance(mess, "column_gain"):
+        undefined |= {p for p in out if p.startswith("endurance.") and p.endswith(".std")}
+    return {path: value for path, value in out.items() if path not in undefined}
 
 
 def failure_probability(chip: Chips, level: int) -> float:
@@ -105,9 +196,16 @@ def failure_probability(chip: Chips, level: int) -> float:
     alive = (1 - f.dead_rows) * (1 - f.dead_cols)
     takes = (1 - float(f.hard[level])) * (1 - float(f.soft[level]))
     low, high = float(m.lower[level]), float(m.upper[level])
-    passes = f.stuck_low * _inside(f.low_conductance, f.low_spread, low, high)
-    passes += f.stuck_high * _inside(f.high_conductance, f.high_spread, low, high)
-    return 1 - alive * ((1 - f.stuck_low - f.stuck_high) * takes + passes)
+    passes = sum(x.share * _stuck_inside(x, low, high) for x in f.stuck.values())
+    return 1 - alive * ((1 - f.stuck_share) * takes + passes)
+
+
+def _stuck_inside(x: StuckState, low: float, high: float) -> float:
+    """Return P(a stuck cell reads from `low` to `high`); 0 without a window."""
+    fixed = _inside(x.conductance, x.spread, low, high)
+    median = x.conductance * math.exp(-0.5 * x.motion**2)
+    moving = _inside(median, math.hypot(x.spread, x.motion), low, high)
+    return (1 - x.moving) * fixed + x.moving * moving
 
 
 def _inside(median: float, spread: float, low: float, high: float) -> float:
@@ -132,8 +230,9 @@ def _failure_truth(chip: Chips) -> dict[str, float]:
         "stuck.high": f.stuck_high,
         "stuck.dead_rows": f.dead_rows,
         "stuck.dead_cols": f.dead_cols,
-        "stuck.low_conductance": f.low_conductance,
-        "stuck.high_conductance": f.high_conductance,
+        "stuck.low_conductance": f.stuck[Fault.STUCK_LOW].conductance,
+        "stuck.high_conductance": f.stuck[Fault.STUCK_HIGH].conductance,
+        "stuck.middle": f.stuck[Fault.STUCK_MIDDLE].share,
     }
     for k in range(chip.model.n_levels):
         out[f"failure[{k}].probability"] = failure_probability(chip, k)
@@ -154,6 +253,27 @@ def _electrical_truth(card: ModelCard) -> dict[str, float]:
         for name in ("first_step", "first_spread", "drift", "growth"):
             if (quantity := getattr(aged, name)) is not None:
                 out[f"retention.levels[{i}].{name}"] = quantity.value
+    out |= _endurance_truth(card)
+    return out
+
+
+def _endurance_truth(card: ModelCard) -> dict[str, float]:
+    """Return the card's endurance; slopes only without failing cells, which change them."""
+    out: dict[str, float] = {}
+    part = card.endurance
+    if part is None:
+        return out
+    fails = part.failed is not None and part.failed.value > 0
+    for i, state in enumerate(part.states):
+        for name in ("mean", "std", "drift", "growth"):
+            quantity: Quantity | None = getattr(state, name)
+            if quantity is not None and not (fails and name in ("drift", "growth")):
+                out[f"endurance.states[{i}].{name}"] = quantity.value
+    for name in ("window", "window_loss"):
+        if (quantity := getattr(part, name)) is not None and not (fails and name == "window_loss"):
+            out[f"endurance.{name}"] = quantity.value
+    if len(part.states) > 1:
+        out["endurance.failed"] = endurance_failed(part)
     return out
 
 
@@ -165,7 +285,9 @@ def _realised(chip: Chips) -> dict[str, Any]:
         found: list[list[int]] = np.argwhere(fault == code).tolist()
         return found
 
+    middle = cells(Fault.STUCK_MIDDLE)
     return {
+        **({"stuck_middle": middle} if middle else {}),
         "stuck_low": cells(Fault.STUCK_LOW),
         "stuck_high": cells(Fault.STUCK_HIGH),
         "dead_rows": np.flatnonzero((fault == Fault.DEAD_ROW).any(axis=1)).tolist(),

@@ -35,6 +35,7 @@ _LEGEND_AT = (-0.5, -0.46)  # [inch] from the lower left corner of the axes
 
 FAULT_COLORS = {
     Fault.STUCK_LOW: "#2b8fd0",
+    Fault.STUCK_MIDDLE: "#a8892b",
     Fault.STUCK_HIGH: "#e0601a",
     Fault.DEAD_ROW: "#b0568c",
     Fault.DEAD_COL: "#1fa37c",

@@ -119,7 +119,7 @@ def draw_cell_scatter(
 
 
 def draw_level_correlation(ax: Axes, matrix: Floats, names: Sequence[str]) -> None:
-    """Draw the correlation matrix of a cell's offsets at two levels, (level, level)."""
+    """Draw a correlation matrix between levels, (level, level); NaN is left blank."""
     n = len(matrix)
     ax.imshow(matrix, cmap=DIFFERENCE_MAP, vmin=-1, vmax=1, interpolation="none")
     ax.grid(visible=False)
@@ -146,6 +146,8 @@ def draw_level_correlation(ax: Axes, matrix: Floats, names: Sequence[str]) -> No
     ax.tick_params(length=0)
     for i in range(n):
         for j in range(n):
+            if np.isnan(matrix[i, j]):
+                continue
             deep = abs(matrix[i, j]) > 0.72
             ax.text(
                 j,

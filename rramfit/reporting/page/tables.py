@@ -16,7 +16,9 @@ from rramfit.reporting.page.document import Column, Table, Width
 from rramfit.reporting.page.wording import (
     format_quantity_parts,
     number,
+    share,
     with_interval,
+    with_unit,
 )
 
 __all__ = [
@@ -48,11 +50,22 @@ LABELS: Mapping[str, str] = {
     "gain_spread": "relative std of gain over channels",
     "high": "stuck high",
     "high_conductance": "median conductance of cells stuck high",
+    "high_motion": "motion of a moving cell stuck high (std between programmings)",
+    "high_moving": "moving cells, of those stuck high",
+    "high_std": "std of conductance over cells stuck high",
     "inl": "INL, best-fit line",
     "inl_endpoint": "INL, end-point line",
     "longest_time": "longest time",
     "low": "stuck low",
     "low_conductance": "median conductance of cells stuck low",
+    "low_motion": "motion of a moving cell stuck low (std between programmings)",
+    "low_moving": "moving cells, of those stuck low",
+    "low_std": "std of conductance over cells stuck low",
+    "middle": "stuck in the middle",
+    "middle_conductance": "median conductance of cells stuck in the middle",
+    "middle_motion": "motion of a moving cell stuck in the middle (std between programmings)",
+    "middle_moving": "moving cells, of those stuck in the middle",
+    "middle_std": "std of conductance over cells stuck in the middle",
     "noise": "noise of one reading (std)",
     "nonlinearity": "sinh coefficient b, median over cells",
     "offset_spread": "std of offset over channels",
@@ -81,7 +94,11 @@ _SHARES = frozenset(
         "failed",
         "gain_spread",
         "high",
+        "high_moving",
         "low",
+        "low_moving",
+        "middle",
+        "middle_moving",
         "telegraph_amplitude",
         "telegraph_share",
         "window_loss",
@@ -109,16 +126,19 @@ def quantity_table(
     width : {"third", "half", "full"}
         Share of the page's width.
     """
+    listed = list(rows)
+    between = any(q.between is not None for _, q, _ in listed)
     columns = (
         Column("parameter", numeric=False),
         Column("value"),
         Column("95 % interval"),
         Column("standard error"),
+        *([Column("between arrays (std)")] if between else []),
     )
     return Table(
         caption=caption,
         columns=columns,
-        rows=tuple(_quantity_row(*row) for row in rows),
+        rows=tuple(_quantity_row(*row, between=between) for row in listed),
         folded=folded,
         width=width,
     )
@@ -135,11 +155,14 @@ def part_rows(part: BaseModel) -> list[tuple[str, Quantity, bool]]:
 
 def levels_table(levels: Sequence[LevelCard]) -> Table:
     """Return a table of target, mean, standard deviation and distribution of each level."""
+    between = any(q and q.between is not None for x in levels for q in (x.mean, x.std))
     columns = (
         Column("level", numeric=False),
         Column("target"),
         Column("mean (95 % interval)"),
+        *([Column("mean between arrays (std)")] if between else []),
         Column("standard deviation (95 % interval)"),
+        *([Column("the same between arrays (std)")] if between else []),
         Column("distribution", numeric=False),
         Column("cells"),
         Column("readings"),
@@ -149,7 +172,9 @@ def levels_table(levels: Sequence[LevelCard]) -> Table:
             x.name,
             _cell(x.target),
             _cell(x.mean),
+            *([_between(x.mean)] if between else []),
             _cell(x.std),
+            *([_between(x.std)] if between else []),
             x.distribution.family.replace("_", " ") if x.distribution else _ABSENT,
             f"{x.n_cells:,}",
             f"{x.n_observations:,}",
@@ -322,9 +347,17 @@ def heldout_table(heldout: Sequence[HeldOut], names: Mapping[int, str]) -> Table
     return Table(caption="Held-out check", columns=columns, rows=rows)
 
 
-def _quantity_row(name: str, q: Quantity, percent: bool) -> tuple[str, ...]:
+def _quantity_row(name: str, q: Quantity, percent: bool, *, between: bool) -> tuple[str, ...]:
     f = format_quantity_parts(q, percent=percent)
-    return name, f.value_with_unit, f.interval or "given", f.stderr or _ABSENT
+    row = name, f.value_with_unit, f.interval or "given", f.stderr or _ABSENT
+    return (*row, _between(q, percent=percent)) if between else row
+
+
+def _between(q: Quantity | None, *, percent: bool = False) -> str:
+    """Return the standard deviation of a quantity between arrays."""
+    if q is None or q.between is None:
+        return _ABSENT
+    return share(q.between) if percent else with_unit(q.between, q.unit, digits=2)
 
 
 def _cell(q: Quantity | None, *, percent: bool = False) -> str:

@@ -9,6 +9,7 @@ Not here: plain text for a terminal (`rramfit.units.format_estimate`).
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = [
     "AxisUnit",
     "FormattedQuantity",
     "axis_unit",
+    "capacity",
     "counted",
     "duration",
     "fit_name",
@@ -41,6 +43,7 @@ __all__ = [
 
 _MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_FINEST_BITS = 5e-4  # half an interval of a capacity that is shown
 _LENGTHS = ((120.0, 1.0, ""), (3600.0, 60.0, "min"), (172_800.0, 3600.0, "h"))  # [s]
 _FIT_NAMES = {
     "blind_levels": "levels without labels",
@@ -110,6 +113,13 @@ class FormattedQuantity:
         """Value and unit."""
         return f"{self.value}{_NO_BREAK}{self.unit}".rstrip(_NO_BREAK)
 
+    @property
+    def text(self) -> str:
+        """Value, unit and interval."""
+        return (
+            f"{self.value_with_unit} ({self.interval})" if self.interval else self.value_with_unit
+        )
+
 
 def format_quantity_parts(q: Quantity, *, percent: bool = False) -> FormattedQuantity:
     r"""Format a quantity with the digits that its interval justifies.
@@ -153,6 +163,23 @@ def with_interval(q: Quantity, *, percent: bool = False, noun: str = "") -> str:
     f = format_quantity_parts(q, percent=percent)
     value = f"{f.value}{_NO_BREAK}{f.unit or noun}".rstrip(_NO_BREAK)
     return f"{value} ({f.interval})" if f.interval else value
+
+
+def capacity(q: Quantity) -> FormattedQuantity:
+    r"""Format bits per cell, to a thousandth of a bit at the finest.
+
+    Examples
+    --------
+    >>> f = capacity(Quantity.estimated(0.9999999, 1e-9, "1"))
+    >>> f.value_with_unit, f.interval
+    ('1.000\xa0bits', '')
+    >>> f = capacity(Quantity.estimated(1.577, 0.0007, "1"))
+    >>> f.value_with_unit, f.interval
+    ('1.577\xa0bits', '1.576–1.578')
+    """
+    if q.ci95 is not None and q.ci95[1] - q.ci95[0] < 2 * _FINEST_BITS:
+        return FormattedQuantity(value=f"{q.value:.3f}", interval="", stderr="", unit="bits")
+    return dataclasses.replace(format_quantity_parts(q), unit="bits")
 
 
 def interval_text(low: float, high: float, *, digits: int = 2, unit: str = "") -> str:

@@ -39,8 +39,9 @@ from rramfit.reporting.page.tables import (
     thresholds_table,
     variation_table,
 )
-from rramfit.reporting.page.wording import with_interval
+from rramfit.reporting.page.wording import capacity
 from rramfit.reporting.report_data.report_data import ReportData
+from rramfit.reporting.sections.line_offsets import profiled_levels
 
 __all__ = ["failure_section", "levels_section", "maps_section", "variation_section"]
 
@@ -103,7 +104,7 @@ def levels_section(e: ReportData) -> Section | None:
     if between is not None:
         blocks.append(between)
     if e.card.bits_per_cell is not None:
-        bits = with_interval(e.card.bits_per_cell, noun="bits")
+        bits = capacity(e.card.bits_per_cell).text
         blocks.append(Note(text=f"With these thresholds a cell stores {bits}."))
     distributions = distributions_table(e.card.levels)
     if distributions is not None:
@@ -181,7 +182,8 @@ def variation_section(e: ReportData) -> Section | None:
         )
     blocks += _correlation(e, names)
     blocks += _scatters(e, {v.level: v for v in variation})
-    blocks += _trends(e)
+    if len(profiled_levels(e)) < len(variation):  # else the profiles of the lines show them
+        blocks += _trends(e)
     if any(v.d2d or v.c2c or v.read for v in variation):
         blocks.append(variation_table(variation, names))
     spatial = spatial_table(variation, names)

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rramfit.card.quantity import Quantity
-from rramfit.card.schema import LevelCard, ModelCard, VariationCard
+from rramfit.card.quantity import Quantity, quantities
+from rramfit.card.schema import ModelCard
 from rramfit.errors import sentence
 from rramfit.fitting.result import Finding
 from rramfit.reporting.page.document import Block, KeyFigure, KeyFigures, Prose, Tone
 from rramfit.reporting.page.wording import (
+    capacity,
     counted,
     duration,
     format_quantity_parts,
-    interval_text,
     listed,
-    number,
     share,
     with_interval,
     with_unit,
 )
 from rramfit.reporting.report_data.report_data import findings_in_card
-from rramfit.units import round_estimate
+from rramfit.reporting.sections.characteristics import (
+    characteristics,
+    level_count,
+    level_name,
+    measured_levels,
+    relative_spreads,
+)
 
 __all__ = ["header_facts", "summary_blocks"]
 
@@ -39,8 +44,6 @@ _NO_PROBLEMS = "No problems were found."
 _MARKS = {"ok": "✓ ok", "warning": "! warning", "bad": "✕ bad"}
 _MOST_FIGURES = 6  # in one row
 _MANY_COLLAPSED = 0.01  # share of collapsed cells that is marked as bad
-_SIGNIFICANT = 0.01  # p-value below which a smooth field is reported
-_ON_TARGET = 1e-3  # deviations from a target are not stated more finely
 
 
 def header_facts(card: ModelCard) -> tuple[tuple[str, str], ...]:
@@ -82,20 +85,24 @@ def summary_blocks(
     tone: Tone = "warning" if verdict == "ok" else verdict
     return (
         KeyFigures(items=tuple(_key_figures(card))),
-        Prose(heading="Characteristics", paragraphs=_characteristics(card)),
+        Prose(heading="Characteristics", paragraphs=characteristics(card)),
         Prose(
             heading="Problems",
             paragraphs=problems or (_NO_PROBLEMS,),
             tone=tone if problems else "ok",
         ),
-        Prose(heading="Can the card be used?", paragraphs=(_usability(card),), tone=verdict),
+        Prose(
+            heading="Can the card be used?",
+            paragraphs=tuple(x for x in (_usability(card), _of_arrays(card)) if x),
+            tone=verdict,
+        ),
     )
 
 
 def _key_figures(card: ModelCard) -> list[KeyFigure]:
     verdict = card.quality.verdict
     items = [KeyFigure(label="Verdict", value=_MARKS[verdict], tone=verdict)]
-    levels = _measured(card)
+    levels = measured_levels(card)
     if levels:
         first, last = levels[0].mean, levels[-1].mean
         detail = ""
@@ -103,10 +110,12 @@ def _key_figures(card: ModelCard) -> list[KeyFigure]:
             detail = with_unit(first.value, "S")
             if len(levels) > 1:
                 detail = f"{detail} to {with_unit(last.value, 'S')}"
-        items.append(KeyFigure(label="Levels", value=_level_count(card), detail=detail))
+        items.append(KeyFigure(label="Levels", value=level_count(card), detail=detail))
     if card.bits_per_cell is not None:
-        items.append(_figure("Bits per cell", card.bits_per_cell))
-    worst = max(_relative(card), default=None, key=lambda x: x[0])
+        bits = capacity(card.bits_per_cell)
+        value, detail = bits.value_with_unit, bits.interval
+        items.append(KeyFigure(label="Bits per cell", value=value, detail=detail))
+    worst = max(relative_spreads(card), default=None, key=lambda x: x[0])
     if worst is not None:
         items.append(
             KeyFigure(
@@ -117,11 +126,13 @@ def _key_figures(card: ModelCard) -> list[KeyFigure]:
         )
     if card.failure:
         f = max(card.failure, key=lambda x: x.probability.value)
-        where = _name(card, f.level) if len(card.failure) > 1 else ""
+        where = level_name(card, f.level) if len(card.failure) > 1 else ""
         items.append(_figure("Failed attempts", f.probability, percent=True, where=where))
     if card.stuck is not None:
-        total = card.stuck.low.value + card.stuck.high.value
-        items.append(KeyFigure(label="Stuck cells", value=share(total), detail="low and high"))
+        middle = card.stuck.middle
+        total = card.stuck.low.value + card.stuck.high.value + (middle.value if middle else 0.0)
+        detail = "low, middle and high" if middle else "low and high"
+        items.append(KeyFigure(label="Stuck cells", value=share(total), detail=detail))
     return items + _group_figures(card)[: max(_MOST_FIGURES - len(items), 0)]
 
 
@@ -151,142 +162,6 @@ def _group_figures(card: ModelCard) -> list[KeyFigure]:
     return items
 
 
-def _characteristics(card: ModelCard) -> tuple[str, ...]:
-    paragraphs = [
-        x
-        for x in (_level_text(card), _variation_text(card), _field_text(card), _group_text(card))
-        if x
-    ]
-    if not paragraphs:
-        return ("The file holds too little data to describe the chip.",)
-    return (*paragraphs, "Ranges in parentheses are 95 % confidence intervals.")
-
-
-def _group_text(card: ModelCard) -> str:
-    out: list[str] = []
-    if card.iv is not None and card.iv.nonlinearity is not None:
-        b = card.iv.nonlinearity
-        superlinear = b.ci95 is None or b.ci95[0] > 0
-        what = "superlinear" if superlinear else "linear within the error"
-        out.append(f"I–V is {what}: sinh coefficient b = {with_interval(b)}.")
-    if card.read_noise is not None and card.read_noise.coefficient is not None:
-        c, noise = card.read_noise, with_interval(card.read_noise.coefficient, percent=True)
-        at = (
-            f" at {with_unit(c.reference_conductance.value, 'S')}"
-            if c.reference_conductance
-            else ""
-        )
-        out.append(f"Read noise is {noise} of the conductance{at}.")
-    if card.retention is not None:
-        r = card.retention
-        first, last = (duration(t.value) for t in (r.reference_time, r.longest_time))
-        span = f"from {first} to {last}" if first != last else f"only at {last}"
-        out.append(f"Retention was measured {span} after programming.")
-        if r.collapsed is not None and r.collapsed.value > 0:
-            lost = with_interval(r.collapsed, percent=True)
-            out.append(f"Of the conducting cells, {lost} lost their state.")
-    if card.line is not None and card.line.wordline_resistance is not None:
-        w = with_interval(card.line.wordline_resistance)
-        out.append(f"The wordline resistance per segment is {w}.")
-    return " ".join(out)
-
-
-def _level_text(card: ModelCard) -> str:
-    levels = _measured(card)
-    if not levels:
-        return ""
-    first, last = levels[0], levels[-1]
-    if first.mean is None or last.mean is None:
-        return ""
-    several = len(levels) > 1
-    if several:
-        count = _level_count(card)
-        text = f"{count} levels from {with_interval(first.mean)} to {with_interval(last.mean)}"
-        if first.mean.value > 0:
-            text += f", a ratio of {_ratio(last.mean, first.mean)}"
-    else:
-        text = f"1 level at {with_interval(first.mean)}"
-    sentences = [f"{text}."]
-    deviations = [
-        (abs(x.mean.value / x.target.value - 1), x)
-        for x in levels
-        if x.mean and x.target and x.target.value > 0
-    ]
-    if deviations:
-        largest, at = max(deviations, key=lambda p: p[0])
-        within = share(max(largest, _ON_TARGET))
-        sentences.append(
-            f"The means are within {within} of their targets; {at.name} is the farthest off."
-            if several
-            else f"The mean is within {within} of the target."
-        )
-    if card.bits_per_cell is not None:
-        bits = with_interval(card.bits_per_cell, noun="bits")
-        sentences.append(f"A cell stores {bits}.")
-    return " ".join(sentences)
-
-
-def _ratio(a: Quantity, b: Quantity) -> str:
-    """Format a/b with the digits that the standard errors of both justify."""
-    value = a.value / b.value
-    relative = sum(((q.stderr or 0.0) / q.value) ** 2 for q in (a, b)) ** 0.5
-    half = 1.96 * abs(value) * relative
-    if not half > 0:
-        return number(value)
-    return round_estimate(value, (value - half, value + half), "1").value
-
-
-def _variation_text(card: ModelCard) -> str:
-    sentences = []
-    relative = _relative(card)
-    if relative:
-        low, high = min(relative), max(relative)
-        if share(low[0]) == share(high[0]):
-            where = " at every level" if len(relative) > 1 else ""
-            text = f"is {share(low[0])} of the mean{where}"
-        else:
-            text = f"is {share(low[0])} ({low[1]}) to {share(high[0])} ({high[1]}) of the mean"
-        sentences.append(f"The standard deviation of accepted readings {text}.")
-    shares = [s for v in card.variation if (s := _variance_shares(v))]
-    if shares:
-        parts = []
-        for name, label in (
-            ("d2d", "cell-to-cell variation"),
-            ("c2c", "cycle-to-cycle variation"),
-            ("read", "read noise"),
-        ):
-            values = [100 * s[name] for s in shares if name in s]
-            if values:
-                parts.append(f"{interval_text(min(values), max(values), unit='%')} {label}")
-        levels = ", depending on the level" if len(shares) > 1 else ""
-        sentences.append(f"The variance is {listed(parts)}{levels}.")
-    elif any(v.d2d for v in card.variation):
-        sentences.append(
-            "With one sweep, cell-to-cell and cycle-to-cycle variation cannot be separated."
-        )
-    return " ".join(sentences)
-
-
-def _field_text(card: ModelCard) -> str:
-    tested = [v.spatial for v in card.variation if v.spatial and v.spatial.p_value is not None]
-    found = [
-        (s.share, s)
-        for s in tested
-        if s.share and s.p_value is not None and s.p_value < _SIGNIFICANT
-    ]
-    if not found:
-        return "No smooth field over the array was found." if tested else ""
-    largest, field = max(found, key=lambda pair: pair[0].value)
-    length = ""
-    if field.correlation_length:
-        cells = with_interval(field.correlation_length, noun="cells")
-        length = f", with a correlation length of {cells}"
-    return (
-        "Adjacent cells are correlated: a smooth field accounts for up to "
-        f"{with_interval(largest, percent=True)} of the cell-to-cell variance{length}."
-    )
-
-
 def _problems(card: ModelCard, findings: Sequence[tuple[str, Finding]]) -> tuple[str, ...]:
     """Return the most important finding, the fault rates, and how many findings there are."""
     out = []
@@ -311,14 +186,18 @@ def _fault_text(card: ModelCard) -> str:
     if failing:
         worst = max(failing, key=lambda f: f.probability.value)
         several = len(card.failure) > 1
-        where = f" at {_name(card, worst.level)}, the worst level" if several else ""
+        where = f" at {level_name(card, worst.level)}, the worst level" if several else ""
         p = with_interval(worst.probability, percent=True)
         sentences.append(f"{p} of the programming attempts fail{where}.")
     if card.stuck is not None:
         parts = [
-            f"{with_interval(q, percent=True)} of the cells are stuck {side}"
-            for side, q in (("low", card.stuck.low), ("high", card.stuck.high))
-            if _has_fault(card, f"stuck {side}", q.value)
+            f"{with_interval(q, percent=True)} of the cells are stuck {where}"
+            for side, where, q in (
+                ("low", "low", card.stuck.low),
+                ("middle", "in the middle", card.stuck.middle),
+                ("high", "high", card.stuck.high),
+            )
+            if q is not None and _has_fault(card, f"stuck {side}", q.value)
         ]
         if parts:
             sentences.append(f"{listed(parts)}.")
@@ -366,33 +245,28 @@ def _usability(card: ModelCard) -> str:
     return " ".join(sentences)
 
 
-def _measured(card: ModelCard) -> list[LevelCard]:
-    return [x for x in card.levels if x.mean is not None]
-
-
-def _level_count(card: ModelCard) -> str:
-    """Return the number of levels with an estimate, and of how many if some have none."""
-    some, every = len(_measured(card)), len(card.levels)
-    return str(some) if some == every else f"{some} of {every}"
-
-
-def _relative(card: ModelCard) -> list[tuple[float, str]]:
-    """Return standard deviation over mean of each level whose mean is well above zero."""
-    return [
-        (x.std.value / x.mean.value, x.name)
-        for x in card.levels
-        if x.mean and x.std and x.mean.value > 0 and x.std.value < x.mean.value
+def _of_arrays(card: ModelCard) -> str:
+    """Return what the intervals say about other arrays, and what several arrays have shown."""
+    found = [(path, q) for path, q in quantities(card) if q.ci95 is not None]
+    known = [(path, q.between) for path, q in found if q.between is not None]
+    if not found:
+        return ""
+    if not known:
+        return (
+            "The intervals describe the process as far as this one array identifies it, from its "
+            "cells, lines and patches. They do not contain how much arrays differ from each other: "
+            "one array cannot tell. Measure several arrays and pool their cards to learn it."
+        )
+    examples = [
+        f"{with_unit(q.between, 'S', digits=2)} for the {name} of {x.name}"
+        for x in measured_levels(card)
+        for name, q in (("mean", x.mean), ("standard deviation", x.std))
+        if q is not None and q.between is not None
     ]
-
-
-def _variance_shares(v: VariationCard) -> dict[str, float]:
-    """Return the shares of the variance by component; empty if there is only one."""
-    parts = {
-        name: q.value**2 for name in ("d2d", "c2c", "read") if (q := getattr(v, name)) is not None
-    }
-    total = sum(parts.values())
-    return {k: x / total for k, x in parts.items()} if len(parts) > 1 and total > 0 else {}
-
-
-def _name(card: ModelCard, level: int) -> str:
-    return next((x.name for x in card.levels if x.index == level), f"L{level}")
+    first = f", such as {examples[0]}" if examples else ""
+    missing = " For the other parameters it is not known." if len(known) < len(found) else ""
+    return (
+        "The intervals describe the process as far as one array identifies it. How much arrays "
+        "differ beyond that, as a standard deviation between arrays, is in the tables"
+        f"{first}; it comes from pooling the cards of several arrays.{missing}"
+    )

@@ -5,7 +5,7 @@ of one distribution, which a table row of `ENTRIES` equally likely conductances 
 
     level k       after programming and ageing, d2d and c2c combined
     failed k      after a failed programming
-    stuck low, stuck high, dead
+    stuck low, stuck high, dead, stuck between
 
 One random integer selects both the row (upper bits: faulty or not) and the entry (lower bits). Mean
 and variance of a distribution are accurate to about 1e-3 of its spread.
@@ -29,6 +29,8 @@ from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.fields import smooth_fields
 from rramfit.array.devices.line_shares import LineShares
 from rramfit.array.devices.quantiles import interpolate
+from rramfit.array.devices.stuck_cells import equally_likely_stuck
+from rramfit.card.cells import Fault
 from rramfit.streams import torch_stream
 
 __all__ = ["CellDistributions", "cell_distributions"]
@@ -49,9 +51,9 @@ class CellDistributions:
     Attributes
     ----------
     table : (row · ENTRIES,) tensor
-        [S] rows: levels, failed levels, stuck low, stuck high, dead.
-    stuck_low, stuck_high : int
-        Cumulative thresholds of the fault bits: stuck low, then stuck high.
+        [S] rows: levels, failed levels, stuck low, stuck high, dead, stuck between.
+    stuck_low, stuck_high, stuck_middle : int
+        Cumulative thresholds of the fault bits: stuck low, then stuck high, then stuck between.
     failing : (level,) int32 tensor
         Cumulative threshold of the fault bits for any fault, out of 2^FAULT_BITS.
     """
@@ -60,6 +62,7 @@ class CellDistributions:
     table: Tensor
     stuck_low: int
     stuck_high: int
+    stuck_middle: int
     failing: Tensor
     field: tuple[float, float]  # smooth part of z: standard deviation, correlation length
     lines: tuple[
@@ -102,6 +105,8 @@ class CellDistributions:
                 u = (u / max(strength, 1e-6)).clamp_max(2**FAULT_BITS).int()
             follows = u >= self.failing.index_select(0, target.flatten()).view_as(target)
             kind = target + m.n_levels
+            if self.stuck_middle > self.stuck_high:
+                kind = torch.where(u < self.stuck_middle, 2 * m.n_levels + 3, kind)
             kind = torch.where(u < self.stuck_high, 2 * m.n_levels + 1, kind)
             kind = torch.where(u < self.stuck_low, 2 * m.n_levels, kind)
             row = torch.where(follows, target, kind)
@@ -179,22 +184,22 @@ def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistribu
     median = model.quantiles[0, model.quantiles.shape[1] // 2]
     ratio = torch.nan_to_num(f.failed_median / median, nan=1.0)
     failed = [states[0] * ratio[k] for k in range(levels)]
-    low = f.low_conductance * torch.exp(f.low_spread * z)
-    high = f.high_conductance * torch.exp(f.high_spread * z)
-    stuck = "stuck" in model.factors
-    p_low, p_high = (f.stuck_low, f.stuck_high) if stuck else (0.0, 0.0)
+    sides = (Fault.STUCK_LOW, Fault.STUCK_HIGH, Fault.STUCK_MIDDLE)
+    low, high, middle = (equally_likely_stuck(f.stuck[side], z) for side in sides)
+    share = [f.stuck[side].share if "stuck" in model.factors else 0.0 for side in sides]
     fails = (f.hard + (1 - f.hard) * f.soft).double().cpu()
     if "failure" not in model.factors:
         fails = torch.zeros_like(fails)
     steps = 2**FAULT_BITS
-    failing = (p_low + p_high + (1 - p_low - p_high) * fails) * steps
+    failing = (sum(share) + (1 - sum(share)) * fails) * steps
     if "dead_lines" not in model.factors:
         model = _without_dead_lines(model)
     return CellDistributions(
         model=model,
-        table=torch.cat([*states, *failed, low, high, torch.zeros_like(low)]),
-        stuck_low=round(p_low * steps),
-        stuck_high=round((p_low + p_high) * steps),
+        table=torch.cat([*states, *failed, low, high, torch.zeros_like(low), middle]),
+        stuck_low=round(share[0] * steps),
+        stuck_high=round(sum(share[:2]) * steps),
+        stuck_middle=round(sum(share) * steps),
         failing=failing.round().int().to(model.device),
         field=_field(model),
         lines=_lines(model),
@@ -219,9 +224,9 @@ def _state_table(model: DeviceModel, level: int, z: Tensor, time: float) -> Tens
     )
     state = model.state(torch.full((SAMPLES,), level, device=model.device), d, e)
     if aged:
-        passed = math.log(time / a.reference_time)
-        state = state + a.first_step[level] + a.first_spread[level] * first
-        state = state + a.drift[level] * passed + a.growth[level] * math.sqrt(passed) * step
+        at = torch.full((SAMPLES,), level, device=model.device)
+        noise = torch.stack([first, step])
+        state = model.state_ageing.aged(state, at, since=0.0, time=time, noise=noise)
     each = SAMPLES // ENTRIES
     return state.sort().values.reshape(ENTRIES, each).mean(1)
 

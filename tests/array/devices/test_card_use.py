@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -58,6 +59,9 @@ def fingerprint(card: ModelCard) -> list[object]:
         elif isinstance(value, tuple | list):
             for x in value:
                 add(x)
+        elif isinstance(value, Mapping):
+            for x in value.values():
+                add(x)
         elif isinstance(value, float | int):
             out.append(float(value))
 
@@ -109,6 +113,15 @@ def complete(content: dict) -> ModelCard:
     content["line_correlation"] = (0.5 * np.eye(count) + 0.5).tolist()
     for f in content["failure"]:
         f["conductance"] = given(3e-6, "S")
+    for side in ("low", "middle", "high"):
+        at = {"low": 2e-6, "middle": 120e-6, "high": 320e-6}[side]
+        content["stuck"] |= {
+            side: given(0.002),
+            f"{side}_conductance": given(at, "S"),
+            f"{side}_std": given(0.1 * at, "S"),
+            f"{side}_moving": given(0.5),
+            f"{side}_motion": given(0.2 * at, "S"),
+        }
     content["read_noise"]["spectral_exponent"] = given(1.1)
     content["read_noise"]["off_level"] = {
         "n_cells": 40,

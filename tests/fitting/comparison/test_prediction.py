@@ -1,5 +1,7 @@
 """Reference: chips synthesized from the same card, and from another card."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,72 @@ def test_a_card_does_not_predict_a_shifted_chip(truth, chips):
     assert not check.predicts
     assert check.different[0].path == "levels[0].mean"
     assert "levels[0].mean" in check.verdict.findings[-1].what
+
+
+def scaled_mean(card, factor, *, between=None):
+    """Return the card with another mean of its first level, and its deviation between arrays."""
+    mean = card.levels[0].mean
+    moved = Quantity.estimated(mean.value * factor, mean.stderr, "S")
+    moved = moved.model_copy(update={"between": between})
+    level = card.levels[0].model_copy(update={"mean": moved})
+    return card.model_copy(update={"levels": [level, *card.levels[1:]]})
+
+
+def test_one_array_cannot_tell_whether_a_small_difference_is_usual(chips):
+    mean = chips[1].card.levels[0].mean
+    tight = mean.model_copy(update={"stderr": mean.stderr / 20})  # as of many cells
+    level = chips[1].card.levels[0].model_copy(update={"mean": tight})
+    many = dataclasses.replace(
+        chips[1],
+        card=chips[1].card.model_copy(update={"levels": [level, chips[1].card.levels[1]]}),
+    )
+    card = scaled_mean(many.card, 1.05)
+    check = predict_other(card, many)
+    (found,) = (p for p in check.different if p.path == "levels[0].mean")
+    assert found.undecided
+    assert "one array cannot tell whether arrays of this kind differ as much" in check.summary()
+    assert "pool cards" in check.to_dict()["note"]
+    (finding,) = (f for f in check.verdict.findings if "levels[0].mean" in f.what)
+    assert not finding.severe
+    far = predict_other(scaled_mean(many.card, 1.3), many)
+    assert not far.predicts
+    usual = predict_other(scaled_mean(many.card, 1.3, between=0.4 * mean.value), many)
+    assert "levels[0].mean" not in {p.path for p in usual.different}
+    unusual = predict_other(scaled_mean(many.card, 1.05, between=mean.stderr / 20), many)
+    assert not unusual.predicts
+
+
+def test_a_distribution_is_compared_with_what_arrays_differ_by(truth):
+    program = synthesize(truth, sweeps=6, seed=1).program
+    statistics, healthy = accumulate(program, 2), np.ones(ARRAY, dtype=bool)
+    far = moved(truth, 1.5)
+    assert all(v.fails for v in predict_levels(far, statistics, healthy, seed=0))
+    levels = [
+        x.model_copy(update={"mean": x.mean.model_copy(update={"between": 1.5 * x.std.value})})
+        for x in far.levels
+    ]
+    usual = far.model_copy(update={"levels": levels})
+    assert not any(v.fails for v in predict_levels(usual, statistics, healthy, seed=0))
+
+
+def test_two_tiles_of_a_chip_with_blind_levels_are_compared(shared):
+    found = [characterize(shared / "data/measured/h5" / f"C1_slc_tile{i}.h5") for i in range(2)]
+    assert all(level.target is None for level in found[0].card.levels)
+    check = predict_other(found[0].card, found[1])
+    assert len(check.levels) == 2
+    assert {"levels[0].mean", "levels[1].std"} <= {p.path for p in check.parameters}
+    assert not any("levels differ" in f.what for f in check.verdict.findings)
+    assert "One array cannot show how much arrays differ" in check.summary()
+
+
+def test_cards_of_two_temperatures_say_that_this_is_the_difference(shared):
+    found = [characterize(shared / "data/measured/h5" / f"bake{t}.h5") for t in (110, 85)]
+    check = predict_other(found[0].card, found[1])
+    assert not check.predicts
+    first = check.verdict.findings[0].what
+    assert "kept at 383.1 K" in first
+    assert "358.1 K" in first
+    assert "This is the difference" in first
 
 
 def test_different_levels_are_not_compared(chips):

@@ -8,7 +8,7 @@ from scipy import optimize, special, stats
 
 from rramfit.errors import FitError
 from rramfit.fitting.failure.failure import fit_failure
-from rramfit.fitting.failure.fault_clustering import find_clustering
+from rramfit.fitting.failure.fault_clustering import find_clustering, strata_by_levels
 from rramfit.fitting.failure.hard_soft import attempts_of, fit_hard_soft, hard_soft_likelihood
 from rramfit.fitting.failure.shares import clustered_share, inflation, jeffreys
 from rramfit.fitting.screening.accumulate import accumulate
@@ -268,3 +268,35 @@ def test_real_failures_cluster_in_folded_columns(shared):
     # 20 columns of 32 failed cells: the standard error of about 20 events
     q = fit.levels[0].probability
     assert q.stderr / q.value == pytest.approx(1 / math.sqrt(20), rel=0.15)
+
+
+def test_strata_follow_what_was_asked():
+    rng = np.random.default_rng(31)
+    level = np.broadcast_to(np.arange(64) % 2, (64, 64))
+    possible = np.ones((64, 64), dtype=bool)
+    attempts = np.stack([level == k for k in range(2)]) * 3
+    fault = rng.random((64, 64)) < np.where(level == 1, 0.1, 0.01)
+    strata = strata_by_levels(attempts, fault, possible)
+    np.testing.assert_array_equal(strata, level)
+    assert find_clustering(fault, possible).dominant is not None
+    assert find_clustering(fault, possible, stratum=strata).dominant is None
+    fault[:, 9] |= rng.random(64) < 0.6
+    found = find_clustering(fault, possible, stratum=strata_by_levels(attempts, fault, possible))
+    assert (found.dominant.kind, found.worst[0][0]) == ("columns", 9)
+
+
+def test_cells_that_were_asked_for_all_levels_are_one_stratum():
+    attempts = np.random.default_rng(32).integers(1, 4, size=(3, 16, 16))
+    fault = attempts[0] == 2
+    assert not strata_by_levels(attempts, fault, np.ones((16, 16), dtype=bool)).any()
+
+
+def test_many_combinations_of_levels_make_few_strata():
+    rng = np.random.default_rng(33)
+    attempts = (rng.random((8, 64, 64)) < 0.5).astype(int) * 2
+    expected = 0.002 * (1 + np.arange(8)) @ (attempts > 0).reshape(8, -1)
+    fault = rng.random((64, 64)) < 2 * expected.reshape(64, 64)
+    strata = strata_by_levels(attempts, fault, np.ones((64, 64), dtype=bool))
+    assert 4 < len(np.unique(strata)) <= 16
+    share = [fault[strata == k].mean() for k in np.unique(strata)]
+    assert np.corrcoef(share, np.arange(len(share)))[0, 1] > 0.8

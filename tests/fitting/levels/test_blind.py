@@ -87,7 +87,7 @@ def test_uncertain_cells_are_reported(make_measured):
     y = found.program.read_all().conductance[0] * 1e6
     posterior = 1 / (1 + np.exp(-np.abs(20 * (y - 50) / 25)))  # of two equal normals
     assert np.abs(found.certainty - posterior).max() < 0.06
-    assert any("certainty below 99%" in f.what for f in found.verdict.findings)
+    assert any("certainty below 99 %" in f.what for f in found.verdict.findings)
 
 
 def test_each_sweep_is_labelled_and_results_repeat(make_measured):

@@ -99,7 +99,7 @@ def test_levels_assigned_from_the_first_reading_are_reported():
     y = np.stack([first, second])
     reads = record(y, [0.0, 10.0], np.where(inside, level, -1))
     findings = [f.what for f in fit_retention(reads, levels).verdict.findings]
-    assert any("Levels were assigned from the first reading (100.0%" in t for t in findings)
+    assert any("Levels were assigned from the first reading (100.0 %" in t for t in findings)
     targeted = record(y, [0.0, 10.0], np.digitize(true, edges[1:-1]))
     assert not any("assigned" in f.what for f in fit_retention(targeted, levels).verdict.findings)
 

@@ -144,8 +144,21 @@ def test_an_array_with_one_smooth_patch_is_reported():
     )
     fit = fit_variation(statistics, np.ones((48, 48), bool), domains=["linear"])
     assert fit.levels[0].effective_cells < 3
+    assert fit.levels[0].spatial.has_field
     (what,) = [f.what for f in fit.verdict.findings if "smoothly" in f.what]
     assert "effective number of independent cells" in what
+
+
+def test_few_independent_cells_by_line_offsets_are_not_called_smooth():
+    rng = stream(4, "lines")
+    y = 80e-6 + 8e-6 * rng.standard_normal((1, 8)) + 0.4e-6 * rng.standard_normal((64, 8))
+    statistics = accumulate(
+        program_in_memory(y[None], read_voltage=0.2, level=np.zeros((1, 64, 8), int)), 1
+    )
+    fit = fit_variation(statistics, np.ones((64, 8), bool), domains=["linear"])
+    assert fit.levels[0].effective_cells < 10
+    (what,) = [f.what for f in fit.verdict.findings if "independent cells" in f.what]
+    assert what.startswith("the cells of one line have so much in common at level 0 that")
 
 
 def test_verified_tiles_with_line_offsets_have_many_effective_cells(shared):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
+from pathlib import Path
 
 import pytest
 
+import rramfit
+import rramfit_cli
 from rramfit.card import Quantity
 from rramfit.reporting.page.wording import format_quantity_parts, interval_text, with_interval
 from rramfit.units import format_estimate, format_number, format_quantity
@@ -61,3 +66,31 @@ def test_reports_use_symbols_and_the_same_digits():
         "24\N{NO-BREAK SPACE}h"
     )
     assert interval_text(14.9, 15.1, unit="%") == "15\N{NO-BREAK SPACE}%"
+
+
+def test_every_percent_sign_that_people_read_follows_a_space():
+    found = []
+    for package in (rramfit, rramfit_cli):
+        for path in Path(package.__file__).parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FormattedValue):
+                    spec = ast.unparse(node.format_spec) if node.format_spec else ""
+                    bare = spec.rstrip("'\"").endswith("%")
+                else:
+                    text = node.value if isinstance(node, ast.Constant) else ""
+                    bare = (
+                        isinstance(text, str)
+                        and re.search(r"(?<!\\xa0)(?<=\d)%(?!\w)", text) is not None
+                    )
+                if bare:
+                    found.append(f"{path}:{node.lineno}")
+                if isinstance(node, ast.JoinedStr):
+                    found += [
+                        f"{path}:{node.lineno}"
+                        for a, b in itertools.pairwise(node.values)
+                        if isinstance(a, ast.FormattedValue)
+                        and ast.unparse(a.value) != "_NO_BREAK"
+                        and isinstance(b, ast.Constant)
+                        and str(b.value).startswith("%")
+                    ]
+    assert found == []

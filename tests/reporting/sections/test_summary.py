@@ -9,6 +9,8 @@ from rramfit.card.quality import Quality, ScreenedCard
 from rramfit.card.schema import StuckCard
 from rramfit.fitting.result import Finding, Verdict, rank_findings
 from rramfit.reporting.page.document import Prose
+from rramfit.reporting.page.tables import levels_table
+from rramfit.reporting.sections.quality import parameters_section
 from rramfit.reporting.sections.summary import summary_blocks
 
 
@@ -78,6 +80,59 @@ def test_a_severe_finding_comes_first(chip):
     assert summary_blocks(card)[-1].tone == "bad"
 
 
+def with_field(chip, p_values, *, share=True):
+    """Return the card of `chip` with these p-values of the smooth field at its levels."""
+    variation = []
+    for v, p in zip(chip.card.variation, p_values, strict=True):
+        update = {"p_value": p}
+        if not share:
+            update["share"] = None
+        if p >= 0.05:
+            update["correlation_length"] = None
+        spatial = v.spatial.model_copy(update=update)
+        variation.append(v.model_copy(update={"spatial": spatial}))
+    return chip.card.model_copy(update={"variation": variation})
+
+
+def test_a_smooth_field_is_reported_by_its_p_value_alone(chip):
+    def field(p_values, **kw) -> str:
+        return texts(with_field(chip, p_values, **kw))["Characteristics"]
+
+    assert "No smooth field over the array was found." in field([0.06, 0.4, 0.9])
+    every = field([0.001, 0.001, 0.04], share=False)
+    assert "No smooth field" not in every
+    assert "Adjacent cells are correlated: a smooth field is part of the variation, with" in every
+    some = field([0.2, 0.03, 0.5])
+    assert "Adjacent cells are correlated at 1 of 3 levels (L1): a smooth field accounts" in some
+
+
+def test_one_array_cannot_tell_how_much_arrays_differ(chip):
+    usability = texts(chip.card)["Can the card be used?"]
+    assert "as far as this one array identifies it" in usability
+    assert "one array cannot tell" in usability
+
+
+def test_the_deviation_between_arrays_is_shown_where_it_is_known(chip):
+    levels = [
+        x.model_copy(update={"mean": x.mean.model_copy(update={"between": 57e-9})})
+        for x in chip.card.levels
+    ]
+    card = chip.card.model_copy(update={"levels": levels})
+    usability = texts(card)["Can the card be used?"]
+    assert "one array cannot tell" not in usability
+    assert "such as 57 nS for the mean of L0" in usability
+    assert "For the other parameters it is not known." in usability
+    table = levels_table(card.levels)
+    at = [c.name for c in table.columns].index("mean between arrays (std)")
+    assert {row[at] for row in table.rows} == {"57\N{NO-BREAK SPACE}nS"}
+    at = [c.name for c in table.columns].index("the same between arrays (std)")
+    assert {row[at] for row in table.rows} == {"\N{EN DASH}"}
+    parameters = parameters_section(card).blocks[0]
+    assert parameters.columns[-1].name == "between arrays (std)"
+    mean = next(row for row in parameters.rows if row[0] == "levels[1].mean")
+    assert mean[-1].startswith("57")
+
+
 @pytest.mark.parametrize("groups", [(), ("retention",)])
 def test_a_card_with_few_parameters_still_has_a_summary(chip_maker, groups):
     card = chip_maker(groups=groups).card
@@ -101,3 +156,17 @@ def test_findings_are_ordered_by_severity_then_by_the_affected_share(chip):
     )
     assert problems.paragraphs[0] == "Faults cluster."
     assert problems.paragraphs[-1].startswith("2\xa0more findings are listed")
+
+
+def test_what_two_fits_found_is_listed_once():
+    def collapse(text: str, share: float, cause: str = "collapse in /retention") -> Finding:
+        return Finding(text, "Measure again.", severe=True, affected=share, cause=cause)
+
+    verdicts = {
+        "diagnostics": Verdict((collapse("49 % fell.", 0.49), collapse("20 % fell.", 0.2))),
+        "retention": Verdict((collapse("50 % collapsed.", 0.5),)),
+        "read_noise": Verdict((collapse("50 % fell in reads.", 0.5, "collapse in /reads"),)),
+        "levels": Verdict((Finding("A.", "B.", affected=0.5), Finding("C.", "D.", affected=0.5))),
+    }
+    listed = [finding.what for _, finding in rank_findings(verdicts)]
+    assert listed == ["50 % collapsed.", "50 % fell in reads.", "20 % fell.", "A.", "C."]

@@ -1,0 +1,202 @@
+"""The mean accuracy over chips, and how well it is known: chips, card, test images.
+
+Accuracy a of chip c, drawn from card draw d, on M test images:
+
+    a_dc = μ + K_d + H_dc + I
+
+    K   what the card does not know: variance σ_K² between draws of the card
+    H   chips of one card differ: variance σ_H² between chips of a draw
+    I   other test images would give another accuracy: with q_m the share of chips that are right on
+        image m, variance Var(q_m)/M; one chip gives the binomial p·(1 − p)/M
+
+With n_d chips of draw d, n in all, and the mean squares of the nested analysis of variance,
+
+    MS_H ~ σ_H²·χ²_(n−D)/(n−D),   MS_K ~ (σ_H² + n₀·σ_K²)·χ²_(D−1)/(D−1),
+    n₀ = (n − Σn_d²/n)/(D − 1)
+
+The interval is one for the mean accuracy over all chips and images of the card that is true, which
+is one more draw. Its variance is the sum of three parts,
+
+    card σ_K²·(1 + Σn_d²/n²)    chips σ_H²/n    test images Var(q_m)/M
+
+of which more chips reduce the second, more images the third, and more measurements the first. A
+difference of mean squares is a poor estimate of a small σ_K² and often negative. So the interval is
+that of the normal mixture over the likely σ_K and σ_H, with σ_K equally likely a priori up to 0.5,
+the largest standard deviation that an accuracy can have. It is on the wide side if σ_K² is far
+below σ_H²/n_d. The stated part of the card is for the median σ_K. Without draws, Student's t has
+Satterthwaite's degrees of freedom of chips and images.
+
+The scatter of q_m over draws is not counted twice: Var(q_m) is that over images less Σ_d Var/D.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+__all__ = ["MeanAccuracy", "mean_accuracy"]
+
+Floats = NDArray[np.float64]
+
+_TAIL = 0.025
+_LARGEST = 0.5  # standard deviation of a number between 0 and 1
+_NODES, _POINTS = 24, 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeanAccuracy:
+    """The mean accuracy with its 95 % interval, and the standard errors that it consists of.
+
+    Attributes
+    ----------
+    value, low, high : float
+    chips, card, images : float
+        Standard errors; `card` is 0 if the card has no errors or was not drawn.
+    card_draws : int
+        Number of draws of the card; 0 if its numbers were taken as exact.
+    """
+
+    value: float
+    low: float
+    high: float
+    chips: float
+    card: float
+    images: float
+    card_draws: int
+
+    @property
+    def stderr(self) -> float:
+        """Standard error of the mean accuracy, the root of the sum of squares of its parts."""
+        return math.hypot(self.chips, self.card, self.images)
+
+    def percent(self) -> str:
+        """Format the mean and its interval in per cent."""
+        return f"{100 * self.value:.2f} % ({100 * self.low:.2f}–{100 * self.high:.2f})"
+
+    def parts(self) -> list[tuple[str, float]]:
+        """Return the standard errors by name."""
+        card = [("card", self.card)] if self.card_draws else []
+        return [("chips", self.chips), *card, ("test images", self.images)]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the mean accuracy as JSON types."""
+        return {
+            "value": self.value,
+            "ci95": [self.low, self.high],
+            "stderr": self.stderr,
+            "parts": {
+                "chips": self.chips,
+                "card": self.card if self.card_draws else None,
+                "test_images": self.images,
+            },
+            "card_draws": self.card_draws,
+        }
+
+
+def mean_accuracy(
+    accuracies: Sequence[float],
+    right: Floats,
+    *,
+    draws: Sequence[int] | None = None,
+    exact_card: bool = False,
+) -> MeanAccuracy:
+    """Compute the mean accuracy over chips, its interval and its parts.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        Of each chip.
+    right : (chip or draw, image) array
+        Share of chips that are right on each image; one row a draw if the card was drawn, otherwise
+        one row a chip.
+    draws : sequence of int, optional
+        Draw of each chip, 0 to D − 1, at least two draws; by default the card is taken as exact.
+    exact_card : bool
+        Whether the card has no errors, so that all draws are equal.
+
+    Examples
+    --------
+    >>> right = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=float)
+    >>> m = mean_accuracy([0.75, 0.5], right)
+    >>> m.value, [(name, round(x, 3)) for name, x in m.parts()]
+    (0.625, [('chips', 0.125), ('test images', 0.204)])
+    """
+    a = np.asarray(accuracies, dtype=np.float64)
+    n, mean = len(a), float(a.mean())
+    images, of_images = _images(right)
+    group = np.zeros(n, dtype=np.int64) if draws is None or exact_card else np.asarray(draws)
+    count = np.bincount(group).astype(np.float64)
+    d = len(count)
+    by_draw = np.bincount(group, weights=a) / count
+    ms_h = float(((a - by_draw[group]) ** 2).sum()) / (n - d) if n > d else 0.0
+    if d > 1:
+        ms_k = float((count * (by_draw - mean) ** 2).sum()) / (d - 1)
+        n0 = (n - float((count**2).sum()) / n) / (d - 1)
+        spread = 1 + float((count**2).sum()) / n**2
+        k, h2, weight = _likely(ms_k, d - 1, ms_h, n - d, n0)
+        at = int(np.searchsorted(np.cumsum(weight.sum(axis=0)), 0.5))
+        card = math.sqrt(spread) * float(k[min(at, len(k) - 1)])
+        half = _half_width(spread * k**2 + (h2 / n)[:, None] + images, weight)
+    else:
+        card = 0.0
+        total, of_chips = ms_h / n + images, max(n - 1, 1)
+        spent = (ms_h / n) ** 2 / of_chips + images**2 / max(of_images, 1.0)
+        half = _quantile(total**2 / spent if spent > 0 else math.inf) * math.sqrt(total)
+    known = n > 1
+    return MeanAccuracy(
+        value=mean,
+        low=max(mean - half, 0.0) if known else 0.0,
+        high=min(mean + half, 1.0) if known else 1.0,
+        chips=math.sqrt(ms_h / n),
+        card=card,
+        images=math.sqrt(images),
+        card_draws=0 if draws is None else len(set(draws)),
+    )
+
+
+def _likely(
+    ms_k: float, of_k: int, ms_h: float, of_h: int, n0: float
+) -> tuple[Floats, Floats, Floats]:
+    """Return likely σ_K (point,), likely σ_H² (node,) and their joint weights (node, point)."""
+    p = (np.arange(_NODES) + 0.5) / _NODES
+    h2 = of_h * ms_h / special.chdtri(of_h, 1 - p)
+    edges = _LARGEST * np.linspace(0.0, 1.0, _POINTS + 1) ** 2  # fine near 0
+    k = 0.5 * (edges[1:] + edges[:-1])
+    variance = np.maximum(h2[:, None] + n0 * k**2, 1e-300)
+    log_likelihood = -0.5 * of_k * (np.log(variance) + ms_k / variance)
+    weight = np.diff(edges) * np.exp(log_likelihood - log_likelihood.max())
+    return k, h2, weight / weight.sum()
+
+
+def _half_width(variance: Floats, weight: Floats) -> float:
+    """Return the half width that holds 95 % of a mixture of normals about one mean."""
+    deviation = np.sqrt(variance)
+    low, high = 0.0, 10 * float(deviation.max())
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        z = middle / np.maximum(deviation, 1e-300)
+        outside = 2 * float((weight * special.ndtr(-z)).sum())
+        low, high = (middle, high) if outside > 2 * _TAIL else (low, middle)
+    return low
+
+
+def _images(right: Floats) -> tuple[float, float]:
+    """Return the variance of the mean accuracy due to images, and its degrees of freedom."""
+    rows, m = right.shape
+    if m < 2:
+        return 0.0, 0.0
+    share = right.mean(axis=0)
+    variance = float(share.var(ddof=1))
+    if rows > 1:
+        variance -= float(right.var(axis=0, ddof=1).mean()) / rows
+    return max(variance, 0.0) / m, float(m - 1)
+
+
+def _quantile(df: float) -> float:
+    p = 1 - _TAIL
+    return float(special.ndtri(p)) if math.isinf(df) else float(special.stdtrit(df, p))

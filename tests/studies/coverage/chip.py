@@ -1,0 +1,104 @@
+"""One chip of the coverage study: draw, characterize, and compare with the truth."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from cases import EVERY_GROUP, FAMILIES, READS, SHAPE, Case
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What became of one chip.
+
+    Attributes
+    ----------
+    found : list of (parameter, truth, value, stderr, low, high)
+    failed : list of str
+        Fits that gave no result.
+    """
+
+    case: str
+    chip: int
+    seconds: float
+    found: list[tuple[str, float, float, float, float, float]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def one_chip(job: tuple[Case, int]) -> Record:
+    """Draw and characterize one chip; return truth, value and interval of every parameter."""
+    import torch
+    from truths import study_truth
+
+    from rramfit.errors import RramfitError
+    from rramfit.fitting.characterization import characterize
+    from rramfit.measurement.virtual.mess import Mess
+    from rramfit.measurement.virtual.synthesize import synthesize
+    from rramfit.measurement.virtual.tester import Plan
+
+    torch.set_num_threads(1)
+    case, chip = job
+    seed = zlib.crc32(case.name.encode()) % 100_000 * 10_000 + chip  # other cards in every case
+    mess, card = Mess(**case.mess), card_of(case, chip, seed)
+    start = time.process_time()
+    try:
+        measurement = synthesize(
+            card,
+            sweeps=case.sweeps,
+            seed=seed,
+            groups=case.groups,
+            plan=Plan(reads=READS),
+            mess=mess,
+        )
+        found = characterize(measurement, seed=chip)
+    except RramfitError as e:
+        return Record(case.name, chip, time.process_time() - start, failed=[f"all: {e}"])
+    seconds = time.process_time() - start
+    truth = study_truth(card, measurement, found.card, mess)
+    rows = [
+        (path, truth[path], q.value, q.stderr, *q.ci95)
+        for path, q in estimates(found)
+        if path in truth and q.ci95 is not None
+    ]
+    failed = sorted(set(found.verdicts) - set(found.results()) - {"targets", "conversion"})
+    return Record(case.name, chip, seconds, found=rows, failed=failed)
+
+
+def card_of(case: Case, chip: int, seed: int) -> Any:
+    """Return the random card of one chip."""
+    from rramfit.card.quantity import Quantity
+    from rramfit.measurement.virtual.cards import random_card
+    from rramfit.measurement.virtual.group_cards import with_groups
+    from rramfit.streams import stream
+
+    card = random_card(seed, distribution=FAMILIES[chip % 3], array=SHAPE, **case.card)
+    if case.dead:
+        rows, cols = stream(seed, "study/dead").uniform(0.0, case.dead, 2)
+        dead = {"dead_rows": Quantity.given(rows, "1"), "dead_cols": Quantity.given(cols, "1")}
+        card = card.model_copy(update={"stuck": card.stuck.model_copy(update=dead)})
+    return with_groups(card, seed) if case.groups == EVERY_GROUP else card
+
+
+def estimates(found: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the paths and quantities of a characterization's card.
+
+    Line offsets have their axis and period in place of an index. Correlations between levels have
+    intervals in the fit only.
+    """
+    from rramfit.card.quantity import quantities
+
+    for v in found.card.variation:
+        for lines in v.lines or ():
+            yield f"variation[{v.level}].lines[{lines.axis},{lines.period}].std", lines.std
+    for path, q in quantities(found.card):
+        if ".lines[" not in path:
+            yield path, q
+    if found.variation is not None:
+        for name, q in found.variation.quantities().items():
+            if name.startswith("correlation"):
+                _, j, k = name.split()
+                yield f"variation_correlation[{j}][{k}]", q

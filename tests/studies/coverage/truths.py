@@ -1,0 +1,166 @@
+"""True values that a measurement does not state: those that depend on what was fitted.
+
+Distribution parameters are those of the nearest distribution of the family
+(`rramfit.measurement.virtual.distribution_truth`), and thresholds, overlaps and bits follow from
+them; they are true only for levels that were fitted with the card's family. Coefficients at a
+reference conductance are converted to that of the fit. Nonlinearity of the read-out, a largest
+distance over the inputs that do not clip, is that of many channels without noise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from cases import SHAPE
+from scipy import optimize, special
+
+Z = np.linspace(-7.0, 7.0, 281)
+
+
+def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str, float]:
+    """Return all true values of a chip by card path.
+
+    Parameters
+    ----------
+    card : ModelCard
+        The chip was drawn from it.
+    measurement : Measurement
+    fitted : ModelCard
+        Of the characterization.
+    mess : Mess
+    """
+    truth = {k: float(v) for k, v in measurement.truth.items() if isinstance(v, int | float)}
+    of_levels = level_truth(card, fitted, mess)
+    truth = {k: v for k, v in truth.items() if ".distribution." not in k} | of_levels
+    failed = failed_conductance(card)
+    truth |= {f"failure[{x.level}].conductance": failed for x in card.failure}
+    truth |= converted(card, fitted, truth) | stuck_truth(card, mess)
+    if measurement.reads is not None:
+        truth.setdefault("read_noise.telegraph_share", 0.0)
+        truth.setdefault("read_noise.spectral_exponent", 0.0)  # reads are drawn independently
+    if measurement.retention is not None:
+        truth.setdefault("retention.collapsed", 0.0)
+    if measurement.readout is not None:
+        truth |= readout_truth(card, measurement)
+    return truth
+
+
+def level_truth(card: Any, fitted: Any, mess: Any) -> dict[str, float]:
+    """Return distribution parameters, thresholds, overlaps and bits."""
+    from rramfit.card.families import family
+    from rramfit.measurement.virtual.distribution_truth import distribution_truth
+
+    out = distribution_truth(card, SHAPE, mess=mess)
+    true, same = [], []
+    for k, (level, fit) in enumerate(zip(card.levels, fitted.levels, strict=False)):
+        at = f"levels[{k}].distribution.parameters."
+        parameters = {p.removeprefix(at): v for p, v in out.items() if p.startswith(at)}
+        true.append((family(level.distribution.family), parameters))
+        fits = fit.distribution is not None and fit.distribution.family == level.distribution.family
+        same.append(fits and bool(parameters))
+        if not same[-1]:
+            out = {p: v for p, v in out.items() if not p.startswith(at)}
+    for k in range(len(true) - 1):
+        if same[k] and same[k + 1]:
+            t, overlap = threshold(true[k], true[k + 1])
+            out |= {f"levels[{k}].upper_threshold": t, f"levels[{k}].overlap": overlap}
+    if len(true) > 1 and all(same):
+        out["bits_per_cell"] = bits(true)
+    return out
+
+
+def threshold(below: Any, above: Any) -> tuple[float, float]:
+    """Return the best threshold between two distributions [S], and the share misread there."""
+    (a, p), (b, q) = below, above
+    half = np.array([0.5])
+    ends = float(a.ppf(half, p)[0]), float(b.ppf(half, q)[0])
+
+    def lead(t: float) -> float:
+        x = np.array([t])
+        return float(b.logpdf(x, q)[0] - a.logpdf(x, p)[0])
+
+    t = optimize.brentq(lead, *ends, xtol=1e-15 * ends[1])
+    at = np.array([t])
+    return t, 0.5 * float(a.sf(at, p)[0] + b.cdf(at, q)[0])
+
+
+def bits(levels: list[Any]) -> float:
+    """Return the mutual information of equally frequent levels and readings."""
+    weight = np.exp(-0.5 * Z**2) / np.exp(-0.5 * Z**2).sum()
+    total = 0.0
+    for k, (form, parameters) in enumerate(levels):
+        node = form.ppf(special.ndtr(Z), parameters)
+        log_pdf = np.stack([f.logpdf(node, p) for f, p in levels])
+        gain = log_pdf[k] - special.logsumexp(log_pdf, axis=0) + math.log(len(levels))
+        total += float(weight @ gain) / math.log(2) / len(levels)
+    return total
+
+
+def failed_conductance(card: Any) -> float:
+    """Return the median reading of failed cells, which are left at the lowest level [S]."""
+    from rramfit.card.families import family
+
+    d = card.levels[0].distribution
+    parameters = {name: q.value for name, q in d.parameters.items()}
+    return float(family(d.family).ppf(np.array([0.5]), parameters)[0])
+
+
+def stuck_truth(card: Any, mess: Any) -> dict[str, float]:
+    """Return how stuck cells vary, where none moves: lognormal about their median [S]."""
+    from rramfit.array.devices.device_model import DeviceModel
+    from rramfit.card.cells import Fault
+
+    out: dict[str, float] = {}
+    if mess.moving_stuck:
+        return out
+    stuck = DeviceModel.from_card(card).faults.stuck
+    for side, fault in (("low", Fault.STUCK_LOW), ("high", Fault.STUCK_HIGH)):
+        median, s = stuck[fault].conductance, stuck[fault].spread
+        out[f"stuck.{side}_std"] = median * math.exp(s**2 / 2) * math.sqrt(math.expm1(s**2))
+        out[f"stuck.{side}_moving"] = 0.0
+    return out
+
+
+def converted(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
+    """Return coefficients at the reference conductance of the fit."""
+    out = {}
+    if fitted.read_noise is not None and card.read_noise is not None:
+        own, fit = card.read_noise, fitted.read_noise
+        if "read_noise.coefficient" in truth and fit.reference_conductance is not None:
+            ratio = fit.reference_conductance.value / own.reference_conductance.value
+            power = own.exponent.value if fit.exponent is not None else 0.0
+            out["read_noise.coefficient"] = own.coefficient.value * ratio**power
+    if fitted.iv is not None and card.iv is not None:
+        own, fit = card.iv, fitted.iv
+        ratio = fit.reference_conductance.value / own.reference_conductance.value
+        out["iv.nonlinearity"] = own.nonlinearity.value + own.dependence.value * math.log(ratio)
+    return out
+
+
+def readout_truth(card: Any, measurement: Any) -> dict[str, float]:
+    """Return the mean nonlinearity of channels over the inputs at which they do not clip [LSB]."""
+    import torch
+
+    from rramfit.array.devices.readout import draw_channels
+    from rramfit.streams import torch_stream
+
+    r, part = measurement.readout, card.readout
+    channels = draw_channels(
+        part, 1, 600, generator=torch_stream(0, "study/channels"), dtype=torch.float64
+    )
+    repeats = r.code.shape[0]
+    known = torch.from_numpy(r.input.copy())[None, None, :, None].expand(1, repeats, -1, 600)
+    code = channels.digitise(known, generator=torch_stream(0, "study/noise"))[0].numpy()
+    usable = ((code > 0) & (code < 2**part.bits - 1)).all(axis=0)
+    u = r.input / part.full_scale.value
+    inl, ends = [], []
+    for use in usable.T:
+        x = u[use]
+        y = part.third_order.value * x**3
+        curve = y - np.polyval(np.polyfit(x, y, 1), x)
+        chord = curve[0] + (curve[-1] - curve[0]) * (x - x[0]) / (x[-1] - x[0])
+        inl.append(np.abs(curve).max())
+        ends.append(np.abs(curve - chord).max())
+    return {"readout.inl": float(np.mean(inl)), "readout.inl_endpoint": float(np.mean(ends))}
