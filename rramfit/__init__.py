@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rramfit.card import ModelCard, Quantity, load_card, save_card
-    from rramfit.card.comparison import compare_cards
+    from rramfit.card.uncertainty.comparison import compare_cards
     from rramfit.errors import RramfitError
     from rramfit.fitting.characterization import Characterization, characterize
     from rramfit.measurement import read_measurement, synthesize, validate_layout, write_measurement
@@ -41,7 +41,7 @@ _HOMES = {
     "Quantity": "rramfit.card",
     "RramfitError": "rramfit.errors",
     "characterize": "rramfit.fitting.characterization",
-    "compare_cards": "rramfit.card.comparison",
+    "compare_cards": "rramfit.card.uncertainty.comparison",
     "load_card": "rramfit.card",
     "read_measurement": "rramfit.measurement",
     "save_card": "rramfit.card",

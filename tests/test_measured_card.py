@@ -6,7 +6,7 @@ import pytest
 
 from rramfit import load_card
 from rramfit.card import take_levels
-from rramfit.card.comparison import compare_cards
+from rramfit.card.uncertainty.comparison import compare_cards
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 
 from rramfit import characterize, load_card
 from rramfit.card import Fault, load_cells, quantities
-from rramfit.card.comparison import compare_cards
+from rramfit.card.uncertainty.comparison import compare_cards
 from rramfit.provenance import sha256_of
 
 

@@ -218,7 +218,7 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         "`float32`: the digitally trained network on the same test images. `digital`: the",
         "evaluated network without a chip; after training for chips its weights are codes.",
         "`BN images`: number of training images for BatchNorm recalibration on each chip after",
-        "programming. The digital network has the BatchNorm statistics of the population of chips,",
+        "programming. The digital network keeps the BatchNorm statistics of training, which are",
         "as trained, so accuracy on chips can be higher.",
         "",
         *table(on_chips, evaluation_rows(results, float32)),

@@ -137,7 +137,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     from rich.table import Table
 
     from rramfit.card import load_card
-    from rramfit.card.comparison import compare_cards
+    from rramfit.card.uncertainty.comparison import compare_cards
     from rramfit.units import format_quantity
 
     result = compare_cards(load_card(first), load_card(second))

@@ -63,7 +63,7 @@ def evaluate(
     _check_draws(card_draws, chips, options)
     given = subject(options, trained=True)
 
-    from rramfit.card.draw import draw_limits
+    from rramfit.card.uncertainty.draw import draw_limits
     from rramfit.mapping import analog_matrices, convert_to_analog
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.evaluation import evaluate as run

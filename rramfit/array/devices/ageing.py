@@ -8,11 +8,11 @@ A card says how much the states of a level change until time t, over cells: with
 A sum of this mean and a normal of this variance would take cells of a low level below zero. States
 therefore move on the scale y of
 
-    G = s·ln(1 + e^(y/s)),   y(t) = y(0) + c(t) + W(τ(t)),   W Brownian,
+    G = y for y ≥ s,   s·e^(y/s − 1) below,   y(t) = y(0) + c(t) + W(τ(t)),   W Brownian,
 
-which is that of conductance for G ≫ s, and of its logarithm for G ≪ s; s is a quarter of the
-level's mean. At every time c and τ are solved for the two moments above, over the level's own
-states, so that steps of any length lead to the same chips. Far above zero c = μ and τ = v.
+which is that of conductance above s, a quarter of the level's mean, and of its logarithm below. At
+every time c and τ are solved for the two moments above, over the level's own states, so that steps
+of any length lead to the same chips. For a level that stays above s, c = μ and τ = v.
 
 Two cards cannot be met: a mean that falls below zero stops just above it, and a variance smaller
 than that of a common shift on the scale of y is exceeded. A state below zero, which the offset of
@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import special
 from torch import Tensor
 
 __all__ = ["Ageing"]
@@ -41,6 +40,7 @@ _LOWEST_MEAN = 0.01  # of the mean at programming: a level's mean falls no lower
 _ROUNDS = 60
 _NODES, _STEP_NODES = 129, 61
 _CONVERGED = 1e-9
+_SURE = 6.0  # standard deviations that no cell moves beyond
 _WIDEST = 60.0  # largest √τ over s
 
 
@@ -101,8 +101,8 @@ class Ageing:
         bent = scale > 0
         s = torch.where(bent, scale, 1.0)
         u = torch.maximum(g / s, torch.full_like(g, _LEAST))
-        y = u + torch.log(-torch.expm1(-u))
-        new = s * _softplus(y + move / s)
+        y = torch.where(u < 1, s * (1 + u.clamp_max(1).log()), g) + move
+        new = torch.where(y < s, s * torch.exp((y / s - 1).clamp_max(0)), y)
         new = torch.where(g > 0, new, g + new - s * u)
         return torch.where(move == 0, g, torch.where(bent, new, g + move))
 
@@ -132,14 +132,12 @@ class Ageing:
         return self._moves[time]
 
 
-def _softplus(y: Tensor) -> Tensor:
-    return torch.logaddexp(y, torch.zeros_like(y))
-
-
 def _solve(states: Floats, scale: float, mean: float, variance: float) -> tuple[float, float]:
     """Return c and τ for which states change by this mean and variance."""
     start = np.maximum(states / scale, _LEAST)
-    y = start + np.log(-np.expm1(-start))
+    y = np.where(start < 1, 1 + np.log(np.minimum(start, 1)), start)
+    if y.min() > 1 and y.min() + mean / scale - _SURE * math.sqrt(variance) / scale > 1:
+        return mean, variance  # no cell leaves the straight part
     z = np.linspace(-5.0, 5.0, _STEP_NODES)
     weight = np.exp(-0.5 * z**2)
     weight /= weight.sum()
@@ -147,12 +145,13 @@ def _solve(states: Floats, scale: float, mean: float, variance: float) -> tuple[
     wanted = mean / scale, variance / scale**2
     if wanted[0] < lowest:  # nearly all conductance is lost: no spread is left either
         wanted = lowest, 0.0
-    old = np.logaddexp(y, 0.0)
+    old = np.where(y < 1, np.exp(np.minimum(y, 1) - 1), y)
 
     def moments(shift: float, spread: float) -> tuple[float, float, float]:
         moved = y[:, None] + shift + spread * z
-        change = np.logaddexp(moved, 0.0) - old[:, None]
-        slope = special.expit(moved)
+        low = np.exp(np.minimum(moved, 1) - 1)
+        change = np.where(moved < 1, low, moved) - old[:, None]
+        slope = np.where(moved < 1, low, 1.0)
         first = float((change @ weight).mean())
         return first, float((change**2 @ weight).mean()) - first**2, float((slope @ weight).mean())
 

@@ -99,6 +99,7 @@ DESCRIBED = frozenset(
         "levels.distribution.alternatives.bic",
         "levels.distribution.alternatives.heldout_log_likelihood",
         "levels.distribution.alternatives.p_value",
+        "levels.distribution.correlation",
         "levels.upper_threshold",
         "levels.overlap",
         "variation.spatial.p_value",

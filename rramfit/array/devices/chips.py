@@ -306,9 +306,9 @@ def draw_chips(
         deviation=deviation,
         fault=fault,
         hard=u < model.faults.hard[:, None, None],
-        stuck_conductance=stuck_conductance(model, fault, normal("stuck_at")),
+        stuck_conductance=stuck_conductance(model.faults.stuck, fault, normal("stuck_at")),
         nonlinearity=spread * normal("nonlinearity") if spread else None,
-        stuck_motion=draw_motion(model, fault, streams["motion"]),
+        stuck_motion=draw_motion(model.faults.stuck, fault, streams["motion"], model.dtype),
     )
 
 

@@ -6,7 +6,7 @@ scale (`rramfit.array.devices.latent`) they are parts of the cell's deviation D,
     D = √s·field + Σ_i √λ_i·line_i + √(1 − s − Σ_i λ_i)·remainder,
 
 with every part standard normal. The part of a line is correlated between levels as in the card.
-The lines of an array are fitted in `rramfit.fitting.statistics.lines`.
+The lines of an array are fitted in `rramfit.fitting.statistics.over_array.lines`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def chip_from_cells(
         deviation=_given_offsets(chips, cells),
         fault=fault,
         hard=hard,
-        stuck_conductance=_stuck_at(cells, stuck_conductance(model, fault, noise)),
+        stuck_conductance=_stuck_at(cells, stuck_conductance(model.faults.stuck, fault, noise)),
         stuck_motion=_motion(chips, cells, known_fault),
     )
 

@@ -13,8 +13,8 @@ whether they move gets fixed ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,9 +22,6 @@ from torch import Tensor
 from rramfit.array.devices.parameters import LevelParameters
 from rramfit.card.cells import Fault
 from rramfit.card.schema import StuckCard
-
-if TYPE_CHECKING:
-    from rramfit.array.devices.device_model import DeviceModel
 
 __all__ = [
     "StuckState",
@@ -87,30 +84,34 @@ def _state(card: StuckCard | None, side: str, conductance: float, spread: float)
     )
 
 
-def stuck_conductance(model: DeviceModel, fault: Tensor, noise: Tensor) -> Tensor:
+def stuck_conductance(states: Mapping[Fault, StuckState], fault: Tensor, noise: Tensor) -> Tensor:
     """Return the conductance of stuck cells and dead lines [S].
 
     Parameters
     ----------
-    model : DeviceModel
+    states : mapping of Fault to StuckState
     fault : integer tensor (chip, row, col)
         Codes of `Fault`; healthy cells get a number without meaning.
     noise : tensor (chip, row, col)
         Standard normal.
     """
     out = torch.zeros_like(noise)  # an open line conducts nothing
-    for kind, x in model.faults.stuck.items():
+    for kind, x in states.items():
         own = x.conductance * torch.exp(x.spread * noise)
         out = torch.where(fault == int(kind), own, out)
     return out
 
 
-def draw_motion(model: DeviceModel, fault: Tensor, generator: torch.Generator) -> Tensor | None:
+def draw_motion(
+    states: Mapping[Fault, StuckState],
+    fault: Tensor,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+) -> Tensor | None:
     """Draw which stuck cells move, and return the motion of every cell; None if none does."""
-    states = model.faults.stuck
     if not any(x.moving * x.motion > 0 for x in states.values()):
         return None
-    u = torch.rand(fault.shape, generator=generator, device=model.device, dtype=model.dtype)
+    u = torch.rand(fault.shape, generator=generator, device=fault.device, dtype=dtype)
     out = torch.zeros_like(u)
     for kind, x in states.items():
         out = torch.where((fault == int(kind)) & (u < x.moving), x.motion, out)

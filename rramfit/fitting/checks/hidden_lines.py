@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.result import Finding
-from rramfit.fitting.statistics.lines import FEWEST_LINES
+from rramfit.fitting.statistics.over_array.lines import FEWEST_LINES
+from rramfit.fitting.statistics.over_array.periodic import shared_with_levels
 
-__all__ = ["find_confounded", "level_counts", "visible_power"]
+__all__ = ["find_confounded", "level_counts"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -32,31 +33,6 @@ def level_counts(level: Integers, levels: int, axis: int) -> Integers:
     """Count the cells of each level in each row (axis 0) or column (axis 1), (line, level)."""
     k = level if axis == 0 else level.T
     return np.stack([(k == i).sum(axis=1) for i in range(levels)], axis=1)
-
-
-def visible_power(counts: Integers) -> Floats:
-    """Return the share of white noise between lines that is left at each frequency, (ordinate,).
-
-    Parameters
-    ----------
-    counts : (line, level) int array
-        Readings of each level in each line.
-
-    Returns
-    -------
-    (line // 2 + 1,) array
-        For the ordinates of `numpy.fft.rfft` over the lines.
-    """
-    part = _shared(counts)
-    absorbed = np.sum(np.abs(np.fft.rfft(part, axis=0)) ** 2, axis=1) / len(part)
-    return np.asarray(np.maximum(1 - absorbed, 0.0))
-
-
-def _shared(counts: Integers) -> Floats:
-    """Return B with S = B·Bᵀ, N_ik/√(N_i·N_k), (line, level)."""
-    n = counts[:, counts.sum(axis=0) > 0].astype(np.float64)
-    in_line = np.maximum(n.sum(axis=1), 1)
-    return np.asarray(n / np.sqrt(in_line[:, None] * n.sum(axis=0)))
 
 
 def find_confounded(counts: tuple[Integers, Integers], *, where: str = "") -> list[Finding]:
@@ -74,7 +50,7 @@ def find_confounded(counts: tuple[Integers, Integers], *, where: str = "") -> li
         used = n[n.sum(axis=1) > 0]
         if len(used) < 2 or (n.sum(axis=0) > 0).sum() < 2:
             continue
-        part = _shared(used)
+        part = shared_with_levels(used)
         hidden = int((np.linalg.eigvalsh(part.T @ part) > _ABSORBED).sum()) - 1
         if hidden < 1:
             continue

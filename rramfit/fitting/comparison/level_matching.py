@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.comparison import levels_found_blind
 from rramfit.card.schema import LevelCard, ModelCard
+from rramfit.card.uncertainty.comparison import levels_found_blind
 from rramfit.fitting.result import Finding
 from rramfit.units import counted
 

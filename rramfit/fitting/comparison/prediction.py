@@ -1,12 +1,13 @@
 """Test whether a card predicts another chip, by parameter and by distribution.
 
 The other chip is characterized in the same way, and its card compared with this one by both errors
-of a parameter: from the cells of one array, and between arrays (`rramfit.card.comparison`). Then
-each accepted reading y of its healthy cells is transformed to u = F(y) by the card's distribution
-of the level. Coverage of the card's 50, 90 and 99 % intervals, the Kolmogorov-Smirnov distance of u
-from uniform, and the mean log density measure the prediction. The p-value of the distance accounts
-for correlation between readings of a cell, for the other chip's smooth field, and for the card's
-uncertainty of mean and spread (`rramfit.fitting.levels.goodness_bootstrap`).
+of a parameter: from the cells of one array, and between arrays
+(`rramfit.card.uncertainty.comparison`). Then each accepted reading y of its healthy cells is
+transformed to u = F(y) by the card's distribution of the level. Coverage of the card's 50, 90 and
+99 % intervals, the Kolmogorov-Smirnov distance of u from uniform, and the mean log density measure
+the prediction. The p-value of the distance accounts for correlation between readings of a cell, for
+the other chip's smooth field, and for the card's uncertainty of mean and spread
+(`rramfit.fitting.levels.goodness_bootstrap`).
 
 The card fails if a parameter differs in Holm's test at 1 %, or if a distribution has a significant
 distance of at least 3 %. A significant difference of at most 10 % does not fail a card that does
@@ -23,15 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rramfit.card.comparison import (
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import ModelCard
+from rramfit.card.uncertainty.comparison import (
     ParameterTest,
     compare_parameters,
     holm,
     missing_between,
     temperature_difference,
 )
-from rramfit.card.quantity import Quantity
-from rramfit.card.schema import ModelCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.characterization import Characterization, characterize

@@ -5,12 +5,14 @@ one side is the sum of their posterior probabilities. If it is uncertain which c
 interval extends from the certainly stuck cells to all possibly stuck ones. After a single attempt,
 or with a single level, it extends from 0 to all cells that were not accepted.
 
-A stuck cell c was read n_c times, with mean m_c and variance v_c. Over the cells on one side,
+A stuck cell c was read n_c times, with mean m_c and variance v_c, and moves with probability q_c
+(`rramfit.fitting.screening.stuck_motion`). Over the cells on one side,
 
     std²    = Var m_c − mean(v_c/n_c)        of the cells' own means
-    motion² = mean(v_c)                      of the moving ones
+    motion² = Σ q_c·v_c / Σ q_c              of the moving ones
 
-each with the standard error of a mean over cells, on the logarithm, by Student's t.
+each with the standard error of a mean over cells, on the logarithm, by Student's t. The median of
+fewer than six cells has the standard error of a normal one, √(π/2) times that of the mean.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ __all__ = ["DOUBT", "stuck_shares"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 DOUBT = 0.5
 """Uncertainty Σ p·(1 − p), in cells, above which intervals span both cases."""
@@ -42,6 +45,10 @@ DOUBT = 0.5
 _SIDES = {"low": (LOW, Fault.STUCK_LOW), "middle": (MIDDLE, Fault.STUCK_MIDDLE)}
 _SIDES |= {"high": (HIGH, Fault.STUCK_HIGH)}
 _FEWEST = 5  # cells whose standard deviation is estimated
+_FEWEST_ORDERED = 6  # values whose extremes enclose the median with 95 % probability
+_OF_ONE = 0.5  # standard deviation of stuck cells relative to the only one
+_SURE = 1e-3  # probability below which a cell does not count, above 1 minus which it does
+_ONE_SIDED = 0.025
 
 
 def stuck_shares(
@@ -104,17 +111,26 @@ def _share(
 
 
 def _share_of(p: Floats, of: Bools, clustering: FaultClustering | None) -> Quantity:
-    """Estimate a share from the probability of each cell, (row, col)."""
+    """Estimate a share from the probability of each cell, (row, col).
+
+    The interval includes 0 if it may be that no cell counts, and 1 if it may be that all do.
+    """
+    p = np.where(p < _SURE, 0.0, np.where(p > 1 - _SURE, 1.0, p))
     share = clustered_share(p, of.astype(float), clustering)
     out = share.quantity()
-    if float((p * (1 - p)).sum()) <= DOUBT:
+    low, high = out.ci95 or (0.0, 1.0)
+    if float((p * (1 - p)).sum()) > DOUBT:
+        cells = float(of.sum())
+        least, most = (
+            _scaled(float(n), cells, share.inflation).ci95 or (0.0, 0.0)
+            for n in ((p > 0.99).sum(), (p > 0.01).sum())
+        )
+        low, high = least[0], most[1]
+    low = 0.0 if float(np.prod(1 - p[of])) > _ONE_SIDED else low
+    high = 1.0 if float(np.prod(p[of])) > _ONE_SIDED else high
+    if (low, high) == out.ci95:
         return out
-    cells = float(of.sum())
-    least, most = (
-        _scaled(float(n), cells, share.inflation).ci95 or (0.0, 0.0)
-        for n in ((p > 0.99).sum(), (p > 0.01).sum())
-    )
-    return _between(out.value, least[0], most[1])
+    return _between(out.value, low, high)
 
 
 def _between(value: float, low: float, high: float) -> Quantity:
@@ -130,10 +146,19 @@ def _median(
 ) -> Quantity | None:
     """Return the median reading of stuck cells, whose readings may be correlated."""
     y = screening.value[stuck]
-    if clustering is None or not y.size:
-        return median_of_cells(y)
-    below = np.where(stuck, (screening.value <= np.median(y)) - 0.5, 0.0)
-    return median_of_cells(y, inflation=inflation(below, clustering))
+    if not y.size:
+        return None
+    factor = 1.0
+    if clustering is not None:
+        below = np.where(stuck, (screening.value <= np.median(y)) - 0.5, 0.0)
+        factor = inflation(below, clustering)
+    if y.size >= _FEWEST_ORDERED:
+        return median_of_cells(y, inflation=factor)
+    middle = float(np.median(y))
+    own = float(y.std(ddof=1)) if y.size > 1 else _OF_ONE * abs(middle)
+    df = max(y.size - 1, 1) if y.size > 1 else math.inf
+    stderr = own * math.sqrt(0.5 * math.pi * factor / y.size)
+    return Quantity.estimated(middle, stderr, "S", scale="log" if middle > 0 else "linear", df=df)
 
 
 def _kinds(
@@ -147,34 +172,42 @@ def _kinds(
     seen = stuck & np.isfinite(moving)
     p = np.where(seen, np.nan_to_num(moving), 0.0)
     n = np.maximum(statistics.attempts.sum(axis=0), 1)
-    own = np.where(seen, screening.stuck_motion**2, 0.0)
+    own = np.where(stuck, np.nan_to_num(screening.stuck_motion), 0.0) ** 2
     m = int(stuck.sum())
     centre = float(screening.value[stuck].mean()) if m else 0.0
-    off = np.where(stuck, screening.value - centre, 0.0)
+    off = np.where(stuck, screening.value - centre, 0.0) ** 2 * m / max(m - 1, 1)
+    several = m >= _FEWEST
     return {
-        "std": _std(off**2 * m / max(m - 1, 1) - own / n, stuck, clustering),
+        "std": _std(off - own / n, stuck.astype(float), clustering) if several else None,
         "moving": _share_of(p, seen, clustering) if seen.any() else None,
-        "motion": _std(own, seen & (p > 0.5), clustering),
+        "motion": _std(own, p, clustering, df=n - 1) if p.sum() > 0.5 else None,
     }
 
 
-def _std(square: Floats, cells: Bools, clustering: FaultClustering | None) -> Quantity | None:
-    """Return the root of the mean of a square over cells [S]; None for fewer than five cells.
+def _std(
+    square: Floats,
+    weight: Floats,
+    clustering: FaultClustering | None,
+    *,
+    df: Integers | None = None,
+) -> Quantity:
+    """Return the root of the mean of a square over cells [S].
 
-    If the mean is not significantly above 0, the interval begins there.
+    For fewer than five cells the error is that of χ² with `df`, the degrees of freedom of each
+    cell's variance. If the mean is not significantly above 0, the interval begins there.
     """
-    m = int(cells.sum())
-    if m < _FEWEST:
-        return None
-    mean = float(square[cells].mean())
-    psi = np.where(cells, square - mean, 0.0)
+    m = float(weight.sum())
+    mean = float((weight * square).sum()) / m
+    psi = weight * (square - mean)
     factor = inflation(psi, clustering) if clustering is not None and psi.any() else 1.0
-    error = math.sqrt(float((psi**2).sum()) / (m * (m - 1)) * factor)
-    df = max(m / factor - 1, 1.0)
-    value = math.sqrt(max(mean, 0.0))
-    t = float(special.stdtrit(df, 0.975))
+    error = math.sqrt(float((psi**2).sum()) / (m * max(m - 1, 1.0)) * factor)
+    errors_df = max(m / factor - 1, 1.0)
+    if df is not None and m < _FEWEST:
+        errors_df = max(float((weight * df).sum()) / factor, 1.0)
+        error = mean * math.sqrt(2 / errors_df)
+    value, t = math.sqrt(max(mean, 0.0)), float(special.stdtrit(errors_df, 0.975))
     if mean > t * error:
-        return Quantity.estimated(value, 0.5 * error / value, "S", scale="log", df=df)
+        return Quantity.estimated(value, 0.5 * error / value, "S", scale="log", df=errors_df)
     high = math.sqrt(max(mean, 0.0) + t * error)
     return Quantity.within(value, high / (2 * 1.96), "S", (0.0, high))
 

@@ -48,7 +48,9 @@ from rramfit.fitting.screening.stuck_likelihood import (
     grouped,
     log_responding,
     log_stuck,
+    nearest_within,
 )
+from rramfit.fitting.screening.stuck_motion import moving_probability
 from rramfit.fitting.screening.stuck_posterior import Counts, stuck_posterior
 
 __all__ = ["LevelSpread", "StuckCells", "cell_values", "find_stuck", "level_spread"]
@@ -59,6 +61,7 @@ Bools = NDArray[np.bool_]
 
 _NEAR_SHARE = 0.02  # of the levels' span: closer readings are at the level, however narrow it is
 _JUMPED = 0.05  # share of stuck cells of which one reading is anything
+_FEWEST_JUMP, _JUMP = 5, 0.05  # readings of a cell; variance left if one of them is not counted
 _BEYOND = 0.001  # share of cells outside of the range of readings, at either end
 _FINEST = 1e-4  # of the range of readings: least standard deviation, for coarse converters
 _IMPOSSIBLE = 1e-6  # probability that a stuck cell is accepted away from what it reads
@@ -300,13 +303,29 @@ def _judge(
     state = failed_states(statistics, at, cells & ~candidate)
     responding = log_responding(*by_level, at, state, width=bounds[1] - bounds[0])
     log_ratio = of_kind + flags - responding
-    posterior, p_moving = stuck_posterior(counts, cells, candidate, side[candidate], log_ratio)
+    posterior = stuck_posterior(counts, cells, candidate, side[candidate], log_ratio)
+    still = _without_jump(y, read, x)
+    healthy, moving = nearest_within(x.mean, at), np.full(len(x.n), np.nan)
+    for code in (LOW, MIDDLE, HIGH):
+        here = (side[candidate] == code) & (posterior > 0.5)
+        moving[here] = moving_probability(still.squares[here], still.n[here], healthy[here])
     return _Judged(
         posterior=posterior,
-        moving=np.where(x.n > 1, p_moving, np.nan),
-        motion=np.where(x.n > 1, np.sqrt(x.squares / np.maximum(x.n - 1, 1)), np.nan),
+        moving=moving,
+        motion=np.where(x.n > 1, np.sqrt(still.squares / np.maximum(still.n - 1, 1)), np.nan),
         comparable=bool(np.isfinite(state.centre).any()),
     )
+
+
+def _without_jump(y: Floats, read: Bools, x: Groups) -> Groups:
+    """Leave out one reading of a cell if it alone makes up nearly all of its variance."""
+    away = np.where(read, np.abs(y - x.mean), -1.0)
+    rest = read & (np.arange(len(y))[:, None] != away.argmax(axis=0))
+    but_one = _all_readings(y, rest)
+    jumps = (x.n > _FEWEST_JUMP) & (but_one.squares < _JUMP * x.squares)
+    fields = ((but_one.n, x.n), (but_one.mean, x.mean), (but_one.squares, x.squares))
+    n, mean, squares = (np.where(jumps, a, b) for a, b in fields)
+    return Groups(n=n, mean=mean, squares=squares)
 
 
 def _all_readings(y: Floats, read: Bools) -> Groups:

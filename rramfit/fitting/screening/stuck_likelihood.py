@@ -6,9 +6,9 @@ target: all its readings have one mean μ and one standard deviation σ, both un
     p(y | stuck) = g(m) · ∫ n^(-1/2) · (2πσ²)^(-(n-1)/2) · exp(-q/2σ²) · p(ln σ) d ln σ.
 
 g is uniform over the side on which the cell reads or, at either end, the distribution of the
-outermost level. ln σ is uniform in one of ten ranges: six below w for fixed cells, and four above
-it for moving ones, where w is the standard deviation between programmings of healthy cells at the
-nearest level. Each pair of place and range is a kind, with a share of its own.
+outermost level. ln σ is uniform in one of ten ranges, six of them below and four above the standard
+deviation w between programmings of healthy cells at the nearest level: a stuck cell may be fixed or
+move. Each pair of place and range is a kind, with a share of its own.
 
 A cell that responds reads, at level k, what accepted or what failed cells read there. Both are
 multivariate t, with a variance between cells and one between the readings of a cell; the degrees
@@ -35,13 +35,13 @@ from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.response import HIGH, LOW, SLOPE, LevelSpread, edges
 
 __all__ = [
-    "MOVING_KINDS",
     "Groups",
     "ReadingStates",
     "failed_states",
     "grouped",
     "log_responding",
     "log_stuck",
+    "nearest_within",
 ]
 
 Floats = NDArray[np.float64]
@@ -58,9 +58,6 @@ _SHORT = 0.05  # share of cells that follow their target, but fall short of it o
 _NARROWEST = 0.3  # least spread of failed cells, relative to that of the lowest level
 _EDGES = 10 ** np.arange(-3, 2.5, 0.5)  # of the ranges of σ, relative to w
 _STEPS = 40  # of the integral over ln σ
-
-MOVING_KINDS = np.tile(_EDGES[:-1] >= 1, 2)
-"""Which kinds of stuck cells in `log_stuck` move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +279,7 @@ def log_stuck(
     bounds : (float, float)
         Lowest and highest reading [S].
     """
-    w = _nearest_within(x.mean, at)
+    w = nearest_within(x.mean, at)
     edge = w * _EDGES[:, None]
     edge[-1] = np.maximum(edge[-1], bounds[1] - bounds[0])
     motion = np.stack([_integrated(x.n - 1, x.squares, *ends) for ends in itertools.pairwise(edge)])
@@ -291,7 +288,7 @@ def log_stuck(
     return np.concatenate([anywhere + motion, at_end + motion])
 
 
-def _nearest_within(mean: Floats, at: LevelSpread) -> Floats:
+def nearest_within(mean: Floats, at: LevelSpread) -> Floats:
     """Return the standard deviation between programmings at the level nearest to each cell."""
     seen = np.isfinite(at.centre)
     within = np.where(np.isnan(at.within), at.spread, at.within)[seen]

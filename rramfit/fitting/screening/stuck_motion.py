@@ -29,6 +29,7 @@ _BETTER = 3.0
 _SLIGHT = math.log(1 / 3)  # of σ/w
 _GRID = np.arange(-7.0, 7.05, 0.1)  # of ln(σ/w)
 _COARSE = slice(None, None, 2)
+_MOST = 400  # cells that decide on two kinds
 _SHARES = np.linspace(0.05, 0.95, 19)
 
 
@@ -56,10 +57,9 @@ def moving_probability(squares: Floats, n: Floats, healthy: Floats) -> Floats:
     if not seen.any():
         return out
     log_p = _log_likelihood(squares[seen] / healthy[seen] ** 2, n[seen] - 1)
-    one = log_p.sum(axis=0)
-    single = float(_GRID[one.argmax()])
-    (lower, upper, share), two = _best_pair(log_p)
-    if two - float(one.max()) > _BETTER and _GRID[upper] - _GRID[lower] > _APART:
+    single = float(_GRID[log_p.sum(axis=0).argmax()])
+    lower, upper, share, better = _best_pair(log_p)
+    if better > _BETTER and _GRID[upper] - _GRID[lower] > _APART:
         odds = math.log(share / (1 - share)) + log_p[:, upper] - log_p[:, lower]
         of_upper = special.expit(odds)
         moves = float(_GRID[upper] > _SLIGHT), float(_GRID[lower] > 0)
@@ -81,10 +81,12 @@ def _log_likelihood(squares: Floats, df: Floats) -> Floats:
     return out
 
 
-def _best_pair(log_p: Floats) -> tuple[tuple[int, int, float], float]:
-    """Return the two means (indices of the grid) and the share of the upper one, and ln L."""
+def _best_pair(log_p: Floats) -> tuple[int, int, float, float]:
+    """Return two means (indices of the grid), the share of the upper one, and the gain in ln L."""
     at = np.arange(len(_GRID))[_COARSE]
-    p = log_p[:, at]
+    some = np.linspace(0, len(log_p) - 1, min(len(log_p), _MOST)).round().astype(int)
+    p = log_p[np.ix_(some, at)]
+    one = float(log_p[some].sum(axis=0).max())
     top = p.max(axis=1, keepdims=True)
     p = np.exp(p - top)
     ordered = at[:, None] < at
@@ -95,4 +97,4 @@ def _best_pair(log_p: Floats) -> tuple[tuple[int, int, float], float]:
         i, j = np.unravel_index(np.where(ordered, value, -np.inf).argmax(), value.shape)
         if value[i, j] > best:
             best, found = float(value[i, j]), (int(at[i]), int(at[j]), float(share))
-    return found, best + float(top.sum())
+    return *found, best + float(top.sum()) - one

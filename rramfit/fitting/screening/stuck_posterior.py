@@ -19,8 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.screening.stuck_likelihood import MOVING_KINDS
-
 __all__ = ["Counts", "stuck_posterior"]
 
 Floats = NDArray[np.float64]
@@ -51,8 +49,8 @@ def stuck_posterior(
     candidate: Bools,
     side: NDArray[np.int8],
     log_ratio: Floats,
-) -> tuple[Floats, Floats]:
-    """Compute P(stuck) and P(moving | stuck) of the candidates by expectation-maximisation.
+) -> Floats:
+    """Compute P(stuck) of the candidates by expectation-maximisation, (cell,).
 
     Parameters
     ----------
@@ -73,8 +71,7 @@ def stuck_posterior(
     total, on_side = float(len(mine)), np.eye(3)[side]  # (cell, side)
     never = (full | (n == 0)).all(axis=0) & ((n > 0).sum(axis=0) > 1)
     profile = _profile(on_side, log_ratio)
-    of_kind = np.log(profile)[:, side] + log_ratio
-    ratio = special.logsumexp(of_kind, axis=0)
+    ratio = special.logsumexp(np.log(profile)[:, side] + log_ratio, axis=0)
     share = 0.5 * (on_side.sum(axis=0) + 1) / total
     hard, soft = np.full(len(n), 0.5 * len(side) / total), others.soft()
     always = 0.5 * (float(never.sum()) + 1) / total
@@ -90,7 +87,7 @@ def stuck_posterior(
         hard, soft = others.update(hard, soft, n, x, full, 1 - w, together)
         if change < _CONVERGED:
             break
-    return w, special.softmax(of_kind, axis=0)[MOVING_KINDS].sum(axis=0)
+    return w
 
 
 def _profile(on_side: Floats, log_ratio: Floats) -> Floats:

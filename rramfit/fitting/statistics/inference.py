@@ -11,10 +11,11 @@ standard normal score. For any function of z, Mehler's formula gives
 
     cov(ψ_c, ψ_c') = Σ_m b_m²·r(c, c')^m,    b_m = E[ψ·He_m(z)]/√m!,
 
-with r the smooth part of the covariance of z (`rramfit.fitting.statistics.smooth_field`). One fit
-of the field thus serves the means, variances and shapes of a level. Under a trend b_1 depends on
-position (a squared deviation from the mean then contains 2·trend·z), so b_1 is modelled as linear
-in row and column. Without a driver each influence field is its own driver (m = 1).
+with r the smooth part of the covariance of z
+(`rramfit.fitting.statistics.over_array.smooth_field`). One fit of the field thus serves the means,
+variances and shapes of a level. Under a trend b_1 depends on position (a squared deviation from the
+mean then contains 2·trend·z), so b_1 is modelled as linear in row and column. Without a driver each
+influence field is its own driver (m = 1).
 
 The variance is known on the grid of field parameters, not as one number. Interval and stderr are
 matched to the mixture of normals over that grid: stderr² is the harmonic mean of the variances,
@@ -33,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.statistics.lines import LineComponents, fit_lines
-from rramfit.fitting.statistics.smooth_field import SmoothField, fit_smooth_field, plane
+from rramfit.fitting.statistics.over_array.lines import LineComponents, fit_lines
+from rramfit.fitting.statistics.over_array.smooth_field import SmoothField, fit_smooth_field, plane
 
 __all__ = [
     "ClusteredCovariance",

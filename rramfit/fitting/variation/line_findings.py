@@ -12,8 +12,8 @@ that repeats over the lines is removed first, because it is reported by
 `rramfit.fitting.checks.line_artefacts`.
 
 Offsets that repeat within lines were found by the fit of the line offsets
-(`rramfit.fitting.statistics.lines`) and are only put into words here. Offsets of whole lines that
-are normal, without outlier or period, are no finding: they are in the card.
+(`rramfit.fitting.statistics.over_array.lines`) and are only put into words here. Offsets of whole
+lines that are normal, without outlier or period, are no finding: they are in the card.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.line_groups import line_groups
-from rramfit.fitting.checks.line_artefacts import FALSE_ALARM, periodic_pattern
 from rramfit.fitting.result import Finding
 from rramfit.fitting.statistics.inference import Driver
+from rramfit.fitting.statistics.over_array.periodic import FALSE_ALARM, periodic_pattern
 from rramfit.fitting.variation.one_level import LevelVariation
 from rramfit.units import format_percent, format_quantity
 

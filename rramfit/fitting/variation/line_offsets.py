@@ -1,8 +1,8 @@
 """Line offsets of all levels: their size in siemens, and their correlation between levels.
 
 The line effects of a level are found in the normal scores of its cell means
-(`rramfit.fitting.statistics.lines`); multiplied by the standard deviation of the cell means about
-their plane they are in siemens.
+(`rramfit.fitting.statistics.over_array.lines`); multiplied by the standard deviation of the cell
+means about their plane they are in siemens.
 
 A line is offset at every level that its cells are programmed to. With m_gk the mean score of the
 cells of group g (a line, or a folded part of one) at level k, the correlation between levels is
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LineOffsets
 from rramfit.fitting.statistics.inference import Driver
-from rramfit.fitting.statistics.lines import LineEffect
+from rramfit.fitting.statistics.over_array.lines import LineEffect
 
 __all__ = ["line_correlation", "line_offsets"]
 

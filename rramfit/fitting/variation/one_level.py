@@ -28,8 +28,8 @@ from rramfit.card.schema import LineOffsets, VariationCard
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.components import Components, in_siemens, variance_components
 from rramfit.fitting.statistics.inference import Driver, clustered_covariance
+from rramfit.fitting.statistics.over_array.smooth_field import plane
 from rramfit.fitting.statistics.read_spread import ReadSpread
-from rramfit.fitting.statistics.smooth_field import plane
 from rramfit.fitting.variation.line_offsets import line_offsets
 from rramfit.fitting.variation.spatial import SpatialFit, fit_spatial
 

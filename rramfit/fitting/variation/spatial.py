@@ -8,9 +8,9 @@ for the smooth field, part of which looks like a trend on a single array:
 with a the coefficients of the cells in the slope and e the residuals from the plane.
 
 Length and share of the field are posterior medians and 95 % intervals from its likelihood
-(`rramfit.fitting.statistics.smooth_field`). The share refers to d2d², so the scatter of the cell
-means between cycles is subtracted; with one reading per cell this is not possible, and no share is
-reported. A length is reported if the field is significant against white noise.
+(`rramfit.fitting.statistics.over_array.smooth_field`). The share refers to d2d², so the scatter of
+the cell means between cycles is subtracted; with one reading per cell this is not possible, and no
+share is reported. A length is reported if the field is significant against white noise.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import SpatialCard
 from rramfit.fitting.statistics.inference import Driver, mixture_error
-from rramfit.fitting.statistics.smooth_field import SmoothField, plane
+from rramfit.fitting.statistics.over_array.smooth_field import SmoothField, plane
 
 __all__ = ["SIGNIFICANT", "SpatialFit", "fit_spatial"]
 

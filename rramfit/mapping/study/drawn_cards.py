@@ -1,11 +1,11 @@
 """A network on chips of a card that is known within its errors.
 
 The network is mapped with the card as it is stated: codes, scales, placement, converter ranges and
-the gain that corrects the wires. Its chips are of drawn cards (`rramfit.card.draw`), which the data
-would also allow: the levels that the cells reach, their variation, failures, stuck cells and wires
-are other ones than the mapping assumed. Chips are divided among the draws in blocks of equal size,
-chip i to draw ⌊i·draws/chips⌋, and keep their indices: without errors each is the chip that it
-would be anyway. If arrays differ (`between`), each chip also has its own card.
+the gain that corrects the wires. Its chips are of drawn cards (`rramfit.card.uncertainty.draw`),
+which the data would also allow: the levels that the cells reach, their variation, failures, stuck
+cells and wires are other ones than the mapping assumed. Chips are divided among the draws in blocks
+of equal size, chip i to draw ⌊i·draws/chips⌋, and keep their indices: without errors each is the
+chip that it would be anyway. If arrays differ (`between`), each chip also has its own card.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-from rramfit.card.draw import draw_card, drawn_paths
 from rramfit.card.quantity import quantities
 from rramfit.card.schema import ModelCard
+from rramfit.card.uncertainty.draw import draw_card, drawn_paths
 from rramfit.errors import MappingError
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention
 from rramfit.mapping.layers.convert import analog_layers
@@ -26,7 +26,7 @@ from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
 from rramfit.mapping.tiles.setup import AnalogSetup
 
-__all__ = ["CHIPS_PER_DRAW", "card_is_exact", "draw_of_chip", "on_drawn_cards"]
+__all__ = ["CHIPS_PER_DRAW", "card_is_exact", "check_draws", "draw_of_chip", "on_drawn_cards"]
 
 CHIPS_PER_DRAW = 2
 """Fewest chips of each draw, to tell chips of one card from cards."""
@@ -40,6 +40,32 @@ def draw_of_chip(index: int, *, chips: int, draws: int) -> int:
 def card_is_exact(card: ModelCard) -> bool:
     """Return whether no number of a card has an error, so that all draws are equal."""
     return not drawn_paths(card)
+
+
+def check_draws(model: nn.Module, card: ModelCard | None, *, chips: int, draws: int) -> None:
+    """Check that a card can be drawn for the chips of a network.
+
+    Raises
+    ------
+    MappingError
+        If there is no card, fewer than two draws, fewer than two chips of each, or chips that are
+        not drawn from the card.
+    """
+    if card is None:
+        msg = "card draws need the card; give card="
+        raise MappingError(msg)
+    if draws < 2 or chips < CHIPS_PER_DRAW * draws:
+        msg = (
+            f"{draws} draws of the card with {chips} chips; the uncertainty of the card needs at "
+            f"least 2 draws, with {CHIPS_PER_DRAW} chips each"
+        )
+        raise MappingError(msg)
+    if any(matrix.setup.origin is not None for matrix, _ in _with_weights(model)):
+        msg = (
+            "the chips are measured ones, not drawn from the card, so its uncertainty cannot be "
+            "drawn; leave out the card draws, or the measured chip"
+        )
+        raise MappingError(msg)
 
 
 @contextlib.contextmanager
@@ -60,27 +86,9 @@ def on_drawn_cards(
     ------
     callable (index) -> draw
         To call before chip `index` is programmed.
-
-    Raises
-    ------
-    MappingError
-        If there are fewer than two draws, fewer than two chips of each, or chips that are not drawn
-        from the card.
     """
     placed = list(_with_weights(model))
     setup = placed[0][0].setup
-    if draws < 2 or chips < CHIPS_PER_DRAW * draws:
-        msg = (
-            f"{draws} draws of the card with {chips} chips; the uncertainty of the card needs at "
-            f"least 2 draws, with {CHIPS_PER_DRAW} chips each"
-        )
-        raise MappingError(msg)
-    if setup.origin is not None:
-        msg = (
-            "the chips are measured ones, not drawn from the card, so its uncertainty cannot be "
-            "drawn; leave out the card draws, or the measured chip"
-        )
-        raise MappingError(msg)
     arrays_differ = any(q.between for _, q in quantities(card))
     stated = [matrix.nominal for matrix, _ in placed]
     present: list[tuple[int, int | None]] = []

@@ -10,13 +10,11 @@ The accuracy of one chip is the share of correct test images. Intervals over n i
 
 These intervals cover the variation over chips on these test images. `Evaluation.total` also covers
 the choice of test images and, with draws of the card, what the card does not know
-(`rramfit.mapping.study.mean_accuracy`). The chips are then those of the drawn cards: deviation,
-percentiles and yield are over all of them, and their intervals take them as independent.
+(`rramfit.mapping.study.mean_accuracy`). All other numbers are those of the card as it is stated.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +28,7 @@ from torch import Tensor, nn
 from rramfit.card.schema import ModelCard
 from rramfit.errors import MappingError
 from rramfit.mapping.layers.convert import analog_matrices, program
-from rramfit.mapping.study.drawn_cards import card_is_exact, draw_of_chip, on_drawn_cards
+from rramfit.mapping.study.drawn_cards import card_is_exact, check_draws, on_drawn_cards
 from rramfit.mapping.study.mean_accuracy import MeanAccuracy, mean_accuracy
 
 __all__ = ["Estimate", "Evaluation", "accuracy", "evaluate", "summarise"]
@@ -156,8 +154,8 @@ def evaluate(
     card : ModelCard, optional
         The card of the network's setup; needed for `card_draws`.
     card_draws : int
-        Number of draws of the card within its uncertainty, among which the chips are divided; by
-        default its numbers are taken as exact.
+        Number of draws of the card within its uncertainty, among which the chips are divided. Each
+        chip is then evaluated twice, as stated and drawn. By default, the card is taken as exact.
 
     Raises
     ------
@@ -168,40 +166,67 @@ def evaluate(
     if not analog_matrices(model):
         msg = "the network has no analog layer; call convert_to_analog first"
         raise MappingError(msg)
-    if card_draws and card is None:
-        msg = "card draws need the card; give card="
-        raise MappingError(msg)
-    found = []
-    right = np.zeros((card_draws or chips, len(labels)))
-    with contextlib.ExitStack() as stack:
-        use: Callable[[int], int] = _itself
-        if card_draws and card is not None:
-            drawn = on_drawn_cards(model, card, chips=chips, draws=card_draws, seed=seed)
-            use = stack.enter_context(drawn)
-        for index in range(chips):
-            row = use(index)
-            program(model, seed=seed, index=index)
-            if after_programming is not None:
-                after_programming(model.eval())
-            hits = _right(model, images, labels, batch)
-            right[row] += hits.numpy()
-            found.append(int(hits.sum()) / len(labels))
-            if on_chip is not None:
-                on_chip(index, found[-1])
-    at = digital - 0.02 if threshold is None else threshold
-    draws = None
     if card_draws:
-        draws = [draw_of_chip(i, chips=chips, draws=card_draws) for i in range(chips)]
-        right /= np.bincount(draws)[:, None]
-    total = mean_accuracy(
-        found, right, draws=draws, exact_card=card is not None and card_is_exact(card)
-    )
+        check_draws(model, card, chips=chips, draws=card_draws)
+    drawn = None
+    if card_draws and card is not None and not card_is_exact(card):
+        drawn = _on_drawn_cards(
+            model, images, labels, card, chips, card_draws, seed, batch, after_programming
+        )
+    found, right = [], np.zeros((chips, len(labels)))
+    for index in range(chips):
+        hits = _evaluated(model, images, labels, seed, index, batch, after_programming)
+        right[index] = hits
+        found.append(int(hits.sum()) / len(labels))
+        if on_chip is not None:
+            on_chip(index, found[-1])
+    at = digital - 0.02 if threshold is None else threshold
     summary = summarise(found, digital=digital, threshold=at, images=len(labels))
+    if drawn is None:
+        total = replace(mean_accuracy(found, right), card_draws=card_draws)
+    else:
+        accuracies, by_draw, draws = drawn
+        total = mean_accuracy(accuracies, by_draw, stated=found, draws=draws)
     return replace(summary, total=total)
 
 
-def _itself(index: int) -> int:
-    return index
+def _on_drawn_cards(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    card: ModelCard,
+    chips: int,
+    draws: int,
+    seed: int,
+    batch: int,
+    after_programming: Callable[[nn.Module], None] | None,
+) -> tuple[list[float], NDArray[np.float64], list[int]]:
+    """Return accuracies of the chips of drawn cards, shares right by draw, and each chip's draw."""
+    found, of_chip = [], []
+    right = np.zeros((draws, len(labels)))
+    with on_drawn_cards(model, card, chips=chips, draws=draws, seed=seed) as use:
+        for index in range(chips):
+            of_chip.append(use(index))
+            hits = _evaluated(model, images, labels, seed, index, batch, after_programming)
+            right[of_chip[-1]] += hits
+            found.append(int(hits.sum()) / len(labels))
+    return found, right / np.bincount(of_chip)[:, None], of_chip
+
+
+def _evaluated(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    index: int,
+    batch: int,
+    after_programming: Callable[[nn.Module], None] | None,
+) -> NDArray[np.bool_]:
+    """Program one chip, and return which images it classifies correctly."""
+    program(model, seed=seed, index=index)
+    if after_programming is not None:
+        after_programming(model.eval())
+    return np.asarray(_right(model, images, labels, batch).numpy())
 
 
 def summarise(

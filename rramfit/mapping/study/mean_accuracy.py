@@ -9,9 +9,11 @@ Accuracy a of chip c, drawn from card draw d, on M test images:
     I   other test images would give another accuracy: with q_m the share of chips that are right on
         image m, variance Var(q_m)/M; one chip gives the binomial p·(1 − p)/M
 
-With n_d chips of draw d, n in all, and the mean squares of the nested analysis of variance,
+The same chip, with the same random numbers, is also evaluated on the card as it is stated. In the
+difference δ_dc of the two, most of H cancels, so that few chips suffice to see K. With n_d chips of
+draw d, n in all, and the mean squares of the nested analysis of variance of δ,
 
-    MS_H ~ σ_H²·χ²_(n−D)/(n−D),   MS_K ~ (σ_H² + n₀·σ_K²)·χ²_(D−1)/(D−1),
+    MS_W ~ σ_W²·χ²_(n−D)/(n−D),   MS_K ~ (σ_W² + n₀·σ_K²)·χ²_(D−1)/(D−1),
     n₀ = (n − Σn_d²/n)/(D − 1)
 
 The interval is one for the mean accuracy over all chips and images of the card that is true, which
@@ -20,11 +22,11 @@ is one more draw. Its variance is the sum of three parts,
     card σ_K²·(1 + Σn_d²/n²)    chips σ_H²/n    test images Var(q_m)/M
 
 of which more chips reduce the second, more images the third, and more measurements the first. A
-difference of mean squares is a poor estimate of a small σ_K² and often negative. So the interval is
-that of the normal mixture over the likely σ_K and σ_H, with σ_K equally likely a priori up to 0.5,
-the largest standard deviation that an accuracy can have. It is on the wide side if σ_K² is far
-below σ_H²/n_d. The stated part of the card is for the median σ_K. Without draws, Student's t has
-Satterthwaite's degrees of freedom of chips and images.
+difference of mean squares is a poor estimate of a small σ_K² and may be negative. So the interval
+is that of the normal mixture over the likely σ_K and σ_W, with σ_K equally likely a priori up to
+0.5, the largest standard deviation that an accuracy can have. The stated part of the card is for
+the median σ_K. Without draws, Student's t has Satterthwaite's degrees of freedom of chips and
+images.
 
 The scatter of q_m over draws is not counted twice: Var(q_m) is that over images less Σ_d Var/D.
 """
@@ -102,8 +104,8 @@ def mean_accuracy(
     accuracies: Sequence[float],
     right: Floats,
     *,
+    stated: Sequence[float] | None = None,
     draws: Sequence[int] | None = None,
-    exact_card: bool = False,
 ) -> MeanAccuracy:
     """Compute the mean accuracy over chips, its interval and its parts.
 
@@ -114,10 +116,10 @@ def mean_accuracy(
     right : (chip or draw, image) array
         Share of chips that are right on each image; one row a draw if the card was drawn, otherwise
         one row a chip.
+    stated : sequence of float, optional
+        Of the same chips on the card as it is stated; by default the card is taken as exact.
     draws : sequence of int, optional
-        Draw of each chip, 0 to D − 1, at least two draws; by default the card is taken as exact.
-    exact_card : bool
-        Whether the card has no errors, so that all draws are equal.
+        Draw of each chip, 0 to D − 1, at least two draws with two chips each; with `stated`.
 
     Examples
     --------
@@ -129,21 +131,18 @@ def mean_accuracy(
     a = np.asarray(accuracies, dtype=np.float64)
     n, mean = len(a), float(a.mean())
     images, of_images = _images(right)
-    group = np.zeros(n, dtype=np.int64) if draws is None or exact_card else np.asarray(draws)
-    count = np.bincount(group).astype(np.float64)
-    d = len(count)
-    by_draw = np.bincount(group, weights=a) / count
-    ms_h = float(((a - by_draw[group]) ** 2).sum()) / (n - d) if n > d else 0.0
-    if d > 1:
-        ms_k = float((count * (by_draw - mean) ** 2).sum()) / (d - 1)
-        n0 = (n - float((count**2).sum()) / n) / (d - 1)
+    if stated is not None and draws is not None:
+        group = np.asarray(draws)
+        ms_h, _, _ = _mean_squares(a, group)
+        ms_w, ms_k, n0 = _mean_squares(a - np.asarray(stated), group)
+        count = np.bincount(group)
         spread = 1 + float((count**2).sum()) / n**2
-        k, h2, weight = _likely(ms_k, d - 1, ms_h, n - d, n0)
-        at = int(np.searchsorted(np.cumsum(weight.sum(axis=0)), 0.5))
+        k, weight = _likely(ms_k, len(count) - 1, ms_w, n - len(count), n0)
+        at = int(np.searchsorted(np.cumsum(weight), 0.5))
         card = math.sqrt(spread) * float(k[min(at, len(k) - 1)])
-        half = _half_width(spread * k**2 + (h2 / n)[:, None] + images, weight)
+        half = _half_width(spread * k**2 + ms_h / n + images, weight)
     else:
-        card = 0.0
+        card, ms_h = 0.0, float(a.var(ddof=1)) if n > 1 else 0.0
         total, of_chips = ms_h / n + images, max(n - 1, 1)
         spent = (ms_h / n) ** 2 / of_chips + images**2 / max(of_images, 1.0)
         half = _quantile(total**2 / spent if spent > 0 else math.inf) * math.sqrt(total)
@@ -159,18 +158,26 @@ def mean_accuracy(
     )
 
 
-def _likely(
-    ms_k: float, of_k: int, ms_h: float, of_h: int, n0: float
-) -> tuple[Floats, Floats, Floats]:
-    """Return likely σ_K (point,), likely σ_H² (node,) and their joint weights (node, point)."""
+def _mean_squares(x: Floats, group: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Return the mean squares within and between draws, and n₀, of one number per chip."""
+    count = np.bincount(group).astype(np.float64)
+    n, d = len(x), len(count)
+    by_draw = np.bincount(group, weights=x) / count
+    within = float(((x - by_draw[group]) ** 2).sum()) / (n - d)
+    between = float((count * (by_draw - x.mean()) ** 2).sum()) / (d - 1)
+    return within, between, (n - float((count**2).sum()) / n) / (d - 1)
+
+
+def _likely(ms_k: float, of_k: int, ms_w: float, of_w: int, n0: float) -> tuple[Floats, Floats]:
+    """Return likely values of σ_K, and their weights, (point,)."""
     p = (np.arange(_NODES) + 0.5) / _NODES
-    h2 = of_h * ms_h / special.chdtri(of_h, 1 - p)
+    w2 = of_w * ms_w / special.chdtri(of_w, 1 - p)
     edges = _LARGEST * np.linspace(0.0, 1.0, _POINTS + 1) ** 2  # fine near 0
     k = 0.5 * (edges[1:] + edges[:-1])
-    variance = np.maximum(h2[:, None] + n0 * k**2, 1e-300)
+    variance = np.maximum(w2[:, None] + n0 * k**2, 1e-300)
     log_likelihood = -0.5 * of_k * (np.log(variance) + ms_k / variance)
     weight = np.diff(edges) * np.exp(log_likelihood - log_likelihood.max())
-    return k, h2, weight / weight.sum()
+    return k, np.asarray(weight.sum(axis=0) / weight.sum())
 
 
 def _half_width(variance: Floats, weight: Floats) -> float:

@@ -15,7 +15,8 @@ out of these before, as they have all frequencies l. Powers are given over the w
 median ordinate of the cells less trend and line offsets, over the median of χ²₁.
 
 Trend and line offsets come from the card and the sidecar. Not here: what lines an array has
-(`rramfit.fitting.statistics.lines`), and drawing (`rramfit.reporting.figures.line_offsets`).
+(`rramfit.fitting.statistics.over_array.lines`), and drawing
+(`rramfit.reporting.figures.line_offsets`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from rramfit.fitting.statistics.cell_pattern import lattice
-from rramfit.fitting.statistics.smooth_field import plane
+from rramfit.fitting.statistics.over_array.cell_pattern import lattice
+from rramfit.fitting.statistics.over_array.smooth_field import plane
 from rramfit.reporting.report_data.report_data import ReportData
 
 __all__ = ["LineProfile", "Periodogram", "folded_means", "line_profile", "periodogram"]

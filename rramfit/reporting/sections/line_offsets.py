@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from rramfit.fitting.checks.line_artefacts import FALSE_ALARM, periodic_pattern
+from rramfit.fitting.statistics.over_array.periodic import FALSE_ALARM, periodic_pattern
 from rramfit.reporting.figures.line_offsets import (
     draw_folded_means,
     draw_line_profile,

@@ -7,11 +7,11 @@ import pytest
 from scipy import ndimage
 
 from rramfit.fitting.checks.diagnostics import diagnose
-from rramfit.fitting.checks.line_artefacts import periodic_pattern
 from rramfit.fitting.checks.sweep_sequence import identical_reads
 from rramfit.fitting.levels.targets import set_aside_windows
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.statistics.over_array.periodic import periodic_pattern
 from rramfit.measurement.file.in_memory import reads_in_memory
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import ArrayIdentity, Endurance, IVSweeps, Levels, Measurement

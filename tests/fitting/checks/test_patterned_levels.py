@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 
 from rramfit.fitting.checks.diagnostics import diagnose
-from rramfit.fitting.checks.hidden_lines import find_confounded, level_counts, visible_power
-from rramfit.fitting.checks.line_artefacts import FALSE_ALARM, periodic_pattern
+from rramfit.fitting.checks.hidden_lines import find_confounded, level_counts
 from rramfit.fitting.checks.sweep_sequence import find_drift
 from rramfit.fitting.levels.targets import set_aside_windows
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.screening.stuck import level_spread
+from rramfit.fitting.statistics.over_array.periodic import (
+    FALSE_ALARM,
+    periodic_pattern,
+    visible_power,
+)
 from rramfit.measurement.file.in_memory import reads_in_memory
 from rramfit.measurement.file.record import ArrayIdentity, Levels, Measurement
 

@@ -5,9 +5,9 @@ import pytest
 from scipy import fft, stats
 
 from rramfit.fitting.statistics.inference import clustered_covariance, normal_scores
-from rramfit.fitting.statistics.kernels import KERNELS, correlation
-from rramfit.fitting.statistics.ordinates import expected_ordinates
-from rramfit.fitting.statistics.smooth_field import fit_smooth_field, plane
+from rramfit.fitting.statistics.over_array.kernels import KERNELS, correlation
+from rramfit.fitting.statistics.over_array.ordinates import expected_ordinates
+from rramfit.fitting.statistics.over_array.smooth_field import fit_smooth_field, plane
 from rramfit.streams import stream
 
 

@@ -10,7 +10,7 @@ from cases import full_card
 from torch import nn
 
 from rramfit.card import Quantity
-from rramfit.card.draw import draw_card
+from rramfit.card.uncertainty.draw import draw_card
 from rramfit.errors import MappingError
 from rramfit.mapping import analog_matrices, analog_setup, convert_to_analog
 from rramfit.mapping.layers.convert import program

@@ -4,9 +4,10 @@ A fit knows its parameters up to their errors. A draw replaces every estimated n
 
     f(x') = f(x) + t·s + w·b
 
-on the scale f of its interval (`rramfit.card.scales`), with s its error, t a Student's t of its
-degrees of freedom, b the standard deviation between arrays if the card has one (`between`), and w
-standard normal. The t of one draw is common to all its arrays, the w belongs to one array. An exact
+on the scale f of its interval (`rramfit.card.uncertainty.scales`), with s its error, t a Student's
+t of its degrees of freedom, b the standard deviation between arrays if the card has one
+(`between`), and w standard normal. The t of one draw is common to all its arrays, the w belongs to
+one array. An exact
 interval gives two normal halves. |t·s| is limited to 1.5 half widths of the 95 % interval.
 
 Numbers that describe the same thing are drawn together:
@@ -35,11 +36,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import special
 
-from rramfit.card.comparison import MISSING_BETWEEN
-from rramfit.card.draw_level import drawn_distribution
 from rramfit.card.quantity import Quantity, quantities
-from rramfit.card.scales import halves, own_scale
 from rramfit.card.schema import FailureCard, LevelCard, ModelCard, StuckCard, VariationCard
+from rramfit.card.uncertainty.comparison import MISSING_BETWEEN
+from rramfit.card.uncertainty.draw_level import drawn_distribution
+from rramfit.card.uncertainty.scales import halves, own_scale
 from rramfit.streams import stream
 
 __all__ = ["draw_card", "draw_limits", "draw_value", "drawn_paths"]

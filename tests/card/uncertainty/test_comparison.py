@@ -7,14 +7,6 @@ import pytest
 from scipy import stats
 
 from rramfit.card import Quantity
-from rramfit.card.comparison import (
-    MISSING_BETWEEN,
-    ParameterTest,
-    compare_cards,
-    compare_parameters,
-    difference,
-    holm,
-)
 from rramfit.card.quality import FitQuality, Provenance, Quality
 from rramfit.card.schema import (
     ArrayInfo,
@@ -25,6 +17,14 @@ from rramfit.card.schema import (
     ModelCard,
     RetentionCard,
     VariationCard,
+)
+from rramfit.card.uncertainty.comparison import (
+    MISSING_BETWEEN,
+    ParameterTest,
+    compare_cards,
+    compare_parameters,
+    difference,
+    holm,
 )
 from rramfit.measurement.virtual.cards import random_card
 

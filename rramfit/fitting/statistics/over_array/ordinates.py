@@ -9,12 +9,12 @@ Sykulski et al., Biometrika 106 (2019) 251, here for the cosine transform):
 
 a_j the autocorrelation of the j-th cosine vector. Ordinates (0,0), (1,0) and (0,1) are omitted
 because the mean and the trend absorb them. The others are binned: singly up to a radius of 16, then
-by radius, and apart where lines put power (`rramfit.fitting.statistics.lines`).
+by radius, and apart where lines put power (`rramfit.fitting.statistics.over_array.lines`).
 
 If the cells are on every p-th row and q-th column, the lattice of these is transformed, because the
 transform of the whole array would repeat each ordinate p·q times. If they are on another pattern
-(`rramfit.fitting.statistics.cell_pattern`), K(d) is multiplied by the number of pairs of cells at
-the distance d over that expected without gaps, and divided by the density of the cells.
+(`rramfit.fitting.statistics.over_array.cell_pattern`), K(d) is multiplied by the number of pairs of
+cells at the distance d over that expected without gaps, and divided by the density of the cells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from rramfit.fitting.statistics.kernels import correlation
+from rramfit.fitting.statistics.over_array.kernels import correlation
 
 __all__ = ["Ordinates", "expected_ordinates"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from rramfit.card.line_groups import line_groups
 from rramfit.fitting.statistics.inference import Driver, clustered_covariance
-from rramfit.fitting.statistics.lines import fit_lines
+from rramfit.fitting.statistics.over_array.lines import fit_lines
 
 SHAPE = (64, 48)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from rramfit.fitting.statistics.crossed import fit_crossed, predict_effects
+from rramfit.fitting.statistics.over_array.crossed import fit_crossed, predict_effects
 
 ROWS, COLS = 12, 9
 

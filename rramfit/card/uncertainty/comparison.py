@@ -2,8 +2,8 @@
 
 A parameter has an error from the cells of one array, s (`stderr`), and, if several arrays were
 pooled, a standard deviation between arrays, b (`between`). The difference is taken on the scale of
-the intervals (`rramfit.card.scales`) and tested with Welch's t and the Welch-Satterthwaite degrees
-of freedom:
+the intervals (`rramfit.card.uncertainty.scales`) and tested with Welch's t and the
+Welch-Satterthwaite degrees of freedom:
 
     V = s₁² + s₂² + b₁² + b₂²,   t = (x₁ − x₂)/√V,   df = V²/(s₁⁴/df₁ + s₂⁴/df₂)
 
@@ -32,8 +32,8 @@ from typing import TYPE_CHECKING
 from scipy import special
 
 from rramfit.card.quantity import Quantity, quantities
-from rramfit.card.scales import SCALES, halves, on_scale
 from rramfit.card.schema import ModelCard
+from rramfit.card.uncertainty.scales import SCALES, halves, on_scale
 from rramfit.units import format_quantity
 
 if TYPE_CHECKING:

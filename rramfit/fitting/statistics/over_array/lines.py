@@ -12,10 +12,11 @@ a time, or that has p sense amplifiers a column.
 Which of them an array has is decided by F tests: rows and columns each against what is left beside
 both; folded lines for every period in `PERIODS`, the period with the highest likelihood, allowing
 for the number of periods tried. The variances are then estimated together by restricted maximum
-likelihood (`rramfit.fitting.statistics.crossed`), with the mean, the plane and the lowest cosines
-along either side as fixed effects: these are where a smooth field would pass for lines.
+likelihood (`rramfit.fitting.statistics.over_array.crossed`), with the mean, the plane and the
+lowest cosines along either side as fixed effects: these are where a smooth field would pass for
+lines.
 
-The smooth field itself is not here (`rramfit.fitting.statistics.smooth_field`).
+The smooth field itself is not here (`rramfit.fitting.statistics.over_array.smooth_field`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import fft, special
 
 from rramfit.card.line_groups import Axis, line_groups
-from rramfit.fitting.statistics.crossed import fit_crossed, predict_effects
+from rramfit.fitting.statistics.over_array.crossed import fit_crossed, predict_effects
 
 __all__ = ["COSINE_SHARE", "FEWEST_LINES", "PERIODS", "LineComponents", "LineEffect", "fit_lines"]
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rramfit.fitting.statistics.cell_pattern import lattice, pair_shares
-from rramfit.fitting.statistics.ordinates import Ordinates
-from rramfit.fitting.statistics.smooth_field import fit_smooth_field
+from rramfit.fitting.statistics.over_array.cell_pattern import lattice, pair_shares
+from rramfit.fitting.statistics.over_array.ordinates import Ordinates
+from rramfit.fitting.statistics.over_array.smooth_field import fit_smooth_field
 
 N = 48
 ROW, COL = np.indices((N, N))

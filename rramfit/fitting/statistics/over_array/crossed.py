@@ -15,7 +15,7 @@ exact (Searle, Casella and McCulloch, Variance Components, 1992, chapter 6). Gen
 programs solve the same equations; those for Python (statsmodels) form n × n blocks, too large for
 16,384 cells.
 
-Which groupings an array has is not decided here (`rramfit.fitting.statistics.lines`).
+Which groupings an array has is not decided here (`rramfit.fitting.statistics.over_array.lines`).
 """
 
 from __future__ import annotations

@@ -6,14 +6,15 @@ offsets, plus white noise:
     cov(x_c, x_c') = v·[(1 − s)·(δ_cc' + lines) + s·K(d_cc'/ℓ)],
 
 with v(1 − s) the variance of a cell, s the smooth share, ℓ the length over which the correlation
-falls to 1/e, and K one of the kernels of `rramfit.fitting.statistics.kernels`. The trend is removed
-by least squares. The likelihood is that of the cosine ordinates of the residual
-(`rramfit.fitting.statistics.ordinates`); line offsets, known from
-`rramfit.fitting.statistics.lines`, add their expected power to the white noise. Cells without a
-measurement are filled with zero. If the measured cells are scattered over the array at a density
-ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this. If they are on every p-th
-line, as a level that was programmed in stripes, the lattice of these lines is taken for the array;
-if they are on another pattern, ordinates are correlated, and the log-likelihood is multiplied by ρ.
+falls to 1/e, and K one of the kernels of `rramfit.fitting.statistics.over_array.kernels`. The trend
+is removed by least squares. The likelihood is that of the cosine ordinates of the residual
+(`rramfit.fitting.statistics.over_array.ordinates`); line offsets, known from
+`rramfit.fitting.statistics.over_array.lines`, add their expected power to the white noise. Cells
+without a measurement are filled with zero. If the measured cells are scattered over the array at a
+density ρ < 1, the observed smooth share is ρ·s; the likelihood allows for this. If they are on
+every p-th line, as a level that was programmed in stripes, the lattice of these lines is taken for
+the array; if they are on another pattern, ordinates are correlated, and the log-likelihood is
+multiplied by ρ.
 
 An array holds only a few patches of a long-range field, so a single best (K, ℓ, s) is not reliable.
 The likelihood is evaluated on a grid, with a prior over the kernels, flat in ln ℓ and
@@ -36,14 +37,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.statistics.cell_pattern import (
+from rramfit.fitting.statistics.over_array.cell_pattern import (
     lattice,
     pair_shares,
     pairs_by_distance,
 )
-from rramfit.fitting.statistics.kernels import KERNELS, PRIOR, correlation
-from rramfit.fitting.statistics.lines import COSINE_SHARE, LineComponents
-from rramfit.fitting.statistics.ordinates import Ordinates, expected_ordinates
+from rramfit.fitting.statistics.over_array.kernels import KERNELS, PRIOR, correlation
+from rramfit.fitting.statistics.over_array.lines import COSINE_SHARE, LineComponents
+from rramfit.fitting.statistics.over_array.ordinates import Ordinates, expected_ordinates
 from rramfit.streams import stream
 
 __all__ = ["SmoothField", "fit_smooth_field", "plane", "smallest_side"]

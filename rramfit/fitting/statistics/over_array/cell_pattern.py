@@ -2,8 +2,9 @@
 
 A level of a random pattern is scattered: the share of pairs of cells that both have it is ρ² at
 every distance, with ρ its density. On stripes, blocks or a checkerboard, the share depends on the
-distance, and the ordinates of the cosine transform (`rramfit.fitting.statistics.ordinates`) repeat
-each other: as n cells have n independent ordinates, N ordinates count as n.
+distance, and the ordinates of the cosine transform
+(`rramfit.fitting.statistics.over_array.ordinates`) repeat each other: as n cells have n independent
+ordinates, N ordinates count as n.
 """
 
 from __future__ import annotations

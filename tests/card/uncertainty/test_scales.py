@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from rramfit.card import Quantity
-from rramfit.card.scales import SCALES, halves, on_scale, own_scale
+from rramfit.card.uncertainty.scales import SCALES, halves, on_scale, own_scale
 
 
 @pytest.mark.parametrize(("at", "name"), [(0, "linear"), (1, "log"), (2, "logit"), (3, "fisher")])
