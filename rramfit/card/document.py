@@ -69,11 +69,17 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
     except OSError as e:
         return [CardError(path, "file", found=e.strerror or str(e), expected="a model card")], None
     except ValueError as e:
-        return [CardError(path, "file", found=f"{e}", expected="one JSON document")], None
+        found = f"invalid JSON ({e})"
+        return [CardError(path, "file", found=found, expected="one JSON document")], None
     if not isinstance(content, dict):
         found = type(content).__name__
         return [CardError(path, "file", found=found, expected="a JSON object")], None
-    version = str(content.get("schema_version"))
+    if "schema_version" not in content:
+        problem = CardError(
+            path, "schema_version", found="no such key", expected="a model card with this key"
+        )
+        return [problem], None
+    version = str(content["schema_version"])
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         problem = CardError(
             path,

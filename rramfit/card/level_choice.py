@@ -70,9 +70,6 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
         )
         raise RramfitError(msg)
     taken = [known.index(index) for index in levels]
-    correlation = card.variation_correlation
-    if correlation is not None:
-        correlation = [[correlation[j][k] for k in taken] for j in taken]
     listed = ",".join(str(index) for index in levels)
     arguments = {**card.provenance.arguments, "levels_taken": listed, "taken_from": card.digest}
     chosen = [_renumbered_level(card.levels[j], place) for j in taken]
@@ -84,7 +81,8 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
                 "name": name or "-".join([card.name, *(str(index) for index in levels)]),
                 "levels": chosen,
                 "variation": _renumbered(card.variation, place),
-                "variation_correlation": correlation,
+                "variation_correlation": _between(card.variation_correlation, taken),
+                "line_correlation": _between(card.line_correlation, taken),
                 "failure": _renumbered(card.failure, place),
                 "retention": _retention(card.retention, place),
                 "bits_per_cell": None,
@@ -97,6 +95,11 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
             }
         )
     )
+
+
+def _between(matrix: list[list[float]] | None, taken: list[int]) -> list[list[float]] | None:
+    """Return the correlations between the selected levels."""
+    return None if matrix is None else [[matrix[j][k] for k in taken] for j in taken]
 
 
 def _renumbered_level(level: LevelCard, place: dict[int, int]) -> LevelCard:

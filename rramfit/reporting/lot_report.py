@@ -41,7 +41,8 @@ def lot_report(outcomes: Sequence[Outcome]) -> Report:
     bad = [o for o in outcomes if o.card is not None and o.card.quality.verdict == "bad"]
     count = (
         f"{counted(len(outcomes), 'array')}: {len(outcomes) - len(refused)} characterized, "
-        f"{len(refused)} refused. {len(bad)} of the cards have the verdict bad."
+        f"{len(refused)} rejected. {counted(len(bad), 'card') if bad else 'No card'} "
+        f"{'have' if len(bad) > 1 else 'has'} the verdict bad."
     )
     spread = spread_frame(outcomes)
     lead: list[Block] = [Prose(paragraphs=(count, _outlier_text(spread)))]

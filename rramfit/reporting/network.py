@@ -252,12 +252,13 @@ def _total_sections(e: Evaluation, card_limits: Sequence[str]) -> tuple[Section,
     total = e.total
     text = (
         f"The mean accuracy over all such chips and images is {total.percent()}. More chips reduce "
-        "the part of chips, more test images that of images"
+        "the error from chips, and more test images the error from images."
     )
     text += (
-        ", and more measurements the part of the card: what its stated errors leave open."
+        " More measurements reduce the error from the card, which comes from the standard errors "
+        "of its parameters."
         if total.card_draws
-        else ". The numbers of the card are taken as exact."
+        else " The parameters of the card are taken as exact."
     )
     table = Table(
         caption="Standard error of the mean accuracy, in percentage points",

@@ -66,6 +66,13 @@ def test_the_device_model_has_the_selected_levels():
     assert few.ageing.drift.tolist() == full.ageing.drift[[0, 2, 4]].tolist()
 
 
+def test_correlations_of_lines_are_those_of_the_selected_levels():
+    matrix = [[1.0 if j == k else 0.1 * j + 0.1 * k for k in range(5)] for j in range(5)]
+    card = seal(five().model_copy(update={"line_correlation": matrix}))
+    expected = [[1.0, pytest.approx(0.5)], [pytest.approx(0.5), 1.0]]
+    assert take_levels(card, (1, 4)).line_correlation == expected
+
+
 @pytest.mark.parametrize("levels", [(), (2, 1), (1, 1), (0, 5)])
 def test_unordered_or_missing_levels_raise_an_error(levels):
     with pytest.raises(RramfitError, match=r"expected increasing indices|no level 5"):

@@ -211,7 +211,7 @@ def test_planned_patterns_are_written_and_can_be_solved(folder, run, tmp_path):
     )
     assert solved["vectors"] == out["patterns"]
     shown = run(*arguments)
-    assert "reaches the wanted standard errors" in shown.stdout
+    assert "the wanted standard errors are reached" in shown.stdout
     assert "random half" in shown.stdout
 
 
@@ -219,7 +219,7 @@ def test_exit_code_4_if_no_plan_suffices_and_2_for_invalid_options(folder, run):
     arguments = ("measurement", "plan-lines", folder / "chip.card.json", "--most", 4)
     short = run(*arguments, "--want", "sense=1e-6")
     assert short.exit_code == 4
-    assert "misses the wanted standard errors" in short.stdout
+    assert "the wanted standard errors are not reached" in short.stdout
     for bad in ("sense", "sense=-1", "selector=3"):
         assert run(*arguments, "--want", bad).exit_code == 2
     assert run(*arguments, "--want", "sense=1", "--ends", "both").exit_code == 2

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rramfit.card import load_card, save_card
+from rramfit.card.uncertainty.comparison import MISSING_BETWEEN
 from rramfit.mapping.study.networks import make_network
 from rramfit.mapping.tiles.setup import FACTORS
 from rramfit.measurement.virtual.reference_chip import reference_card
@@ -39,6 +40,33 @@ def test_evaluate_is_reproducible(run, tmp_path):
     assert result["digital_accuracy"] > 0.9
     assert result["mean"]["ci95"][0] <= result["mean"]["value"] <= result["mean"]["ci95"][1]
     assert "Accuracy of each chip" in page.read_text()
+
+
+def test_what_the_card_does_not_know_is_part_of_the_interval(run, small_chip, tmp_path):
+    assert run("characterize", small_chip, "-o", tmp_path, "--no-report").exit_code in (0, 4)
+    card, page = tmp_path / "small.card.json", tmp_path / "evaluation.html"
+    common = ("evaluate", "--card", card, "--chips", 8, *FEW, "--off", "wires")
+    plain = json.loads(run(*common, "--json").stdout)
+    done = run(*common, "--card-uncertainty", 4, "-o", page, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    changed = {"mean_total", "assumptions"}
+    assert {k: x for k, x in result.items() if k not in changed} == {
+        k: x for k, x in plain.items() if k not in changed
+    }
+    total = result["mean_total"]
+    assert total["card_draws"] == 4
+    assert total["parts"]["card"] > 0
+    assert plain["mean_total"]["parts"]["card"] is None
+    squares = sum(x**2 for x in total["parts"].values())
+    assert total["stderr"] ** 2 == pytest.approx(squares)
+    assert MISSING_BETWEEN in result["assumptions"]
+    text = page.read_text()
+    assert "Standard error of the mean accuracy" in text
+    assert MISSING_BETWEEN in text
+    shown = run(*common, "--card-uncertainty", 4).stdout
+    assert f"chips {100 * total['parts']['chips']:.2f}" in shown
+    assert MISSING_BETWEEN in shown
 
 
 def test_a_fitted_chip_and_a_replayed_chip(run, small_chip, tmp_path):
@@ -87,6 +115,8 @@ def test_gated_rows_take_bits(run):
     [
         (("evaluate", "vgg5"), 2, "--checkpoint"),
         (("evaluate", "--place"), 2, "--cells"),
+        (("evaluate", "--chips", "9", "--card-uncertainty", "5"), 2, "--chips 10"),
+        (("evaluate", "--card-uncertainty", "1"), 2, "2"),
         (("evaluate", "--tile", "big"), 2, "128x128"),
         (("evaluate", "--off", "rust"), 2, "quantisation"),
         (("evaluate", "--tile", "10000000x2"), 2, "4096"),

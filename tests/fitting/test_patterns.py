@@ -52,7 +52,7 @@ LINES = {
 }
 """Patterns with one level in each line, if they are the same in each sweep."""
 
-SAID = ("holds only one level in all sweeps", "may only have failed at this level")
+SAID = ("holds only one level in all sweeps", "may have failed only at this level")
 """What a pattern of one level in each cell cannot tell."""
 
 # A level that is on a part of the array has the mean and the spread of this part.

@@ -132,7 +132,8 @@ def main() -> None:
         "",
         (
             f"{len(records)} virtual chips of 128 × 128 cells, 32 patterns with half of the rows "
-            "active, 0.4 to 4 ohm per segment, noise of 1 % of a current and 0.5 % of a cell read. "
+            "active, 0.4 to 4 ohm per segment, noise of 1 % of each current and 0.5 % of each cell "
+            "read. "
             "Score: error divided by the stated standard error."
         ),
         "",

@@ -139,7 +139,8 @@ def write_report(
         *("| " + " | ".join(row) + " |" for row in rows),
         "",
         "`squared error removed`: share of the expected squared error of the weights (differences",
-        "of pairs) that placement removes. `predicted`: from card and sidecar, without the true cells.",
+        "of pairs) that placement removes. `predicted`: from card and sidecar, without the true",
+        "cells.",
     ]
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

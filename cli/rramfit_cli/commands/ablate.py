@@ -50,7 +50,7 @@ def ablate(
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
     cases = 1 + 2 * len(active_factors(given.setup))
-    with click.progressbar(length=cases, label="cases", file=sys.stderr) as bar:
+    with click.progressbar(length=cases, label="evaluating cases", file=sys.stderr) as bar:
         found = run(
             given.network,
             given.setup,
@@ -87,7 +87,7 @@ def ablate(
         return
     from rich.table import Table
 
-    table = Table("factor", "alone", "loss", "all but it", "gain", box=None)
+    table = Table("factor", "alone", "cost", "all others", "recovered", box=None)
     digital, everything = found.everything.digital, found.everything.mean.value
     for f in found.factors:
         table.add_row(

@@ -80,10 +80,10 @@ def solve(
     vector: int,
     output: Path | None,
 ) -> None:
-    """Solve an array exactly: column currents, IR-drop loss, error of the fast estimates.
+    """Solve an array exactly: column currents and IR drop.
 
-    SOURCE is a card (a chip is drawn from it), a measurement file (the cells of its /mvm group) or
-    a matrix of conductances.
+    Also prints the errors of the fast estimates. SOURCE is a card (a chip is drawn from it), a
+    measurement file (the cells of its /mvm group) or a matrix of conductances.
     """
     from rramfit.array.wires.solution import solve_array
     from rramfit.array.wires.solver_comparison import estimate_certificates

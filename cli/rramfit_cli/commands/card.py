@@ -131,7 +131,8 @@ def schema() -> None:
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Compare two cards parameter by parameter.
 
-    Uses the errors of both cards, and what pooling has found between arrays. Exit code 4: at least
+    Uses the standard errors of both cards and, where a card states it, the standard deviation
+    between arrays. Exit code 4: at least
     one parameter differs significantly.
     """
     from rich.table import Table
@@ -173,7 +174,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
         for label, paths in (
             ("Only in the first", result.only_first),
             ("Only in the second", result.only_second),
-            ("Not compared, with another meaning in each", result.other_meaning),
+            ("Not compared, because their meaning differs between the cards", result.other_meaning),
         ):
             if paths:
                 more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
@@ -189,11 +190,11 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 @click.argument("path", metavar="CARD", type=_CARD)
 @click.option("--levels", "listed", required=True, help="Levels to keep, by index: 0,15,31.")
 @click.option("--name", help="Name of the new card.")
-@click.option("-o", "--output", type=OUTPUT, required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Card to write.")
 def take(path: Path, listed: str, name: str | None, output: Path) -> None:
     """Write a card with some of the levels of CARD.
 
-    A network is mapped to all levels of a card, so select those to use.
+    A network is mapped to all levels of its card. Select the levels to use for weights.
     """
     from rramfit.card import load_card, save_card, take_levels
 
@@ -209,12 +210,9 @@ def take(path: Path, listed: str, name: str | None, output: Path) -> None:
 
 @card.command()
 @click.argument("path", metavar="CARD", type=_CARD)
-@click.option("-o", "--output", type=OUTPUT, required=True)
+@click.option("-o", "--output", type=OUTPUT, required=True, help="Table to write: .csv or .tsv.")
 def export(path: Path, output: Path) -> None:
-    """Write the parameters of a card as a table.
-
-    OUTPUT ends in .csv or .tsv.
-    """
+    """Write the parameters of a card as a table."""
     import pandas as pd
 
     from rramfit.card import load_card, quantities

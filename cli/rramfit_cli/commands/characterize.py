@@ -39,10 +39,10 @@ _REFUSED, _BAD = 3, 4
     "--layout",
     metavar="TOML",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Layout of FILEs that are in a format of your own (HDF5 or text logs).",
+    help="Layout file for FILEs in your own format (HDF5 or text logs).",
 )
 @click.option(
-    "--name", help="Name of the card of a single measurement.", show_default="as the file"
+    "--name", help="Name of the card of a single measurement.", show_default="name of the file"
 )
 @click.option(
     "--seed",

@@ -35,7 +35,8 @@ __all__ = ["evaluate"]
     "card_draws",
     type=click.IntRange(min=2),
     metavar="N",
-    help="Draw the card's parameters N times within their errors, and divide the chips among them.",
+    help="Draw the card's parameters N times within their errors. The chips are divided among the "
+    "draws, and each is evaluated twice.",
 )
 @bn_recalibration_option
 @click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
@@ -52,8 +53,8 @@ def evaluate(
 ) -> None:
     """Evaluate MODEL on many chips: mean, deviation, 5th percentile and yield of its accuracy.
 
-    The mean is also stated with its full interval and the standard errors it consists of: chips,
-    test images and, with --card-uncertainty, what the card does not know.
+    The interval of the mean is printed for the chips alone and for all errors: from chips, from
+    test images and, with --card-uncertainty, from the errors of the card's parameters.
 
     MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
     other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
@@ -75,7 +76,7 @@ def evaluate(
     analog = convert_to_analog(
         given.network, given.setup, inputs=given.inputs, mapping=given.mapping, seed=given.seed
     )
-    with click.progressbar(length=chips, label="chips", file=sys.stderr) as bar:
+    with click.progressbar(length=chips, label="evaluating chips", file=sys.stderr) as bar:
         found = run(
             analog,
             test,
@@ -132,7 +133,7 @@ def evaluate(
         out.print(f"  {label:<18}{text}", highlight=False)
     if found.total is not None:
         parts = ", ".join(f"{name} {100 * x:.2f}" for name, x in found.total.parts())
-        out.print(f"  {'mean, in all':<18}{found.total.percent()}", highlight=False)
+        out.print(f"  {'mean, all errors':<18}{found.total.percent()}", highlight=False)
         out.print(f"  {'standard errors':<18}{parts} percentage points", highlight=False)
     for sentence in limits:
         out.print(f"  {sentence}", highlight=False)

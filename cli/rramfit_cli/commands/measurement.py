@@ -155,11 +155,11 @@ def _print_inspection(inspection: Inspection) -> None:
 @click.option("-o", "--out", required=True, type=OUTPUT, help="Measurement file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) -> None:
-    """Convert files IN... in a format of your own to layout 1.0.
+    """Convert files in your own format to layout 1.0.
 
-    Several logs must have the same columns, such as one before and one after a bake. If the layout
-    divides the array into tiles, OUT_tile0.h5, OUT_tile1.h5, … are written. Unusable rows of a log
-    are counted and listed; the other rows are converted.
+    Several logs IN, such as one before and one after a bake, must have the same columns. If the
+    layout divides the array into tiles, OUT_tile0.h5, OUT_tile1.h5, … are written. Unusable rows of
+    a log are counted and listed; the other rows are converted.
     """
     from rramfit.measurement.lab.convert import convert_measurement, write_conversion
 
@@ -184,7 +184,10 @@ def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None
         unused = f", {conversion.unused} of them used by no group" if conversion.unused else ""
         click.echo(f"{conversion.rows} rows{unused}")
     if conversion.bad:
-        click.secho(f"{conversion.bad_rows} bad rows ignored", fg="red", bold=True)
+        from rramfit.units import counted
+
+        ignored = counted(conversion.bad_rows, "bad row")
+        click.secho(f"{ignored} ignored", fg="red", bold=True)
         for bad in conversion.bad:
             click.echo(f"  {len(bad.lines)} in {bad}")
 

@@ -66,9 +66,10 @@ def plan_lines(
 ) -> None:
     """Propose input patterns for fitting the line resistances.
 
-    SOURCE provides cells like those to be measured: a card, a measurement file or a matrix. The
-    wires are your first estimate of the resistances. Exit code 4: no set of patterns reaches the
-    wanted standard errors; the best one is printed.
+    SOURCE provides cells like those to be measured: a card, a measurement file or a matrix. Give
+    your first estimate of the wire resistances with --wires or --r-wl, --r-bl, --r-driver and
+    --r-sense. Exit code 4: no set of patterns reaches the wanted standard errors; the best set is
+    printed.
     """
     from rramfit.fitting.electrical.line_plan import plan_lines as plan
 
@@ -115,7 +116,8 @@ def _wanted(given: tuple[str, ...]) -> dict[str, float]:
         except ValueError:
             error = 0.0
         if name not in _NAMES or not 0 < error < float("inf"):
-            msg = f"{text!r} is not NAME=OHM, where NAME is {', '.join(_NAMES)} and OHM is positive"
+            names = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
+            msg = f"{text!r} is not NAME=OHM, where NAME is {names} and OHM is positive"
             raise click.BadParameter(msg, param_hint="--want")
         out[f"{name}_resistance"] = error
     return out

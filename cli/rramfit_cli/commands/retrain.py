@@ -56,7 +56,7 @@ def retrain(
     the card.
     """
     if not options["checkpoint"] or not (options["cells"] or hardware):
-        msg = "retraining needs a network and a chip; give --checkpoint, and --cells or --hardware"
+        msg = "retraining needs a network and a chip. Add --checkpoint, and --cells or --hardware"
         raise click.UsageError(msg)
     how = choose_recipe(recipe, options["data"])
     out = output or Path(f"{options['model'].replace(':', '.')}.retrained.pt")

@@ -47,9 +47,9 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
 
         kind, given, text = str(value).partition("=")
         if kind not in _MESS:
-            self.fail(f"{kind!r} is not a kind of mess; choose from {', '.join(_MESS)}", param, ctx)
+            self.fail(f"{kind!r} is not a kind of mess. Choose from {', '.join(_MESS)}", param, ctx)
         if not given:
-            self.fail(f"{kind} has no size; give one, such as {kind}=0.05", param, ctx)
+            self.fail(f"{kind} has no size. Add one, such as {kind}=0.05", param, ctx)
         field, size = kind.replace("-", "_"), FiniteRange(min=0).convert(text, param, ctx)
         try:
             Mess(**{field: size})
@@ -92,7 +92,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
     "mess",
     type=_Size(),
     multiple=True,
-    help="What the chip has besides the model of CARD; repeat for several. Kinds and sizes: "
+    help="Defect that the model of CARD does not contain; repeat for several. Kinds and sizes: "
     + ", ".join(f"{kind} ({size})" for kind, size in _MESS.items())
     + ".",
 )

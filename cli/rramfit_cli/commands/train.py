@@ -55,8 +55,8 @@ def train(
 
     The command also writes files next to OUTPUT: a .csv with one line per epoch, a .plain.pt with
     the digital network of the first stage, and during training a .state file for --resume. In
-    training for chips, the test accuracy is that on newly drawn cells. Under torchrun, all
-    processes train one network.
+    training for chips, the test accuracy is measured on newly drawn cells. Under torchrun, all
+    processes train the same network.
     """
     how = choose_recipe(recipe, options["data"])
     model, checkpoint = options["model"], options["checkpoint"]

@@ -24,9 +24,9 @@ def validate(card: Path, other: Path, seed: int, as_json: bool) -> None:
     """Test whether CARD predicts the chip measured in OTHER.
 
     Characterizes OTHER, compares its parameters with those of the card, and its readings with the
-    distributions of the card. A card of one array does not know how much arrays differ: a small
-    difference is then reported, but does not count as failure. Exit code 4: the card does not
-    predict the chip.
+    distributions of the card. If the card does not state the variation between arrays, a small
+    difference is reported but does not count as failure. Exit code 4: the card does not predict
+    the chip.
     """
     from rramfit.card import load_card
     from rramfit.fitting.characterization import characterize

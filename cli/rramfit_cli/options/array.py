@@ -277,7 +277,9 @@ def read_matrix(path: Path, unit: str, kind: str) -> Floats:
             raw = np.loadtxt(path, delimiter=_MATRICES[path.suffix], ndmin=2)
         values = np.atleast_2d(to_si(raw, unit, kind))
     except (ValueError, OSError, EOFError) as e:
-        raise InputError(path, "content", found=str(e), expected="a matrix of numbers") from None
+        raise InputError(
+            path, "content", found=f"unreadable content ({e})", expected="a matrix of numbers"
+        ) from None
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
         counted = "1 number" if bad == 1 else f"{bad} numbers"

@@ -89,7 +89,7 @@ _OPTIONS = (
     click.option(
         "--weight-values",
         type=click.IntRange(min=3),
-        help="Number of values that a slice can take, odd. Default: all that the levels give.",
+        help="Number of values of a slice (odd). Default: all values that the levels allow.",
     ),
     click.option(
         "--input-coding",
@@ -290,7 +290,10 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
         mapping = load_weights(network, options["checkpoint"])
     elif trained:
         if options["model"] != "mlp":
-            msg = f"{options['model']} is not trained; give --checkpoint (only mlp is trained here)"
+            msg = (
+                f"{options['model']} is not trained. Add --checkpoint; only mlp is trained "
+                "automatically"
+            )
             raise click.UsageError(msg)
         train_plain(network, data.train_images, data.train_labels, seed=options["seed"])
     return Subject(

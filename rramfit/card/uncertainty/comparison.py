@@ -58,7 +58,10 @@ LITTLE = 0.1
 
 _SAME_REFERENCE = 0.02  # relative difference up to which two reference points are the same
 
-MISSING_BETWEEN = "One array cannot show how much arrays differ; pool cards to find out."
+MISSING_BETWEEN = (
+    "One array cannot show how much arrays differ. Measure several arrays to estimate the "
+    "variation between them."
+)
 _UNDECIDED = "differs; one array cannot tell whether arrays of this kind differ as much"
 
 

@@ -128,7 +128,7 @@ def draw_limits(card: ModelCard) -> list[str]:
     """Return what the draws of a card leave out, one sentence each."""
     drawn = set(drawn_paths(card))
     if not drawn:
-        return ["The card has no errors: all its numbers were given, and none is drawn."]
+        return ["No parameter of the card has a standard error, so none is drawn."]
     out = []
     shapes = [
         level.name

@@ -45,16 +45,17 @@ def find_periodic(
         if found.profile.size:
             k = int(np.argmax(np.abs(found.profile)))
             largest = (
-                f"; {word}s {k} + {found.profile.size}·i deviate most, by {found.profile[k]:+.2g}"
+                f"; {word}s {k} + {found.profile.size}·i deviate most, by "
+                f"{found.profile[k]:+.2g} standard deviations"
             )
         out.append(
             Finding(
-                f"{what} repeat every {found.period:.3g} {word}s or a multiple of that, with an "
+                f"{what} repeat every {found.period:.3g} {word}s or a multiple of it, with an "
                 f"amplitude of {found.amplitude:.2g} standard deviations of a level "
                 f"({format_p_value(found.p_value)}){largest}.",
                 f"Check what the {word}s at this distance share, such as a decoder input, a "
-                "multiplexer or one operation of programming, and measure again: cells do not "
-                "cause such a pattern.",
+                "multiplexer or one programming operation, and measure again: cells do not cause "
+                "such a pattern.",
                 severe=found.amplitude > _LARGE,
             )
         )

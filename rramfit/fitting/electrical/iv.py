@@ -282,7 +282,7 @@ def _findings(
     if offset.stderr and abs(offset.value) > 4 * offset.stderr:
         out.append(
             Finding(
-                f"The instrument reads {format_quantity(offset.value, 'A')} "
+                f"The instrument reads {format_quantity(offset.value, 'A', digits=3)} "
                 f"(± {format_quantity(offset.stderr, 'A', digits=2)}) at 0 V, which shifts "
                 "conductances read at 0.2 V by "
                 f"{format_quantity(offset.value / 0.2, 'S', digits=3)}",
@@ -293,8 +293,8 @@ def _findings(
     if silent.sum() > 0.01 * n:
         out.append(
             Finding(
-                f"{int(silent.sum())} of {n} cells conduct no current above the noise of "
-                f"{format_quantity(typical, 'A', digits=3)}; b is fitted to "
+                f"In {int(silent.sum())} of {n} cells no current is above the noise of "
+                f"{format_quantity(typical, 'A', digits=3)}. b is fitted to "
                 f"{int(used.sum())} cells",
                 "Measure high-resistance cells on a finer current range, or average more reads",
             )

@@ -82,9 +82,9 @@ class LinePlan:
     def summary(self) -> str:
         """Return the plan as readable text."""
         head = f"{len(self.voltage)} patterns, {self.kind}: " + (
-            "reaches the wanted standard errors"
+            "the wanted standard errors are reached"
             if self.met
-            else "best plan found, misses the wanted standard errors"
+            else "best plan found, but the wanted standard errors are not reached"
         )
         lines = [
             f"  {name:<22} ± {error:.3g} ohm"

@@ -6,7 +6,8 @@ by least squares over the unclipped codes. Gain and offset are those at zero cur
 conversion of currents to codes needs. The nonlinearity is the largest distance from the best-fit
 line (the independently based line of IEEE Std 1241), or from the line through both ends. The
 largest distance of raw codes would be biased by noise, so a smooth curve is used: a polynomial of
-a degree common to all channels, selected by BIC. If the codes deviate from that curve by more than
+a degree common to all channels, selected by BIC from the cubic upwards: a lower degree than that of
+the amplifier makes the nonlinearity too small. If the codes deviate from that curve by more than
 the noise between repeats explains, the raw means are used instead.
 """
 
@@ -24,6 +25,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_LOWEST_DEGREE = 3
 HIGHEST_DEGREE = 9
 EXPLAINED = 1.5  # ratio of residual variance to noise up to which the smooth curve is used
 
@@ -142,8 +144,9 @@ def _shared_degree(x: Floats, mean: Floats, usable: Bools) -> int:
     """Select the degree of the smooth curve, common to all channels, by BIC."""
     fewest = int(min(np.unique(x[u]).size for u in usable.T))
     n = int(usable.sum())
+    highest = min(HIGHEST_DEGREE, max(fewest // 3, 1))
     best, best_bic = 1, math.inf
-    for degree in range(1, min(HIGHEST_DEGREE, max(fewest // 3, 1)) + 1):
+    for degree in range(min(_LOWEST_DEGREE, highest), highest + 1):
         _, residual_ss, _ = _smoothed(x, mean, usable, degree)
         bic = n * math.log(max(float(residual_ss.sum()), 1e-30) / n)
         bic += math.log(n) * (degree + 1) * mean.shape[1]

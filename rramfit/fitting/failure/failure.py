@@ -361,8 +361,8 @@ def _verdict(
     if failing and all(x.hard is None for x in levels):
         findings.append(
             Finding(
-                "Each cell was tried once at each level; one attempt cannot distinguish hard from "
-                "soft failure.",
+                "Each cell was programmed once to each level. One attempt cannot distinguish hard "
+                "from soft failure.",
                 "Program every cell at least twice at each level.",
             )
         )

@@ -273,12 +273,17 @@ def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected:
         "folded columns": f"column {line}, rows {part} + {test.size}·i,",
         "patches": f"one patch of {test.size} × {test.size} cells",
     }[test.kind]
+    among = {
+        "folded rows": f"folded rows (columns equal modulo {test.size})",
+        "folded columns": f"folded columns (rows equal modulo {test.size})",
+    }.get(test.kind, test.kind)
     p = test.p_value
     chance = f"p = {p:.1g}" if p > 10 * _SMALLEST_P else f"p < {10 * _SMALLEST_P:.0e}"
     ratio = test.pairs / max(test.expected, 1e-9)
     return Finding(
-        f"{n} faulty cells cluster in {test.kind}, with {ratio:.3g} times as many pairs as by "
-        f"chance ({chance}); {where} has {faults} of {cells} cells faulty.",
+        f"{n} faulty cells cluster in {among}: two of them are in the same one {ratio:.3g} times "
+        f"as often as by chance ({chance}). In {where.rstrip(',')}, {faults} of {cells} cells are "
+        "faulty.",
         "Check what these cells share: driver, contact or decoder. The intervals include the "
         "clustering.",
         affected=affected,

@@ -126,7 +126,7 @@ class AtLevel:
         out.append(
             Finding(
                 what,
-                "Use the estimates of this group for cells at their level only",
+                "Use the estimates of this group only for cells at their level",
                 severe=off > _MOST * n,
                 affected=(off + left) / n,
             )

@@ -123,7 +123,7 @@ def ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list
             Finding(
                 f"{counted(flagged, 'cell')} classified as stuck from "
                 + ("one attempt" if attempts == 1 else "one level")
-                + " may only have failed at this level.",
+                + " may have failed only at this level.",
                 "Program every cell to two levels, at least twice each.",
             )
         )

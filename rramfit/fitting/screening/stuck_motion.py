@@ -7,8 +7,8 @@ follows one normal distribution or a mixture of two, with a standard deviation o
 
 Two are taken if they are more than a factor of 2.5 apart, and ln L is larger by more than 3. With w
 the standard deviation between programmings of healthy cells at the nearest level, the cells of the
-upper one move if σ > w/3, those of the lower one, or of a single one, if σ > w. A single one from
-w/3 to w is neither: such cells cannot be separated from ones that are only noisy.
+upper one move if σ > 0.7·w, those of the lower one if σ > w. If there is only one, ln σ/w must be
+clear of both limits by 1/√(n − 1): fixed and moving cells may not be separable.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 _SCATTER = 0.35  # of ln σ over the cells of one kind
 _APART = math.log(2.5)
 _BETTER = 3.0
-_SLIGHT = math.log(1 / 3)  # of σ/w
+_SLIGHT = math.log(0.7)  # of σ/w
 _GRID = np.arange(-7.0, 7.05, 0.1)  # of ln(σ/w)
 _COARSE = slice(None, None, 2)
 _MOST = 400  # cells that decide on two kinds
@@ -57,6 +57,7 @@ def moving_probability(squares: Floats, n: Floats, healthy: Floats) -> Floats:
     if not seen.any():
         return out
     log_p = _log_likelihood(squares[seen] / healthy[seen] ** 2, n[seen] - 1)
+    unsure = 1 / math.sqrt(float(np.median(n[seen])) - 1)
     single = float(_GRID[log_p.sum(axis=0).argmax()])
     lower, upper, share, better = _best_pair(log_p)
     if better > _BETTER and _GRID[upper] - _GRID[lower] > _APART:
@@ -64,7 +65,7 @@ def moving_probability(squares: Floats, n: Floats, healthy: Floats) -> Floats:
         of_upper = special.expit(odds)
         moves = float(_GRID[upper] > _SLIGHT), float(_GRID[lower] > 0)
         out[seen] = of_upper * moves[0] + (1 - of_upper) * moves[1]
-    elif not _SLIGHT < single <= 0:
+    elif not _SLIGHT - unsure < single <= unsure:
         out[seen] = float(single > 0)
     return out
 

@@ -31,10 +31,8 @@ from rramfit.card.schema import EnduranceCard, EnduranceState
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
-from rramfit.fitting.screening.population_form import FEWEST, own_form
-from rramfit.fitting.screening.second_population import find_gap
 from rramfit.fitting.statistics.inference import clustered_covariance
-from rramfit.fitting.time.lost_cells import collapsing, leaving
+from rramfit.fitting.time.endurance_cells import absent_cells, apart, lost_windows
 from rramfit.measurement.file.record import Endurance
 from rramfit.units import format_percent
 
@@ -50,7 +48,6 @@ Bools = NDArray[np.bool_]
 MIN_CELLS = 5
 FAILED_BELOW = 0.5  # a cell has failed with less than this share of its first window
 WORN_OUT = 0.5  # share of failed cells above which mean and spread no longer describe a state
-REPORTED = 1e-3  # share of cells that the states do not describe from which they are reported
 TAIL = 0.01  # tail probability of the states between which the read window is measured
 
 
@@ -156,7 +153,7 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
     rank = np.argsort(endurance.cycle, kind="stable")
     cycle = endurance.cycle[rank]
     y = np.asarray(endurance.conductance[rank][:, :, use], dtype=np.float64)
-    absent = _absent(y[0])
+    absent = absent_cells(y[0])
     use = use.copy()
     use[use] = ~absent
     y = y[:, :, ~absent]
@@ -169,7 +166,7 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
         raise FitError(msg)
     order = np.argsort(_moments(y)[0][0], kind="stable")
     every = y[:, order]
-    lost = _lost(every)
+    lost = lost_windows(every)
     y = np.where((np.arange(points)[:, None] < lost)[:, None, :], every, np.nan)
     mean, std = _moments(y)
     x = np.log10(np.maximum(cycle, 1).astype(float))
@@ -180,7 +177,7 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
     tail = _tail_window(every) if states > 1 else np.full(points, np.nan)
     failed, share = _failed(every)
     findings = _findings(cycle, tail, failed, share, estimates)
-    findings += _apart(int(absent.sum()), int((lost < points).sum()), len(absent))
+    findings += apart(int(absent.sum()), int((lost < points).sum()), len(absent))
     return EnduranceFit(
         result=FitResult(
             title="endurance",
@@ -197,47 +194,6 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
         failed=failed,
         failed_share=share,
     )
-
-
-def _absent(first: Floats) -> Bools:
-    """Return the cells that are apart from the others in a state at the first point, (cell,)."""
-    out = np.zeros(first.shape[1], dtype=np.bool_)
-    for y in first:
-        seen = np.isfinite(y)
-        if seen.sum() < FEWEST:
-            continue
-        span = float(np.ptp(y[seen]))
-        form = own_form(y[seen], span)
-        if form is not None:
-            out[seen] |= ~form.inside(y[seen], span)
-    return out
-
-
-def _lost(y: Floats) -> Integers:
-    """Return the first point from which each cell has lost its window, (cell,)."""
-    window = (y[:, -1] - y[:, 0] if y.shape[1] > 1 else y[:, 0]).T
-    out = leaving(window, np.zeros(len(window), dtype=np.int64), 1)
-    ratio = np.full(len(window), np.nan)
-    np.divide(window[:, -1], window[:, 0], out=ratio, where=window[:, 0] > 0)
-    below = find_gap(ratio) if y.shape[1] > 1 else None
-    if below is not None:
-        with np.errstate(invalid="ignore"):
-            out = np.where(ratio < below, np.minimum(out, collapsing(window, below)), out)
-    return np.asarray(out, dtype=np.int64)
-
-
-def _apart(absent: int, lost: int, n: int) -> list[Finding]:
-    """Report the cells that the states do not describe."""
-    if max(absent, lost) < 2 or absent + lost <= REPORTED * n:
-        return []
-    return [
-        Finding(
-            f"/endurance: {absent} of {n} cells are not in their states at the first point, and "
-            f"{lost} others lose their window later",
-            "Use the means and spreads of the states for the other cells only",
-            affected=(absent + lost) / n,
-        )
-    ]
 
 
 def _moments(y: Floats) -> tuple[Floats, Floats]:

@@ -76,7 +76,7 @@ class CollapsedShare:
             f"{self.n_collapsed} of {self.n_cells} conducting cells "
             f"({format_percent(self.share.value)}) "
             f"collapsed to less than {format_percent(self.below, 0)} of their first conductance, "
-            f"and hardly any cell lies between them and the others{where}",
+            f"and hardly any cell is between them and the cells that kept their state{where}",
             "Do not use this measurement: check contacts, supply and addressing of these cells, "
             "and measure again"
             if low > MAX_COLLAPSED

@@ -49,8 +49,8 @@ def findings(
     if later.sum() == 1 and time[0] == 0:
         out.append(
             Finding(
-                "A single reading after programming determines the first step, but no drift with "
-                "ln t",
+                "A single reading after programming determines the first step, but not the drift "
+                "with ln t",
                 "Read at three or more times after programming, evenly spaced in ln t",
             )
         )

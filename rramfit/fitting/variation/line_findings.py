@@ -209,9 +209,9 @@ def _folded(levels: Sequence[LevelVariation]) -> list[Finding]:
         more = f" and {len(each) - _NAMED} more levels" if len(each) > _NAMED else ""
         found.append(
             Finding(
-                f"Cells repeat every {period} {other}s of a {word}: those whose {other}s are equal "
-                f"modulo {period} share an offset, with a standard deviation over the array of "
-                f"{', '.join(each[:_NAMED])}{more}{_largest(some, axis, period)}.",
+                f"Offsets repeat every {period} {other}s of a {word}: cells whose {other}s are "
+                f"equal modulo {period} share an offset, with a standard deviation over the array "
+                f"of {', '.join(each[:_NAMED])}{more}{_largest(some, axis, period)}.",
                 f"Check what every {period}th {other} of a {word} shares, such as one of {period} "
                 f"sense amplifiers or multiplexer inputs, or {period} {other}s that are programmed "
                 "in turn. The errors and the card include these offsets.",

@@ -23,7 +23,10 @@ from rramfit.mapping.tiles.setup import FACTORS, AnalogSetup
 __all__ = ["Ablation", "FactorCost", "ablate", "active_factors"]
 
 _DRAWN = frozenset(
-    {"d2d", "field", "c2c", "failure", "stuck", "dead_lines", "read", "retention", "readout"}
+    {
+        *("d2d", "field", "lines", "c2c", "failure", "stuck", "dead_lines", "read"),
+        *("retention", "readout"),
+    }
 )
 
 
@@ -63,6 +66,7 @@ def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
     effective = {
         "d2d": bool((m.between > 0).any()),
         "field": any(m.levels.lengths),
+        "lines": bool(m.levels.lines),
         "trend": bool((m.row_trend != 0).any() or (m.col_trend != 0).any()),
         "failure": bool((f.hard > 0).any() or (f.soft > 0).any()),
         "stuck": f.stuck_share > 0,

@@ -101,7 +101,8 @@ def _guess_table(path: Path) -> str:
 
 def _first_lines(path: Path) -> list[str]:
     if not path.is_file():
-        raise MeasurementError(path, "/", found="no such file", expected="a log, or an HDF5 file")
+        found = "a folder" if path.is_dir() else "no such file"
+        raise MeasurementError(path, "/", found=found, expected="a log, or an HDF5 file")
     with path.open("rb") as raw:
         start = raw.read(2)
     unzip = gzip.open if start == b"\x1f\x8b" else open

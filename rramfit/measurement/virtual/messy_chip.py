@@ -261,7 +261,7 @@ def _with_faults(chip: Chips, mess: Mess, low: Bools, replaced: Bools, seed: int
         fault[0, torch.from_numpy(replaced)] = int(Fault.OK)
         fault[0, torch.from_numpy(low)] = int(Fault.STUCK_LOW)
         noise = torch.from_numpy(stream(seed, "mess/stuck_low").standard_normal(chip.shape))[None]
-        drawn = stuck_conductance(chip.model, fault, noise)
+        drawn = stuck_conductance(chip.model.faults.stuck, fault, noise)
         there = torch.from_numpy(low)[None]
         at = torch.where(there, drawn, chip.stuck_conductance)
         motion = chip.stuck_motion

@@ -104,7 +104,7 @@ def _level_text(card: ModelCard) -> str:
         largest, at = max(deviations, key=lambda p: p[0])
         within = share(max(largest, _ON_TARGET))
         sentences.append(
-            f"The means are within {within} of their targets; {at.name} is the farthest off."
+            f"The means are within {within} of their targets; {at.name} deviates most."
             if several
             else f"The mean is within {within} of the target."
         )

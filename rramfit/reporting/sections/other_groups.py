@@ -239,9 +239,16 @@ def _states_table(states: list[EnduranceState]) -> Table:
 def _channel_table(card: ReadoutCard) -> Table:
     names = ("channel", "gain [LSB/A]", "offset [LSB]", "INL [LSB]")
     lists = (card.channel_gain, card.channel_offset, card.channel_inl)
+    digits = (5, 3, 3)  # as many as the errors of one channel carry
     channels = card.channels or range(len(card.channel_gain))
     rows = tuple(
-        (str(channel), *(number(x[i], 5) if i < len(x) else _ABSENT for x in lists))
+        (
+            str(channel),
+            *(
+                number(x[i], most) if i < len(x) else _ABSENT
+                for x, most in zip(lists, digits, strict=True)
+            ),
+        )
         for i, channel in enumerate(channels)
     )
     columns = tuple(Column(name) for name in names)

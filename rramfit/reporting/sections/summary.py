@@ -253,9 +253,9 @@ def _of_arrays(card: ModelCard) -> str:
         return ""
     if not known:
         return (
-            "The intervals describe the process as far as this one array identifies it, from its "
-            "cells, lines and patches. They do not contain how much arrays differ from each other: "
-            "one array cannot tell. Measure several arrays and pool their cards to learn it."
+            "The intervals estimate the process from this one array, with its variation between "
+            "cells, lines and patches. They do not include the variation between arrays, which one "
+            "array cannot show. Measure several arrays to estimate it."
         )
     examples = [
         f"{with_unit(q.between, 'S', digits=2)} for the {name} of {x.name}"
@@ -266,7 +266,7 @@ def _of_arrays(card: ModelCard) -> str:
     first = f", such as {examples[0]}" if examples else ""
     missing = " For the other parameters it is not known." if len(known) < len(found) else ""
     return (
-        "The intervals describe the process as far as one array identifies it. How much arrays "
-        "differ beyond that, as a standard deviation between arrays, is in the tables"
-        f"{first}; it comes from pooling the cards of several arrays.{missing}"
+        "The intervals estimate the process from one array and do not include the variation "
+        "between arrays. Its standard deviation, estimated from several arrays, is in the tables"
+        f"{first}.{missing}"
     )

@@ -156,16 +156,19 @@ def _content(source: str | Path) -> dict[str, Any]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as e:
+            reason = str(getattr(e, "strerror", None) or e)
             raise RecipeError(
                 path,
                 "file",
-                found=str(getattr(e, "strerror", None) or e),
+                found="no such file" if isinstance(e, FileNotFoundError) else reason,
                 expected=f"a TOML file, or one of {', '.join(shipped_recipes())}",
             ) from None
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
-        raise RecipeError(path, "file", found=str(e), expected="TOML") from None
+        raise RecipeError(
+            path, "file", found=f"invalid TOML ({e})", expected="a training recipe in TOML"
+        ) from None
     like = content.pop("like", None)
     if like is None:
         return content

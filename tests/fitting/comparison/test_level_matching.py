@@ -1,4 +1,4 @@
-"""Levels with targets are the same by target, levels that were found blind by order and nearness."""
+"""Programmed levels are the same by target, levels found blind by order and nearness."""
 
 import pytest
 

@@ -91,7 +91,7 @@ def test_outlier_and_silent_cells_are_reported_and_left_out():
     assert not fit.used[:38].any()
     assert fit.used[38:].all()
     findings = " ".join(f.what for f in fit.verdict.findings)
-    assert "30 of 300 cells conduct no current above the noise" in findings
+    assert "In 30 of 300 cells no current is above the noise" in findings
     assert "8 of 300 cells scatter" in findings
     assert fit.result["nonlinearity"] == pytest.approx(
         2.0, abs=5 * fit.result.estimates["nonlinearity"].stderr + 0.1

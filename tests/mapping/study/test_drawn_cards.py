@@ -9,6 +9,7 @@ import torch
 from cases import full_card
 from torch import nn
 
+from rramfit.array import draw_chips
 from rramfit.card import Quantity
 from rramfit.card.uncertainty.draw import draw_card
 from rramfit.errors import MappingError
@@ -18,6 +19,7 @@ from rramfit.mapping.study.datasets import load_dataset
 from rramfit.mapping.study.drawn_cards import draw_of_chip, on_drawn_cards
 from rramfit.mapping.study.evaluation import accuracy, evaluate
 from rramfit.mapping.study.networks import make_network
+from rramfit.mapping.tiles.peripherals import Peripherals
 from rramfit.measurement.virtual.cards import virtual_card
 from rramfit.training.plain import train_plain
 
@@ -64,27 +66,56 @@ def noisy():
     return virtual_card("two", mean=[2e-5, 8e-5], spread=0.25, correlation=0.0, array=(64, 32))
 
 
+def with_poor_spread(card, relative: float):
+    """Return the card with relative errors of the spreads of its levels."""
+
+    def erring(q: Quantity) -> Quantity:
+        return Quantity.estimated(q.value, relative * q.value, q.unit, scale="log")
+
+    variation = [
+        v.model_copy(update={"d2d": erring(v.d2d), "c2c": erring(v.c2c)}) for v in card.variation
+    ]
+    levels = [x.model_copy(update={"std": erring(x.std)}) for x in card.levels]
+    return card.model_copy(update={"levels": levels, "variation": variation})
+
+
 def test_without_errors_the_numbers_are_the_old_ones_bit_for_bit(digits, noisy):
     plain, drawn = run(digits, noisy), run(digits, noisy, draws=4)
-    assert drawn.accuracies == plain.accuracies
     assert dataclasses.replace(drawn, total=None) == dataclasses.replace(plain, total=None)
-    assert (drawn.total.chips, drawn.total.card) == (plain.total.chips, 0.0)
-    assert drawn.total.images == pytest.approx(plain.total.images, rel=0.1)
-    assert plain.total.card_draws == 0
-    assert drawn.total.card_draws == 4
+    assert dataclasses.replace(drawn.total, card_draws=0) == plain.total
+    assert (drawn.total.card_draws, drawn.total.card) == (4, 0.0)
+
+
+def test_without_errors_every_chip_of_a_drawn_card_is_the_old_one_bit_for_bit(noisy):
+    analog, x = linear(noisy, factors=QUIET)
+    with torch.no_grad():
+        program(analog, seed=3, index=5)
+        plain = analog(x)
+        with on_drawn_cards(analog, noisy, chips=8, draws=4, seed=3) as use:
+            assert use(5) == 2
+            program(analog, seed=3, index=5)
+            assert torch.equal(analog(x), plain)
+
+
+def test_errors_of_the_card_leave_all_other_numbers_as_they_were(digits, noisy):
+    plain, poor = run(digits, noisy), run(digits, with_poor_spread(noisy, 0.4), draws=6)
+    assert dataclasses.replace(poor, total=None) == dataclasses.replace(plain, total=None)
+    assert poor.total.value != plain.total.value
 
 
 def test_a_poorly_known_card_widens_the_interval_and_parts_add_up(digits, noisy):
-    known, poor = (run(digits, uncertain(noisy, x), chips=24, draws=8) for x in (0.001, 0.25))
-    assert poor.total.card > 3 * max(poor.total.chips, known.total.card)
-    assert poor.total.high - poor.total.low > 2 * (known.total.high - known.total.low)
-    for found in (known, poor):
-        total = found.total
-        assert total.value == pytest.approx(np.mean(found.accuracies))
+    parts = {}
+    for relative in (0.001, 0.1, 0.4):
+        total = run(digits, with_poor_spread(noisy, relative), chips=16, draws=8).total
         assert total.stderr == pytest.approx(math.hypot(total.chips, total.card, total.images))
-        assert total.low <= found.mean.value <= total.high
-    again = run(digits, uncertain(noisy, 0.25), chips=24, draws=8)
-    assert again.accuracies == poor.accuracies
+        assert total.low < total.value < total.high
+        parts[relative] = total
+    assert parts[0.001].card < 0.1 * parts[0.001].chips
+    assert parts[0.001].card < parts[0.1].card < 0.5 * parts[0.4].card
+    exact = run(digits, noisy, chips=16).total
+    width = {k: t.high - t.low for k, t in parts.items()}
+    assert width[0.001] == pytest.approx(exact.high - exact.low, rel=0.15)
+    assert width[0.4] > 1.5 * width[0.001]
 
 
 def linear(card, **options):
@@ -136,8 +167,6 @@ def test_a_weight_between_two_levels_moves_with_the_nearer_one():
 def test_drawn_wires_are_solved_and_the_mapping_keeps_its_gain(wires_by, rows):
     card = full_card(inactive=rows)
     card = card.model_copy(update={"line": uncertain(card, 0.5).line})
-    from rramfit.mapping.tiles.peripherals import Peripherals
-
     coding = "bit_serial" if rows == "gated" else "amplitude"
     analog, x = linear(
         card,
@@ -188,8 +217,6 @@ def test_what_cannot_be_drawn_is_refused(digits, noisy):
     analog = convert_to_analog(net, analog_setup(noisy, tile=(64, 32)), inputs=inputs)
     with pytest.raises(MappingError, match="card="):
         evaluate(analog, images, labels, digital=1.0, chips=4, card_draws=2)
-    from rramfit.array import draw_chips
-
     setup = analog_setup(noisy, tile=(64, 32))
     chips = draw_chips(setup.model, 1, generator=torch.Generator().manual_seed(0))
     given = analog_setup(noisy, tile=(64, 32), origin=chips)

@@ -408,8 +408,8 @@ def test_the_command_has_a_switch_for_every_kind(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("corners=0.1", "'corners' is not a kind of mess; choose from moving-stuck"),
-        ("corner", "corner has no size; give one, such as corner=0.05"),
+        ("corners=0.1", "'corners' is not a kind of mess. Choose from moving-stuck"),
+        ("corner", "corner has no size. Add one, such as corner=0.05"),
         ("corner=much", "'much' is not a valid"),
         ("corner=1", "mess corner has size 1; it must be at least 0 and below 1"),
     ],

@@ -108,7 +108,7 @@ def test_a_smooth_field_is_reported_by_its_p_value_alone(chip):
 
 def test_one_array_cannot_tell_how_much_arrays_differ(chip):
     usability = texts(chip.card)["Can the card be used?"]
-    assert "as far as this one array identifies it" in usability
+    assert "estimate the process from this one array" in usability
     assert "one array cannot tell" in usability
 
 
