@@ -29,7 +29,7 @@ def test_the_cells_off_their_level_are_counted(chip):
     found, truth = chip
     noise = found.card.read_noise
     findings = found.card.quality.fits["read_noise"].findings
-    assert any("cells are not at the level" in f for f in findings)
+    assert any("cells are not at their programmed level" in f for f in findings)
     # Failed cells of all levels, stuck ones included, less those that read like their level.
     expected = np.mean(truth["fail"]) * 64 * 64
     assert 0.7 * expected < noise.off_level.n_cells < 1.1 * expected

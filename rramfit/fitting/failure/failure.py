@@ -240,9 +240,9 @@ def _hard_soft(
     without them, and the intervals span both fits.
     """
     faulty = ~screening.healthy
-    stuck_or_not = np.nan_to_num(screening.stuck_posterior)
-    doubtful = (stuck_or_not > 0.01) & (stuck_or_not < 0.99)
-    doubt = float((stuck_or_not * (1 - stuck_or_not)).sum()) > DOUBT
+    p, (low, high) = np.nan_to_num(screening.stuck_posterior), np.nan_to_num(screening.stuck_limits)
+    doubtful = (high > 0.01) & (low < 0.99)
+    doubt = max(float((p * (1 - p)).sum()), float((high - low).sum())) > DOUBT
     out: list[HardSoft | None] = []
     for n, x in zip(statistics.attempts, statistics.failures, strict=True):
         use = ~faulty & (n > 0)

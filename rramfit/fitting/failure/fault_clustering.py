@@ -281,8 +281,8 @@ def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected:
     chance = f"p = {p:.1g}" if p > 10 * _SMALLEST_P else f"p < {10 * _SMALLEST_P:.0e}"
     ratio = test.pairs / max(test.expected, 1e-9)
     return Finding(
-        f"{n} faulty cells cluster in {among}: two of them are in the same one {ratio:.3g} times "
-        f"as often as by chance ({chance}). In {where.rstrip(',')}, {faults} of {cells} cells are "
+        f"{n} faulty cells cluster in {among}: pairs of them share one {ratio:.3g} times as often "
+        f"as expected by chance ({chance}). In {where.rstrip(',')}, {faults} of {cells} cells are "
         "faulty.",
         "Check what these cells share: driver, contact or decoder. The intervals include the "
         "clustering.",

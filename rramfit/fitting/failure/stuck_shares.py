@@ -102,7 +102,8 @@ def _share(
     """Estimate the share of the tried cells that are stuck on one side."""
     p = np.where(here, np.nan_to_num(screening.stuck_posterior), 0.0)
     if not _undecided(screening):
-        return _share_of(p, tried, clustering)
+        limits = np.where(here, np.nan_to_num(screening.stuck_limits), 0.0)
+        return _share_of(p, tried, clustering, limits=limits)
     share = clustered_share(p, tried.astype(float), clustering)
     never = tried & (statistics.count.sum(axis=0) == 0)
     most = _scaled(float(never.sum()), float(tried.sum()), share.inflation)
@@ -110,8 +111,10 @@ def _share(
     return _between(value, 0.0, max((most.ci95 or (0.0, 0.0))[1], value))
 
 
-def _share_of(p: Floats, of: Bools, clustering: FaultClustering | None) -> Quantity:
-    """Estimate a share from the probability of each cell, (row, col).
+def _share_of(
+    p: Floats, of: Bools, clustering: FaultClustering | None, *, limits: Floats | None = None
+) -> Quantity:
+    """Estimate a share from the probability of each cell, (row, col), and its limits.
 
     The interval includes 0 if it may be that no cell counts, and 1 if it may be that all do.
     """
@@ -126,6 +129,12 @@ def _share_of(p: Floats, of: Bools, clustering: FaultClustering | None) -> Quant
             for n in ((p > 0.99).sum(), (p > 0.01).sum())
         )
         low, high = least[0], most[1]
+    if limits is not None and float((limits[1] - limits[0]).sum()) > DOUBT:
+        least, most = (
+            _scaled(float(x.sum()), float(of.sum()), share.inflation).ci95 or (0.0, 0.0)
+            for x in limits
+        )
+        low, high = min(low, least[0]), max(high, most[1])
     low = 0.0 if float(np.prod(1 - p[of])) > _ONE_SIDED else low
     high = 1.0 if float(np.prod(p[of])) > _ONE_SIDED else high
     if (low, high) == out.ci95:

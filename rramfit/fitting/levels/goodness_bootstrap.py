@@ -9,9 +9,9 @@ I = E[s·s'], refitting changes the distribution function at t by E[s·1(u≤t)]
 
 This holds for refits to the same readings and, to first order, for cross-fitted distributions:
 there each reading enters the fits of the other folds with the same total weight. The largest |D*|
-decreases as 1/√cells, so draws with fewer cells suffice. A smooth field over the array shifts all
-readings together. Each draw therefore includes a common shift of z and a common widening, with the
-variances by which the field inflates the means of z and z², and Student's t if these are uncertain.
+decreases as 1/√cells, so draws with fewer cells suffice. A smooth field and lines shift readings
+together. Each draw therefore includes a common shift of z and a common widening, with the variances
+by which field and lines inflate the means of z and z², and Student's t if these are uncertain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy import special
 
 from rramfit.card.families import family
 from rramfit.fitting.levels.distribution import LevelDistribution
-from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.fitting.statistics.inference import Driver, clustered_covariance
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
 __all__ = ["GRID", "bootstrap_p_value", "cell_correlation", "predicted_p_value"]
@@ -175,11 +175,18 @@ def _scores(distribution: LevelDistribution) -> Floats:
 
 
 def _common_shift(z: Floats, readings: LevelReadings) -> tuple[Floats, Floats]:
-    """Return the errors of the shift and widening from a smooth field, and their df, each (2,)."""
-    field = np.zeros((2, readings.shape[0] * readings.shape[1]))
+    """Return the errors of the shift and widening from field and lines, and their df, each (2,)."""
+    cells = readings.shape[0] * readings.shape[1]
+    field, mean = np.zeros((2, cells)), np.full(cells, np.nan)
+
+    def by_cell(x: Floats) -> Floats:
+        total = np.bincount(readings.cell, weights=x, minlength=readings.n_cells)
+        return total.astype(np.float64)
+
     for row, score in zip(field, (z - z.mean(), z**2 - np.mean(z**2)), strict=True):
-        total = np.bincount(readings.cell, weights=score, minlength=readings.n_cells)
-        row[readings.position] = total / z.size
-    found = clustered_covariance(field.reshape(2, *readings.shape))
-    smooth = 1 - 1 / np.maximum(found.inflation, 1.0)
-    return found.stderr * np.sqrt(smooth), found.df
+        row[readings.position] = by_cell(score) / z.size
+    mean[readings.position] = by_cell(z) / np.maximum(by_cell(np.ones(z.size)), 1.0)
+    driver = Driver.of(mean.reshape(readings.shape))
+    found = clustered_covariance(field.reshape(2, *readings.shape), driver=driver)
+    common = 1 - 1 / np.maximum(found.inflation, 1.0)
+    return found.stderr * np.sqrt(common), found.df

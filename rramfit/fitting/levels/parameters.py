@@ -156,10 +156,8 @@ def _findings(distribution: LevelDistribution, unknown: list[str]) -> Iterator[F
     elif unknown:
         which = unknown[0] if len(unknown) == 1 else f"{', '.join(unknown[:-1])} and {unknown[-1]}"
         have = "it has" if len(unknown) == 1 else "they have"
-        yield Finding(
-            f"the readings do not determine {which} of {distribution.family}, so {have} no interval",
-            _REMEDY,
-        )
+        what = f"the readings do not determine {which} of {distribution.family}"
+        yield Finding(f"{what}, so {have} no interval", _REMEDY)
     if not math.isfinite(family(distribution.family).moments(distribution.parameters)[1]):
         yield Finding(
             "the tails of the fitted distribution are too heavy for a finite standard deviation",

@@ -116,8 +116,8 @@ class AtLevel:
         parts = [f"L{k}: {by_level[k]}" for k in np.flatnonzero(by_level)[:8].tolist()]
         more = ", …" if np.count_nonzero(by_level) > 8 else ""
         what = (
-            f"{group}: {off} of {n} cells are not at the level they were programmed to when first "
-            f"read ({', '.join(parts)}{more})"
+            f"{group}: {off} of {n} cells are not at their programmed level at the first read "
+            f"({', '.join(parts)}{more})"
         )
         if not off:
             what = f"{group}: all {n} cells are at their level when first read"

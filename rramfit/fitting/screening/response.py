@@ -228,8 +228,8 @@ def sides_of(value: Floats, at: LevelSpread, attempts: Integers) -> NDArray[np.i
     """Return where each cell reads on average: `LOW`, `MIDDLE` or `HIGH`, (row, col).
 
     A cell in the middle reads higher than cells at the lowest level, and lower than cells at the
-    highest: beyond 2.5 standard deviations, and beyond 99.5 % of the accepted cells. Without two
-    levels that can be distinguished, cells are above or below the mean of their targets.
+    highest: beyond 99.5 % of the accepted cells, 2.5 to 4 standard deviations. Without two levels
+    that can be distinguished, cells are above or below the mean of their targets.
     """
     out = np.full(value.shape, LOW, dtype=np.int8)
     with np.errstate(invalid="ignore"):
@@ -246,8 +246,12 @@ def sides_of(value: Floats, at: LevelSpread, attempts: Integers) -> NDArray[np.i
 def edges(at: LevelSpread) -> tuple[float, float]:
     """Return the edges between low and middle, and between middle and high [S]."""
     low, high = at.ends
-    above = max(at.centre[low] + AWAY * at.spread[low], at.highest[low])
-    below = min(at.centre[high] - AWAY * at.spread[high], at.lowest[high])
+    above = at.centre[low] + np.clip(
+        at.highest[low] - at.centre[low], AWAY * at.spread[low], FAR * at.spread[low]
+    )
+    below = at.centre[high] - np.clip(
+        at.centre[high] - at.lowest[high], AWAY * at.spread[high], FAR * at.spread[high]
+    )
     if above < below:
         return float(above), float(below)
     middle = 0.5 * float(at.centre[low] + at.centre[high])

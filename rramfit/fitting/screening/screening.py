@@ -59,6 +59,8 @@ class Screening:
         P(stuck); 0 for cells that respond, NaN if it cannot be estimated.
     value : (row, col) array
         Mean reading of each cell [S]; NaN if there is none.
+    stuck_limits : (2, row, col) array
+        Limits of `stuck_posterior`, from the uncertainty of the shares of stuck cells.
     stuck_side : (row, col) int8 array
         Where a cell reads: codes of `rramfit.fitting.screening.response`.
     stuck_moving : (row, col) array
@@ -81,6 +83,7 @@ class Screening:
     fault: NDArray[np.int8]
     stuck_posterior: Floats
     value: Floats
+    stuck_limits: Floats
     stuck_side: NDArray[np.int8]
     stuck_moving: Floats
     stuck_motion: Floats
@@ -92,8 +95,8 @@ class Screening:
     verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
-        of_stuck = self.stuck_posterior, self.stuck_side, self.stuck_moving, self.stuck_motion
-        for a in (self.fault, self.value, self.ambiguous, *of_stuck):
+        of_stuck = self.stuck_posterior, self.stuck_limits, self.stuck_side, self.stuck_moving
+        for a in (self.fault, self.value, self.ambiguous, self.stuck_motion, *of_stuck):
             a.flags.writeable = False
 
     @property
@@ -236,6 +239,7 @@ def _screen_program(statistics: ProgramStatistics, acceptance: str) -> Screening
         fault=fault,
         stuck_posterior=cells.posterior,
         value=value,
+        stuck_limits=cells.limits,
         stuck_side=cells.side,
         stuck_moving=cells.moving,
         stuck_motion=cells.motion,
@@ -274,6 +278,7 @@ def _screen_reads(
         fault=fault,
         stuck_posterior=np.full(fault.shape, np.nan),
         value=np.array(value),
+        stuck_limits=np.full((2, *fault.shape), np.nan),
         stuck_side=np.zeros(fault.shape, dtype=np.int8),
         stuck_moving=np.full(fault.shape, np.nan),
         stuck_motion=np.full(fault.shape, np.nan),

@@ -46,12 +46,12 @@ from rramfit.fitting.screening.stuck_likelihood import (
     Groups,
     failed_states,
     grouped,
+    healthy_motion,
     log_responding,
     log_stuck,
-    nearest_within,
 )
 from rramfit.fitting.screening.stuck_motion import moving_probability
-from rramfit.fitting.screening.stuck_posterior import Counts, stuck_posterior
+from rramfit.fitting.screening.stuck_posterior import Counts, Posterior, stuck_posterior
 
 __all__ = ["LevelSpread", "StuckCells", "cell_values", "find_stuck", "level_spread"]
 
@@ -74,6 +74,7 @@ class StuckCells:
     side: NDArray[np.int8]  # (row, col) where a cell reads: `LOW`, `MIDDLE`, `HIGH`
     stuck: Bools  #      (row, col)
     posterior: Floats  # (row, col) P(stuck); 0 for cells that respond, NaN if not tried
+    limits: Floats  #    (2, row, col) of the posterior, from the uncertainty of shares
     moving: Floats  #    (row, col) P(moving | stuck); NaN if not a candidate, or read once
     motion: Floats  # [S] (row, col) standard deviation of a candidate's readings; NaN likewise
     candidate: Bools  #  (row, col) never responded: stuck or failed
@@ -116,8 +117,9 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
     posterior = np.where(tried, 0.0, np.nan)
     if not tried.any() or not np.isfinite(at.centre).any():
         return StuckCells(
-            side=none.astype(np.int8), stuck=none, posterior=posterior, moving=unknown,
-            motion=unknown, candidate=none, ambiguous=none, one_level=True,
+            side=none.astype(np.int8), stuck=none, posterior=posterior,
+            limits=np.stack([posterior] * 2), moving=unknown, motion=unknown,
+            candidate=none, ambiguous=none, one_level=True,
         )  # fmt: skip
     counts = _counts(statistics, at, known=known)
     side = sides_of(value, at, statistics.attempts)
@@ -130,6 +132,7 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
     still &= ~between
     posterior[still] = 1.0
     posterior[ambiguous] = np.nan
+    limits = np.stack([posterior] * 2)
     moving, motion = unknown.copy(), unknown.copy()
     never = several & (response(statistics, at) < SLOPE) & (counts.passed == 0).all(axis=0)
     candidate = (still | one_side | never) & ~once
@@ -137,16 +140,17 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
         found = _judge(statistics, at, counts, side, tried & ~once, candidate, apart=apart)
         motion[candidate], moving[candidate] = found.motion, found.moving
         if found.comparable:
-            posterior[candidate] = found.posterior
+            posterior[candidate] = found.posterior.value
+            limits[:, candidate] = found.posterior.low, found.posterior.high
         else:
-            posterior[
-                candidate & (_away(value, at, counts.n, FAR) == (counts.n > 0)).all(axis=0)
-            ] = 1
+            far = (_away(value, at, counts.n, FAR) == (counts.n > 0)).all(axis=0)
+            posterior[candidate & far] = limits[:, candidate & far] = 1.0
     likely = np.nan_to_num(posterior) > 0.5
     return StuckCells(
         side=side,
         stuck=likely & ~ambiguous,
         posterior=posterior,
+        limits=limits,
         moving=moving,
         motion=motion,
         candidate=still | likely,
@@ -264,7 +268,7 @@ def _failed_readings(
 class _Judged:
     """Candidates, (cell,)."""
 
-    posterior: Floats
+    posterior: Posterior
     moving: Floats
     motion: Floats
     comparable: bool  # whether it is known what failed cells read
@@ -305,9 +309,9 @@ def _judge(
     log_ratio = of_kind + flags - responding
     posterior = stuck_posterior(counts, cells, candidate, side[candidate], log_ratio)
     still = _without_jump(y, read, x)
-    healthy, moving = nearest_within(x.mean, at), np.full(len(x.n), np.nan)
+    healthy, moving = healthy_motion(x.mean, at), np.full(len(x.n), np.nan)
     for code in (LOW, MIDDLE, HIGH):
-        here = (side[candidate] == code) & (posterior > 0.5)
+        here = (side[candidate] == code) & (posterior.value > 0.5)
         moving[here] = moving_probability(still.squares[here], still.n[here], healthy[here])
     return _Judged(
         posterior=posterior,

@@ -7,7 +7,7 @@ target: all its readings have one mean μ and one standard deviation σ, both un
 
 g is uniform over the side on which the cell reads or, at either end, the distribution of the
 outermost level. ln σ is uniform in one of ten ranges, six of them below and four above the standard
-deviation w between programmings of healthy cells at the nearest level: a stuck cell may be fixed or
+deviation w between programmings of healthy cells at this conductance: a stuck cell may be fixed or
 move. Each pair of place and range is a kind, with a share of its own.
 
 A cell that responds reads, at level k, what accepted or what failed cells read there. Both are
@@ -39,9 +39,9 @@ __all__ = [
     "ReadingStates",
     "failed_states",
     "grouped",
+    "healthy_motion",
     "log_responding",
     "log_stuck",
-    "nearest_within",
 ]
 
 Floats = NDArray[np.float64]
@@ -52,6 +52,7 @@ FEWEST_FAILED = 10
 """Failed cells that a level needs for a distribution of its own."""
 _FEWEST_TWICE = 5  # cells with two failed readings, for their variance within cells
 _TAIL = 5.0  # degrees of freedom of the t distributions, if the scatter of cells is not known
+_TAIL_UNSURE = 10.0  # most of them if failed cells are taken to scatter like accepted ones
 _OFFSETS = ((1.0, 0.9), (3.0, 0.1))  # between cells: factor on the standard deviation, share
 _ANYTHING = 0.05  # share of failed cells that read anything
 _SHORT = 0.05  # share of cells that follow their target, but fall short of it or exceed it
@@ -111,6 +112,8 @@ def failed_states(
     pooled = np.concatenate(means)
     centre, between, within = (np.full(len(means), np.nan) for _ in range(3))
     df = _TAIL if math.isnan(at.df) else at.df
+    ratio = at.within / at.spread
+    own_share = float(np.nanmedian(ratio)) if np.isfinite(ratio).any() else 1 / math.sqrt(2)
     for k, own in enumerate(means):
         y = own if own.size >= FEWEST_FAILED else pooled
         if y.size >= FEWEST_FAILED:
@@ -122,7 +125,7 @@ def failed_states(
         else:
             continue
         if math.isnan(w):
-            w, df = total / math.sqrt(2), _TAIL
+            w, df = own_share * total, min(df, _TAIL_UNSURE)
         within[k] = min(w, total)
         between[k] = math.sqrt(max(total**2 - within[k] ** 2, 0.0))
     return ReadingStates(centre=centre, between=between, within=within, df=df)
@@ -279,7 +282,7 @@ def log_stuck(
     bounds : (float, float)
         Lowest and highest reading [S].
     """
-    w = nearest_within(x.mean, at)
+    w = healthy_motion(x.mean, at)
     edge = w * _EDGES[:, None]
     edge[-1] = np.maximum(edge[-1], bounds[1] - bounds[0])
     motion = np.stack([_integrated(x.n - 1, x.squares, *ends) for ends in itertools.pairwise(edge)])
@@ -288,13 +291,16 @@ def log_stuck(
     return np.concatenate([anywhere + motion, at_end + motion])
 
 
-def nearest_within(mean: Floats, at: LevelSpread) -> Floats:
-    """Return the standard deviation between programmings at the level nearest to each cell."""
+def healthy_motion(mean: Floats, at: LevelSpread) -> Floats:
+    """Return the standard deviation between programmings of healthy cells at a conductance [S].
+
+    It is interpolated between the levels, and constant outside of them.
+    """
     seen = np.isfinite(at.centre)
     within = np.where(np.isnan(at.within), at.spread, at.within)[seen]
-    nearest = np.abs(mean[:, None] - at.centre[seen]).argmin(axis=1)
-    out: Floats = np.maximum(within[nearest], 1e-300)
-    return out
+    order = np.argsort(at.centre[seen])
+    out: Floats = np.interp(mean, at.centre[seen][order], within[order])
+    return np.maximum(out, 1e-300)
 
 
 def _log_place(

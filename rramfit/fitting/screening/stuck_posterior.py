@@ -19,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["Counts", "stuck_posterior"]
+__all__ = ["Counts", "Posterior", "stuck_posterior"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _STEPS, _CONVERGED = 500, 1e-6
-_SURE, _PROFILE_STEPS = math.log(1000), 50  # ratio of the densities of readings: not a failed cell
+_SURE, _PROFILE_STEPS = math.log(100), 50  # ratio of the densities of readings: not a failed cell
+_SHARES = np.geomspace(1e-7, 0.5, 100)
 _PRIOR = 0.5  # cells that are added to each share, so that none is 0
 
 
@@ -43,14 +44,23 @@ class Counts:
         return self.n - self.x
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posterior:
+    """P(stuck) of the candidates, and how far it follows from an uncertain share π, (cell,)."""
+
+    value: Floats
+    low: Floats  # at the lowest π that the data allow
+    high: Floats  # at the highest
+
+
 def stuck_posterior(
     counts: Counts,
     cells: Bools,
     candidate: Bools,
     side: NDArray[np.int8],
     log_ratio: Floats,
-) -> Floats:
-    """Compute P(stuck) of the candidates by expectation-maximisation, (cell,).
+) -> Posterior:
+    """Compute P(stuck) of the candidates by expectation-maximisation.
 
     Parameters
     ----------
@@ -87,7 +97,25 @@ def stuck_posterior(
         hard, soft = others.update(hard, soft, n, x, full, 1 - w, together)
         if change < _CONVERGED:
             break
-    return w
+    failed, _ = _log_failed(n, x, full, never, hard, soft, always)
+    low, high = _limits(ratio - failed, on_side, total)
+    return Posterior(value=w, low=np.minimum(low, w), high=np.maximum(high, w))
+
+
+def _limits(log_ratio: Floats, on_side: Floats, total: float) -> tuple[Floats, Floats]:
+    """Return P(stuck) at both ends of the interval of π of each side, each (cell,).
+
+    The interval has all π whose log-likelihood is at most 1.92 below the largest.
+    """
+    out = np.zeros((2, len(log_ratio)))
+    for here in on_side.T > 0:
+        if not here.any():
+            continue
+        odds = np.log(_SHARES / (1 - _SHARES))[:, None] + log_ratio[here]  # (share, cell)
+        log_p = total * np.log1p(-_SHARES) + np.logaddexp(0, odds).sum(axis=1)
+        inside = np.flatnonzero(log_p >= log_p.max() - 1.92)
+        out[:, here] = special.expit(odds[inside[[0, -1]]])
+    return out[0], out[1]
 
 
 def _profile(on_side: Floats, log_ratio: Floats) -> Floats:

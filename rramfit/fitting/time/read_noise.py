@@ -313,7 +313,7 @@ def _findings(
         out.append(
             Finding(
                 few if n < MIN_READS_FOR_TELEGRAPH else coarse,
-                f"Take at least {MIN_READS_FOR_TELEGRAPH} reads per cell, on a fine range",
+                f"Take at least {MIN_READS_FOR_TELEGRAPH} reads per cell, on a fine current range",
             )
         )
     if telegraph is not None and telegraph.share.ci95 and telegraph.share.ci95[0] > 0.2:

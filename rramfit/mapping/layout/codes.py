@@ -124,9 +124,10 @@ def codebook(
         raise MappingError(msg)
     g = means.detach().double().cpu()
     if g.numel() < 2 or not bool((g.diff() > 0).all()):
+        found = ", ".join(f"{1e6 * x:.4g}" for x in g.tolist())
         msg = (
-            f"level means are {', '.join(f'{1e6 * x:.4g}' for x in g.tolist())} uS; expected at "
-            "least two in ascending order. Use a card with two or more levels that do not overlap"
+            f"the level means are {found} uS; expected at least two in ascending order. Use a card "
+            "with two or more levels that do not overlap"
         )
         raise MappingError(msg)
     offset = None if scheme != "offset" else int((g - (g[0] + g[-1]) / 2).abs().argmin())

@@ -156,11 +156,11 @@ def _content(source: str | Path) -> dict[str, Any]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as e:
-            reason = str(getattr(e, "strerror", None) or e)
+            missing = "a folder" if path.is_dir() else "no such file"
             raise RecipeError(
                 path,
                 "file",
-                found="no such file" if isinstance(e, FileNotFoundError) else reason,
+                found=missing if isinstance(e, FileNotFoundError | IsADirectoryError) else str(e),
                 expected=f"a TOML file, or one of {', '.join(shipped_recipes())}",
             ) from None
     try:

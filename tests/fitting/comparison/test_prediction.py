@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rramfit.card import Quantity
+from rramfit.card.schema import LineOffsets
 from rramfit.card.uncertainty.comparison import MISSING_BETWEEN
 from rramfit.errors import FitError
 from rramfit.fitting.characterization import characterize
@@ -14,7 +16,7 @@ from rramfit.fitting.comparison.level_prediction import predict_levels
 from rramfit.fitting.comparison.prediction import predict_other
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement import synthesize
-from rramfit.measurement.virtual.cards import random_card
+from rramfit.measurement.virtual.cards import random_card, virtual_card
 
 ARRAY = (32, 32)
 
@@ -144,6 +146,32 @@ def test_a_distribution_is_compared_with_what_arrays_differ_by(truth):
     ]
     usual = far.model_copy(update={"levels": levels})
     assert not any(v.fails for v in predict_levels(usual, statistics, healthy, seed=0))
+
+
+def test_lines_of_an_array_are_not_taken_for_another_distribution():
+    """Columns and rows with offsets shift many readings together, but not those of every array."""
+    card = virtual_card(
+        "lines", mean=[2e-5, 6e-5], spread=0.08, between_cells=0.8, correlation=0.5, array=ARRAY
+    )
+    variation = [
+        v.model_copy(
+            update={
+                "lines": [
+                    LineOffsets(axis=axis, std=Quantity.given(share * v.d2d.value, "S"))
+                    for axis, share in (("col", 0.5), ("row", 0.4))
+                ]
+            }
+        )
+        for v in card.variation
+    ]
+    card = card.model_copy(update={"variation": variation})
+    p = []
+    for seed in range(12):
+        statistics = accumulate(synthesize(card, sweeps=4, seed=seed).program, 2)
+        found = predict_levels(card, statistics, np.ones(ARRAY, dtype=bool), seed=0)
+        p += [v.p_value for v in found]
+    assert min(p) > P_LIMIT  # a third of them are below without lines
+    assert stats.binom.sf(sum(x < 0.05 for x in p) - 1, len(p), 0.05) > 1e-3
 
 
 def test_two_tiles_of_a_chip_with_blind_levels_are_compared(shared):

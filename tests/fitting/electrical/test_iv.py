@@ -120,7 +120,7 @@ def test_measured_sweep_shows_its_offset(shared):
     at_zero = iv.current[:, iv.voltage == 0].ravel()
     error = at_zero.std() / math.sqrt(at_zero.size)
     assert fit.result["offset"] == pytest.approx(at_zero.mean(), abs=3 * error)
-    assert "605." in fit.verdict.findings[0].what
+    assert "606 nA" in fit.verdict.findings[0].what
     assert fit.form == "linear"
     assert fit.result["slope"] < 0
     assert "uS" in fit.plot().get_xlabel()

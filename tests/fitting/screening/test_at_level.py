@@ -86,7 +86,8 @@ def test_a_level_most_of_whose_cells_failed_has_not_moved():
     )
     np.testing.assert_array_equal(found.off[level == 1], lost[level == 1])
     (finding,) = found.findings("/reads")
-    assert f"{int(found.off.sum())} of {off.size} cells are not at the level" in finding.what
+    said = f"{int(found.off.sum())} of {off.size} cells are not at their programmed level"
+    assert said in finding.what
     assert f"L1: {int(lost.sum())}" in finding.what
 
 

@@ -64,9 +64,9 @@ def test_read_noise_is_that_of_cells_at_their_level(failed, left):
 def test_failed_cells_and_cells_that_left_are_counted_and_fitted_apart():
     record, off, gone, _ = reads(1, failed=0.08, left=0.01)
     fit = fit_read_noise(record)
-    (finding,) = [f for f in fit.verdict.findings if "not at the level" in f.what]
+    (finding,) = [f for f in fit.verdict.findings if "not at their programmed level" in f.what]
     total, found = off.size, fit.n_off_level
-    assert f"{found} of {total} cells are not at the level" in finding.what
+    assert f"{found} of {total} cells are not at their programmed level" in finding.what
     assert f"{int(gone.sum())} other cells left it later" in finding.what
     assert abs(found - off.sum()) <= 0.03 * off.sum() + 2
     card = fit.to_card().off_level
@@ -148,7 +148,7 @@ def test_drift_is_that_of_cells_that_keep_their_state(failed, lost):
 def test_lost_cells_are_counted():
     record, off, gone = retention(1, failed=0.04, lost=0.03)
     fit = fit_retention(record)
-    (finding,) = [f for f in fit.verdict.findings if "not at the level" in f.what]
+    (finding,) = [f for f in fit.verdict.findings if "not at their programmed level" in f.what]
     assert f"{int(gone.sum())} other cells left it later" in finding.what
     assert fit.verdict.word != "bad"
     conducting = ~off & (record.read_all()[0] > 50e-6)

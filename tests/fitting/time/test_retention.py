@@ -74,7 +74,7 @@ def test_readings_at_programming_and_one_later_time_give_a_step_but_no_drift():
     assert card.levels[0].first_step.value == pytest.approx(
         STEP, abs=4 * card.levels[0].first_step.stderr
     )
-    assert any("no drift with ln t" in f.what for f in fit.verdict.findings)
+    assert any("not the drift with ln t" in f.what for f in fit.verdict.findings)
 
 
 def test_two_later_readings_give_drift_with_read_noise_in_the_growth():
