@@ -16,7 +16,12 @@ def maps() -> CellMaps:
     offset[0, 0, 0] = np.nan
     stuck = np.where((fault == 1) | (fault == 2), np.float32(3e-6), np.nan).astype(float)
     return CellMaps(
-        fault=fault, offset=offset, hard_posterior=np.zeros((3, 6, 5)), stuck_conductance=stuck
+        fault=fault,
+        offset=offset,
+        hard_posterior=np.zeros((3, 6, 5)),
+        stuck_conductance=stuck,
+        stuck_posterior=np.where(fault == 1, 0.75, 0.0),
+        stuck_motion=np.where(fault == 2, np.float32(2e-5), np.nan).astype(float),
     )
 
 
@@ -27,6 +32,8 @@ def test_round_trip(maps, tmp_path):
     np.testing.assert_array_equal(loaded.offset, maps.offset)
     np.testing.assert_array_equal(loaded.hard_posterior, maps.hard_posterior)
     np.testing.assert_array_equal(loaded.stuck_conductance, maps.stuck_conductance)
+    np.testing.assert_array_equal(loaded.stuck_posterior, maps.stuck_posterior)
+    np.testing.assert_array_equal(loaded.stuck_motion, maps.stuck_motion)
     assert loaded.certainty is None
 
 

@@ -211,7 +211,8 @@ def write_report(records: dict[str, list[float]], args: argparse.Namespace, comm
     """Write the report."""
     vgg5 = args.data is not None
     wanted = cases(vgg5=vgg5)
-    wanted.sort(key=lambda c: list(dict.fromkeys(x.network for x in wanted)).index(c.network))
+    order = list(dict.fromkeys(case.network for case in wanted))
+    wanted.sort(key=lambda case: order.index(case.network))
     rows = []
     for case in wanted:
         without = records[f"{case.network}/none/{AS_CELLS}"]

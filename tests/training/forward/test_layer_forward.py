@@ -19,6 +19,7 @@ from rramfit.mapping import (
     convert_to_analog,
 )
 from rramfit.mapping.study.networks import make_network
+from rramfit.measurement import virtual_card
 from rramfit.measurement.virtual.reference_chip import reference_card
 from rramfit.streams import torch_stream
 from rramfit.training import fidelity, prepare_training
@@ -201,6 +202,39 @@ def test_fault_rates_are_those_of_the_card():
         float((theirs.conductance == model.mean[2]).float().mean()), abs=5 * (2 * lines) ** 0.5
     )
     assert float((found == 0).float().mean()) == pytest.approx(0.19, abs=5 * (2 * lines) ** 0.5)
+
+
+def test_stuck_cells_have_the_distribution_of_the_sampler():
+    """Low, between and high, fixed and moving: the share of each range of conductance."""
+    stuck = {
+        "low": 0.05,
+        "low_conductance": 2e-6,
+        "low_std": 0.5e-6,
+        "low_moving": 0.5,
+        "low_motion": 2e-6,
+        "middle": 0.04,
+        "middle_conductance": 55e-6,
+        "middle_std": 5e-6,
+        "high": 0.06,
+        "high_conductance": 320e-6,
+        "high_std": 10e-6,
+        "high_moving": 1.0,
+        "high_motion": 60e-6,
+    }
+    card = virtual_card("stuck", mean=[30e-6, 90e-6, 200e-6], spread=0.02, stuck=stuck)
+    model = DeviceModel.from_card(card).only("stuck")
+    level = torch.full((40, 100, 100), 1, dtype=torch.int32)
+    found, follows = cell_distributions(model).draw(level, torch_stream(0, "stuck"))
+    chips = draw_chips(model, 40, shape=(100, 100), generator=torch_stream(1, "stuck"))
+    theirs = chips.program(level, generator=torch_stream(2, "stuck"))
+    assert torch.allclose(found[follows], model.mean[1], rtol=1e-6)
+    n = level.numel()
+    for low, high in ((0, 1e-6), (1e-6, 2e-6), (2e-6, 1e-5), (5e-5, 6e-5), (2e-4, 3e-4), (3e-4, 1)):
+        a, b = (
+            float(((g > low) & (g <= high)).double().mean()) for g in (found, theirs.conductance)
+        )
+        assert abs(a - b) < 4.5 * (2 * b * (1 - b) / n) ** 0.5
+        assert b > 0.001
 
 
 def neighbours(g):
