@@ -115,11 +115,11 @@ def collapsed_share(
 
     Examples
     --------
-    >>> before = np.full(100, 80e-6)
-    >>> after = np.where(np.arange(100) < 30, 1e-6, 78e-6)
+    >>> before = np.full(400, 80e-6)
+    >>> after = np.where(np.arange(400) < 120, 1e-6, 78e-6)
     >>> found = collapsed_share(before, after)
     >>> found.n_collapsed, found.n_cells
-    (30, 100)
+    (120, 400)
     """
     seen = np.isfinite(before) & np.isfinite(after)
     if seen.sum() < _FEWEST:
