@@ -30,7 +30,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from closed_loop import trained_network
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 CARD = Path("fits/jetcas-reference-1.0.0.card.json")
 SHARE = 0.5  # of the d2d variance
-LINES: dict[str, tuple[str, int] | None] = {
+LINES: dict[str, tuple[Literal["row", "col"], int] | None] = {
     "none": None,
     "columns": ("col", 1),
     "rows": ("row", 1),
@@ -67,7 +67,7 @@ class Case:
     network: str
     lines: str  # key of `LINES`
     correlation: str
-    trained_for: str | None = None  # key of `LINES`; None: not trained for chips
+    trained_for: str | None = None  # key of `LINES`; None: not trained here
     bn: bool = False
 
     @property
@@ -80,17 +80,17 @@ def cases(*, vgg5: bool) -> list[Case]:
     out = []
     for lines in LINES:
         for correlation in (AS_CELLS, EQUAL) if LINES[lines] else (AS_CELLS,):
-            at = {"lines": lines, "correlation": correlation}
-            out += [
-                Case(network="mlp", **at),
-                Case(network="mlp, for chips", trained_for="none", **at),
-                Case(network="mlp, for these chips", trained_for=lines, **at),
+            networks: list[tuple[str, str | None, bool]] = [
+                ("mlp", None, False),
+                ("mlp, for chips", "none", False),
+                ("mlp, for these chips", lines, False),
             ]
             if vgg5:
-                out += [
-                    Case(network="vgg5, for chips", **at),
-                    Case(network="vgg5, for chips, BN", bn=True, **at),
-                ]
+                networks += [("vgg5, for chips", None, False), ("vgg5, for chips, BN", None, True)]
+            out += [
+                Case(network=n, lines=lines, correlation=correlation, trained_for=chips, bn=bn)
+                for n, chips, bn in networks
+            ]
     return out
 
 
@@ -106,7 +106,7 @@ def card_of(lines: str, correlation: str) -> ModelCard:
     for v in card.variation:
         assert v.d2d is not None
         std = Quantity.given(SHARE**0.5 * v.d2d.value, "S")
-        offsets = LineOffsets(axis=kind[0], period=kind[1], std=std)  # type: ignore[arg-type]
+        offsets = LineOffsets(axis=kind[0], period=kind[1], std=std)
         variation.append(v.model_copy(update={"lines": [offsets]}))
     equal = np.ones((len(variation), len(variation))).tolist()
     between = equal if correlation == EQUAL else card.variation_correlation
@@ -227,6 +227,7 @@ def write_report(records: dict[str, list[float]], args: argparse.Namespace, comm
         "same seed. The mlp reaches",
         f"{100 * digital:.2f} % digitally; its test images are all 360 of the digits."
         + (f" vgg5 is tested on {args.images} images." if vgg5 else ""),
+        *(["A lower limit of 0 means that there are too few chips for one."] if vgg5 else []),
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
