@@ -30,7 +30,7 @@ print(card.levels[0].distribution.family, float(DeviceModel.from_card(card).mean
 
 
 def test_a_registered_family_is_fitted_stated_reported_and_drawn(tmp_path):
-    """In a process of its own, so that no other test meets the family."""
+    """In a separate process, so that no other test meets the family."""
     assert len(LAPLACE.strip().splitlines()) <= 20
     command = [sys.executable, "-c", LAPLACE + USE, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -106,7 +106,7 @@ class ParameterTest:
 
     @property
     def words(self) -> str:
-        """The result in words; empty if the two do not differ."""
+        """Sentence on the result; empty if the two do not differ."""
         return (_UNDECIDED if self.undecided else "differs") if self.differs else ""
 
 

@@ -105,7 +105,7 @@ def _share(
         limits = np.where(here, np.nan_to_num(screening.stuck_limits), 0.0)
         return _share_of(p, tried, clustering, limits=limits)
     share = clustered_share(p, tried.astype(float), clustering)
-    never = tried & (statistics.count.sum(axis=0) == 0)
+    never = here & (statistics.count.sum(axis=0) == 0)
     most = _scaled(float(never.sum()), float(tried.sum()), share.inflation)
     value = share.quantity().value
     return _between(value, 0.0, max((most.ci95 or (0.0, 0.0))[1], value))

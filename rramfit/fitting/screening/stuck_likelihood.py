@@ -8,7 +8,7 @@ target: all its readings have one mean μ and one standard deviation σ, both un
 g is uniform over the side on which the cell reads or, at either end, the distribution of the
 outermost level. ln σ is uniform in one of ten ranges, six of them below and four above the standard
 deviation w between programmings of healthy cells at this conductance: a stuck cell may be fixed or
-move. Each pair of place and range is a kind, with a share of its own.
+move. Each pair of place and range is a kind with a separate share.
 
 A cell that responds reads, at level k, what accepted or what failed cells read there. Both are
 multivariate t, with a variance between cells and one between the readings of a cell; the degrees
@@ -49,7 +49,7 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 FEWEST_FAILED = 10
-"""Failed cells that a level needs for a distribution of its own."""
+"""Failed cells that a level needs for a separate distribution."""
 _FEWEST_TWICE = 5  # cells with two failed readings, for their variance within cells
 _TAIL = 5.0  # degrees of freedom of the t distributions, if the scatter of cells is not known
 _TAIL_UNSURE = 10.0  # most of them if failed cells are taken to scatter like accepted ones

@@ -195,11 +195,10 @@ def _of_lines(psi: Floats, driver: Driver) -> tuple[Floats, Floats]:
     lines = driver.lines
     if lines is None:
         return out, df
-    sums = lines.pair_sums(np.isfinite(driver.scores).astype(np.float64))
-    variance = np.array([e.variance for e in lines.effects])
+    seen = np.isfinite(driver.scores).astype(np.float64)
     for m, b in enumerate(_dependence(psi, driver.scores)[1], start=1):
-        out += np.outer(b, b) * max(float(sums @ variance**m), 0.0)
-    return out, np.full(len(psi), lines.error_df(sums))
+        out += np.outer(b, b) * max(lines.power_sum(seen, m), 0.0)
+    return out, np.full(len(psi), lines.error_df(lines.pair_sums(seen)))
 
 
 def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:

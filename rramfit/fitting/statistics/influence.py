@@ -129,8 +129,7 @@ def _smooth_parts(fields: Floats, driver: Driver, added: Floats) -> Floats:
         if field is not None:
             reach += field.mean((field.variance * field.share) ** m * field.pair_sums(m))
         if lines is not None:
-            variance = np.array([e.variance for e in lines.effects])
-            reach += float(lines.pair_sums(seen.astype(np.float64)) @ variance**m)
+            reach += lines.power_sum(seen.astype(np.float64), m)
         size = max(reach, 0.0) ** 0.5
         out[m - 1] = values @ h * (size / np.sqrt(float(h @ h) * h.size))
     found = (out**2).sum(axis=0)

@@ -1,6 +1,6 @@
 """Mess: what real arrays have and a card's own model lacks, as switches of a virtual chip.
 
-Each field of `Mess` is one kind and its size; 0 is off. Every kind has random streams of its own,
+Each field of `Mess` is one kind and its size; 0 is off. Every kind has separate random streams,
 so that switching one on changes nothing else in the file. The kinds act at three places
 (`rramfit.measurement.virtual.messy_chip`), and each has its true parameters
 (`rramfit.measurement.virtual.mess_truth`):

@@ -1,4 +1,4 @@
-"""Line offsets in words: which cells share one, how large it is, and what makes such a pattern.
+"""Sentences on line offsets: which cells share one, how large it is, and what makes such a pattern.
 
 A line offset is shared by all cells of a row or column, or by those whose other address is equal
 modulo a period (a folded line). Its size is the standard deviation over lines

@@ -157,7 +157,7 @@ def test_lost_cells_are_counted():
 
 
 def test_real_loss_is_fitted_and_a_lost_contact_is_not():
-    """A bake at 533 K: every cell loses a share of its own, with time constants over decades."""
+    """A bake at 533 K: every cell loses a different share, with time constants over decades."""
     rng = np.random.default_rng(1)
     side, time = 64, np.array([0.0, 10.0, 100.0, 1000.0, 5000.0])
     level = rng.integers(0, 8, (side, side))

@@ -14,7 +14,7 @@ HARD = 0.08  # some images are harder than others
 def nested(rng, draws, per_draw, *, card=CARD, images=IMAGES):
     """Chips of drawn cards and of the stated one: accuracies, share right by image, draw.
 
-    A chip has much in common on both cards (`CHIP`), and something of its own (`OWN`).
+    A chip has much in common on both cards (`CHIP`), and a part that differs between them (`OWN`).
     """
     n = draws * per_draw
     group = np.repeat(np.arange(draws), per_draw)

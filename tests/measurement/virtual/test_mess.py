@@ -1,15 +1,12 @@
 """Mess of virtual chips: every kind does what it says, alone, and its stated truth is true."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from rramfit.array.devices.parameters import level_parameters
-from rramfit.card.canonical import save_card
 from rramfit.errors import ArrayError
 from rramfit.measurement import (
     Instrument,
@@ -25,8 +22,6 @@ from rramfit.measurement.virtual import distribution_truth as dt
 from rramfit.measurement.virtual import mess as kinds
 from rramfit.measurement.virtual.endurance import endurance_failed
 from rramfit.measurement.virtual.group_cards import with_groups
-from rramfit_cli.commands import synthesize as command
-from rramfit_cli.main import cli
 
 K = 4.5
 FIELDS = [f.name for f in dataclasses.fields(Mess)]
@@ -389,37 +384,6 @@ def test_invalid_sizes_are_rejected(name, size):
         Mess(**{name: size})
     with pytest.raises(ArrayError, match="mess clusters has size nan"):
         Mess(clusters=math.nan)
-
-
-def test_the_command_has_a_switch_for_every_kind(tmp_path):
-    assert [name.replace("-", "_") for name in command._MESS] == FIELDS
-    save_card(CARD, tmp_path / "c.card.json")
-    arguments = ["measurement", "synthesize", str(tmp_path / "c.card.json"), "--json"]
-    arguments += ["-o", str(tmp_path / "chip.h5"), "--sweeps", "4", "--seed", "5"]
-    chosen = ["--mess", "row-offsets=0.5", "--mess", "telegraph=0.1", "--group", "endurance"]
-    done = CliRunner().invoke(cli, [*arguments, *chosen, "--group", "program"])
-    assert done.exit_code == 0, done.output
-    m = read_measurement(tmp_path / "chip.h5")
-    assert json.loads(done.stdout)["truth"]["mess"] == {"row_offsets": 0.5, "telegraph": 0.1}
-    again = drawn(sweeps=4, row_offsets=0.5, telegraph=0.1)
-    np.testing.assert_array_equal(sweeps_of(m).conductance, sweeps_of(again).conductance)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("corners=0.1", "'corners' is not a kind of mess. Choose from moving-stuck"),
-        ("corner", "corner has no size. Add one, such as corner=0.05"),
-        ("corner=much", "'much' is not a valid"),
-        ("corner=1", "mess corner has size 1; it must be at least 0 and below 1"),
-    ],
-)
-def test_a_wrong_switch_is_a_usage_error(tmp_path, given, message):
-    save_card(CARD, tmp_path / "c.card.json")
-    arguments = ["measurement", "synthesize", str(tmp_path / "c.card.json")]
-    done = CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "x.h5"), "--mess", given])
-    assert done.exit_code == 2
-    assert message in " ".join(done.output.split())
 
 
 def test_the_instrument_measures_a_messy_chip_too():

@@ -124,7 +124,7 @@ def write_tables(tables: list[Table], out: Path, command: str) -> None:
         "`ok`: the coverage is 0.93 to 0.97. `within chance`: its 95 % interval overlaps this",
         "range. `edge`: the true value is 0 and no interval extends below 0, so only the upper end",
         "can miss. z is the error divided by the stated standard error; stated/actual is",
-        "0.6745/median |z|, which is 1 for normal errors of the stated size. After |z| > 6 stands",
+        "0.6745/median |z|, which is 1 for normal errors of the stated size. |z| > 6 is",
         "the share of such errors.",
         "",
         f"Of {len(frame)} rows, {inside} are within bounds or chance and {len(outside)} are out.",

@@ -141,6 +141,26 @@ class LineComponents:
             out.append(float(sums @ sums) - float(np.sum(weights**2)))
         return np.array(out)
 
+    def power_sum(self, weights: Floats, power: int) -> float:
+        """Sum a_c·a_c'·cov(c, c')^power over pairs of different cells that share lines.
+
+        Two cells of one folded group share the whole line too: their covariance is the sum of both
+        variances.
+
+        Parameters
+        ----------
+        weights : (row, col) array
+            a; zero for cells that do not count.
+        power : int
+        """
+        out = 0.0
+        for e, pairs in zip(self.effects, self.pair_sums(weights), strict=True):
+            shared = sum(
+                x.variance for x in self.effects if x.axis == e.axis and e.period % x.period == 0
+            )
+            out += float(pairs) * (shared**power - (shared - e.variance) ** power)
+        return out
+
     def spectrum(self, observed: Bools, at: tuple[slice, slice] | None = None) -> Floats:
         """Power of cosine ordinates that the lines make, over that of the residual, (row, col).
 

@@ -1,7 +1,10 @@
 """Line effects: found where they are, not where they are not, and counted in every error."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from rramfit.card.line_groups import line_groups
 from rramfit.fitting.statistics.inference import Driver, clustered_covariance
@@ -101,3 +104,36 @@ def test_the_power_of_lines_is_what_the_transform_shows():
     # away from the mean and the trend, ordinates summed over columns: 47 of them, 200 draws
     ratio = seen[2:, 1:].sum(axis=1) / expected[2:, 1:].sum(axis=1)
     np.testing.assert_allclose(ratio, 1.0, atol=0.25)
+
+
+def test_power_sums_are_those_of_the_covariance_of_pairs():
+    rng = np.random.default_rng(3)
+    shape = (8, 9)
+    lines = fit_lines(field(1, col=0.8, row=0.6, fold=[("col", 4, 0.9)]))
+    assert lines is not None
+    assert {(e.axis, e.period) for e in lines.effects} == {("col", 4), ("col", 1), ("row", 1)}
+    small = dataclasses.replace(lines, shape=shape)
+    a = rng.random(shape) < 0.8
+    covariance = np.zeros((a.size, a.size))
+    for e in small.effects:
+        group = e.groups(shape).ravel()
+        covariance += e.variance * (group[:, None] == group)
+    np.fill_diagonal(covariance, 0.0)
+    pairs = covariance[np.ix_(a.ravel(), a.ravel())]
+    for power in (1, 2, 3):
+        exact = float((pairs**power).sum())
+        assert small.power_sum(a.astype(float), power) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_error_of_the_variance_has_coverage_under_folded_columns():
+    """In 120 arrays the interval of the variance contains the truth as often as stated."""
+    truth, hits, n = 1 + 0.5**2 + 1.0**2, 0, 120
+    for seed in range(n):
+        x = field(500 + seed, col=0.5, fold=[("col", 4, 1.0)], missing=0.0)
+        d = x - x.mean()
+        psi = np.stack([d, d**2 - np.mean(d**2)]) / x.size
+        c = clustered_covariance(psi, driver=Driver.of(x))
+        estimate = np.mean(d**2) + c.covariance[0, 0]
+        bound = stats.t.ppf(0.975, c.df[1]) * c.stderr[1] / estimate
+        hits += abs(np.log(estimate / truth)) < bound
+    assert hits >= n * 0.95 - 3 * np.sqrt(n * 0.95 * 0.05)
