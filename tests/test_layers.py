@@ -37,6 +37,7 @@ ROOMS = {
         "checks",
         TOP,
         "comparison",
+        "pooling",
     ],
     "mapping": ["layout", "tiles", "layers", "study", TOP],
     "training": ["forward", "loop", TOP],

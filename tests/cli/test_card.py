@@ -121,3 +121,50 @@ def test_take_writes_a_card_of_some_levels(path, run, tmp_path):
     assert [level.name for level in taken.levels] == [card.levels[k].name for k in (0, 2)]
     assert run("card", "take", path, "--levels", "0,9", "-o", out).exit_code == 3
     assert run("card", "take", path, "--levels", "all", "-o", out).exit_code == 2
+
+
+def test_pool_writes_a_card_and_tables(run, tmp_path):
+    paths, base = [], random_card(1)
+    for i in range(4):
+        mean = Quantity.estimated(base.levels[0].mean.value + i * 1e-7, 1e-7, "S")
+        levels = [base.levels[0].model_copy(update={"mean": mean}), *base.levels[1:]]
+        paths.append(tmp_path / f"a{i}.card.json")
+        changed = {"name": f"a{i}", "levels": levels}
+        save_card(seal(base.model_copy(update=changed)), paths[-1])
+    identity = tmp_path / "identity.csv"
+    identity.write_text("name,wafer\na0,W1\na1,W1\na2,W2\na3,W2\n")
+    out = tmp_path / "pooled.card.json"
+    done = run(
+        "card", "pool", *paths, "--identity", identity, "-o", out, "--tables", tmp_path / "t"
+    )
+    assert done.exit_code == 0, done.output
+    assert "std between wafers" in done.stdout
+    assert any(q.between is not None for _, q in quantities(load_card(out)))
+    table = pd.read_csv(tmp_path / "t" / "arrays.csv")
+    assert set(table["card"]) == {"a0", "a1", "a2", "a3"}
+    found = json.loads(run("card", "pool", *paths, "--json").stdout)
+    assert found["parameters"]["levels[0].mean"]["cards"] == 4
+    identity.write_text("chip,wafer\na0,W1\n")
+    refused = run("card", "pool", *paths, "--identity", identity)
+    assert refused.exit_code == 3
+    assert "name" in refused.stderr
+
+
+def test_trend_exits_with_4_past_a_limit(run, tmp_path):
+    paths, base = [], random_card(1)
+    for i in range(12):
+        factor = 1.0 if i < 8 else 1.2
+        mean = base.levels[0].mean
+        mean = Quantity.estimated(mean.value * factor, mean.value * 1e-3, "S")
+        levels = [base.levels[0].model_copy(update={"mean": mean}), *base.levels[1:]]
+        time = f"2026-02-{i + 1:02d}T00:00:00+00:00"
+        provenance = base.provenance.model_copy(update={"time": time})
+        changed = {"name": f"a{i}", "levels": levels, "provenance": provenance}
+        paths.append(tmp_path / f"a{i}.card.json")
+        save_card(seal(base.model_copy(update=changed)), paths[-1])
+    moved = run("card", "trend", *paths, "--baseline", 8, "-o", tmp_path / "trend.csv")
+    assert moved.exit_code == 4
+    assert "levels[0].mean" in moved.stdout
+    assert pd.read_csv(tmp_path / "trend.csv")["out"].any()
+    assert run("card", "trend", *paths[:8]).exit_code == 0
+    assert run("card", "trend", *paths[:4]).exit_code == 3

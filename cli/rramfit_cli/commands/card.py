@@ -1,4 +1,4 @@
-"""`rramfit card`: show, check, compare and export model cards, or select some of their levels."""
+"""`rramfit card`: show, check, compare, pool and export model cards, or select their levels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rramfit_cli.commands.card_pool import pool, trend
 from rramfit_cli.console import console, print_json
 from rramfit_cli.file_kinds import CARD, wrong_kind
 from rramfit_cli.options.types import OUTPUT
@@ -25,7 +26,11 @@ _CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group(cls=SuggestingGroup)
 def card() -> None:
-    """Show, check, compare and export model cards, or select some of their levels."""
+    """Show, check, compare, pool and export model cards, or select some of their levels."""
+
+
+card.add_command(pool)
+card.add_command(trend)
 
 
 @card.command()
