@@ -27,18 +27,19 @@ from rramfit.card.cells import STUCK, Fault
 from rramfit.card.quantity import Quantity, quantities_frame
 from rramfit.card.schema import FailureCard, StuckCard
 from rramfit.errors import FitError
+from rramfit.fitting.failure.failed_readings import failed_conductance
 from rramfit.fitting.failure.fault_clustering import (
     FaultClustering,
     find_clustering,
     strata_by_levels,
 )
 from rramfit.fitting.failure.hard_soft import HardSoft, fit_hard_soft
-from rramfit.fitting.failure.shares import Share, clustered_share
-from rramfit.fitting.failure.stuck_shares import DOUBT, stuck_shares
+from rramfit.fitting.failure.shares import DOUBT, Share, clustered_share
+from rramfit.fitting.failure.stuck_shares import stuck_shares
 from rramfit.fitting.result import Finding, Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
-from rramfit.fitting.statistics.medians import median_of_readings
+from rramfit.fitting.variation.variation import VariationFit
 from rramfit.measurement.file.record import Levels
 from rramfit.units import counted, format_estimate, format_percent
 
@@ -172,6 +173,7 @@ def fit_failure(
     screening: Screening,
     *,
     levels: Levels | None = None,
+    variation: VariationFit | None = None,
     seed: int = 0,
 ) -> FailureFit:
     """Fit programming failure at every level, and the shares of stuck cells.
@@ -182,6 +184,8 @@ def fit_failure(
     screening : Screening
     levels : Levels, optional
         Source of the levels' names.
+    variation : VariationFit, optional
+        Of the accepted cells, whose field and line offsets failed cells may share.
     seed : int
         Seed of the permutations in the test for clustering.
 
@@ -212,7 +216,7 @@ def fit_failure(
         fits = _hard_soft(statistics, screening, inflation)
     names = levels.names if levels is not None else [f"L{k}" for k in range(len(fits))]
     found = tuple(
-        _level(statistics, k, names[k], dead, stuck, fits[k], clustering)
+        _level(statistics, k, names[k], dead, stuck, fits[k], clustering, variation)
         for k in range(len(fits))
         if (statistics.attempts[k] > 0).any()
     )
@@ -301,6 +305,7 @@ def _level(
     stuck: Bools,
     fit: HardSoft | None,
     clustering: FaultClustering,
+    variation: VariationFit | None,
 ) -> LevelFailure:
     n, x = statistics.attempts[k], statistics.failures[k]
     share = _with_dead_lines(n, x, dead, clustering)
@@ -314,7 +319,7 @@ def _level(
         inflation=share.inflation,
         hard=fit.hard if fit else None,
         soft=fit.soft if fit else None,
-        conductance=_failed_conductance(statistics, k, dead | stuck),
+        conductance=failed_conductance(statistics, k, ~(dead | stuck), variation),
     )
 
 
@@ -342,13 +347,6 @@ def _with_dead_lines(n: Integers, x: Integers, dead: Bools, clustering: FaultClu
         effective=min(value * (1 - value) / variance, float(n.sum())),
         inflation=variance / max(alive_variance, 1e-300),
     )
-
-
-def _failed_conductance(statistics: ProgramStatistics, k: int, faulty: Bools) -> Quantity | None:
-    """Return the median reading of failed attempts of cells that are not stuck [S]."""
-    sample = statistics.sample
-    failed = (sample.level == k) & ~sample.accepted & ~faulty
-    return median_of_readings(sample.conductance, failed)
 
 
 def _verdict(

@@ -3,9 +3,11 @@
 The share P = Σ x / Σ n over cells has the influence function ψ_c = (x_c − P·n_c)/Σ n. Its variance
 is V = Σ ψ_c², because the attempts of one cell are not independent. If events cluster in lines,
 sums over lines replace single cells (Cameron, Gelbach and Miller, J. Business & Economic Statistics
-29 (2011) 238, for rows and columns together); if they cluster in patches, the spatial covariance is
-added (`rramfit.fitting.statistics.inference`). V gives an effective number of attempts m, and the
-interval is Jeffreys' interval for it (Korn and Graubard, Survey Methodology 24 (1998) 193):
+29 (2011) 238, for rows and columns together). If they cluster in patches, the products ψ_c·ψ_c' of
+all cells up to the distance at which they vanish are added (Conley, J. Econometrics 92 (1999) 1;
+the sum over distance stops as in Geyer's initial positive sequence). A round cluster also fills
+rows and columns in part, so V is the larger of the two. V gives an effective number of attempts m,
+and the interval is Jeffreys' interval for it (Korn and Graubard, Survey Methodology 24 (1998) 193):
 
     m = P(1 − P)/V,    P ~ Beta(P·m + 1/2, (1 − P)·m + 1/2),
 
@@ -19,15 +21,30 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import fft, special
 
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.failure.fault_clustering import FaultClustering
-from rramfit.fitting.statistics.inference import clustered_covariance
 
-__all__ = ["Share", "clustered_share", "inflation", "jeffreys"]
+__all__ = [
+    "DOUBT",
+    "Share",
+    "between",
+    "clustered_share",
+    "inflation",
+    "jeffreys",
+    "scaled",
+    "share_of",
+]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+DOUBT = 0.5
+"""Uncertainty Σ p·(1 − p), in cells, above which intervals span both cases."""
+
+_SURE = 1e-3  # probability below which a cell does not count, above 1 minus which it does
+_ONE_SIDED = 0.025
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +108,47 @@ def clustered_share(events: Floats, attempts: Floats, clustering: FaultClusterin
     return Share(value=value, variance=variance, effective=effective, inflation=factor)
 
 
+def share_of(
+    p: Floats, of: Bools, clustering: FaultClustering | None, *, limits: Floats | None = None
+) -> Quantity:
+    """Estimate a share from the probability of each cell, (row, col), and its limits.
+
+    The interval includes 0 if it may be that no cell counts, and 1 if it may be that all do.
+    """
+    p = np.where(p < _SURE, 0.0, np.where(p > 1 - _SURE, 1.0, p))
+    share = clustered_share(p, of.astype(float), clustering)
+    out = share.quantity()
+    low, high = out.ci95 or (0.0, 1.0)
+    if float((p * (1 - p)).sum()) > DOUBT:
+        cells = float(of.sum())
+        least, most = (
+            scaled(float(n), cells, share.inflation).ci95 or (0.0, 0.0)
+            for n in ((p > 0.99).sum(), (p > 0.01).sum())
+        )
+        low, high = least[0], most[1]
+    if limits is not None and float((limits[1] - limits[0]).sum()) > DOUBT:
+        least, most = (
+            scaled(float(x.sum()), float(of.sum()), share.inflation).ci95 or (0.0, 0.0)
+            for x in limits
+        )
+        low, high = min(low, least[0]), max(high, most[1])
+    low = 0.0 if float(np.prod(1 - p[of])) > _ONE_SIDED else low
+    high = 1.0 if float(np.prod(p[of])) > _ONE_SIDED else high
+    if (low, high) == out.ci95:
+        return out
+    return between(out.value, low, high)
+
+
+def between(value: float, low: float, high: float) -> Quantity:
+    """Return a share with this interval, and its width as standard error."""
+    return Quantity.within(value, (high - low) / 3.92, "1", (min(low, value), high))
+
+
+def scaled(events: float, cells: float, inflation: float) -> Quantity:
+    """Return Jeffreys' interval if as many independent cells are fewer by the inflation."""
+    return jeffreys(events / inflation, cells / inflation)
+
+
 def inflation(psi: Floats, clustering: FaultClustering) -> float:
     """Compute the variance of a sum over cells, relative to independent cells.
 
@@ -106,8 +164,30 @@ def inflation(psi: Floats, clustering: FaultClustering) -> float:
     by_row = float((psi.sum(axis=1) ** 2).sum()) if rows else own
     by_col = float((psi.sum(axis=0) ** 2).sum()) if cols else own
     variance = max(by_row + by_col - own, by_row, by_col, own)
-    if clustering.by("patch") and not (rows or cols):
-        found = clustered_covariance(np.where(psi != 0, psi, np.nan)[None])
-        t = float(special.stdtrit(found.df[0], 0.975)) / 1.96
-        variance = max(variance, own * float(found.inflation[0]) * t**2)
+    if clustering.by("patch"):
+        variance = max(variance, _sum_to_range(psi))
     return variance / own
+
+
+def _sum_to_range(psi: Floats) -> float:
+    """Sum ψ_c·ψ_c' over pairs of cells up to the distance at which they are no longer correlated.
+
+    Distances are rounded to whole pitches. The sum ends before the first distance whose products
+    are below the standard deviation that those of independent cells have.
+    """
+    rows, cols = psi.shape
+    products, pairs = _by_distance(psi), _by_distance((psi != 0).astype(np.float64))
+    chance = products[0] / pairs[0] * np.sqrt(2 * np.maximum(pairs, 0.0))
+    reach = min(rows, cols) // 2
+    beyond = np.flatnonzero(products[1:reach] <= chance[1:reach])
+    return float(products[: 1 + (beyond[0] if beyond.size else max(reach - 1, 0))].sum())
+
+
+def _by_distance(x: Floats) -> Floats:
+    """Sum x_c·x_c' over pairs of cells by their distance in whole pitches, (distance,)."""
+    rows, cols = x.shape
+    size = 2 * rows, 2 * cols
+    products = fft.irfft2(np.abs(fft.rfft2(x, size)) ** 2, size)
+    apart = [np.minimum(np.arange(n), n - np.arange(n)) for n in size]
+    distance = np.rint(np.hypot(apart[0][:, None], apart[1])).astype(np.int64)
+    return np.asarray(np.bincount(distance.ravel(), products.ravel()), dtype=np.float64)

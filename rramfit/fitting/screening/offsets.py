@@ -29,6 +29,7 @@ from rramfit.fitting.result import Finding
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.screening.stuck import level_spread
+from rramfit.measurement.file.curves import on_common_voltages
 from rramfit.measurement.file.record import IVSweeps, Measurement
 from rramfit.units import format_quantity
 
@@ -241,6 +242,7 @@ def _dead_lines(statistics: ProgramStatistics, screening: Screening) -> list[Fin
 
 def _current_at_zero(iv: IVSweeps) -> list[Finding]:
     """Check whether the mean current over cells is zero at 0 V."""
+    iv = on_common_voltages(iv)
     at = int(np.argmin(np.abs(iv.voltage)))
     if abs(iv.voltage[at]) > 1e-6:
         return []

@@ -59,6 +59,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_QUARTILES, _QUARTILE_RANGE = (0.25, 0.5, 0.75), 1.349  # of a normal distribution
 _NEAR_SHARE = 0.02  # of the levels' span: closer readings are at the level, however narrow it is
 _JUMPED = 0.05  # share of stuck cells of which one reading is anything
 _FEWEST_JUMP, _JUMP = 5, 0.05  # readings of a cell; variance left if one of them is not counted
@@ -107,7 +108,7 @@ def find_stuck(statistics: ProgramStatistics, use: Bools, *, known: bool) -> Stu
         Cells to judge: measured, and not in a dead line.
     known : bool
         Whether acceptance is known; if not, a reading within 4 standard deviations of its level
-        counts as accepted.
+        counts as accepted, in ln G too where the level is more symmetrical there.
     """
     at = level_spread(statistics, use)
     value = cell_values(statistics)
@@ -164,13 +165,32 @@ def _counts(statistics: ProgramStatistics, at: LevelSpread, *, known: bool) -> C
     if known:
         return Counts(n=statistics.attempts, x=statistics.failures)
     y, level = statistics.sample.conductance, statistics.sample.level
-    off = _distance(y, level, at) > FAR
     read = np.isfinite(y)
+    off = (_distance(y, level, at) > FAR) & ~_in_log_tail(y, level, read)
     n, x = (np.zeros_like(statistics.attempts) for _ in range(2))
     for k in range(len(n)):
         mine = read & (level == k)
         n[k], x[k] = mine.sum(axis=0), (mine & off).sum(axis=0)
     return Counts(n=n, x=x)
+
+
+def _in_log_tail(y: Floats, level: Integers, read: Bools) -> Bools:
+    """Return the readings that are near their level in ln G, where it is more symmetrical there.
+
+    Median and quartiles say so; a wide lognormal level has a long upper tail that belongs to it.
+    """
+    out = np.zeros(y.shape, dtype=np.bool_)
+    for k in np.unique(level[read & (level >= 0)]):
+        mine = read & (level == k)
+        low, middle, high = np.quantile(y[mine], _QUARTILES)
+        if low <= 0 or low == high:
+            continue
+        x = np.log(np.where(mine & (y > 0), y, 1.0))
+        below, above = math.log(middle / low), math.log(high / middle)
+        if abs(above - below) / (above + below) < abs(high + low - 2 * middle) / (high - low):
+            near = np.abs(x - math.log(middle)) <= FAR * (above + below) / _QUARTILE_RANGE
+            out |= mine & (y > 0) & near
+    return out
 
 
 def _distance(y: Floats, level: Integers, at: LevelSpread) -> Floats:

@@ -161,18 +161,24 @@ def cell_offsets(
     levels: Sequence[LevelVariation | None],
     correlation: LevelCorrelation | None,
     healthy: Bools,
-) -> Floats:
-    """Compute the mean of each cell less that of the level, (level, row, col) [S].
+) -> tuple[Floats, Floats]:
+    """Compute the mean of each cell less that of the level, and its standard error.
 
-    Posterior means if the components can be separated, otherwise differences of the readings. NaN
-    for cells that are not healthy or were never read, and for levels without a fit.
+    Returns
+    -------
+    offset : (level, row, col) array
+        Posterior means if the components can be separated, otherwise differences of the readings
+        [S]. NaN for cells that are not healthy or were never read, and for levels without a fit.
+    stderr : (level, row, col) array
+        Posterior standard deviations [S]; NaN also where the components cannot be separated.
     """
-    out = np.full((len(levels), *healthy.shape), np.nan)
+    out, stderr = np.full((2, len(levels), *healthy.shape), np.nan)
     separable = [k for k, v in enumerate(levels) if v is not None and v.components.separable]
     groups = [separable] if len(separable) <= _JOINT_LEVELS else [[k] for k in separable]
     for group in groups:
         if group:
-            out[group] = _posterior([_known(levels[k]) for k in group], group, correlation)
+            known = [_known(levels[k]) for k in group]
+            out[group], stderr[group] = _posterior(known, group, correlation)
     for k, v in enumerate(levels):
         if v is not None and not v.components.separable:
             b = v.centre - v.components.mean
@@ -181,7 +187,8 @@ def cell_offsets(
     read = np.zeros(healthy.shape, bool)
     for v in levels:
         read |= v.readings > 0 if v is not None else False
-    return np.where(healthy & read, out, np.nan)
+    there = healthy & read
+    return np.where(there, out, np.nan), np.where(there, stderr, np.nan)
 
 
 def _known(v: LevelVariation | None) -> LevelVariation:
@@ -193,8 +200,8 @@ def _known(v: LevelVariation | None) -> LevelVariation:
 
 def _posterior(
     levels: Sequence[LevelVariation], index: list[int], correlation: LevelCorrelation | None
-) -> Floats:
-    """Compute the posterior mean offsets of levels jointly, (level, row, col) [S]."""
+) -> tuple[Floats, Floats]:
+    """Compute posterior means and standard deviations of levels jointly, (level, row, col) [S]."""
     count, shape = len(levels), levels[0].readings.shape
     prior = np.empty(count)
     rate, data = np.empty((2, *shape, count))
@@ -210,14 +217,15 @@ def _posterior(
     system = np.eye(count) + b * rate[..., None, :]
     means = np.linalg.solve(system, ((rate * data) @ b)[..., None])[..., 0]
     variances = np.diagonal(np.linalg.solve(system, np.broadcast_to(b, system.shape)), 0, -2, -1)
-    out = np.empty((count, *shape))
+    out, stderr = np.empty((2, count, *shape))
     for i, v in enumerate(levels):
+        variance = np.maximum(variances[..., i], 0.0)
         own = means[..., i] + v.trend + v.lines
         c = v.components
         if v.domain == "log":
             level_mean = np.exp(c.mean + (c.between + c.within) / 2)
-            spread = (variances[..., i] + c.within) / 2
-            out[i] = np.exp(c.mean + own + spread) - level_mean
+            cell_mean = np.exp(c.mean + own + (variance + c.within) / 2)
+            out[i], stderr[i] = cell_mean - level_mean, cell_mean * np.sqrt(np.expm1(variance))
         else:
-            out[i] = own
-    return out
+            out[i], stderr[i] = own, np.sqrt(variance)
+    return out, stderr

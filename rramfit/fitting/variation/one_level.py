@@ -32,6 +32,7 @@ from rramfit.fitting.statistics.over_array.smooth_field import plane
 from rramfit.fitting.statistics.read_spread import ReadSpread
 from rramfit.fitting.variation.line_offsets import line_offsets
 from rramfit.fitting.variation.spatial import SpatialFit, fit_spatial
+from rramfit.fitting.variation.sweep_scatter import with_sweeps
 
 __all__ = ["FEWEST_CELLS", "LevelVariation", "fit_level_variation", "spread"]
 
@@ -157,7 +158,17 @@ def fit_level_variation(
     found = clustered_covariance(
         np.stack(fields) / s.total if s.total else np.stack(fields), driver=driver
     )
-    errors, df = found.stderr * (s.total or 1.0), found.df
+    errors, df = found.stderr * (s.total or 1.0), found.df.copy()
+    if separable:
+        inflation, df[2] = with_sweeps(
+            statistics,
+            seen,
+            level,
+            logarithm=domain == "log",
+            own=float(np.sum(components.influence_within**2)),
+            df=float(df[2]),
+        )
+        errors[2] *= math.sqrt(inflation)
     return LevelVariation(
         level=level,
         domain=domain,

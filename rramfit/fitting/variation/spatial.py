@@ -10,7 +10,10 @@ with a the coefficients of the cells in the slope and e the residuals from the p
 Length and share of the field are posterior medians and 95 % intervals from its likelihood
 (`rramfit.fitting.statistics.over_array.smooth_field`). The share refers to d2d², so the scatter of
 the cell means between cycles is subtracted; with one reading per cell this is not possible, and no
-share is reported. A length is reported if the field is significant against white noise.
+share is reported. The field was found in normal scores: the share is converted by the ratio of the
+sums Σ a_c·a_c'·K over pairs of cells, of the means and of their scores, because scores of a bimodal
+level compress the distance of its modes, which the field has no part in. A length is reported if
+the field is significant against white noise.
 """
 
 from __future__ import annotations
@@ -111,7 +114,8 @@ def fit_spatial(
     share = None
     if noise is not None and variance > 0:
         lines = 0.0 if driver.lines is None else driver.lines.variance
-        share = _share(field, noise, trend=trend / variance + lines)
+        ratio = _of_means(field, residual / math.sqrt(variance), driver.scores)
+        share = _share(field, noise, trend=trend / variance + lines, ratio=ratio)
     length = _length(field) if p_value < SIGNIFICANT else None
     return SpatialFit(
         row_trend=row, col_trend=col, correlation_length=length, share=share, p_value=p_value
@@ -133,15 +137,37 @@ def _trend_variance(slope: Quantity, cells: int) -> float:
     return max(slope.value**2 - (slope.stderr or 0.0) ** 2, 0.0) * (cells**2 - 1) / 12
 
 
-def _share(field: SmoothField, noise: tuple[float, float], *, trend: float) -> Quantity:
+def _of_means(field: SmoothField, means: Floats, scores: Floats) -> tuple[float, float]:
+    """Return the field's variance in means over that in scores, and its standard error.
+
+    It is drawn towards 1 by what independent cells make of the sums.
+    """
+    seen = field.observed
+    z = np.where(seen, np.nan_to_num(scores), 0.0)
+    v, z = np.where(seen, means, 0.0), z / max(float(z[seen].std()), 1e-300)
+    at = int(np.argmax(field.weight[:-1]))
+    of_v, of_z = (float(field.pair_sums(weights=a)[at]) for a in (v, z))
+    chance = 2 * float(field.pair_sums(2, weights=seen.astype(np.float64))[at] + seen.sum())
+    r = float(np.clip(np.mean(v[seen] * z[seen]), 0.0, 1.0))
+    if of_z <= 0:
+        return 1.0, 0.0
+    known = of_z**2 / (of_z**2 + chance)
+    error = known * math.sqrt(chance * (1 - r**4)) / of_z
+    return max(1 + known * (of_v / of_z - 1), 0.0), error
+
+
+def _share(
+    field: SmoothField, noise: tuple[float, float], *, trend: float, ratio: tuple[float, float]
+) -> Quantity:
     """Return the share of the field in d2d², from variances relative to that about the plane."""
     smooth = field.variance * field.share
     white = field.variance - smooth  # of independent cells, and of cycles
     d2d = np.maximum(smooth + white - noise[0], 1e-9) + trend
-    share = np.clip(smooth / d2d, 0.0, 1.0)
+    share = np.clip(ratio[0] * smooth / d2d, 0.0, 1.0)
     low, middle, high = field.quantiles(share, _ENDS, caution=_CAUTION)
     n = int(field.observed.sum())
     other = middle * math.hypot(noise[1], math.sqrt(2 / n)) / max(1 - noise[0] + trend, 1e-9)
+    other = math.hypot(other, middle * ratio[1] / max(ratio[0], 0.1))
     down, up = (math.hypot(side, 1.96 * other) for side in (middle - low, high - middle))
     error = math.hypot(math.sqrt(max(field.mean(share**2) - field.mean(share) ** 2, 0.0)), other)
     ends = 0.0 if low <= 0 else max(middle - down, 0.0), min(middle + up, 1.0)

@@ -65,18 +65,22 @@ class VariationFit:
         Correlation of a cell's offsets between levels.
     offsets : (level, row, col) array
         Mean of each cell less that of the level [S], as posterior means; NaN where unknown.
+    offset_stderr : (level, row, col) array
+        Posterior standard deviations of `offsets` [S]; NaN where unknown.
     verdict : Verdict
     """
 
     levels: tuple[LevelVariation | None, ...]
     correlation: LevelCorrelation | None
     offsets: Floats
+    offset_stderr: Floats
     line_correlation: Floats | None = None  # (level, level) of line offsets; NaN where unknown
     few: tuple[FewCells, ...] = ()  # levels of a few cells with many cycles
     verdict: Verdict = field(default_factory=Verdict)
 
     def __post_init__(self) -> None:
-        self.offsets.flags.writeable = False
+        for a in (self.offsets, self.offset_stderr):
+            a.flags.writeable = False
 
     def to_card(self) -> list[VariationCard]:
         """Return the fitted levels as entries of a card."""
@@ -246,10 +250,12 @@ def fit_variation(
         )
         raise FitError(msg)
     correlation = fit_level_correlation(levels)
+    offsets, offset_stderr = cell_offsets(levels, correlation, healthy)
     return VariationFit(
         levels=levels,
         correlation=correlation,
-        offsets=cell_offsets(levels, correlation, healthy),
+        offsets=offsets,
+        offset_stderr=offset_stderr,
         line_correlation=line_correlation([None if v is None else v.driver for v in levels]),
         few=few,
         verdict=Verdict(tuple(_findings(levels, few, statistics, healthy))),

@@ -8,7 +8,7 @@ import pytest
 
 from rramfit.fitting.failure.failure import fit_failure
 from rramfit.fitting.failure.fault_clustering import find_clustering
-from rramfit.fitting.failure.stuck_shares import _share_of
+from rramfit.fitting.failure.shares import share_of
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.measurement import synthesize
@@ -116,13 +116,13 @@ def test_a_share_that_may_be_none_or_all_says_so():
     of = np.ones((20, 20), dtype=bool)
     p = np.zeros(of.shape)
     p[0, 0] = 0.3
-    q = _share_of(p, of, None)
+    q = share_of(p, of, None)
     assert q.value == pytest.approx(0.3 / 400)
     assert q.ci95[0] == 0
-    assert _share_of(1 - p, of, None).ci95[1] == 1
+    assert share_of(1 - p, of, None).ci95[1] == 1
     p[0, 0] = 0.999999
-    assert _share_of(p, of, None).ci95[0] > 0
-    tiny = _share_of(np.full(of.shape, 1e-12), of, find_clustering(p > 0.5, of))
+    assert share_of(p, of, None).ci95[0] > 0
+    tiny = share_of(np.full(of.shape, 1e-12), of, find_clustering(p > 0.5, of))
     assert tiny.value == 0
     assert tiny.ci95[0] == 0
 
@@ -131,6 +131,6 @@ def test_an_uncertain_share_widens_the_interval():
     of, p = np.ones((20, 20), dtype=bool), np.zeros((20, 20))
     p[0, :6] = 0.02
     limits = np.stack([np.zeros_like(p), 20 * p])
-    narrow, wide = _share_of(p, of, None), _share_of(p, of, None, limits=limits)
+    narrow, wide = share_of(p, of, None), share_of(p, of, None, limits=limits)
     assert wide.ci95[1] > 1.5 * narrow.ci95[1]
     assert wide.value == narrow.value

@@ -10,6 +10,7 @@ from rramfit.card.cells import Fault
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.response import LevelSpread
 from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.screening.stuck import find_stuck
 from rramfit.fitting.screening.stuck_likelihood import (
     Groups,
     ReadingStates,
@@ -17,6 +18,7 @@ from rramfit.fitting.screening.stuck_likelihood import (
     log_stuck,
 )
 from rramfit.fitting.screening.stuck_motion import moving_probability
+from rramfit.measurement.file.in_memory import program_in_memory
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import Levels
 
@@ -281,3 +283,16 @@ def test_motion_like_that_of_healthy_cells_is_left_open():
     rng = np.random.default_rng(12)
     squares = 0.9**2 * stats.chi2(7).rvs(40, random_state=rng)
     assert np.isnan(moving_probability(squares, np.full(40, 8.0), np.ones(40))).all()
+
+
+def test_the_tail_of_a_wide_lognormal_level_is_not_stuck_if_acceptance_is_unknown():
+    """Each cell is at one level only, and its tail is beyond 4 standard deviations of it."""
+    rng, shape, sweeps = np.random.default_rng(4), (64, 64), 8
+    level = np.broadcast_to(rng.integers(0, 2, shape), (sweeps, *shape)).copy()
+    z = 0.95 * rng.standard_normal(shape) + 0.3 * rng.standard_normal(level.shape)
+    y = np.where(level == 0, 2e-6 * np.exp(z), 1e-4 * (1 + 0.08 * rng.standard_normal(level.shape)))
+    y[:, :2, :4] = 5e-4  # truly stuck, far above both levels
+    statistics = accumulate(program_in_memory(y, read_voltage=0.2, level=level), 2)
+    found = find_stuck(statistics, np.ones(shape, dtype=bool), known=False)
+    assert found.stuck[:2, :4].all()
+    assert found.stuck.sum() == 8

@@ -211,6 +211,28 @@ def test_offsets_are_more_accurate_than_cell_means():
         assert error < np.mean((raw - true) ** 2)
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.5])
+def test_offsets_are_within_their_errors(missing):
+    """Over cells, error over standard error has a mean square of 1, and 2/n as its variance."""
+    statistics, b = chip(7, sweeps=6, missing=missing)
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
+    for k in range(2):
+        error = fit.offsets[k] - SIGMA_B[k] * MEAN[k] * b[k]
+        z = error - np.nanmean(error)  # the mean of the level has an error too
+        square = np.nanmean((z / fit.offset_stderr[k]) ** 2)
+        assert square == pytest.approx(1, abs=4 * math.sqrt(2 / np.isfinite(z).sum()) + 0.03)
+    seen = statistics.count[0]
+    if missing:  # fewer readings leave more unknown
+        few, many = (np.nanmean(fit.offset_stderr[0][at]) for at in (seen <= 1, seen >= 3))
+        assert few > 1.2 * many
+
+
+def test_without_separate_components_offsets_have_no_error():
+    statistics, _ = chip(6, sweeps=1)
+    fit = fit_variation(statistics, all_cells(), domains=["linear", "linear"])
+    assert np.isnan(fit.offset_stderr).all()
+
+
 def test_a_level_never_programmed_is_predicted_from_the_others():
     statistics, b = chip(8, sweeps=8, missing=0.65)
     unseen = (statistics.count[1] == 0) & (statistics.count[0] > 1)

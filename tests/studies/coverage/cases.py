@@ -60,7 +60,8 @@ CASES = (
     ),
     Case(
         "field and faults",
-        "Smooth field, trends, failures, stuck cells, dead lines; every group of the file.",
+        "Smooth field, trends, failures, stuck cells, dead lines; every group of the file. Failure "
+        "probabilities of an array in which no line is dead are those outside dead lines.",
         sweeps=24,
         groups=EVERY_GROUP,
         dead=0.04,
@@ -152,7 +153,8 @@ CASES = (
         "everything",
         "Moving and middle-stuck cells 0.5 % each, clusters 1 %, shared failures 0.5, off level "
         "2 %, telegraph 3 %, line offsets of 0.3, 0.3 and 0.2, over fields and failures; every "
-        "group of the file.",
+        "group of the file. An array has 1.5 clusters on average, and one in five has none: it "
+        "cannot know of their share in `stuck.low`, `stuck.low_moving` and `failure.probability`.",
         groups=EVERY_GROUP,
         card=NARROW,
         mess={

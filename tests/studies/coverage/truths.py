@@ -37,6 +37,7 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
     failed = failed_conductance(card)
     truth |= {f"failure[{x.level}].conductance": failed for x in card.failure}
     truth |= converted(card, fitted, truth) | stuck_truth(card, mess)
+    truth |= alive_truth(card, fitted, truth)
     if measurement.reads is not None:
         truth.setdefault("read_noise.telegraph_share", 0.0)
         truth.setdefault("read_noise.spectral_exponent", 0.0)  # reads are drawn independently
@@ -108,19 +109,39 @@ def failed_conductance(card: Any) -> float:
 
 
 def stuck_truth(card: Any, mess: Any) -> dict[str, float]:
-    """Return how stuck cells vary, where none moves: lognormal about their median [S]."""
+    """Return how stuck cells vary, where none moves: lognormal about their median [S].
+
+    A telegraph cell that is stuck reads elsewhere after some programmings: it moves. At the low end
+    its two states are too close to see.
+    """
     from rramfit.array.devices.device_model import DeviceModel
     from rramfit.card.cells import Fault
 
     out: dict[str, float] = {}
     if mess.moving_stuck:
-        return out
+        return {"stuck.middle_moving": mess.telegraph} if mess.middle_stuck else out
     stuck = DeviceModel.from_card(card).faults.stuck
     for side, fault in (("low", Fault.STUCK_LOW), ("high", Fault.STUCK_HIGH)):
         median, s = stuck[fault].conductance, stuck[fault].spread
         out[f"stuck.{side}_std"] = median * math.exp(s**2 / 2) * math.sqrt(math.expm1(s**2))
-        out[f"stuck.{side}_moving"] = 0.0
+        out[f"stuck.{side}_moving"] = mess.telegraph if side == "high" else 0.0
+    if mess.middle_stuck:
+        out["stuck.middle_moving"] = mess.telegraph
     return out
+
+
+def alive_truth(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
+    """Return failure probabilities outside dead lines, if the array has none.
+
+    Its card is then of arrays without dead lines, and says in `stuck` how many are possible.
+    """
+    lines = (card.stuck.dead_rows, card.stuck.dead_cols)
+    found = (fitted.stuck.dead_rows, fitted.stuck.dead_cols) if fitted.stuck else ()
+    if any(q.value for q in found if q) or not all(lines):
+        return {}
+    alive = math.prod(1 - q.value for q in lines)
+    paths = [p for p in truth if p.startswith("failure[") and p.endswith(".probability")]
+    return {p: 1 - (1 - truth[p]) / alive for p in paths}
 
 
 def converted(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
