@@ -1,8 +1,15 @@
 """Map networks onto chips: codes, tiles, converters, analog layers, placement, evaluation."""
 
-from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
-from rramfit.mapping.layers.attention import AnalogMultiheadAttention
-from rramfit.mapping.layers.convert import (
+from rramfit.mapping.layers import (
+    AnalogConv1d,
+    AnalogConv2d,
+    AnalogConv3d,
+    AnalogConvTranspose1d,
+    AnalogConvTranspose2d,
+    AnalogConvTranspose3d,
+    AnalogLinear,
+    AnalogMultiheadAttention,
+    AnalogRecurrent,
     analog_layers,
     analog_matrices,
     calibrate,
@@ -20,9 +27,15 @@ from rramfit.mapping.tiles.setup import FACTORS, AnalogSetup, analog_setup
 
 __all__ = [
     "FACTORS",
+    "AnalogConv1d",
     "AnalogConv2d",
+    "AnalogConv3d",
+    "AnalogConvTranspose1d",
+    "AnalogConvTranspose2d",
+    "AnalogConvTranspose3d",
     "AnalogLinear",
     "AnalogMultiheadAttention",
+    "AnalogRecurrent",
     "AnalogSetup",
     "CellAddress",
     "Codebook",

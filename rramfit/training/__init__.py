@@ -1,6 +1,6 @@
 """Training of digital networks, and of networks for chips."""
 
-from rramfit.training.aware import Trained, train_aware
+from rramfit.training.aware import Trained, finish_training, train_aware
 from rramfit.training.forward.layer_forward import Hardware, fidelity
 from rramfit.training.forward.preparation import prepare_training, renew_anchors, trained_network
 from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
@@ -21,6 +21,7 @@ __all__ = [
     "Run",
     "Trained",
     "fidelity",
+    "finish_training",
     "load_recipe",
     "prepare_training",
     "process_group",

@@ -18,14 +18,14 @@ layer.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rramfit.mapping.layers.analog_layers import LayerMapping
+from rramfit.mapping.layers.analog_weight import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.datasets import Dataset
 from rramfit.mapping.tiles.setup import AnalogSetup
@@ -51,7 +51,7 @@ from rramfit.training.loop.stage import (
     train_stage,
 )
 
-__all__ = ["Trained", "train_aware"]
+__all__ = ["Trained", "finish_training", "train_aware"]
 
 CALIBRATION_IMAGES = 256
 
@@ -86,6 +86,8 @@ def train_aware(
     teacher: nn.Module | None = None,
     mapping: Mapping[str, LayerMapping] | None = None,
     hardware: Hardware | None = None,
+    exclude: Collection[str] = (),
+    strict: bool = False,
 ) -> Trained:
     """Fine-tune a digital network for chips.
 
@@ -104,9 +106,19 @@ def train_aware(
         Initial scales and placements.
     hardware : callable, optional
         Measured products, see `rramfit.training.forward.layer_forward.Hardware`.
+    exclude, strict
+        As for `convert_to_analog`.
     """
     inputs = data.train_images[:CALIBRATION_IMAGES]
-    model = convert_to_analog(network, setup, inputs=inputs, mapping=mapping, seed=run.seed)
+    model = convert_to_analog(
+        network,
+        setup,
+        inputs=inputs,
+        mapping=mapping,
+        seed=run.seed,
+        exclude=exclude,
+        strict=strict,
+    )
     prepare_training(model, inputs, seed=run.seed, rank=run.rank.index)
     for name, _, forward in trained_forwards(model):
         forward.hardware, forward.name = hardware, name
@@ -143,13 +155,41 @@ def train_aware(
         test=test,
         extra=Anchors(model),
     )
+    digital, final = finish_training(
+        model, data.train_images[: stage.bn_recalibration_images], inputs=inputs
+    )
+    return Trained(network=digital, mapping=final, analog=model, history=history)
+
+
+def finish_training(
+    model: nn.Module, images: Tensor, *, inputs: Tensor | None = None
+) -> tuple[nn.Module, dict[str, dict[str, Tensor]]]:
+    """End a training: recalibrate BatchNorm on drawn chips, and return the digital network.
+
+    The moving averages of BatchNorm lag behind the weights, and those of a network with noise
+    behind its noise: without new statistics a network can lose most of its accuracy.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With training forwards, from `prepare_training`.
+    images : tensor
+        Inputs of the training set: some thousands for stable statistics.
+    inputs : tensor, optional
+        A batch to calibrate with; by default the first of `images`.
+
+    Returns
+    -------
+    network : nn.Module
+    mapping : dict of str to LayerMapping
+        As `trained_network` returns them.
+    """
     set_step(model, -2)
     model.train()
-    recalibrate_batch_norm(model, data.train_images[: stage.bn_recalibration_images])
+    recalibrate_batch_norm(model, images)
     model.eval()
-    renew_anchors(model, inputs)
-    digital, final = trained_network(model)
-    return Trained(network=digital, mapping=final, analog=model, history=history)
+    renew_anchors(model, images[:CALIBRATION_IMAGES] if inputs is None else inputs)
+    return trained_network(model)
 
 
 def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:

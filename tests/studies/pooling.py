@@ -79,7 +79,8 @@ def lot_card(task: tuple[int, Path]) -> Path:
     """Draw, measure and characterize one array of the virtual lot; return the path of its card."""
     from rramfit.card.uncertainty.draw_level import with_moments
     from rramfit.fitting.characterization import characterize
-    from rramfit.measurement import reference_card, synthesize
+    from rramfit.measurement import synthesize
+    from rramfit.measurement.virtual.reference_chip import reference_card
 
     index, folder = task
     path = folder / f"array{index:03d}.card.json"

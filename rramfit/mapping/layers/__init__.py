@@ -6,23 +6,30 @@ programmed, calibrated, saved and loaded.
 Not here: accuracy over chips (`rramfit.mapping.study`).
 """
 
-from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention
-from rramfit.mapping.layers.convert import (
-    analog_layers,
-    analog_matrices,
-    calibrate,
-    convert_to_analog,
-    load_chip,
-    program,
-    save_chip,
-    to_digital,
+from rramfit.mapping.layers.calibrate import calibrate
+from rramfit.mapping.layers.chip_files import load_chip, save_chip
+from rramfit.mapping.layers.convert import convert_to_analog
+from rramfit.mapping.layers.convolution import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from rramfit.mapping.layers.linear import AnalogLinear
+from rramfit.mapping.layers.network import analog_layers, analog_matrices, program, to_digital
+from rramfit.mapping.layers.recurrent import AnalogRecurrent
+from rramfit.mapping.layers.transposed import (
+    AnalogConvTranspose1d,
+    AnalogConvTranspose2d,
+    AnalogConvTranspose3d,
 )
 
 __all__ = [
+    "AnalogConv1d",
     "AnalogConv2d",
+    "AnalogConv3d",
+    "AnalogConvTranspose1d",
+    "AnalogConvTranspose2d",
+    "AnalogConvTranspose3d",
     "AnalogLinear",
     "AnalogMultiheadAttention",
+    "AnalogRecurrent",
     "analog_layers",
     "analog_matrices",
     "calibrate",

@@ -8,15 +8,15 @@ an error. Nested tensors are not supported.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.errors import MappingError
-from rramfit.mapping.layers.analog_layers import AnalogWeight
-from rramfit.mapping.layout.plan import plan_matrix
+from rramfit.mapping.layers.many_matrices import ManyMatrices
+from rramfit.mapping.layers.matrix_layer import keep_hooks
 from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = ["AnalogMultiheadAttention"]
@@ -24,11 +24,8 @@ __all__ = ["AnalogMultiheadAttention"]
 _PARTS = ("query", "key", "value", "output")
 
 
-class AnalogMultiheadAttention(nn.MultiheadAttention):
+class AnalogMultiheadAttention(ManyMatrices, nn.MultiheadAttention):
     """Multi-head attention whose projections are stored in cells of one card."""
-
-    projections: dict[str, AnalogWeight]
-    calibrating: bool
 
     @classmethod
     def from_digital(
@@ -56,21 +53,10 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         for kind in ("_parameters", "_buffers", "_modules"):
             new.__dict__[kind] = dict(layer.__dict__[kind])
         new._qkv_same_embed_dim = layer._qkv_same_embed_dim  # noqa: SLF001
-        new.calibrating = False
-        new.projections = {}
-        for part in _PARTS:
-            weight = new.projection_weight(part)
-            plan = plan_matrix(
-                f"{name}.{part}",
-                weight.shape[0],
-                weight.shape[1],
-                tile=setup.tile,
-                scheme=setup.book.scheme,
-                slices=setup.book.slices,
-                vectors=vectors,
-                kind="attention",
-            )
-            new.projections[part] = AnalogWeight(plan, setup, weight, seed=seed)
+        new.map_projections(
+            setup, name=name, kind="attention", vectors=vectors, seed=seed, parts=list(_PARTS)
+        )
+        keep_hooks(new, layer)
         return new
 
     def to_digital(self) -> nn.MultiheadAttention:
@@ -86,6 +72,7 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         )
         for kind in ("_parameters", "_modules"):
             new.__dict__[kind] = dict(self.__dict__[kind])
+        keep_hooks(new, self)
         return new.train(self.training)
 
     def projection_weight(self, part: str) -> Tensor:
@@ -98,46 +85,10 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         weight: Tensor = getattr(self, names[part])
         return weight
 
-    def _stored(self, part: str) -> Tensor:
-        if part != "output" and self._qkv_same_embed_dim:
-            return self.in_proj_weight
-        return self.projection_weight(part)
-
-    def prepare(self) -> None:
-        """Repeat the fit of scales, the placement and the nominal solution for changed weights."""
-        for part, analog in self.projections.items():
-            analog.matrix.prepare(self.projection_weight(part))
-
-    def program(self, *, seed: int, index: int = 0) -> None:
-        """Draw one chip and store it."""
-        for part, analog in self.projections.items():
-            weight, stored = self.projection_weight(part), self._stored(part)
-            analog.program(weight, stored, seed=seed, index=index)
-
-    def calibrate(self, *args: Any, **kwargs: Any) -> None:
-        """Set the converters' ranges from an input of `forward`, with digital projections."""
-        self.calibrating = True
-        try:
-            with torch.no_grad():
-                self.forward(*args, **kwargs)
-        finally:
-            self.calibrating = False
-
-    def _project(self, part: str, x: Tensor, bias: Tensor | None) -> Tensor:
-        analog, weight = self.projections[part], self.projection_weight(part)
-        vectors = x.reshape(-1, x.shape[-1])
-        if self.calibrating:
-            analog.matrix.calibrate(vectors)
-            return F.linear(x, weight, bias)
-        if analog.matrix.calibration is None:
-            analog.matrix.calibrate(vectors)
-        chip = analog.current(weight, self._stored(part), training=self.training)
-        out = analog.matrix.multiply(chip, vectors).reshape(*x.shape[:-1], -1)
-        return out if bias is None else out + bias
-
     def _heads(self, x: Tensor) -> Tensor:  # (batch, token, embed) -> (batch, head, token, .)
         return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(
         self,
         query: Tensor,
@@ -161,7 +112,7 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
         bias: Tensor | None = self.in_proj_bias
         biases = (None,) * 3 if bias is None else bias.chunk(3)
         q, k, v = (
-            self._heads(self._project(part, x, b))
+            self._heads(self.project(part, self.chip_of(part), x, b))
             for part, x, b in zip(_PARTS, (q, k, v), biases, strict=False)
         )
         scores = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
@@ -175,7 +126,8 @@ class AnalogMultiheadAttention(nn.MultiheadAttention):
             scores = scores + _additive(padding[:, None, None], scores)
         weights = scores.softmax(-1)
         mixed = F.dropout(weights, self.dropout, training=self.training) @ v
-        out = self._project("output", mixed.transpose(1, 2).flatten(2), self.out_proj.bias)
+        mixed = mixed.transpose(1, 2).flatten(2)
+        out = self.project("output", self.chip_of("output"), mixed, self.out_proj.bias)
         if not first:
             out = out.transpose(0, 1)
         shown = None

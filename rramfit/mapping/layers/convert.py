@@ -1,53 +1,61 @@
-"""Convert a digital network to an analog one and back; program, save and load its chips.
+"""Convert a digital network to an analog one.
 
-`convert_to_analog` replaces every linear layer, two-dimensional convolution and multi-head
-attention by its analog version in a copy of the network. Parameters, names and `state_dict` stay
-the same. The fused fast path of a transformer block would bypass the analog layers, so the copy
-turns it off.
+`convert_to_analog` replaces every linear layer, convolution, transposed convolution, recurrent
+layer and multi-head attention by its analog version in a copy of the network. Parameters, names and
+`state_dict` stay the same. A layer that is used under several names, or several layers with one
+weight, are one set of cells. Layers that stay digital are listed in the attribute `digital_parts`
+of the copy; a large share of digital operations is a warning.
 
-A chip of a network is identified by a seed and an index. It comprises the tiles of all matrices,
-which are drawn independently.
+The fused fast path of a transformer block would bypass the analog layers, so the copy turns it off.
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+import warnings
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from rramfit.card.schema import ModelCard
-from rramfit.errors import CheckpointError, MappingError
-from rramfit.mapping.layers.analog_layers import (
-    AnalogConv2d,
-    AnalogLinear,
-    AnalogWeight,
-    LayerMapping,
-)
+from rramfit.errors import MappingError, RramfitWarning
+from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention
-from rramfit.mapping.layers.tensor_files import load_tensors
-from rramfit.mapping.tiles.calibration import Calibration
-from rramfit.mapping.tiles.chip_source import TileCells
-from rramfit.mapping.tiles.matrix import AnalogMatrix
+from rramfit.mapping.layers.calibrate import calibrate, recalibrate_when_loaded
+from rramfit.mapping.layers.convolution import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from rramfit.mapping.layers.digital_parts import (
+    DIGITAL_SHARE,
+    DigitalPart,
+    count_positions,
+    digital_parts,
+    digital_sentence,
+    is_analog,
+)
+from rramfit.mapping.layers.linear import AnalogLinear
+from rramfit.mapping.layers.matrix_layer import MatrixLayer
+from rramfit.mapping.layers.recurrent import AnalogRecurrent
+from rramfit.mapping.layers.transposed import (
+    AnalogConvTranspose1d,
+    AnalogConvTranspose2d,
+    AnalogConvTranspose3d,
+)
 from rramfit.mapping.tiles.setup import AnalogSetup, analog_setup
-from rramfit.provenance import atomic_file
 
-__all__ = [
-    "analog_layers",
-    "analog_matrices",
-    "calibrate",
-    "convert_to_analog",
-    "load_chip",
-    "program",
-    "save_chip",
-    "to_digital",
-]
+__all__ = ["convert_to_analog"]
 
-AnalogLayer = AnalogLinear | AnalogConv2d | AnalogMultiheadAttention
+_MATRIX_LAYERS: dict[type[nn.Module], type[MatrixLayer]] = {
+    nn.Linear: AnalogLinear,
+    nn.Conv1d: AnalogConv1d,
+    nn.Conv2d: AnalogConv2d,
+    nn.Conv3d: AnalogConv3d,
+    nn.ConvTranspose1d: AnalogConvTranspose1d,
+    nn.ConvTranspose2d: AnalogConvTranspose2d,
+    nn.ConvTranspose3d: AnalogConvTranspose3d,
+}
+_MANY = (nn.MultiheadAttention, nn.RNNBase)
+_KINDS = (*_MATRIX_LAYERS, *_MANY)
 
 
 def convert_to_analog(
@@ -58,6 +66,7 @@ def convert_to_analog(
     exclude: Collection[str] = (),
     mapping: Mapping[str, LayerMapping] | None = None,
     seed: int = 0,
+    strict: bool = False,
 ) -> nn.Module:
     """Map a network's matrices onto chips of a card.
 
@@ -68,59 +77,139 @@ def convert_to_analog(
     card : ModelCard or AnalogSetup
         A card with default options, or a setup from `analog_setup`.
     inputs : tensor, optional
-        A batch of inputs, to count the vectors of a sample and to calibrate the converters.
-        Without it, the first batch calibrates them.
+        A batch of real inputs, to count the vectors of a sample and to calibrate the converters.
+        They are kept: parameters that are loaded later calibrate with them again. Without inputs,
+        call `calibrate` before the first forward.
     exclude : collection of str
-        Names of layers that stay digital.
+        Names of layers that stay digital on purpose.
     mapping : dict of str to LayerMapping, optional
         Scales and placements to keep, by layer name.
     seed : int
         Seed of chip 0, and of the chips drawn in training.
+    strict : bool
+        Whether a layer with weights that stays digital, and is not in `exclude`, is an error.
 
     Raises
     ------
     MappingError
-        If there is no layer to convert, or an excluded name is not a layer.
+        If there is no layer to convert, an excluded name is not a layer, or a layer has an own
+        forward or no weights yet.
+
+    Warns
+    -----
+    RramfitWarning
+        If more than 5 % of the operations stay digital, other than in excluded layers.
     """
     setup = card if isinstance(card, AnalogSetup) else analog_setup(card)
-    new = copy.deepcopy(model)
-    kinds = (nn.Linear, nn.Conv2d, nn.MultiheadAttention)
-    found: dict[str, nn.Module] = {
-        name: layer for name, layer in new.named_modules() if isinstance(layer, kinds)
-    }
+    new = _copied(model)
+    names = _names_of_layers(new)
+    found = {group[0]: new.get_submodule(group[0]) for group in names}
     inside = {
-        f"{name}.out_proj" for name, x in found.items() if isinstance(x, nn.MultiheadAttention)
+        id(x) for layer in found.values() if isinstance(layer, _MANY) for x in layer.children()
     }
-    unknown = sorted(set(exclude) - set(found))
+    every = {name for group in names for name in group}
+    containers = {name for name, _ in new.named_modules()} - {""}
+    unknown = sorted(set(exclude) - every - containers)
     if unknown:
-        msg = f"no layer {unknown[0]!r} to exclude; the layers are {', '.join(found)}"
+        msg = f"no layer {unknown[0]!r} to exclude; the layers are {', '.join(sorted(every))}"
         raise MappingError(msg)
-    chosen = {n: x for n, x in found.items() if n not in inside and n not in exclude}
+    kept = {n for n in every if any(n == x or n.startswith(f"{x}.") for x in exclude)}
+    chosen = [g for g in names if id(found[g[0]]) not in inside and not kept & set(g)]
     if not chosen:
-        msg = f"{type(model).__name__} has no linear layer, convolution or attention to convert"
+        msg = (
+            f"{type(model).__name__} has no linear layer, convolution, recurrent layer or "
+            "attention to convert"
+        )
         raise MappingError(msg)
-    vectors = _count_vectors(new, chosen, inputs)
-    for name, layer in chosen.items():
+    for group in chosen:
+        _check_layer(group[0], found[group[0]])
+    positions = None if inputs is None else count_positions(new, inputs)
+    held: dict[tuple[int, type], AnalogWeight] = {}
+    for group in chosen:
+        layer = found[group[0]]
         analog = _convert_layer(
             layer,
             setup,
-            name=name,
-            vectors=vectors.get(name, 1),
+            name=group[0],
+            vectors=max(1, (positions or {}).get(group[0], 1)),
             seed=seed,
-            mapping=None if mapping is None else mapping.get(name),
+            mapping=None if mapping is None else mapping.get(group[0]),
+            held=held,
         )
-        if name == "":
-            new = analog
-        else:
-            new.set_submodule(name, analog)
-    for module in new.modules():
-        if isinstance(module, nn.TransformerEncoderLayer):
-            module.activation_relu_or_gelu = 0  # disables the fused path
-        elif isinstance(module, nn.TransformerEncoder):
-            module.enable_nested_tensor = False
+        for name in group:
+            if name == "":
+                new = analog
+            else:
+                new.set_submodule(name, analog)
+    _disable_fused_paths(new)
+    parts = digital_parts(new, positions, on_purpose=frozenset(exclude))
+    new.__dict__["digital_parts"] = parts
+    _judge(parts, strict=strict)
     if inputs is not None:
         calibrate(new, inputs)
+        recalibrate_when_loaded(new, inputs)
     return new
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a copy whose weights are plain parameters."""
+    try:
+        new = copy.deepcopy(model)
+    except RuntimeError as e:
+        msg = (
+            f"{type(model).__name__} cannot be copied ({e}). If it uses torch.nn.utils.weight_norm "
+            "or spectral_norm, use the same function of torch.nn.utils.parametrizations, or remove "
+            "it first"
+        )
+        raise MappingError(msg) from None
+    for layer in new.modules():
+        if parametrize.is_parametrized(layer):
+            _as_plain_parameters(layer)
+        for key, hook in list(layer._forward_pre_hooks.items()):  # noqa: SLF001
+            if type(hook).__name__ in ("WeightNorm", "SpectralNorm"):
+                hook.remove(layer)  # type: ignore[attr-defined]
+                del layer._forward_pre_hooks[key]  # noqa: SLF001
+    return new
+
+
+def _as_plain_parameters(layer: nn.Module) -> None:
+    """Replace parametrized tensors by parameters with their current values."""
+    rules = layer.get_submodule("parametrizations").eval()
+    with torch.no_grad():
+        values = {name: getattr(layer, name).clone() for name, _ in rules.named_children()}
+    layer.__class__ = type(layer).__bases__[0]  # `parametrize` derives a class for each layer
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, nn.Parameter(value))
+
+
+def _names_of_layers(model: nn.Module) -> list[list[str]]:
+    """Return the names of each layer that can be converted; several if it is used under several."""
+    names: dict[int, list[str]] = {}
+    for name, layer in model.named_modules(remove_duplicate=False):
+        if isinstance(layer, _KINDS):
+            names.setdefault(id(layer), []).append(name)
+    return list(names.values())
+
+
+def _check_layer(name: str, layer: nn.Module) -> None:
+    """Refuse layers whose forward is not that of PyTorch, or that have no weights yet."""
+    if is_analog(layer):
+        msg = f"{name or 'the network'} is analog already; convert the digital network"
+        raise MappingError(msg)
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in layer.parameters()):
+        msg = f"{name}: {type(layer).__name__} has no weights yet; run one batch of inputs first"
+        raise MappingError(msg)
+    kind = next(
+        k for k in (*_MATRIX_LAYERS, nn.MultiheadAttention, nn.RNNBase) if isinstance(layer, k)
+    )
+    own = getattr(type(layer), "forward", None) is not getattr(kind, "forward", None)
+    if own and not (kind is nn.RNNBase and type(layer) in (nn.RNN, nn.LSTM, nn.GRU)):
+        msg = (
+            f"{name or 'the network'}: {type(layer).__name__} has a forward of its own, which an "
+            f"analog layer would not run. Exclude it, or use {kind.__name__} inside of it"
+        )
+        raise MappingError(msg)
 
 
 def _convert_layer(
@@ -131,168 +220,49 @@ def _convert_layer(
     vectors: int,
     seed: int,
     mapping: LayerMapping | None,
-) -> AnalogLayer:
-    if isinstance(layer, nn.Conv2d):
-        return AnalogConv2d.from_digital(
-            layer, setup, name=name, vectors=vectors, seed=seed, mapping=mapping
-        )
-    if isinstance(layer, nn.Linear):
-        return AnalogLinear.from_digital(
-            layer, setup, name=name, vectors=vectors, seed=seed, mapping=mapping
-        )
+    held: dict[tuple[int, type], AnalogWeight],
+) -> nn.Module:
+    """Convert one layer; a weight that another layer of the same kind holds is on its cells."""
     if isinstance(layer, nn.MultiheadAttention):
         return AnalogMultiheadAttention.from_digital(
             layer, setup, name=name, vectors=vectors, seed=seed
         )
-    msg = f"{name}: {type(layer).__name__} has no analog version"
-    raise MappingError(msg)
-
-
-def _count_vectors(
-    model: nn.Module, layers: dict[str, nn.Module], inputs: Tensor | None
-) -> dict[str, int]:
-    """Count the input vectors of each layer for one sample, by running one sample."""
-    if inputs is None:
-        return {}
-    counts: dict[str, int] = {}
-
-    def hook(name: str, layer: nn.Module, out: Tensor | tuple[Tensor, ...]) -> None:
-        first = out if isinstance(out, Tensor) else out[0]
-        per_vector = first.shape[1] if isinstance(layer, nn.Conv2d) else first.shape[-1]
-        counts[name] = counts.get(name, 0) + first.numel() // per_vector
-
-    handles = [
-        layer.register_forward_hook(lambda m, _, out, n=name: hook(n, m, out))
-        for name, layer in layers.items()
-    ]
-    training = model.training
-    try:
-        with torch.no_grad():
-            model.eval()(inputs[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
-        model.train(training)
-    return counts
-
-
-def to_digital(model: nn.Module) -> nn.Module:
-    """Return a digital copy of the network with the same parameters."""
-    new = copy.deepcopy(model)
-    if isinstance(new, AnalogLayer):
-        return new.to_digital()
-    for name, layer in list(analog_layers(new)):
-        new.set_submodule(name, layer.to_digital())
+    if isinstance(layer, nn.RNNBase):
+        return AnalogRecurrent.from_digital(layer, setup, name=name, vectors=vectors, seed=seed)
+    kind, analog = next((k, a) for k, a in _MATRIX_LAYERS.items() if isinstance(layer, k))
+    key = (id(layer.weight), kind)
+    new: MatrixLayer = analog.from_digital(  # type: ignore[attr-defined]
+        layer,
+        setup,
+        name=name,
+        vectors=vectors,
+        seed=seed,
+        mapping=mapping,
+        shared=held.get(key),
+    )
+    held.setdefault(key, new.analog)
     return new
 
 
-def analog_layers(model: nn.Module) -> Iterator[tuple[str, AnalogLayer]]:
-    """Yield the analog layers with their names."""
-    for name, layer in model.named_modules():
-        if isinstance(layer, AnalogLayer):
-            yield name, layer
+def _disable_fused_paths(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer):
+            module.activation_relu_or_gelu = 0  # disables the fused path
+        elif isinstance(module, nn.TransformerEncoder):
+            module.enable_nested_tensor = False
 
 
-def _weights(layer: AnalogLayer) -> list[AnalogWeight]:
-    if isinstance(layer, AnalogMultiheadAttention):
-        return list(layer.projections.values())
-    return [layer.analog]
-
-
-def analog_matrices(model: nn.Module) -> list[AnalogMatrix]:
-    """Return all matrices of an analog network, in the order of its layers."""
-    return [w.matrix for _, layer in analog_layers(model) for w in _weights(layer)]
-
-
-def program(model: nn.Module, *, seed: int, index: int = 0) -> None:
-    """Draw one chip for the whole network and store it."""
-    for _, layer in analog_layers(model):
-        layer.program(seed=seed, index=index)
-
-
-def calibrate(model: nn.Module, inputs: Tensor) -> None:
-    """Set the ranges of all converters from one batch of inputs.
-
-    Each layer is calibrated with the inputs that it has in the digital network.
-    """
-    digital = to_digital(model).eval()
-    handles = []
-    for name, layer in analog_layers(model):
-        twin = digital.get_submodule(name) if name else digital
-        handles.append(twin.register_forward_pre_hook(_calibrating(layer), with_kwargs=True))
-    try:
-        with torch.no_grad():
-            digital(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _calibrating(
-    layer: AnalogLayer,
-) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        layer.calibrate(*args, **kwargs)
-
-    return hook
-
-
-def save_chip(model: nn.Module, path: Path) -> None:
-    """Save the chip that holds a network: cells, scales and ranges of every matrix.
-
-    Raises
-    ------
-    MappingError
-        If no chip is programmed.
-    """
-    content: dict[str, dict[str, Any]] = {}
-    for matrix in analog_matrices(model):
-        if matrix.programmed is None or matrix.calibration is None or matrix.scale is None:
-            msg = f"{matrix.plan.name} is not programmed; call program(model, seed=…) first"
-            raise MappingError(msg)
-        cells, c = matrix.programmed.cells, matrix.calibration
-        content[matrix.plan.name] = {
-            "cells": {f.name: getattr(cells, f.name).cpu() for f in dataclasses.fields(cells)},
-            "scale": matrix.scale.detach().cpu(),
-            "chip": list(matrix.chip),
-            "largest": c.largest,
-            "signed": c.signed,
-            "full_scale": c.full_scale.cpu(),
-        }
-    with atomic_file(path) as temporary:
-        torch.save(content, temporary)
-
-
-def load_chip(model: nn.Module, path: Path) -> None:
-    """Map a network onto a saved chip; it must be converted with the same setup.
-
-    Raises
-    ------
-    CheckpointError
-        If `save_chip` did not write the file, or the matrices differ from the network's.
-    """
-    content = load_tensors(path, expected="a chip written by save_chip")
-    weights = [w for _, layer in analog_layers(model) for w in _weights(layer)]
-    names = [w.matrix.plan.name for w in weights]
-    if sorted(content) != sorted(names):
-        raise CheckpointError(
-            path, "matrices", found=str(sorted(content)), expected=str(sorted(names))
-        )
-    for weight in weights:
-        one = content[weight.matrix.plan.name]
-        device = weight.matrix.setup.model.device
-        shape = one["cells"]["conductance"].shape
-        wanted = (weight.matrix.plan.tiles, *weight.matrix.plan.tile)
-        if tuple(shape) != wanted:
-            name = weight.matrix.plan.name
-            raise CheckpointError(path, name, found=f"cells {tuple(shape)}", expected=str(wanted))
-        weight.restore(
-            TileCells(**one["cells"]).to(device),
-            scale=one["scale"].to(device),
-            calibration=Calibration(
-                largest=one["largest"],
-                signed=one["signed"],
-                full_scale=one["full_scale"].to(device),
-            ),
-            chip=(one["chip"][0], one["chip"][1]),
+def _judge(parts: tuple[DigitalPart, ...], *, strict: bool) -> None:
+    """Warn of digital operations, or refuse digital layers."""
+    silent = tuple(part for part in parts if not part.on_purpose)
+    if strict and silent:
+        msg = f"{digital_sentence(silent)} Exclude them by name, or convert without strict"
+        raise MappingError(msg)
+    share = sum(part.operation_share or 0.0 for part in silent)
+    if share > DIGITAL_SHARE:
+        warnings.warn(
+            f"{100 * share:.3g} % of the operations stay digital. {digital_sentence(silent)} "
+            "Accuracies are those of a network that is only partly on chips.",
+            RramfitWarning,
+            stacklevel=3,
         )

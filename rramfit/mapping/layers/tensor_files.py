@@ -1,8 +1,13 @@
-"""Read files of tensors written by `torch.save`, without running code from them."""
+"""Read files of tensors written by `torch.save`, without running code from them.
+
+`torch.load` does not compare the checksums that `torch.save` writes; they are compared here, so
+that a changed bit is noticed.
+"""
 
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +16,6 @@ import torch
 from rramfit.errors import CheckpointError
 
 __all__ = ["load_tensors"]
-
-_BROKEN = OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError
-"""Exceptions of `torch.load` for files that `torch.save` did not write."""
 
 
 def load_tensors(path: Path, *, expected: str) -> dict[str, Any]:
@@ -31,19 +33,28 @@ def load_tensors(path: Path, *, expected: str) -> dict[str, Any]:
         If the file cannot be read, or does not hold a dict.
     """
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         found = "objects other than tensors, or a file not written by torch.save"
     except FileNotFoundError:
         found = "no such file"
-    except _BROKEN:
-        truncated = "a truncated file, or a file not written by torch.save"
+    except Exception:  # noqa: BLE001  # torch.load raises whatever a damaged file makes of it
+        truncated = "a truncated or damaged file, or a file not written by torch.save"
         found = truncated if _size(path) else "an empty file"
     else:
         if isinstance(content, dict):
             return content
         found = f"a {type(content).__name__}"
     raise CheckpointError(path, "file", found=found, expected=expected)
+
+
+def _check_sums(path: Path) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                msg = "a checksum differs"
+                raise ValueError(msg)
 
 
 def _size(path: Path) -> int:

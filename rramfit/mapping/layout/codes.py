@@ -225,7 +225,7 @@ def _sliced(
 def nearest_code(book: Codebook, value: Tensor) -> Tensor:
     """Return the index of the entry nearest to each value [S], in the shape of `value`."""
     edges = (book.values[1:] + book.values[:-1]) / 2
-    return torch.bucketize(value.detach(), edges)
+    return torch.bucketize(value.detach().contiguous(), edges)
 
 
 def full_scales(weight: Tensor, book: Codebook) -> Tensor:

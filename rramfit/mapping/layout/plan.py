@@ -8,9 +8,7 @@ fit into a tile. In a tile, output o, slice s and cell p are in column
     arrays    o·slices + s                in the plus tile (p = 0) or the minus tile (p = 1)
     offset    o·slices + s                the reference column is the tile's last column
 
-The groups of a convolution give a block-diagonal matrix. Tiles without weights are omitted; in the
-other tiles, positions between the blocks hold weight zero. Unused cells have level −1: they stay
-unprogrammed, at the lowest level.
+Unused cells have level −1: they stay unprogrammed, at the lowest level.
 
 Rows and columns here are logical, as in the matrix. A placement around faults
 (`rramfit.mapping.layout.placement`) additionally permutes the rows and columns of each tile;
@@ -29,7 +27,7 @@ from torch import Tensor
 from rramfit.errors import MappingError
 from rramfit.mapping.layout.codes import Codebook, Scheme
 
-__all__ = ["CellAddress", "MatrixPlan", "Permutation", "WeightAddress", "group_mask", "plan_matrix"]
+__all__ = ["CellAddress", "MatrixPlan", "Permutation", "WeightAddress", "plan_matrix"]
 
 
 class CellAddress(NamedTuple):
@@ -85,8 +83,8 @@ class MatrixPlan:
     ----------
     vectors : int
         Input vectors per sample: 1 for a linear layer, output pixels for a convolution.
-    groups : int
-        Number of blocks on the diagonal.
+    weights : int
+        Number of weights, without places of a packed matrix that hold none.
     present : (row block, tile column) bool tensor
         Tiles that exist; they are numbered in row-major order.
     columns : (output, slice, cell) int64 tensor
@@ -98,7 +96,7 @@ class MatrixPlan:
     outputs: int
     inputs: int
     vectors: int
-    groups: int
+    weights: int
     tile: tuple[int, int]
     scheme: Scheme
     slices: int
@@ -117,11 +115,6 @@ class MatrixPlan:
     def width(self) -> int:
         """Number of columns of a row block, including absent tiles."""
         return self.present.shape[1] * self.tile[1]
-
-    @property
-    def weights(self) -> int:
-        """Number of weights, without the zeros between groups."""
-        return self.outputs * self.inputs // self.groups
 
     @property
     def cells_used(self) -> int:
@@ -214,9 +207,6 @@ class MatrixPlan:
             raise MappingError(msg)
         block, row = divmod(i, self.tile[0])
         tile_column, col = divmod(int(self.columns[o, s, p]), self.tile[1])
-        if not bool(self.present[block, tile_column]):
-            msg = f"{self.name}: weight {tuple(weight)} is between groups and has no cell"
-            raise MappingError(msg)
         tile = int(self.present.flatten()[: block * self.present.shape[1] + tile_column].sum())
         if placed is None:
             return CellAddress(tile, row, col)
@@ -246,7 +236,7 @@ def plan_matrix(
     scheme: Scheme = "columns",
     slices: int = 1,
     vectors: int = 1,
-    groups: int = 1,
+    weights: int | None = None,
     kind: str = "linear",
 ) -> MatrixPlan:
     """Divide one matrix into tiles.
@@ -292,34 +282,13 @@ def plan_matrix(
         outputs=outputs,
         inputs=inputs,
         vectors=vectors,
-        groups=groups,
+        weights=outputs * inputs if weights is None else weights,
         tile=tile,
         scheme=scheme,
         slices=slices,
         row_blocks=row_blocks,
         column_blocks=column_blocks,
         outputs_per_tile=room,
-        present=_present(outputs, inputs, groups, rows=rows, room=room).repeat_interleave(
-            arrays, 1
-        ),
+        present=torch.ones(row_blocks, column_blocks * arrays, dtype=torch.bool),
         columns=columns,
     )
-
-
-def _present(outputs: int, inputs: int, groups: int, *, rows: int, room: int) -> Tensor:
-    """Return which (row block, column block) a block-diagonal matrix occupies."""
-    present = torch.zeros(-(-inputs // rows), -(-outputs // room), dtype=torch.bool)
-    tall, wide = inputs // groups, outputs // groups
-    for g in range(groups):
-        top, left = g * tall, g * wide
-        present[
-            top // rows : -(-(top + tall) // rows), left // room : -(-(left + wide) // room)
-        ] = True
-    return present
-
-
-def group_mask(outputs: int, inputs: int, groups: int) -> Tensor:
-    """Return a mask of the weights inside the diagonal blocks, (output, input)."""
-    o = torch.arange(outputs) // (outputs // groups)
-    i = torch.arange(inputs) // (inputs // groups)
-    return o[:, None] == i

@@ -43,7 +43,6 @@ class MatrixCost:
     kind: str
     outputs: int
     inputs: int
-    groups: int
     row_blocks: int
     column_blocks: int
     tiles: int
@@ -147,7 +146,6 @@ def _cost(matrix: AnalogMatrix, constants: Constants) -> MatrixCost:
         kind=plan.kind,
         outputs=plan.outputs,
         inputs=plan.inputs,
-        groups=plan.groups,
         row_blocks=plan.row_blocks,
         column_blocks=plan.column_blocks,
         tiles=plan.tiles,

@@ -20,8 +20,7 @@ from rramfit.card.quantity import quantities
 from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.draw import draw_card, drawn_paths
 from rramfit.errors import MappingError
-from rramfit.mapping.layers.attention import AnalogMultiheadAttention
-from rramfit.mapping.layers.convert import analog_layers
+from rramfit.mapping.layers.network import analog_matrices, analog_weights
 from rramfit.mapping.tiles.matrix import AnalogMatrix
 from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
 from rramfit.mapping.tiles.setup import AnalogSetup
@@ -60,7 +59,7 @@ def check_draws(model: nn.Module, card: ModelCard | None, *, chips: int, draws: 
             f"least 2 draws, with {CHIPS_PER_DRAW} chips each"
         )
         raise MappingError(msg)
-    if any(matrix.setup.origin is not None for matrix, _ in _with_weights(model)):
+    if any(matrix.setup.origin is not None for matrix in analog_matrices(model)):
         msg = (
             "the chips are measured ones, not drawn from the card, so its uncertainty cannot be "
             "drawn; leave out the card draws, or the measured chip"
@@ -87,7 +86,7 @@ def on_drawn_cards(
     callable (index) -> draw
         To call before chip `index` is programmed.
     """
-    placed = list(_with_weights(model))
+    placed = [(weight.matrix, held) for weight, held in analog_weights(model)]
     setup = placed[0][0].setup
     arrays_differ = any(q.between for _, q in quantities(card))
     stated = [matrix.nominal for matrix, _ in placed]
@@ -126,12 +125,3 @@ def _put(
     target = matrix.targets(weight).conductance.detach()
     solved = nominal_tiles(matrix.plan, setup, target, matrix.permutation)
     matrix.nominal = dataclasses.replace(nominal, estimate=solved.estimate)
-
-
-def _with_weights(model: nn.Module) -> Iterator[tuple[AnalogMatrix, Tensor]]:
-    for _, layer in analog_layers(model):
-        if isinstance(layer, AnalogMultiheadAttention):
-            for part, analog in layer.projections.items():
-                yield analog.matrix, layer.projection_weight(part)
-        else:
-            yield layer.analog.matrix, layer.matrix_weight()

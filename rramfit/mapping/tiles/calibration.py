@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rramfit.errors import MappingError
 from rramfit.mapping.layout.plan import MatrixPlan
 from rramfit.mapping.tiles.peripherals import drive
 from rramfit.mapping.tiles.programmed import rows_of
@@ -41,6 +42,23 @@ class Calibration:
     full_scale: Tensor  # [A] (row block, tile column)
     sample: Tensor | None = None  # [V] (row block, vector, row) some of the applied voltages
 
+    def joined(self, other: Calibration) -> Calibration:
+        """Return ranges that include those of two uses of a matrix.
+
+        Currents are those at the common input range: smaller inputs are smaller voltages.
+        """
+        largest = max(self.largest, other.largest)
+        mine, its = self.largest / largest, other.largest / largest
+        sample = None
+        if self.sample is not None and other.sample is not None:
+            sample = torch.cat((self.sample * mine, other.sample * its), 1)
+        return Calibration(
+            largest=largest,
+            signed=self.signed or other.signed,
+            full_scale=torch.maximum(self.full_scale * mine, other.full_scale * its),
+            sample=sample,
+        )
+
 
 def calibrated(
     plan: MatrixPlan, setup: AnalogSetup, matrix: Tensor, vectors: Tensor
@@ -54,8 +72,16 @@ def calibrated(
     matrix : (row block, row, column) tensor
         Effective matrix of the nominal tiles [S].
     vectors : (vector, input) tensor
+
+    Raises
+    ------
+    MappingError
+        If an input is not finite.
     """
     with torch.no_grad():
+        if not bool(vectors.isfinite().all()):
+            msg = f"{plan.name}: its inputs are not finite; calibrate with real inputs"
+            raise MappingError(msg)
         x = vectors[:: -(-len(vectors) // MOST_VECTORS) or 1]
         size = x.abs().flatten()
         size = size[size > 0]

@@ -7,8 +7,7 @@
                nominal tile; each column's nominal gain corrects the loss
     channels   one converter per column; its range covers the tile's nominal currents
 
-The input range and the converters' ranges are calibrated with given vectors, or with the first
-input.
+The input range and the converters' ranges are calibrated with given vectors.
 """
 
 from __future__ import annotations
@@ -173,13 +172,26 @@ class AnalogMatrix:
             self.nominal = nominal_tiles(self.plan, self.setup, target, self.permutation)
 
     def calibrate(self, vectors: Tensor) -> None:
-        """Set the converters' ranges from input vectors (vector, input) and the nominal tiles."""
+        """Set the converters' ranges from input vectors (vector, input) and the nominal tiles.
+
+        Ranges that are set already are extended: a matrix can be used several times in a network.
+        """
         if self.nominal is None:
             msg = f"{self.plan.name} is not prepared; call prepare(weight) first"
             raise MappingError(msg)
-        self.calibration = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
+        found = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
+        self.calibration = found if self.calibration is None else self.calibration.joined(found)
+        self._without_converters()
+
+    def forget_ranges(self) -> None:
+        """Discard the converters' ranges."""
+        self.calibration = None
+        self._without_converters()
+
+    def _without_converters(self) -> None:
+        """Discard a chip whose converters have an old range."""
         if self.programmed is not None and self.programmed.converter is not None:
-            self.programmed = None  # its converters have the old range
+            self.programmed = None
 
     def program(self, weight: Tensor, *, seed: int, index: int = 0) -> ProgrammedMatrix:
         """Draw one chip's tiles, program them, and store them."""
@@ -365,7 +377,7 @@ class AnalogMatrix:
         for some in torch.split(images, samples_per_chunk(self.plan, places)):
             voltages = [(c, unfold(v)) for c, v in self._voltages(programmed, some)]
             found = programmed.product(voltages, generator)
-            parts.append(found.reshape(len(found), len(some), -1).transpose(0, 1))
+            parts.append(found.reshape(len(found), len(some), places).transpose(0, 1))
         return torch.cat(parts)
 
     def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:

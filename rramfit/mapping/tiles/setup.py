@@ -25,6 +25,7 @@ import torch
 
 from rramfit.array.devices.device_model import FACTORS as DEVICE_FACTORS
 from rramfit.array.devices.device_model import DeviceModel
+from rramfit.array.devices.measured_chips import ReplayedChips
 from rramfit.array.wires.line import InactiveRows, LineResistance
 from rramfit.card.cells import CellMaps
 from rramfit.card.quantity import Quantity
@@ -33,6 +34,7 @@ from rramfit.errors import MappingError
 from rramfit.mapping.layout.codes import Codebook, Scheme, codebook
 from rramfit.mapping.tiles.chip_source import Origin
 from rramfit.mapping.tiles.peripherals import Peripherals
+from rramfit.units import counted
 
 __all__ = ["FACTORS", "AnalogSetup", "WiresBy", "analog_setup", "factors_of"]
 
@@ -95,6 +97,15 @@ class AnalogSetup:
     def converts(self) -> bool:
         """Whether column currents pass a non-ideal converter."""
         return "adc" in self.factors or ("readout" in self.factors and self.readout is not None)
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether a product depends on the range of the inputs or of the currents."""
+        return (
+            self.converts
+            or self.pattern_matters
+            or not self.factors.isdisjoint(("dac", "read", "nonlinearity"))
+        )
 
     def on_chips_of(self, card: ModelCard) -> AnalogSetup:
         """Return the setup of the same network on chips of another card.
@@ -171,9 +182,11 @@ def analog_setup(
     Raises
     ------
     MappingError
-        If the levels cannot represent weights, or a factor is unknown.
+        If the levels cannot represent weights, a factor is unknown, or `origin` has another number
+        of levels than the card.
     """
     model = DeviceModel.from_card(card, device=device, dtype=dtype)
+    _check_levels(origin, card)
     if tile is None:
         rows, cols = model.shape if origin is not None else (128, 128)
         tile = (min(rows, 128), min(cols, 128))
@@ -200,6 +213,22 @@ def analog_setup(
         origin=origin,
         place_around_faults=place_around_faults,
     )
+
+
+def _check_levels(origin: Origin | None, card: ModelCard) -> None:
+    """Raise an error if a measured chip has another number of levels than the card."""
+    if isinstance(origin, CellMaps):
+        what, levels = "sidecar", len(origin.offset)
+    elif isinstance(origin, ReplayedChips):
+        what, levels = "measurement", origin.conductance.shape[1]
+    else:
+        return
+    if levels != len(card.levels):
+        msg = (
+            f"the {what} has {counted(levels, 'level')} and card {card.name} {len(card.levels)}. "
+            f"Use the {what} of this card"
+        )
+        raise MappingError(msg)
 
 
 def _line(card: LineCard | None, inactive_rows: InactiveRows | None) -> LineResistance | None:

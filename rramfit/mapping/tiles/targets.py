@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rramfit.mapping.layout.codes import Codebook, nearest_code
-from rramfit.mapping.layout.plan import MatrixPlan, group_mask
+from rramfit.mapping.layout.plan import MatrixPlan
 from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = ["Targets", "targets_of"]
@@ -41,8 +41,6 @@ def targets_of(plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tens
     """
     book = setup.book
     wanted = weight / scale[:, None]
-    if plan.groups > 1:
-        wanted = wanted * group_mask(plan.outputs, plan.inputs, plan.groups).to(wanted)
     if "quantisation" in setup.factors:
         parts, level = _quantised(book, wanted)
     else:

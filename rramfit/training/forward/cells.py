@@ -20,20 +20,16 @@ import torch
 from torch import Tensor
 
 from rramfit.mapping.layout.codes import nearest_code
-from rramfit.mapping.layout.plan import MatrixPlan, Permutation, group_mask
+from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.mapping.tiles.targets import targets_of
 
 __all__ = ["fold_columns", "follow", "target_differences", "target_levels"]
 
 
-def target_differences(
-    plan: MatrixPlan, setup: AnalogSetup, weight: Tensor, scale: Tensor
-) -> Tensor:
+def target_differences(setup: AnalogSetup, weight: Tensor, scale: Tensor) -> Tensor:
     """Compute target differences of weights, clipped to the range of codes, (output, input) [S]."""
     wanted = weight / scale[:, None]
-    if plan.groups > 1:
-        wanted = wanted * group_mask(plan.outputs, plan.inputs, plan.groups).to(wanted)
     book = setup.book
     return wanted.clamp(float(book.values[0]), float(book.values[-1]))
 

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from rramfit.array.wires.effective import effective_matrix
 from rramfit.errors import TrainingError
-from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
+from rramfit.mapping.layers.matrix_layer import MatrixLayer
 from rramfit.mapping.layout.codes import nearest_code
 from rramfit.mapping.tiles.calibration import calibrated
 from rramfit.mapping.tiles.chip_source import ChipCells, TileCells, draw_chip_cells
@@ -152,7 +152,7 @@ class TrainedForward(nn.Module):
         permutation = matrix.permutation if self._moved else None
         quantised = "quantisation" in setup.factors
         if quantised:
-            wanted = target_differences(plan, setup, weight, scale)
+            wanted = target_differences(setup, weight, scale)
             level, target = target_levels(plan, setup, wanted), None
         else:
             wanted = weight
@@ -234,38 +234,38 @@ class TrainedForward(nn.Module):
         )
         return out
 
-    def forward(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
+    def forward(self, layer: MatrixLayer, x: Tensor) -> Tensor:
         """Compute the layer's output, (..., output) or (sample, output, height, width)."""
         if self.training:
             self.step += 1
         matrix = layer.analog.matrix
-        kind = x.device.type
         if self.hardware is not None:
             return self._measured(layer, x)
-        with torch.autocast(kind, enabled=False):
+        anchor = self.anchor
+        with torch.autocast(x.device.type, enabled=False):
             weight = self.effective(matrix, layer.matrix_weight())
-            bias, anchor = layer.bias, self.anchor
+            bias, shift = layer.bias, None
             if anchor is not None:
-                weight = (
-                    weight
-                    * torch.lerp(torch.ones_like(anchor.slope), anchor.slope, self.strength)[
-                        :, None
-                    ]
-                )
+                slope = torch.lerp(torch.ones_like(anchor.slope), anchor.slope, self.strength)
+                weight = weight * slope[:, None]
                 shift = self.strength * anchor.shift
-                bias = shift if bias is None else bias + shift
+                if layer.one_to_one:
+                    bias, shift = shift if bias is None else bias + shift, None
         out = layer.product(self.quantise_inputs(matrix, x), weight, bias)
+        if shift is not None:
+            out = out + layer.of_outputs(shift, x)
         if anchor is not None and bool((anchor.noise > 0).any()):
-            out = self._noisy(out, matrix.plan.name, anchor.noise, conv=out.ndim == 4)
+            variance = layer.of_outputs(anchor.noise.square(), x, power=2)
+            out = self._noisy(layer, out, matrix.plan.name, variance.clamp_min(0).sqrt())
         return out
 
-    def _measured(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> Tensor:
+    def _measured(self, layer: MatrixLayer, x: Tensor) -> Tensor:
         """Return outputs measured on hardware, with the gradient of the digital layer."""
         matrix, scale = layer.analog.matrix, self.scale
         with torch.autocast(x.device.type, enabled=False):
             x = self.quantise_inputs(matrix, x.to(layer.weight))
             weight = layer.matrix_weight()
-            wanted = target_differences(matrix.plan, matrix.setup, weight, scale)
+            wanted = target_differences(matrix.setup, weight, scale)
             if "quantisation" in matrix.setup.factors:
                 book = matrix.setup.book
                 codes = book.values[nearest_code(book, wanted)]
@@ -280,42 +280,46 @@ class TrainedForward(nn.Module):
                 found = layer.apply_product(
                     x, lambda vectors: measured(hardware, name, codes, vectors)
                 )
-                if layer.bias is not None:
-                    found = found + (layer.bias[:, None, None] if found.ndim == 4 else layer.bias)
+                found = layer.add_bias(found)
             return out + (found - out).detach()
 
-    def _noisy(self, out: Tensor, name: str, std: Tensor, *, conv: bool) -> Tensor:
-        """Add the noise of converters and reads; images of a batch reuse it cyclically."""
-        flat = out if conv else out.reshape(-1, out.shape[-1])
+    def _noisy(self, layer: MatrixLayer, out: Tensor, name: str, std: Tensor) -> Tensor:
+        """Add the noise of converters and reads; samples of a batch reuse it cyclically."""
+        if layer.output_axes:
+            flat = out if out.ndim == layer.output_axes + 2 else out[None]
+        else:
+            flat = out.reshape(-1, out.shape[-1])
+        if not len(flat):
+            return out
         most = max(1, NOISE_NUMBERS // max(1, flat[0].numel()))
         turns = next(n for n in range(-(-len(flat) // most), len(flat) + 1) if len(flat) % n == 0)
         shape = (len(flat) // turns, *flat.shape[1:])
         noise = torch.randn(
             shape, generator=self._stream(f"noise/{name}", out.device), device=out.device
         )
-        noise = (noise * (self.strength * std.reshape(-1, *([1, 1] if conv else [])))).to(out.dtype)
-        if conv and flat.is_contiguous(memory_format=torch.channels_last):
+        noise = (noise * (self.strength * std)).to(out.dtype)
+        if layer.output_axes == 2 and flat.is_contiguous(memory_format=torch.channels_last):
             noise = noise.contiguous(memory_format=torch.channels_last)
-        return (flat.view(turns, *shape) + noise).flatten(0, 1).reshape(out.shape)
+        return (flat.reshape(turns, *shape) + noise).flatten(0, 1).reshape(out.shape)
 
-    def renew(self, layer: AnalogLinear | AnalogConv2d, x: Tensor) -> None:
+    def renew(self, layer: MatrixLayer, uses: list[Tensor]) -> None:
         """Update the anchor: solve wires, calibrate and fit to the full forward.
 
         Parameters
         ----------
-        layer : AnalogLinear or AnalogConv2d
-        x : tensor
-            Current inputs of the layer.
+        layer : MatrixLayer
+        uses : list of tensors
+            Current inputs of the layer, of each time that the network uses it.
         """
         matrix = layer.analog.matrix
-        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(uses[0].device.type, enabled=False):
             weight, scale = layer.matrix_weight().detach(), self.scale.detach()
             matrix.scale = scale
             setup = dataclasses.replace(matrix.setup, wires_by="estimate")
             nominal = nominal_tiles(
                 matrix.plan, setup, matrix.targets(weight).conductance, matrix.permutation
             )
-            vectors = layer.vectors(x.to(weight))
+            vectors = torch.cat([layer.vectors(x.to(weight)) for x in uses])
             calibration = calibrated(matrix.plan, setup, nominal.matrix, vectors)
             some = vectors[:: -(-len(vectors) // VECTORS) or 1]
             estimate = at_mean_share(matrix, nominal.estimate, calibration, some)
@@ -376,9 +380,7 @@ def measured(hardware: Hardware, name: str, codes: Tensor, vectors: Tensor) -> T
     raise TrainingError(msg)
 
 
-def fidelity(
-    forward: TrainedForward, layer: AnalogLinear | AnalogConv2d, x: Tensor
-) -> tuple[float, float]:
+def fidelity(forward: TrainedForward, layer: MatrixLayer, x: Tensor) -> tuple[float, float]:
     """Compare the training forward with the full forward on one drawn chip.
 
     Returns

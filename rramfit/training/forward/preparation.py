@@ -1,10 +1,10 @@
 """Training forwards of a network: insert, update, save and remove them.
 
-`prepare_training` inserts a training forward into every analog linear layer and convolution.
-Attention keeps the full forward, which also draws a chip at every step. `renew_anchors` solves the
-wires and repeats the fit to the full forward at the layers' current inputs, once before training
-and then on a schedule. `trained_network` returns the result: a digital network with weights rounded
-to codes, and the scale and placement of each layer.
+`prepare_training` inserts a training forward into every layer of one matrix. Attention and
+recurrent layers keep the full forward, which also draws a chip at every step. `renew_anchors`
+solves the wires and repeats the fit to the full forward at the layers' current inputs, once before
+training and then on a schedule. `trained_network` returns the result: a digital network with
+weights rounded to codes, and the scale and placement of each layer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from rramfit.array.wires.estimate import CrossbarEstimate
-from rramfit.mapping.layers.analog_layers import AnalogConv2d, AnalogLinear
-from rramfit.mapping.layers.convert import analog_layers, to_digital
+from rramfit.mapping.layers.matrix_layer import MatrixLayer
+from rramfit.mapping.layers.network import analog_layers, to_digital
 from rramfit.mapping.layout.codes import nearest_code
 from rramfit.mapping.tiles.calibration import Calibration
 from rramfit.training.forward.anchor import Anchor
@@ -33,8 +33,6 @@ __all__ = [
     "trained_forwards",
     "trained_network",
 ]
-
-Layer = AnalogLinear | AnalogConv2d
 
 
 def prepare_training(model: nn.Module, inputs: Tensor, *, seed: int, rank: int = 0) -> None:
@@ -52,15 +50,15 @@ def prepare_training(model: nn.Module, inputs: Tensor, *, seed: int, rank: int =
         Rank of the process; each process draws its own chips.
     """
     for _, layer in analog_layers(model):
-        if isinstance(layer, Layer):
+        if isinstance(layer, MatrixLayer):
             layer.trained = TrainedForward(layer.analog.matrix, seed=seed, rank=rank)
     renew_anchors(model, inputs)
 
 
-def trained_forwards(model: nn.Module) -> Iterator[tuple[str, Layer, TrainedForward]]:
+def trained_forwards(model: nn.Module) -> Iterator[tuple[str, MatrixLayer, TrainedForward]]:
     """Yield the layers with a training forward, with their names."""
     for name, layer in analog_layers(model):
-        if isinstance(layer, Layer) and isinstance(layer.trained, TrainedForward):
+        if isinstance(layer, MatrixLayer) and isinstance(layer.trained, TrainedForward):
             yield name, layer, layer.trained
 
 
@@ -72,11 +70,11 @@ def set_step(model: nn.Module, step: int, *, strength: float = 1.0) -> None:
 
 def renew_anchors(model: nn.Module, inputs: Tensor) -> None:
     """Update every layer's anchor at its inputs in evaluation without non-idealities."""
-    found: dict[str, Tensor] = {}
+    found: dict[str, list[Tensor]] = {}
 
     def keeper(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def keep(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-            found[name] = args[0].detach()
+            found.setdefault(name, []).append(args[0].detach())  # several uses of one layer
 
         return keep
 
@@ -96,7 +94,8 @@ def renew_anchors(model: nn.Module, inputs: Tensor) -> None:
         for (_, _, forward), (strength, step) in zip(layers, before, strict=True):
             forward.strength, forward.step = strength, step
     for name, layer, forward in layers:
-        forward.renew(layer, found[name])
+        if name in found:
+            forward.renew(layer, found[name])
 
 
 class Anchors:
@@ -136,7 +135,7 @@ def _plain(anchor: Anchor) -> dict[str, Any]:
     }
 
 
-def _anchor(plain: dict[str, Any], layer: Layer) -> Anchor:
+def _anchor(plain: dict[str, Any], layer: MatrixLayer) -> Anchor:
     line, kept = layer.analog.matrix.setup.line, plain["estimate"]
     estimate = None
     if kept is not None and line is not None:
@@ -166,11 +165,11 @@ def trained_network(model: nn.Module) -> tuple[nn.Module, dict[str, dict[str, Te
             matrix, scale = layer.analog.matrix, forward.scale.detach().float()
             twin = network.get_submodule(name) if name else network
             if "quantisation" in matrix.setup.factors and isinstance(twin.weight, Tensor):
-                book = matrix.setup.book
-                per_output = scale.reshape(-1, *[1] * (twin.weight.ndim - 1)).to(twin.weight)
-                code = nearest_code(book, (twin.weight / per_output).contiguous())
-                twin.weight.copy_(book.values[code] * per_output)
-            mapping[name] = {"scale": scale.cpu().clone()}
+                book, weight = matrix.setup.book, layer.matrix_weight()
+                per_output = scale[:, None].to(weight)
+                code = nearest_code(book, (weight / per_output).contiguous())
+                twin.weight.copy_(layer.digital_weight(book.values[code] * per_output))
+            mapping[name] = {"scale": scale.cpu().clone(), **layer.kept_mapping()}
             if matrix.placed is not None and matrix.setup.place_around_faults:
                 permutation = matrix.placed.permutation
                 mapping[name] |= {

@@ -8,16 +8,14 @@ import torch
 from rramfit.errors import MappingError
 from rramfit.mapping.layout.plan import CellAddress, Permutation, WeightAddress, plan_matrix
 
-SHAPES = [(5, 11, 1), (4, 8, 1), (12, 18, 3), (1, 1, 1)]
+SHAPES = [(5, 11), (4, 8), (12, 18), (1, 1)]
 
 
 @pytest.mark.parametrize("scheme", ["columns", "arrays", "offset"])
 @pytest.mark.parametrize("slices", [1, 2])
-@pytest.mark.parametrize(("outputs", "inputs", "groups"), SHAPES)
-def test_weights_and_cells_correspond(scheme, slices, outputs, inputs, groups):
-    plan = plan_matrix(
-        "m", outputs, inputs, tile=(8, 9), scheme=scheme, slices=slices, groups=groups
-    )
+@pytest.mark.parametrize(("outputs", "inputs"), SHAPES)
+def test_weights_and_cells_correspond(scheme, slices, outputs, inputs):
+    plan = plan_matrix("m", outputs, inputs, tile=(8, 9), scheme=scheme, slices=slices)
     torch.manual_seed(0)
     placed = Permutation(
         rows=torch.stack([torch.randperm(8) for _ in range(plan.tiles)]),
@@ -26,8 +24,6 @@ def test_weights_and_cells_correspond(scheme, slices, outputs, inputs, groups):
     used = set()
     cells = 1 if scheme == "offset" else 2
     for o, i, s, p in itertools.product(range(outputs), range(inputs), range(slices), range(cells)):
-        if o // (outputs // groups) != i // (inputs // groups):
-            continue
         weight = WeightAddress(o, i, s, p)
         for place in (None, placed):
             cell = plan.cell(weight, place)
@@ -36,7 +32,7 @@ def test_weights_and_cells_correspond(scheme, slices, outputs, inputs, groups):
             assert 0 <= cell.col < 9
             assert plan.weight(cell, place) == weight
         used.add(plan.cell(weight))
-    parts = outputs * inputs // groups * slices * cells
+    parts = outputs * inputs * slices * cells
     assert len(used) == parts
     assert plan.cells_used >= parts
     assert plan.utilisation <= 1
@@ -68,14 +64,6 @@ def test_a_permutation_and_its_inverse():
     for t, r, c in itertools.product(range(3), range(5), range(7)):
         assert physical[t, placed.rows[t, r], placed.cols[t, c]] == logical[t, r, c]
     assert torch.equal(placed.to_logical(physical), logical)
-
-
-def test_tiles_between_groups_are_omitted():
-    full = plan_matrix("m", 64, 64, tile=(16, 32))
-    grouped = plan_matrix("m", 64, 64, tile=(16, 32), groups=4)
-    assert (full.tiles, grouped.tiles) == (16, 4)
-    with pytest.raises(MappingError, match="between groups"):
-        grouped.cell(WeightAddress(0, 63, 0, 0))
 
 
 def test_a_tile_too_small_is_refused():

@@ -14,7 +14,7 @@ from rramfit.card import Quantity
 from rramfit.card.uncertainty.draw import draw_card
 from rramfit.errors import MappingError
 from rramfit.mapping import analog_matrices, analog_setup, convert_to_analog
-from rramfit.mapping.layers.convert import program
+from rramfit.mapping.layers.network import program
 from rramfit.mapping.study.datasets import load_dataset
 from rramfit.mapping.study.drawn_cards import draw_of_chip, on_drawn_cards
 from rramfit.mapping.study.evaluation import accuracy, evaluate

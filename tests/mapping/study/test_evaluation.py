@@ -11,9 +11,10 @@ from torch import nn
 
 from rramfit.errors import MappingError
 from rramfit.mapping import analog_matrices, analog_setup, convert_to_analog
-from rramfit.mapping.study.ablation import ablate, active_factors
+from rramfit.mapping.study.ablation import ablate
 from rramfit.mapping.study.costs import Constants, mapping_plan
 from rramfit.mapping.study.evaluation import accuracy, evaluate, summarise
+from rramfit.mapping.tiles.active_factors import active_factors
 from rramfit.mapping.tiles.peripherals import Peripherals
 from rramfit.mapping.tiles.setup import FACTORS
 

@@ -1,0 +1,178 @@
+"""Transposed convolutions on tiles.
+
+Every input position is one vector of channels; the matrix holds, for every input channel, the
+kernels of all output channels. The products of neighbouring positions overlap and are added
+digitally: a transposed convolution with one-hot kernels.
+
+    output (channel o, kernel position k) = Σ_c W[c, o, k]·x_c
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
+from rramfit.mapping.layers.grouped import GroupPacking
+from rramfit.mapping.layers.grouped_layer import GroupedLayer
+from rramfit.mapping.layers.matrix_layer import keep_hooks
+from rramfit.mapping.tiles.programmed import ProgrammedMatrix
+from rramfit.mapping.tiles.setup import AnalogSetup
+
+__all__ = ["AnalogConvTranspose1d", "AnalogConvTranspose2d", "AnalogConvTranspose3d"]
+
+_GEOMETRY = (
+    "kernel_size",
+    "stride",
+    "padding",
+    "output_padding",
+    "dilation",
+    "groups",
+    "padding_mode",
+    "_reversed_padding_repeated_twice",
+)
+
+
+class _AnalogTransposed(GroupedLayer):
+    """A transposed convolution whose kernels are stored in cells of one card.
+
+    The argument `output_size` of the digital layer is not supported; `output_padding` is.
+    """
+
+    digital: type[nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d]
+    convolve: Callable[..., Tensor]
+    padding: Any
+    output_padding: tuple[int, ...]
+
+    @classmethod
+    def from_digital(
+        cls,
+        layer: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d,
+        setup: AnalogSetup,
+        *,
+        name: str = "transposed",
+        vectors: int = 1,
+        seed: int = 0,
+        mapping: LayerMapping | None = None,
+        shared: AnalogWeight | None = None,
+    ) -> Self:
+        """Convert a digital layer and share its parameters; see `AnalogLinear.from_digital`.
+
+        `vectors` is the number of input positions per sample.
+        """
+        new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
+        _copy_geometry(new, layer)
+        new.weight, new.bias = layer.weight, layer.bias
+        groups, positions = layer.groups, math.prod(layer.kernel_size)
+        packing = GroupPacking.for_tile(
+            groups,
+            layer.out_channels // groups * positions,
+            layer.in_channels // groups,
+            setup.tile[0],
+        )
+        kind = f"transposed{len(layer.kernel_size)}d"
+        new.place(packing, setup, name, kind, vectors, seed, mapping, shared)
+        keep_hooks(new, layer)
+        return new.train(layer.training)
+
+    def to_digital(self) -> nn.Module:
+        """Return the digital layer with the same parameters."""
+        new = self.digital(self.in_channels, self.out_channels, 1, device="meta")
+        _copy_geometry(new, self)
+        new.weight, new.bias = self.weight, self.bias
+        keep_hooks(new, self)
+        return new.train(self.training)
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether the outputs of the matrix are those of the layer: only for kernels of one."""
+        return False
+
+    def by_group(self, weight: Tensor) -> Tensor:
+        """Return kernels as matrices (group, output channel · kernel position, input channel)."""
+        return weight.reshape(self.groups, self.in_channels // self.groups, -1).transpose(1, 2)
+
+    def from_groups(self, matrices: Tensor) -> Tensor:
+        """Return kernels of matrices (group, output, input)."""
+        return matrices.transpose(1, 2).reshape(self.weight.shape)
+
+    def group_vectors(self, x: Tensor) -> Tensor:
+        """Return the vectors (vector, channel) of an input of `forward`."""
+        return self.batched(x).movedim(1, -1).reshape(-1, self.in_channels)
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Return the input vectors (vector, input) of an input of `forward`."""
+        return self.packed_vectors(self.group_vectors(x))
+
+    def apply_groups(self, x: Tensor, by: Callable[[Tensor], Tensor]) -> Tensor:
+        """Compute the product with a function from (vector, all inputs) to (vector, outputs)."""
+        batch = self.batched(x)
+        parts = self.out_channels * math.prod(self.kernel_size)
+        products = by(self.group_vectors(x)).reshape(len(batch), *batch.shape[2:], parts)
+        out = self._overlapped(products.movedim(-1, 1))
+        return out if batch is x else out[0]
+
+    def digital_product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute the layer with other kernels."""
+        return self._convolve(x, weight, bias, self.groups)
+
+    def on_tiles(self, x: Tensor, chip: ProgrammedMatrix) -> Tensor:
+        """Convolve an input of `forward` with a programmed chip, without the bias."""
+        matrix = self.analog.matrix
+        if chip.folded is not None:
+            return self.product(matrix.quantise_inputs(x), chip.folded, None)
+        return self.apply_product(x, lambda vectors: matrix.multiply(chip, vectors))
+
+    def of_outputs(self, values: Tensor, x: Tensor, *, power: int = 1) -> Tensor:
+        """Return what a number of every output of the matrix adds to the outputs of the layer.
+
+        A position of the output is the sum over the kernel positions that reach it.
+        """
+        if self.groups > 1:
+            values = self.packing.of_outputs(values) * self.norm.to(values) ** power
+        places = self.batched(x).shape[2:]
+        wide = values.reshape(1, -1, *[1] * self.output_axes).expand(1, -1, *places)
+        return self._overlapped(wide)[0]
+
+    def _overlapped(self, products: Tensor) -> Tensor:
+        """Add the products (sample, output · kernel position, *places) where they overlap."""
+        parts = math.prod(self.kernel_size)
+        one_hot = torch.eye(parts, dtype=products.dtype, device=products.device)
+        one_hot = one_hot.repeat(self.out_channels, 1).reshape(-1, 1, *self.kernel_size)
+        return self._convolve(products, one_hot, None, self.out_channels)
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        geometry = (self.stride, self.padding, self.output_padding, groups, self.dilation)
+        return type(self).convolve(x, weight, bias, *geometry)
+
+
+class AnalogConvTranspose1d(_AnalogTransposed, nn.ConvTranspose1d):
+    """A one-dimensional transposed convolution on tiles."""
+
+    digital = nn.ConvTranspose1d
+    convolve = staticmethod(F.conv_transpose1d)
+
+
+class AnalogConvTranspose2d(_AnalogTransposed, nn.ConvTranspose2d):
+    """A two-dimensional transposed convolution on tiles."""
+
+    digital = nn.ConvTranspose2d
+    convolve = staticmethod(F.conv_transpose2d)
+
+
+class AnalogConvTranspose3d(_AnalogTransposed, nn.ConvTranspose3d):
+    """A three-dimensional transposed convolution on tiles."""
+
+    digital = nn.ConvTranspose3d
+    convolve = staticmethod(F.conv_transpose3d)
+
+
+def _copy_geometry(new: nn.Module, layer: nn.Module) -> None:
+    """Copy the geometry from one transposed convolution to another."""
+    for name in _GEOMETRY:
+        setattr(new, name, getattr(layer, name))
