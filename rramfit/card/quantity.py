@@ -18,14 +18,26 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finite", "Quantity", "Scale", "interval", "quantities", "quantities_frame"]
+__all__ = ["Finite", "Quantity", "Scale", "Square", "interval", "quantities", "quantities_frame"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _square(matrix: list[list[float]]) -> list[list[float]]:
+    if any(len(row) != len(matrix) for row in matrix):
+        msg = f"a matrix of {len(matrix)} rows has {sorted(map(len, matrix))} columns in its rows"
+        raise ValueError(msg)
+    return matrix
+
+
+Square = Annotated[list[list[Finite]], AfterValidator(_square)]
+"""A square matrix, by rows."""
+
 Scale = Literal["linear", "log", "logit", "fisher"]
 
 
@@ -51,6 +63,11 @@ class Quantity(BaseModel):
         None,
         description="standard deviation between arrays, from several of them; stderr and ci95 are "
         "what one array identifies",
+    )
+    trend: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="standard deviation of the local value's linear trend over the array; one "
+        "array cannot show whether other arrays share it",
     )
 
     @model_validator(mode="after")
@@ -91,6 +108,10 @@ class Quantity(BaseModel):
             ci95=(float(ci95[0]), float(ci95[1])),
             unit=unit,
         )
+
+    def drifting(self, trend: float) -> Self:
+        """Return the quantity with the trend of its value over the array; unchanged without one."""
+        return self.model_copy(update={"trend": trend}) if trend > 0 else self
 
 
 def interval(

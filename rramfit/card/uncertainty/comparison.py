@@ -14,12 +14,16 @@ Intervals that are symmetric on no scale enter by the halves that face each othe
 Psychological Methods 12 (2007) 399). Holm's step-down test limits the probability of any false
 alarm over all parameters.
 
-One array cannot show how much arrays differ. Without `between` on either side, a significant
-difference of at most 10 % is therefore called undecided: the cells say that the arrays differ, not
-that arrays of this kind usually differ less.
+One array cannot show how much arrays differ. Two things follow if neither side has `between`:
 
-Given numbers are equal or they are not. Not compared are values with different meanings: parameters
-of different families, at different reference points, or of different levels.
+- If a value drifts over an array, other arrays may have another drift. Its standard deviation over
+  the array (`trend`) then takes the place of b.
+- A significant difference of at most 10 %, or of two trends, is called undecided: the cells say
+  that the arrays differ, not that arrays of this kind usually differ less.
+
+Two given numbers have neither error nor t: they are equal or they are not. Not compared are values
+with different meanings: parameters of different families, at different reference points, or of
+different levels.
 """
 
 from __future__ import annotations
@@ -40,12 +44,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DRIFT_COUNTED",
     "MISSING_BETWEEN",
     "CardComparison",
     "ParameterTest",
     "compare_cards",
     "compare_parameters",
     "difference",
+    "drift_counted",
     "holm",
     "levels_found_blind",
     "missing_between",
@@ -56,12 +62,18 @@ _ALPHA = 0.05
 LITTLE = 0.1
 """Relative difference up to which one array cannot tell whether arrays usually differ as much."""
 
+_OF_ONE_ARRAY = (".row_trend", ".col_trend")  # which other arrays need not share
 _SAME_REFERENCE = 0.02  # relative difference up to which two reference points are the same
 
 MISSING_BETWEEN = (
     "One array cannot show how much arrays differ. Measure several arrays to estimate the "
     "variation between them."
 )
+DRIFT_COUNTED = (
+    "Where a value drifts over an array, another array may drift in another way: the drift was "
+    "counted as variation between arrays."
+)
+_GIVEN = "given, not estimated"
 _UNDECIDED = "differs; one array cannot tell whether arrays of this kind differ as much"
 
 
@@ -74,9 +86,13 @@ class ParameterTest:
     path : str
     first, second : Quantity
     t, df, p_value : float
-        Difference in units of its standard error, degrees of freedom, two-sided p-value.
+        Difference in units of its standard error, degrees of freedom, two-sided p-value; NaN for
+        two given numbers.
     differs : bool
-        Whether the difference is significant in Holm's test over all parameters.
+        Whether the difference is significant in Holm's test over all parameters; of given numbers,
+        whether they are not equal.
+    drifts : bool
+        Whether a trend over an array was counted as variation between arrays.
     """
 
     path: str
@@ -86,6 +102,7 @@ class ParameterTest:
     df: float
     p_value: float
     differs: bool = False
+    drifts: bool = False
 
     @property
     def estimated(self) -> bool:
@@ -101,12 +118,14 @@ class ParameterTest:
     def undecided(self) -> bool:
         """Whether arrays of this kind may usually differ as much as these two."""
         x, y = self.first.value, self.second.value
-        little = abs(x - y) <= LITTLE * max(abs(x), abs(y))
+        little = abs(x - y) <= LITTLE * max(abs(x), abs(y)) or self.path.endswith(_OF_ONE_ARRAY)
         return self.differs and self.estimated and not self.between_known and little
 
     @property
     def words(self) -> str:
-        """Sentence on the result; empty if the two do not differ."""
+        """Sentence on the result; empty if two estimates do not differ."""
+        if not self.estimated:
+            return f"{_GIVEN}: {'differs' if self.differs else 'equal'}"
         return (_UNDECIDED if self.undecided else "differs") if self.differs else ""
 
 
@@ -133,14 +152,14 @@ class CardComparison:
 
     @property
     def max_t(self) -> float:
-        """Largest |t|; 0 if the cards have no common parameter."""
-        return max((abs(d.t) for d in self.differences), default=0.0)
+        """Largest |t| of estimates; 0 if the cards have none in common."""
+        return max((abs(d.t) for d in self.differences if d.estimated), default=0.0)
 
     @property
     def significant(self) -> tuple[ParameterTest, ...]:
-        """Parameters that differ significantly, by Holm's step-down test over all of them."""
+        """Parameters that differ: given numbers, then estimates by p-value."""
         found = [d for d in self.differences if d.differs]
-        return tuple(sorted(found, key=lambda d: d.p_value))
+        return tuple(sorted(found, key=lambda d: d.p_value if d.estimated else -1.0))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per parameter: first, second, unit, t, df, p_value, result."""
@@ -169,7 +188,7 @@ def compare_cards(first: ModelCard, second: ModelCard) -> CardComparison:
     common = [path for path in a if path in b and a[path].unit == b[path].unit]
     compared = [path for path in common if not path.startswith(skipped)]
     tests = [_tested(path, a[path], b[path]) for path in compared]
-    notes = [temperature_difference(first, second), missing_between(tests)]
+    notes = [temperature_difference(first, second), missing_between(tests), drift_counted(tests)]
     return CardComparison(
         differences=tuple(holm(tests, _ALPHA)),
         only_first=tuple(path for path in a if path not in common),
@@ -183,28 +202,50 @@ def compare_parameters(first: ModelCard, second: ModelCard) -> list[ParameterTes
     """Test every estimated parameter that both cards have, in the order of the first.
 
     Levels are matched by position; the caller must check that they are the same. Left out are the
-    domain, which repeats other parameters, and the components of mixtures, which need not be the
-    same in both cards.
+    domain, which repeats other parameters, the components of mixtures, which need not be the same
+    in both cards, and thresholds beyond which fewer than one reading of a card is expected: these
+    and the overlaps there follow from tails that no reading shows.
     """
     mixtures = (
         f"levels[{i}].distribution."
         for i, level in enumerate(first.levels)
         if level.distribution and level.distribution.family == "mixture"
     )
-    left_out = ("domain", *mixtures)
+    left_out = ("domain", *mixtures, *_extrapolated(first), *_extrapolated(second))
     tests = compare_cards(first, second).differences
     return [t for t in tests if t.estimated and not t.path.startswith(left_out)]
 
 
+def _extrapolated(card: ModelCard) -> Iterator[str]:
+    """Yield the paths of thresholds and overlaps beyond the readings of a card."""
+    for i, level in enumerate(card.levels):
+        if level.overlap is not None and level.overlap.value * level.n_observations < 1:
+            yield from (f"levels[{i}].upper_threshold", f"levels[{i}].overlap")
+
+
 def _tested(path: str, first: Quantity, second: Quantity) -> ParameterTest:
-    t, df, p = difference(first, second)
-    return ParameterTest(path=path, first=first, second=second, t=t, df=df, p_value=p)
+    if not (_has_error(first) or _has_error(second)):
+        nan = math.nan
+        return ParameterTest(path=path, first=first, second=second, t=nan, df=nan, p_value=nan)
+    a, b, drifts = first, second, False
+    if first.between is None and second.between is None:
+        drifts = first.trend is not None or second.trend is not None
+        a, b = (q.model_copy(update={"between": q.trend}) for q in (first, second))
+    t, df, p = difference(a, b)
+    return ParameterTest(
+        path=path, first=first, second=second, t=t, df=df, p_value=p, drifts=drifts
+    )
 
 
 def missing_between(tests: Sequence[ParameterTest]) -> str | None:
     """Return a sentence if it is not known how much arrays differ in some parameter."""
     unknown = any(t.estimated and not t.between_known for t in tests)
     return MISSING_BETWEEN if unknown else None
+
+
+def drift_counted(tests: Sequence[ParameterTest]) -> str | None:
+    """Return a sentence if a trend over an array was counted as variation between arrays."""
+    return DRIFT_COUNTED if any(t.drifts for t in tests) else None
 
 
 def temperature_difference(first: ModelCard, second: ModelCard) -> str | None:
@@ -241,7 +282,11 @@ def holm(tests: Sequence[ParameterTest], alpha: float) -> list[ParameterTest]:
     Given numbers are not part of the test: they differ if they are not equal.
     """
     family = [i for i, t in enumerate(tests) if t.estimated]
-    failing = {i for i, t in enumerate(tests) if not t.estimated and t.t != 0}
+    failing = {
+        i
+        for i, t in enumerate(tests)
+        if not t.estimated and not math.isclose(t.first.value, t.second.value)
+    }
     for rank, i in enumerate(sorted(family, key=lambda i: tests[i].p_value)):
         if tests[i].p_value > alpha / (len(family) - rank):
             break

@@ -4,8 +4,11 @@ Each accepted reading y of a healthy cell at the level is transformed to u = F(y
 distribution; u is uniform on [0, 1] if the distribution also describes the other chip. Coverage,
 the Kolmogorov-Smirnov distance and the mean log density follow. The p-value of the distance comes
 from a bootstrap (`rramfit.fitting.levels.goodness_bootstrap`) that includes the card's uncertainty
-of mean and spread: their errors, and their standard deviations between arrays where these are
-known.
+of mean and spread: their errors, and their standard deviations between arrays. Where these are not
+known, the standard deviations of their trends over either array take the place.
+
+Two arrays of one kind can differ by more than that. Where it is not known how much, a significant
+distance of at most 10 % is undecided.
 """
 
 from __future__ import annotations
@@ -19,8 +22,14 @@ from numpy.typing import NDArray
 
 from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
+from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard, ModelCard
-from rramfit.fitting.checks.heldout import COVERAGES, DISTANCE_LIMIT, P_LIMIT
+from rramfit.fitting.checks.heldout import (
+    COVERAGES,
+    DISTANCE_LIMIT,
+    P_LIMIT,
+    SEVERE_DISTANCE,
+)
 from rramfit.fitting.levels.goodness_bootstrap import GRID, predicted_p_value
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import collect_readings
@@ -55,6 +64,8 @@ class LevelPrediction:
     n_cells, n_observations : int
     u : (q,) array
         Evenly spaced quantiles of the card's distribution function, for plots.
+    between_known : bool
+        Whether a card states how much mean or standard deviation differ between arrays.
     """
 
     index: int
@@ -67,11 +78,17 @@ class LevelPrediction:
     n_cells: int
     n_observations: int
     u: Floats
+    between_known: bool
 
     @property
     def fails(self) -> bool:
         """Whether the distance is significant and large enough to matter."""
         return self.p_value < P_LIMIT and self.distance >= DISTANCE_LIMIT
+
+    @property
+    def undecided(self) -> bool:
+        """Whether arrays of this kind may usually differ as much as these two."""
+        return self.fails and self.distance <= SEVERE_DISTANCE and not self.between_known
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers as plain values."""
@@ -87,19 +104,40 @@ class LevelPrediction:
             "n_cells": self.n_cells,
             "n_observations": self.n_observations,
             "fails": self.fails,
+            "undecided": self.undecided,
         }
 
 
 def predict_levels(
-    card: ModelCard, statistics: ProgramStatistics, healthy: Bools, *, seed: int
+    card: ModelCard,
+    statistics: ProgramStatistics,
+    healthy: Bools,
+    *,
+    seed: int,
+    other: ModelCard | None = None,
 ) -> list[LevelPrediction]:
-    """Compare another chip's readings with the card's distributions, level by level."""
+    """Compare another chip's readings with the card's distributions, level by level.
+
+    Parameters
+    ----------
+    card : ModelCard
+    statistics : ProgramStatistics
+        Of the other chip.
+    healthy : (row, col) bool array
+        Of the other chip.
+    seed : int
+        Seed of the bootstrap.
+    other : ModelCard, optional
+        The other chip's own card, for its trends over the array.
+    """
     own = {h.level: h for h in card.quality.heldout}
+    others = {} if other is None else {x.index: x for x in other.levels}
     out = []
     for level in card.levels:
         if level.distribution is None or level.index >= len(statistics.count):
             continue
-        one = _predict_level(level, own.get(level.index), statistics, healthy, seed)
+        twin = others.get(level.index)
+        one = _predict_level(level, own.get(level.index), twin, statistics, healthy, seed)
         if one is not None:
             out.append(one)
     return out
@@ -108,6 +146,7 @@ def predict_levels(
 def _predict_level(
     level: LevelCard,
     own: HeldOut | None,
+    other: LevelCard | None,
     statistics: ProgramStatistics,
     healthy: Bools,
     seed: int,
@@ -135,7 +174,7 @@ def _predict_level(
         known.logpdf(readings.unclipped, parameters), -1e3
     )  # a finite score outside the support
     p_value = predicted_p_value(
-        _gaps(level, parameters),
+        _gaps(level, parameters, _spreads(level, other)),
         readings,
         u,
         distance,
@@ -153,21 +192,38 @@ def _predict_level(
         n_cells=readings.n_cells,
         n_observations=n,
         u=ordered[at],
+        between_known=any(
+            q is not None and q.between is not None
+            for x in (level, other)
+            if x is not None
+            for q in (x.mean, x.std)
+        ),
     )
 
 
-def _gaps(level: LevelCard, parameters: dict[str, float]) -> Floats:
+def _spreads(level: LevelCard, other: LevelCard | None) -> tuple[float, float]:
+    """Return by how much mean and standard deviation may differ between the two arrays [S]."""
+    out = []
+    for name in ("mean", "std"):
+        both: list[Quantity | None] = [getattr(x, name) for x in (level, other) if x is not None]
+        found = [q for q in both if q is not None]
+        between = [q.between for q in found if q.between is not None]
+        out.append(math.hypot(*(between or [q.trend or 0.0 for q in found])))
+    return out[0], out[1]
+
+
+def _gaps(level: LevelCard, parameters: dict[str, float], spreads: tuple[float, float]) -> Floats:
     """Return the change of F at its quantiles for one standard error of mean and of spread.
 
-    The error is that of a new array: from cells and between arrays.
+    The error is that of a new array: from cells and, in `spreads`, between arrays.
     """
     if level.distribution is None or level.mean is None or level.std is None:
         return np.zeros((0, GRID.size))
     known = family(level.distribution.family)
     inside = np.clip(GRID, 1e-6, 1 - 1e-6)
     g = known.ppf(inside, parameters)
-    shift = math.hypot(level.mean.stderr or 0.0, level.mean.between or 0.0)
-    spread = math.hypot(level.std.stderr or 0.0, level.std.between or 0.0)
+    shift = math.hypot(level.mean.stderr or 0.0, spreads[0])
+    spread = math.hypot(level.std.stderr or 0.0, spreads[1])
     widen = spread / max(level.std.value, 1e-300)
     moved = (g - shift, level.mean.value + (g - level.mean.value) / (1 + widen))
     return np.stack([known.cdf(x, parameters) - inside for x in moved])

@@ -10,8 +10,9 @@ the other chip's smooth field, and for the card's uncertainty of mean and spread
 (`rramfit.fitting.levels.goodness_bootstrap`).
 
 The card fails if a parameter differs in Holm's test at 1 %, or if a distribution has a significant
-distance of at least 3 %. A significant difference of at most 10 % does not fail a card that does
-not know how much arrays differ: one array cannot tell whether this is usual.
+distance of at least 3 %. A card that does not know how much arrays differ does not fail for a
+significant difference of at most 10 %, of a parameter or of the share of readings below some
+conductance: one array cannot tell whether this is usual.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.comparison import (
     ParameterTest,
     compare_parameters,
+    drift_counted,
     holm,
     missing_between,
     temperature_difference,
@@ -126,6 +128,7 @@ class PredictionCheck:
             "findings": [f.what for f in self.verdict.findings],
             "remedies": [f.remedy for f in self.verdict.findings],
             "note": self.note,
+            "drift": drift_counted(self.parameters),
             "parameters": [
                 {
                     "path": p.path,
@@ -166,8 +169,7 @@ class PredictionCheck:
                 f"  t = {p.t:.2f}, {format_p_value(p.p_value)}"
                 f"{'  ' + p.words if p.undecided else ''}"
             )
-        if self.note is not None:
-            lines.append(self.note)
+        lines += [x for x in (self.note, drift_counted(self.parameters)) if x is not None]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -218,7 +220,9 @@ def predict_other(
     if mismatch is None:
         tests = holm(compare_parameters(card, found.card), ALPHA)
         if found.statistics is not None:
-            levels = predict_levels(card, found.statistics, found.screening.healthy, seed=seed)
+            levels = predict_levels(
+                card, found.statistics, found.screening.healthy, seed=seed, other=found.card
+            )
         if not tests and not levels and warmer is None:
             msg = (
                 f"card {card.name} and chip {found.card.name} have no estimated parameter and no "
@@ -228,8 +232,7 @@ def predict_other(
     findings = [] if mismatch is None else [mismatch]
     if warmer is not None:
         findings.append(_temperatures(warmer, compared=bool(tests or levels)))
-    note = missing_between(tests)
-    findings += _findings(tests, levels, found, known=note is None)
+    findings += _findings(tests, levels, found)
     ranked = sorted(tests, key=lambda p: (not p.differs, p.undecided, p.p_value))
     return PredictionCheck(
         card_name=card.name,
@@ -238,7 +241,7 @@ def predict_other(
         levels=tuple(levels),
         verdict=Verdict(tuple(findings)),
         other=found.card,
-        note=note,
+        note=missing_between(tests),
     )
 
 
@@ -261,10 +264,8 @@ def _findings(
     tests: list[ParameterTest],
     levels: list[LevelPrediction],
     found: Characterization,
-    *,
-    known: bool,
 ) -> list[Finding]:
-    """List the differences; `known`: it is known how much arrays differ."""
+    """List the differences of parameters and distributions."""
     out: list[Finding] = []
     if found.card.quality.verdict == "bad":
         out.append(
@@ -292,21 +293,36 @@ def _findings(
                 "Pool cards of several arrays to find out how much they differ.",
             )
         )
-    missed = [v for v in levels if v.fails]
+    missed = [v for v in levels if v.fails and not v.undecided]
     if missed:
-        worst = max(missed, key=lambda v: v.distance)
         out.append(
             Finding(
-                f"The card does not predict {len(missed)} of {counted(len(levels), 'level')}; for "
-                f"the worst, {worst.name}, its 90 % interval covers "
-                f"{format_percent(worst.coverage[1])} of readings, and up to "
-                f"{format_percent(worst.distance)} are misplaced."
-                + ("" if known else " One array cannot tell whether arrays differ as much."),
+                f"The card does not predict {_worst(missed, levels)}.",
                 "Compare read voltage, temperature and programming scheme of the two chips.",
                 severe=True,
             )
         )
+    shifted = [v for v in levels if v.undecided]
+    if shifted:
+        out.append(
+            Finding(
+                f"By more than the cells' errors, the card does not predict "
+                f"{_worst(shifted, levels)}; one array cannot tell whether arrays of this kind "
+                "differ as much.",
+                "Pool cards of several arrays to find out how much they differ.",
+            )
+        )
     return out
+
+
+def _worst(missed: list[LevelPrediction], levels: list[LevelPrediction]) -> str:
+    """Return how many levels are missed, and by how much the worst of them."""
+    worst = max(missed, key=lambda v: v.distance)
+    return (
+        f"{len(missed)} of {counted(len(levels), 'level')}: for {worst.name}, the worst, the "
+        f"card's 90 % interval covers {format_percent(worst.coverage[1])} of readings, and up to "
+        f"{format_percent(worst.distance)} are misplaced"
+    )
 
 
 def _counted(some: list[ParameterTest], tests: list[ParameterTest]) -> str:

@@ -25,6 +25,7 @@ __all__ = ["judge"]
 _MISFIT_P, _MISFIT_DISTANCE = 1e-3, 0.02
 _CUT = 0.005
 _OVERLAP = 0.05
+_DRIFT = 2.0  # standard errors of the estimate, which do not contain the drift
 _CLIPPED = 0.05
 _MANY_READINGS = 100  # that describe a few cells
 _LISTED = 4  # most levels described in one finding
@@ -41,6 +42,7 @@ def judge(levels: Sequence[LevelFit]) -> Verdict:
     findings += _order(levels)
     findings += _overlaps(levels)
     findings += _parameters(levels)
+    findings += _drifts(levels)
     return Verdict(tuple(findings))
 
 
@@ -71,6 +73,29 @@ def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             where.setdefault((f.what, f.remedy), []).append(level)
     for (what, remedy), concerned in where.items():
         yield Finding(f"at {_level_numbers(concerned)}, {what}", remedy)
+
+
+def _drifts(levels: Sequence[LevelFit]) -> Iterator[Finding]:
+    """Report means and standard deviations that drift over the array by more than their errors."""
+    found = []
+    for level in levels:
+        for name, q in (("mean", level.mean), ("standard deviation", level.std)):
+            if q is not None and q.trend is not None and q.trend > _DRIFT * (q.stderr or 0.0):
+                found.append((f"{name} of level {level.index}", q))
+    if not found:
+        return
+    shown = ", ".join(
+        f"the {name} by {format_quantity(q.trend or 0.0, 'S', digits=2)} (standard error "
+        f"{format_quantity(q.stderr or 0.0, 'S', digits=2)})"
+        for name, q in found[:_LISTED]
+    )
+    more = len(found) - _LISTED
+    yield Finding(
+        f"values drift over the array, in one standard deviation of a linear trend: {shown}"
+        + (f" and {more} more" if more > 0 else "")
+        + "; one array cannot tell whether other arrays share this trend, or differ by as much",
+        "measure further arrays and pool their cards",
+    )
 
 
 def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:

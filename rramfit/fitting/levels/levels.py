@@ -253,15 +253,19 @@ def _finish(
     """Complete the estimates of a level with their errors."""
     k, distribution, result = draft.index, draft.distribution, None
     if distribution is not None:
-        result = parameter_result(distribution, found["distribution"].clustered)
+        errors = found["distribution"]
+        result = parameter_result(distribution, errors.clustered, trend=errors.trend)
         distribution = distribution.with_inflation(found["fit"].clustered.inflation)
     mean: Quantity | None = None
     std: Quantity | None = None
-    lower = None if levels.lower is None else float(levels.lower[k])
-    ceiling = None if levels.upper is None else float(levels.upper[k])
+    lower, ceiling = (
+        None if limits is None or np.isnan(limits[k]) else float(limits[k])
+        for limits in (levels.lower, levels.upper)
+    )
     if draft.moments is not None:
+        errors = found["moments"]
         mean, std = draft.moments.quantities(
-            found["moments"].clustered, window=draft.window(lower, ceiling)
+            errors.clustered, window=draft.window(lower, ceiling), trend=errors.trend
         )
     threshold, overlap = upper or (None, None)
     return LevelFit(

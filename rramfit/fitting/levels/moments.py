@@ -66,7 +66,11 @@ class Moments:
     few: bool = False
 
     def quantities(
-        self, found: ClusteredCovariance, *, window: tuple[float, float] | None = None
+        self,
+        found: ClusteredCovariance,
+        *,
+        window: tuple[float, float] | None = None,
+        trend: Floats | None = None,
     ) -> tuple[Quantity, Quantity]:
         """Return mean and standard deviation [S] with intervals, corrected for the finite array.
 
@@ -76,11 +80,13 @@ class Moments:
             Of mean and variance.
         window : (lower, upper), optional
             Verify window that holds all readings [S]; an open side is infinite.
+        trend : (2,) array, optional
+            Trends of mean and variance over the array [S, S²].
         """
         if self.few:
             std = math.sqrt(self.variance)
             return Quantity.given(self.mean, "S"), Quantity.given(std, "S")
-        error = found.stderr
+        error, df = found.stderr, found.df
         low, high = window or (-math.inf, math.inf)
         widest = 0.5 * (high - low)
         shift = min(float(error[0]), widest)
@@ -89,18 +95,19 @@ class Moments:
             largest = max((high - self.mean) * (self.mean - low), self.variance)
             std = min(std, math.sqrt(largest))
         spread = min(float(error[1]) / (2 * std), widest) if std > 0 else 0.0
-        return (
-            _cut(
-                Quantity.estimated(self.mean, shift, "S", df=float(found.df[0])),
-                min(low, self.mean),
-                max(high, self.mean),
-            ),
-            _cut(
-                Quantity.estimated(std, spread, "S", scale="log", df=float(found.df[1])),
-                0.0,
-                max(widest, std),
-            ),
+        mean = _cut(
+            Quantity.estimated(self.mean, shift, "S", df=float(df[0])),
+            min(low, self.mean),
+            max(high, self.mean),
         )
+        of_std = _cut(
+            Quantity.estimated(std, spread, "S", scale="log", df=float(df[1])),
+            0.0,
+            max(widest, std),
+        )
+        if trend is None or not std > 0:
+            return mean, of_std
+        return mean.drifting(float(trend[0])), of_std.drifting(float(trend[1]) / (2 * std))
 
 
 def _cut(q: Quantity, low: float, high: float) -> Quantity:

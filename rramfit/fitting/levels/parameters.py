@@ -61,10 +61,13 @@ def parameter_influence(distribution: LevelDistribution) -> Influence:
     return distribution.influence.through(m.differentiate(values))
 
 
-def parameter_result(distribution: LevelDistribution, found: ClusteredCovariance) -> FitResult:
+def parameter_result(
+    distribution: LevelDistribution, found: ClusteredCovariance, *, trend: Floats | None = None
+) -> FitResult:
     """Return the parameters of a distribution with their covariance and findings.
 
-    The covariance of a parameter without an interval is zero.
+    The covariance of a parameter without an interval is zero. `trend`, (p,), holds the trends of
+    the parameters over the array.
     """
     estimates: dict[str, Quantity] = {}
     unknown: list[str] = []
@@ -77,7 +80,8 @@ def parameter_result(distribution: LevelDistribution, found: ClusteredCovariance
         if error == 0:
             continue
         if regular and _determined(name, value, error, df, unit, std):
-            estimates[name] = _estimate(name, value, error, df, unit)
+            estimate = _estimate(name, value, error, df, unit)
+            estimates[name] = estimate.drifting(0.0 if trend is None else float(trend[i]))
         else:
             unknown.append(name)
     known = np.array([q.stderr is not None for q in estimates.values()])

@@ -54,8 +54,7 @@ def level_medians(conductance: Floats, level: NDArray[np.int64], levels: Levels)
     k = len(levels)
     cells = np.zeros(k, dtype=np.int64)
     median, spread, inside = (np.full(k, np.nan) for _ in range(3))
-    low = levels.lower if levels.lower is not None else np.full(k, -np.inf)
-    high = levels.upper if levels.upper is not None else np.full(k, np.inf)
+    low, high = window_limits(levels)
     seen = np.isfinite(conductance) & (level >= 0)
     order = np.argsort(level[seen], kind="stable")
     y, target = conductance[seen][order], level[seen][order]
@@ -68,9 +67,17 @@ def level_medians(conductance: Floats, level: NDArray[np.int64], levels: Levels)
         median[i] = np.median(mine)
         spread[i] = 1.4826 * np.median(np.abs(mine - median[i]))
         if levels.lower is not None or levels.upper is not None:
-            slack = 1e-6 * max(abs(low[i]), abs(high[i])) if np.isfinite(high[i]) else 0.0
+            slack = 1e-6 * max(abs(x) for x in (low[i], high[i], 0.0) if np.isfinite(x))
             inside[i] = np.mean((mine >= low[i] - slack) & (mine <= high[i] + slack))
     return LevelMedians(cells=cells, median=median, spread=spread, inside=inside)
+
+
+def window_limits(levels: Levels) -> tuple[Floats, Floats]:
+    """Return the limits of the verify windows [S], infinite where a side is open."""
+    k = len(levels)
+    low = np.full(k, np.nan) if levels.lower is None else levels.lower
+    high = np.full(k, np.nan) if levels.upper is None else levels.upper
+    return np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
 
 
 def find_mismatch(found: LevelMedians, levels: Levels) -> list[Finding]:
@@ -110,8 +117,11 @@ def _off_target(found: LevelMedians, levels: Levels) -> Bools:
     if levels.lower is not None and levels.upper is not None:
         half = 0.5 * (levels.upper - levels.lower)
         middle = 0.5 * (levels.upper + levels.lower)
+        low, high = window_limits(levels)
+        margin = 0.5 * np.abs(levels.target)  # of a window that is open on one side
         with np.errstate(invalid="ignore"):
-            far = np.abs(found.median - middle) > 2 * half
+            outside = (found.median < low - margin) | (found.median > high + margin)
+            far = np.where(np.isfinite(half), np.abs(found.median - middle) > 2 * half, outside)
         return np.asarray(far, dtype=np.bool_)
     if len(levels) < 2:
         with np.errstate(invalid="ignore"):

@@ -73,10 +73,12 @@ class Boundary:
         if not (self.crossing and self.overlap > 0):
             return Quantity.given(self.threshold, "S"), Quantity.given(self.overlap, "1")
         error, df = combine((self.below, self.above), (below, above), correlation)
-        return (
-            Quantity.estimated(self.threshold, float(error[0]), "S", df=float(df[0])),
-            Quantity.estimated(self.overlap, float(error[1]), "1", scale="log", df=float(df[1])),
+        trend = np.hypot(below.trend, above.trend)
+        threshold = Quantity.estimated(self.threshold, float(error[0]), "S", df=float(df[0]))
+        overlap = Quantity.estimated(
+            self.overlap, float(error[1]), "1", scale="log", df=float(df[1])
         )
+        return threshold.drifting(float(trend[0])), overlap.drifting(float(trend[1]))
 
 
 def separate(below: LevelDistribution, above: LevelDistribution) -> Boundary:

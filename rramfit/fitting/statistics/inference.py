@@ -41,6 +41,7 @@ __all__ = [
     "ClusteredCovariance",
     "Driver",
     "clustered_covariance",
+    "dependence",
     "mixture_error",
     "normal_scores",
 ]
@@ -175,8 +176,22 @@ def normal_scores(values: Floats) -> Floats:
     return out
 
 
-def _dependence(psi: Floats, z: Floats) -> tuple[Floats, Floats]:
-    """Influences about their plane, (p, cell), and b_m, their parts along He_m(z)/√m!, (m, p)."""
+def dependence(psi: Floats, z: Floats) -> tuple[Floats, Floats]:
+    """Return influences about their plane, and their parts along Hermite polynomials of a driver.
+
+    Parameters
+    ----------
+    psi : (p, row, col) array
+    z : (row, col) array
+        Normal scores, NaN where not observed.
+
+    Returns
+    -------
+    about : (p, cell) array
+        Influences of observed cells less their plane.
+    parts : (4, p) array
+        b_m, along He_m(z)/√m!.
+    """
     seen = np.isfinite(z)
     x = z[seen]
     hermite = (
@@ -196,7 +211,7 @@ def _of_lines(psi: Floats, driver: Driver) -> tuple[Floats, Floats]:
     if lines is None:
         return out, df
     seen = np.isfinite(driver.scores).astype(np.float64)
-    for m, b in enumerate(_dependence(psi, driver.scores)[1], start=1):
+    for m, b in enumerate(dependence(psi, driver.scores)[1], start=1):
         out += np.outer(b, b) * max(lines.power_sum(seen, m), 0.0)
     return out, np.full(len(psi), lines.error_df(lines.pair_sums(seen)))
 
@@ -205,7 +220,7 @@ def _driven(psi: Floats, z: Floats, field: SmoothField) -> Floats:
     """Smooth part of the covariance of the sums, (p, p, grid), by Mehler's formula."""
     seen = np.isfinite(z)
     x = z[seen]
-    values, parts = _dependence(psi, z)
+    values, parts = dependence(psi, z)
     out = np.zeros((len(psi), len(psi), len(field.length)))
     for m, b in enumerate(parts, start=1):
         smooth = (field.variance * field.share) ** m * field.pair_sums(m)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.polynomial import hermite_e
 from numpy.typing import NDArray
 
+from rramfit.fitting.statistics.array_trend import trend_std
 from rramfit.fitting.statistics.inference import (
     ClusteredCovariance,
     Driver,
@@ -77,10 +78,13 @@ class PartErrors:
     clustered : ClusteredCovariance
     smooth : (4, p) array
         Signed standard deviation added by the smooth field, by order m.
+    trend : (p,) array
+        Standard deviation of their linear trends over the array, not part of the errors.
     """
 
     clustered: ClusteredCovariance
     smooth: Floats
+    trend: Floats
 
 
 def part_errors(parts: Mapping[str, Influence], driver: Driver) -> dict[str, PartErrors]:
@@ -101,6 +105,7 @@ def part_errors(parts: Mapping[str, Influence], driver: Driver) -> dict[str, Par
     covariance = found.covariance * np.outer(scale, scale)
     covariance[own == 0] = covariance[:, own == 0] = 0.0
     smooth = _smooth_parts(fields, driver, own * (found.inflation - 1))
+    trend = trend_std(fields, driver)
     out, first = {}, 0
     for name, part in parts.items():
         last = first + len(part.values)
@@ -111,6 +116,7 @@ def part_errors(parts: Mapping[str, Influence], driver: Driver) -> dict[str, Par
                 inflation=found.inflation[first:last].copy(),
             ),
             smooth=smooth[:, first:last],
+            trend=trend[first:last],
         )
         first = last
     return out

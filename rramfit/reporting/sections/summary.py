@@ -255,7 +255,8 @@ def _of_arrays(card: ModelCard) -> str:
         return (
             "The intervals estimate the process from this one array, with its variation between "
             "cells, lines and patches. They do not include the variation between arrays, which one "
-            "array cannot show. Measure several arrays to estimate it."
+            "array cannot show; nor can it show whether other arrays share its trends. Measure "
+            "several arrays to estimate how much they differ."
         )
     examples = [
         f"{with_unit(q.between, 'S', digits=2)} for the {name} of {x.name}"

@@ -16,9 +16,11 @@ from rramfit.card.schema import (
     LineOffsets,
     ModelCard,
     RetentionCard,
+    SpatialCard,
     VariationCard,
 )
 from rramfit.card.uncertainty.comparison import (
+    DRIFT_COUNTED,
     MISSING_BETWEEN,
     ParameterTest,
     compare_cards,
@@ -249,3 +251,63 @@ def test_frame_has_a_row_for_each_parameter():
     assert list(frame.index) == ["levels[0].mean", "levels[1].mean"]
     assert frame.loc["levels[1].mean", "second"] == 2.5
     assert list(frame["result"]) == ["", ""]
+
+
+def test_trends_count_as_variation_between_arrays_where_that_is_not_known():
+    def drifting(mean: float, trend: float | None, between: float | None = None) -> ModelCard:
+        q = Quantity.estimated(mean, 3.0, "S")
+        return with_level(
+            card(mean), mean=q.model_copy(update={"trend": trend, "between": between})
+        )
+
+    (found,) = compare_cards(drifting(100.0, 4.0), drifting(110.0, 12.0)).differences
+    assert found.t == pytest.approx(-10 / math.sqrt(3**2 + 3**2 + 4**2 + 12**2), rel=1e-6)
+    assert not found.between_known
+    assert DRIFT_COUNTED in compare_cards(drifting(100.0, 4.0), drifting(110.0, 12.0)).notes
+    pooled = compare_cards(drifting(100.0, 4.0, between=1.0), drifting(110.0, 12.0))
+    assert pooled.differences[0].t == pytest.approx(-10 / math.sqrt(3**2 + 3**2 + 1), rel=1e-6)
+    assert pooled.notes == ()
+    assert DRIFT_COUNTED not in compare_cards(card(1.0), card(2.0)).notes
+
+
+def test_other_arrays_need_not_share_a_trend():
+    def tilted(slope: float) -> ModelCard:
+        trend = Quantity.estimated(slope, 0.1, "S")
+        spatial = SpatialCard(row_trend=trend)
+        part = VariationCard(level=0, domain="linear", spatial=spatial)
+        return card(1.0).model_copy(update={"variation": [part]})
+
+    (found,) = compare_cards(tilted(-2.0), tilted(2.0)).significant
+    assert found.path == "variation[0].spatial.row_trend"
+    assert found.undecided
+
+
+def test_given_numbers_have_no_t():
+    first, second = (with_level(card(1.0), target=given(t, "S")) for t in (1.0, 2.0))
+    by_path = {d.path: d for d in compare_cards(first, second).differences}
+    found = by_path["levels[0].target"]
+    assert math.isnan(found.t)
+    assert math.isnan(found.p_value)
+    assert (found.differs, found.words) == (True, "given, not estimated: differs")
+    result = compare_cards(first, second)
+    assert [d.path for d in result.significant] == ["levels[0].target"]
+    assert result.max_t == 0
+    rounded = with_level(card(1.0), target=given(1.0 + 2e-16, "S"))
+    (same,) = (d for d in compare_cards(first, rounded).differences if not d.estimated)
+    assert (same.differs, same.words) == (False, "given, not estimated: equal")
+
+
+def test_thresholds_that_no_reading_reaches_are_not_tested():
+    def separated(overlap: float) -> ModelCard:
+        return with_level(
+            card(1.0),
+            upper_threshold=Quantity.estimated(30.0, 2.0, "S"),
+            overlap=Quantity.estimated(overlap, 0.1 * overlap, "1", scale="log"),
+        )
+
+    def paths(*cards: ModelCard) -> set[str]:
+        return {t.path for t in compare_parameters(*cards)}
+
+    beyond = {"levels[0].upper_threshold", "levels[0].overlap"}
+    assert beyond <= paths(separated(0.2), separated(0.3))
+    assert not beyond & paths(separated(0.2), separated(1e-9))

@@ -148,6 +148,46 @@ def test_a_distribution_is_compared_with_what_arrays_differ_by(truth):
     assert not any(v.fails for v in predict_levels(usual, statistics, healthy, seed=0))
 
 
+def test_one_array_cannot_tell_whether_readings_are_usually_shifted_a_little():
+    """A distance up to 10 % is reported, but is no failure if it is not known how arrays differ."""
+    card = virtual_card("plain", mean=[2e-5, 6e-5], spread=0.05, array=(64, 64))
+    other = characterize(synthesize(card, sweeps=2, seed=1))
+    little, far = (predict_other(moved(card, by), other) for by in (0.2, 0.6))
+    assert little.predicts
+    assert any(v.undecided for v in little.levels)
+    assert all(v.distance <= 0.1 for v in little.levels if v.undecided)
+    (finding,) = (f for f in little.verdict.findings if "the card does not predict" in f.what)
+    assert "one array cannot tell" in finding.what
+    assert not finding.severe
+    assert not far.predicts
+    assert not any(v.undecided for v in far.levels)
+    levels = [
+        x.model_copy(update={"mean": x.mean.model_copy(update={"between": 1e-3 * x.std.value})})
+        for x in moved(card, 0.2).levels
+    ]
+    pooled = predict_other(moved(card, 0.2).model_copy(update={"levels": levels}), other)
+    assert not any(v.undecided for v in pooled.levels)
+    assert not pooled.predicts
+
+
+def test_trends_of_both_arrays_widen_what_a_distribution_allows(truth):
+    program = synthesize(truth, sweeps=6, seed=1).program
+    statistics, healthy = accumulate(program, 2), np.ones(ARRAY, dtype=bool)
+
+    def drifting(card, trend):
+        levels = [
+            x.model_copy(update={"mean": x.mean.model_copy(update={"trend": trend * x.std.value})})
+            for x in card.levels
+        ]
+        return card.model_copy(update={"levels": levels})
+
+    far = moved(truth, 1.5)
+    assert all(v.fails for v in predict_levels(far, statistics, healthy, seed=0, other=truth))
+    for pair in ((drifting(far, 1.5), truth), (far, drifting(truth, 1.5))):
+        found = predict_levels(pair[0], statistics, healthy, seed=0, other=pair[1])
+        assert not any(v.fails for v in found)
+
+
 def test_lines_of_an_array_are_not_taken_for_another_distribution():
     """Columns and rows with offsets shift many readings together, but not those of every array."""
     card = virtual_card(
@@ -182,6 +222,15 @@ def test_two_tiles_of_a_chip_with_blind_levels_are_compared(shared):
     assert {"levels[0].mean", "levels[1].std"} <= {p.path for p in check.parameters}
     assert not any("levels differ" in f.what for f in check.verdict.findings)
     assert MISSING_BETWEEN in check.summary()
+
+
+@pytest.mark.parametrize("chip", ["C10_tile", "C1_slc_tile"])
+def test_tiles_of_one_chip_are_not_called_different(shared, chip):
+    """They differ by less than one array can tell."""
+    found = [characterize(shared / "data/measured/h5" / f"{chip}{i}.h5") for i in range(2)]
+    for card, other in (found, reversed(found)):
+        check = predict_other(card.card, other)
+        assert check.predicts, check.summary()
 
 
 def test_cards_of_two_temperatures_say_that_this_is_the_difference(shared):

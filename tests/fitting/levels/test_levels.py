@@ -315,3 +315,29 @@ def test_measured_levels_with_very_few_cells(shared) -> None:
     assert found[36].n_cells == 2
     assert "48 more levels" not in found.verdict.findings[0].what
     assert "level 1 has 0 accepted readings" in found.verdict.findings[0].what
+
+
+def drifting(by: float, wider: float = 0.0) -> LevelsFit:
+    """One level of 50 uS with 5 uS between cells, that drifts and widens along the rows."""
+    rows = np.arange(ROWS)[:, None] / (ROWS - 1) - 0.5
+    own = np.random.default_rng(17).standard_normal((1, ROWS, COLS))
+    return one_level(5e-5 + 5e-6 * own * (1 + wider * rows) + by * rows)
+
+
+def test_a_drift_over_the_array_is_stated_and_not_part_of_the_error() -> None:
+    still, moving = (drifting(by)[0].mean for by in (0.0, 2e-6))
+    assert still is not None
+    assert moving is not None
+    assert moving.trend == pytest.approx(2e-6 / math.sqrt(12), rel=0.25)
+    assert moving.stderr == pytest.approx(still.stderr, rel=0.1)
+    wide = drifting(0.0, wider=0.6)[0].std
+    assert wide is not None
+    assert wide.trend == pytest.approx(0.6 * 5e-6 / math.sqrt(12), rel=0.3)
+
+
+def test_a_drift_above_two_standard_errors_is_a_finding() -> None:
+    (finding,) = (f for f in drifting(2e-6).verdict.findings if "drift" in f.what)
+    assert "the mean of level 0 by" in finding.what
+    assert "one array cannot tell whether other arrays share this trend" in finding.what
+    assert not finding.severe
+    assert not any("drift" in f.what for f in drifting(0.0).verdict.findings)

@@ -6,12 +6,24 @@ import pytest
 
 from rramfit.card import Quantity
 from rramfit.card.quality import Quality, ScreenedCard
-from rramfit.card.schema import StuckCard
+from rramfit.card.schema import OffLevelNoise, ReadNoiseCard, StuckCard
 from rramfit.fitting.result import Finding, Verdict, rank_findings
 from rramfit.reporting.page.document import Prose
 from rramfit.reporting.page.tables import levels_table
+from rramfit.reporting.report_data.report_data import ReportData
+from rramfit.reporting.sections.other_groups import read_noise_section
 from rramfit.reporting.sections.quality import parameters_section
 from rramfit.reporting.sections.summary import summary_blocks
+
+
+def noise_with_off_level(noise: ReadNoiseCard) -> ReadNoiseCard:
+    off = OffLevelNoise(
+        n_cells=55,
+        coefficient=Quantity.estimated(0.09, 0.009, "1"),
+        exponent=Quantity.estimated(-0.5, 0.05, "1"),
+        reference_conductance=Quantity.given(20e-6, "S"),
+    )
+    return noise.model_copy(update={"off_level": off})
 
 
 def texts(card) -> dict[str, str]:
@@ -36,6 +48,25 @@ def test_characteristics_problems_and_usability_state_the_numbers_of_the_card(ch
     usability = found["Can the card be used?"]
     assert usability.startswith("No. Resolve the severe findings first.")
     assert "50.3 %, 89.7 % and 99 % are inside the predicted 50, 90 and 99 %" in usability
+
+
+def test_read_noise_of_cells_off_their_level_is_stated(chip):
+    card = chip.card.model_copy(update={"read_noise": noise_with_off_level(chip.card.read_noise)})
+    what = "In 55 cells that failed or are stuck, read noise is 9.0 % (7.2–10.8)"
+    assert f"{what} of the conductance at 20 µS." in texts(card)["Characteristics"]
+
+
+def test_read_noise_of_cells_off_their_level_has_its_table(chip):
+    card = chip.card.model_copy(update={"read_noise": noise_with_off_level(chip.card.read_noise)})
+    plain, more = (
+        read_noise_section(ReportData(card=x, measurement=chip.measurement)).blocks
+        for x in (chip.card, card)
+    )
+    assert len(more) == len(plain) + 1
+    assert "55 cells that are not at their level" in more[-1].caption
+    rows = {name: " ".join(cells) for name, *cells in more[-1].rows}
+    assert "7.2–10.8" in rows["relative read noise at reference conductance"]
+    assert rows["exponent of conductance"].startswith("−0.50 −0.60 to −0.40")
 
 
 def test_shares_of_the_variance_are_those_of_the_components(chip):
