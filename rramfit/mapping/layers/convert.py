@@ -24,7 +24,12 @@ from rramfit.errors import MappingError, RramfitWarning
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
 from rramfit.mapping.layers.attention import AnalogMultiheadAttention
 from rramfit.mapping.layers.calibrate import calibrate, recalibrate_when_loaded
-from rramfit.mapping.layers.convolution import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from rramfit.mapping.layers.convolutions.plain import AnalogConv1d, AnalogConv2d, AnalogConv3d
+from rramfit.mapping.layers.convolutions.transposed import (
+    AnalogConvTranspose1d,
+    AnalogConvTranspose2d,
+    AnalogConvTranspose3d,
+)
 from rramfit.mapping.layers.digital_parts import (
     DIGITAL_SHARE,
     DigitalPart,
@@ -36,11 +41,6 @@ from rramfit.mapping.layers.digital_parts import (
 from rramfit.mapping.layers.linear import AnalogLinear
 from rramfit.mapping.layers.matrix_layer import MatrixLayer
 from rramfit.mapping.layers.recurrent import AnalogRecurrent
-from rramfit.mapping.layers.transposed import (
-    AnalogConvTranspose1d,
-    AnalogConvTranspose2d,
-    AnalogConvTranspose3d,
-)
 from rramfit.mapping.tiles.setup import AnalogSetup, analog_setup
 
 __all__ = ["convert_to_analog"]

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from rramfit.mapping import FACTORS, analog_matrices, analog_setup, convert_to_analog, to_digital
-from rramfit.mapping.layers.grouped import GroupPacking
+from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.training.forward.preparation import prepare_training, set_step, trained_network
 
 CONVOLUTIONS = [

@@ -18,8 +18,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
-from rramfit.mapping.layers.grouped import GroupPacking
-from rramfit.mapping.layers.grouped_layer import GroupedLayer
+from rramfit.mapping.layers.convolutions.grouped import GroupPacking
+from rramfit.mapping.layers.convolutions.grouped_layer import GroupedLayer
 from rramfit.mapping.layers.matrix_layer import keep_hooks
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup

@@ -1,7 +1,7 @@
 """A convolution as a layer of one matrix, packed if it has groups.
 
 With one group the matrix is that of all channels. With several, it is the packed matrix
-(`rramfit.mapping.layers.grouped`), whose outputs are shared by groups.
+(`rramfit.mapping.layers.convolutions.grouped`), whose outputs are shared by groups.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
-from rramfit.mapping.layers.grouped import GroupPacking, output_norms
+from rramfit.mapping.layers.convolutions.grouped import GroupPacking, output_norms
 from rramfit.mapping.layers.matrix_layer import MatrixLayer
 from rramfit.mapping.layout.plan import plan_matrix
 from rramfit.mapping.tiles.setup import AnalogSetup

@@ -1,7 +1,7 @@
 """Convolutions of one, two and three dimensions on tiles.
 
 Input vectors are (channel, kernel position). If the product is linear, the folded weight is used in
-an ordinary convolution. Groups are packed (`rramfit.mapping.layers.grouped`).
+an ordinary convolution. Groups are packed (`rramfit.mapping.layers.convolutions.grouped`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
-from rramfit.mapping.layers.grouped import GroupPacking
-from rramfit.mapping.layers.grouped_layer import GroupedLayer
+from rramfit.mapping.layers.convolutions.grouped import GroupPacking
+from rramfit.mapping.layers.convolutions.grouped_layer import GroupedLayer
 from rramfit.mapping.layers.matrix_layer import keep_hooks
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup
