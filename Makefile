@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test coverage lint types bench clean
+.PHONY: demo test coverage lint types bench check-long audit sbom dist clean
 
 # The environment is complete if its stamp is newer than the files that define it.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -33,6 +33,28 @@ types: $(VENV)/installed
 bench: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group bench
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+
+# Mutated files, kills, full disks: hours. Continues where it stopped; see reports/reliability.md.
+check-long: $(VENV)/installed
+	nice $(BIN)/python tests/studies/reliability
+
+# Known vulnerabilities of the pinned versions; the next check-long adds the result to its report.
+audit: $(VENV)/installed
+	$(PIP) install --quiet -c constraints.txt --group release
+	mkdir -p build/reliability
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip \
+	  --format json --output build/reliability/audit.json
+
+# Software bill of materials: CycloneDX, of the pinned versions.
+sbom: $(VENV)/installed
+	$(PIP) install --quiet -c constraints.txt --group release
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/rramfit.cdx.json constraints.txt
+
+# Wheel and sdist; the same commit gives the same bytes.
+dist: $(VENV)/installed
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -d dist
 
 clean:
 	rm -rf $(VENV) out .coverage .pytest_cache .mypy_cache .ruff_cache

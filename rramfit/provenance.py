@@ -12,15 +12,16 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from rramfit.errors import OutputError
+from rramfit.errors import InputError, OutputError, RramfitError
 
 __all__ = [
     "atomic_file",
+    "before_replacing",
     "check_file",
     "check_folder",
     "package_version",
@@ -35,9 +36,27 @@ def package_version() -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 digest of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    """Return the SHA-256 digest of a file, as 64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, as when it was removed during the work.
+    """
+    try:
+        with path.open("rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError as e:
+        raise _gone(path, e) from None
+
+
+def _gone(path: Path, error: OSError) -> InputError:
+    return InputError(
+        path,
+        "file",
+        found=f"a file that cannot be read ({error.strerror})",
+        expected="the input, unchanged until the result is written",
+    )
 
 
 def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple[str, str]:
@@ -54,16 +73,36 @@ def result_time(inputs: Sequence[Path], measured_at: str | None = None) -> tuple
     -------
     time, source : str
         ISO 8601 in UTC, to the second; and where it was taken from.
+
+    Raises
+    ------
+    RramfitError
+        If SOURCE_DATE_EPOCH is not a number of seconds.
+    InputError
+        If an input file was removed.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch:
-        moment, source = datetime.fromtimestamp(int(epoch), UTC), "SOURCE_DATE_EPOCH"
+        try:
+            moment, source = datetime.fromtimestamp(int(epoch), UTC), "SOURCE_DATE_EPOCH"
+        except (ValueError, OverflowError, OSError):
+            msg = (
+                f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970. Correct or unset it."
+            )
+            raise RramfitError(msg) from None
     elif measured_at:
         moment, source = datetime.fromisoformat(measured_at), "measured_at of the input"
     else:
-        newest = max(path.stat().st_mtime for path in inputs)
+        newest = max(_modified(path) for path in inputs)
         moment, source = datetime.fromtimestamp(newest, UTC), "modification time of the input"
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), source
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError as e:
+        raise _gone(path, e) from None
 
 
 def check_folder(folder: Path) -> None:
@@ -99,6 +138,25 @@ def check_file(path: Path) -> None:
         raise OutputError(path, e.reason) from None
 
 
+_checks: list[Callable[[Path, Path], None]] = []  # of the command that runs in this process
+
+
+@contextlib.contextmanager
+def before_replacing(check: Callable[[Path, Path], None]) -> Iterator[None]:
+    """Call a function before a finished file replaces an existing one, inside the context.
+
+    Parameters
+    ----------
+    check : callable (existing, finished)
+        Called with the paths of both files; if it raises, the existing file is kept.
+    """
+    _checks.append(check)
+    try:
+        yield
+    finally:
+        _checks.remove(check)
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Write a file completely or not at all: yield a temporary path, renamed on success.
@@ -125,6 +183,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        if path.exists():
+            for check in _checks:
+                check(path, part)
         part.replace(path)
     except OSError as e:
         raise OutputError(path, os.strerror(e.errno) if e.errno else str(e)) from e

@@ -1,12 +1,14 @@
 """Units: SI inside rramfit, prefixed units in files and printed text.
 
 A quantity in a file carries its unit, and is converted here and nowhere else. A resistance is
-converted to a conductance, G = 1/R.
+converted to a conductance, G = 1/R. Units may be written as laboratories write them (`kΩ`, `µS`,
+`kOhm`, `sec`); `unit_name` returns the name used here.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,16 +28,18 @@ __all__ = [
     "prefixed_unit",
     "round_estimate",
     "to_si",
+    "unit_name",
 ]
 
 _SCALES: Mapping[str, Mapping[str, float]] = {
     "conductance": {"S": 1.0, "mS": 1e-3, "uS": 1e-6, "nS": 1e-9},
-    "resistance": {"ohm": 1.0, "kohm": 1e3, "Mohm": 1e6},
+    "resistance": {"ohm": 1.0, "kohm": 1e3, "Mohm": 1e6, "Gohm": 1e9},
     "voltage": {"V": 1.0, "mV": 1e-3},
-    "current": {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9},
-    "time": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0, "h": 3600.0},
-    "temperature": {"K": 1.0},
+    "current": {"A": 1.0, "mA": 1e-3, "uA": 1e-6, "nA": 1e-9, "pA": 1e-12},
+    "time": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0},
+    "temperature": {"K": 1.0, "degC": 1.0},
 }
+_ZERO_CELSIUS = 273.15  # [K]
 
 ACCEPTED_UNITS: Mapping[str, tuple[str, ...]] = {
     "conductance": (*_SCALES["conductance"], *_SCALES["resistance"]),
@@ -43,11 +47,38 @@ ACCEPTED_UNITS: Mapping[str, tuple[str, ...]] = {
 }
 """Accepted unit names for each kind of quantity."""
 
+_LETTERS = str.maketrans({"\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u"})
+_OHM = re.compile("(?:\N{GREEK CAPITAL LETTER OMEGA}|\N{OHM SIGN}|[Oo]hms?|OHMS?)$")
+_LOST = "\N{REPLACEMENT CHARACTER}"  # left by a wrong encoding; only one reading is possible
+_WORDS: Mapping[str, str] = {
+    "Kohm": "kohm", "siemens": "S", "volt": "V", "volts": "V", "ampere": "A", "amp": "A",
+    "amps": "A", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "usec": "us",
+    "nsec": "ns", "minute": "min", "minutes": "min", "mins": "min", "hr": "h", "hrs": "h",
+    "hour": "h", "hours": "h", "day": "d", "days": "d", "kelvin": "K", "C": "degC",
+    "celsius": "degC", "°C": "degC", "℃": "degC",
+    f"{_LOST}S": "uS", f"{_LOST}A": "uA", f"{_LOST}s": "us", f"{_LOST}C": "degC",
+    _LOST: "ohm", f"k{_LOST}": "kohm", f"K{_LOST}": "kohm", f"M{_LOST}": "Mohm",
+}  # fmt: skip
+
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 _PREFIXED = frozenset({"S", "ohm", "V", "A", "s", "J"})
 _NO_EXPONENT = (1e-4, 1e6)  # numbers between these are written without an exponent
 _MOST_DIGITS = 7
 _TWO_BELOW, _MOST_WITH_TWO = 3.5, 4  # when the half width keeps a second digit
+
+
+def unit_name(text: str) -> str:
+    """Return the accepted name of a unit, or the text itself if the unit is unknown.
+
+    Both mu characters, the Greek omega and the ohm sign, `Ohm` and common words are recognized.
+
+    Examples
+    --------
+    >>> [unit_name(u) for u in ("kΩ", "µS", "kOhm", "μA", "sec", "furlong")]
+    ['kohm', 'uS', 'kohm', 'uA', 's', 'furlong']
+    """
+    name = _OHM.sub("ohm", text.strip().translate(_LETTERS))
+    return _WORDS.get(name, _WORDS.get(name.casefold() if len(name) > 2 else name, name))
 
 
 def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
@@ -58,7 +89,7 @@ def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
     values : array_like
         Numbers as stored in the file.
     unit : str
-        Their unit, one of ``ACCEPTED_UNITS[kind]``.
+        Their unit, one of ``ACCEPTED_UNITS[kind]`` in any spelling that `unit_name` knows.
     kind : {"conductance", "voltage", "current", "time", "temperature"}
         Kind of quantity.
 
@@ -77,6 +108,7 @@ def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
     >>> to_si([5.0, 12.0], "kohm", "conductance") * 1e6
     array([200.        ,  83.33333333])
     """
+    unit = unit_name(unit)
     if unit not in ACCEPTED_UNITS[kind]:
         msg = f"unit {unit!r} is not one of {', '.join(ACCEPTED_UNITS[kind])}"
         raise ValueError(msg)
@@ -84,6 +116,8 @@ def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:
     if kind == "conductance" and unit in _SCALES["resistance"]:
         with np.errstate(divide="ignore"):
             return np.asarray(1.0 / (x * _SCALES["resistance"][unit]), dtype=np.float64)
+    if unit == "degC":
+        return np.asarray(x + _ZERO_CELSIUS, dtype=np.float64)
     return np.asarray(x * _SCALES[kind][unit], dtype=np.float64)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from rramfit.errors import InputError, MeasurementError, OutputError, RramfitError
 from rramfit.provenance import atomic_file, check_folder, result_time, sha256_of
 from rramfit.streams import stream, torch_stream
-from rramfit.units import ACCEPTED_UNITS, format_quantity, to_si
+from rramfit.units import ACCEPTED_UNITS, format_quantity, to_si, unit_name
 
 
 def test_an_input_error_reads_as_sentences():
@@ -19,6 +20,22 @@ def test_an_input_error_reads_as_sentences():
     assert str(plain) == "a.h5: /levels: found no units, expected S."
     assert isinstance(error, InputError)
     assert isinstance(error, RramfitError)
+
+
+@pytest.mark.parametrize("where", ["", "/", "file"])
+def test_an_error_of_a_whole_file_names_the_file_alone(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def message(path):
+        error = MeasurementError(path, where, found="x", expected="y")
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        assert error.where == where
+        return str(error)
+
+    assert message("a.h5") == "a.h5: found x, expected y."
+    assert message(Path()) == f"{tmp_path}: found x, expected y."
+    assert message("..") == f"{tmp_path.parent}: found x, expected y."
+    assert message("") == "found x, expected y."
 
 
 def test_an_input_error_can_be_pickled():
@@ -51,6 +68,37 @@ def test_accepted_units_convert_and_others_are_rejected():
             assert np.isfinite(to_si(1.0, unit, kind))
     with pytest.raises(ValueError, match="'mho' is not one of S, mS"):
         to_si(1.0, "mho", "conductance")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        *[
+            (f"{p}{o}", f"{p}ohm")
+            for p in ("", "k", "M")
+            for o in ("\N{OHM SIGN}", "Ω", "Ohm", "ohms")
+        ],
+        *[
+            (f"{mu}{u}", f"u{u}")
+            for mu in ("\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}")
+            for u in "SAs"
+        ],
+        ("KOhm", "kohm"),
+        ("k\N{REPLACEMENT CHARACTER}", "kohm"),
+        (" sec ", "s"),
+        ("Hours", "h"),
+        ("°C", "degC"),
+        ("mohm", "mohm"),
+        ("US", "US"),
+    ],
+)
+def test_units_as_laboratories_write_them(written, name):
+    assert unit_name(written) == name
+
+
+def test_degrees_celsius_become_kelvin():
+    assert to_si([85.0, -40.0], "°C", "temperature").tolist() == pytest.approx([358.15, 233.15])
+    assert to_si(2.0, "kΩ", "conductance") == pytest.approx(5e-4)
 
 
 def test_zero_resistance_is_infinite_conductance():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BASE = {"errors", "units", "provenance", "streams"}
+BASE = {"errors", "units", "provenance", "streams", "workers", "hdf5"}
 BELOW: dict[str, set[str]] = {}
 BELOW["card"] = BASE
 BELOW["array"] = BELOW["card"] | {"card"}
@@ -41,7 +41,7 @@ ROOMS = {
     ],
     "mapping": ["layout", "tiles", "layers", "study", TOP],
     "training": ["forward", "loop", TOP],
-    "reporting": ["page", "report_data", "figures", "sections", TOP],
+    "reporting": ["page", "report_data", "figures", "sections", TOP, "lots"],
 }
 """Rooms of each package, each of which may use those before it."""
 

@@ -13,7 +13,13 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from rramfit.errors import CardError, CheckpointError, InputError, MeasurementError
+from rramfit.errors import (
+    CardError,
+    CheckpointError,
+    InputError,
+    LayoutFileError,
+    MeasurementError,
+)
 
 __all__ = ["CARD", "MEASUREMENT", "FileKind", "WrongKind", "explain", "identify", "wrong_kind"]
 
@@ -103,8 +109,10 @@ def explain(error: InputError) -> str:
     error : InputError
         Raised by the library for a file that it could not read.
     """
-    if isinstance(error, MeasurementError):
-        wanted: FileKind | None = MEASUREMENT
+    if isinstance(error, LayoutFileError):
+        wanted: FileKind | None = None  # its message names what the file is
+    elif isinstance(error, MeasurementError):
+        wanted = MEASUREMENT
     elif isinstance(error, CardError):
         wanted = CELLS if error.where.startswith("/") else CARD  # HDF5 paths start with a slash
     else:

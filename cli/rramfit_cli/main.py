@@ -7,8 +7,10 @@ does not predict a chip).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
+import io
 import logging
 import os
 import sys
@@ -17,14 +19,16 @@ from importlib import import_module
 
 import click
 
-from rramfit.errors import InputError, OutputError, RramfitError, RramfitWarning
+from rramfit.errors import InputError, OutputError, RramfitError, RramfitWarning, WorkersError
 from rramfit_cli.file_kinds import explain
+from rramfit_cli.overwriting import keep_existing_files
 from rramfit_cli.suggestions import SuggestingGroup
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
     "characterize": "Fit a model card to measured sweeps and write its report.",
+    "lot": "Merge lots and shards of lots.",
     "validate": "Test whether a card predicts another chip.",
     "card": "Show, check, compare and export model cards.",
     "array": "Compute column currents of an array with wires, and compare solvers.",
@@ -62,14 +66,18 @@ class _Commands(SuggestingGroup):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
-        except OutputError as e:
+            with keep_existing_files():
+                return super().invoke(ctx)
+        except (OutputError, WorkersError) as e:
             raise click.UsageError(str(e)) from e
         except InputError as e:
             raise Refused(explain(e)) from e
         except RramfitError as e:
             raise Refused(str(e)) from e
         except OSError as e:
+            if "No usable temporary directory" in str(e):
+                msg = "no temporary folder can be written. Free space, or set TMPDIR to another."
+                raise click.UsageError(msg) from e
             if e.errno != errno.ENOSPC or e.filename is not None:
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or flushing the buffer fails again
@@ -111,6 +119,14 @@ def main() -> None:
     # Most objects of a short process belong to imported modules and never become garbage.
     # Collecting while modules load, and again at the end, would take a second with torch.
     gc.set_threshold(100_000, 50, 100)
+    for stream in (sys.stdout, sys.stderr):  # an ASCII terminal gets "?" for "µ"
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if any(argument.endswith(".h5") for argument in sys.argv[1:]):
+        from rramfit.hdf5.reader import prepare
+
+        with contextlib.suppress(RramfitError):  # reading reports it
+            prepare()
     try:
         cli(color=False if os.environ.get("NO_COLOR") else None)
     finally:

@@ -55,7 +55,12 @@ def _without_absent(value: Any) -> Any:
 
 def check_digest(content: Mapping[str, Any], path: Path) -> None:
     """Raise `CardError` if the digest in a card does not match its content."""
-    expected = card_digest(content)
+    try:
+        expected = card_digest(content)
+    except ValueError as e:  # an infinite number, or half of a surrogate pair
+        raise CardError(
+            path, "file", found=f"content that JSON does not allow ({e})", expected="a model card"
+        ) from None
     if content.get("digest") != expected:
         raise CardError(
             path,

@@ -2,10 +2,10 @@
 
 A card describes the population of arrays like the measured one; the sidecar ``NAME.cells.h5``
 describes the measured array itself. Retraining for a fitted chip reads it. For each cell it holds
-the fault, the offset from the mean of the level, and the probability that the cell never programs
-at a level; the probability that the cell is stuck, its conductance and how much it moves from one
-programming to the next; and where levels were assigned blindly, the probability that the level of
-the cell is right.
+the fault, the offset from the mean of the level with its standard error, and the probability that
+the cell never programs at a level; the probability that the cell is stuck, its conductance and how
+much it moves from one programming to the next; and where levels were assigned blindly, the
+probability that the level of the cell is right.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import CardError
+from rramfit.hdf5 import Dataset, is_hdf5, open_hdf5
+from rramfit.hdf5.messages import CONTENT
+from rramfit.hdf5.nodes import File
 from rramfit.provenance import atomic_file
 
 __all__ = ["STUCK", "CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
@@ -30,6 +33,10 @@ _PER_CELL = {
     "stuck_motion": "S",
 }
 """Optional maps (row, col), with their units."""
+
+
+_OF_OFFSET = ("offset_stderr", "line_offset")
+"""Optional maps (level, row, col), in S."""
 
 
 class Fault(enum.IntEnum):
@@ -53,6 +60,17 @@ STUCK = (Fault.STUCK_LOW, Fault.STUCK_MIDDLE, Fault.STUCK_HIGH)
 """Faults of cells that do not respond to their target."""
 
 
+_PER_LEVEL = ("offset", "hard_posterior", *_OF_OFFSET)
+_LARGEST = 1.0  # [S] no cell conducts more
+_RANGES = {
+    "fault": (0, max(Fault)),
+    **dict.fromkeys(("offset", "line_offset", "stuck_conductance"), (-_LARGEST, _LARGEST)),
+    **dict.fromkeys(("hard_posterior", "certainty", "stuck_posterior"), (0, 1)),
+    **dict.fromkeys(("stuck_motion", "offset_stderr"), (0, _LARGEST)),
+}
+"""Valid values of each map; NaN is "not measured"."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellMaps:
     """Per-cell maps of one array."""
@@ -60,6 +78,9 @@ class CellMaps:
     fault: NDArray[np.int8]  #               (row, col) codes of `Fault`
     offset: NDArray[np.float64]  # [S]       (level, row, col) mean of the cell minus level mean
     hard_posterior: NDArray[np.float64]  #   (level, row, col) P(never programs at the level)
+    offset_stderr: NDArray[np.float64] | None = (
+        None  # [S] (level, row, col) standard error of `offset`; NaN if not known
+    )
     line_offset: NDArray[np.float64] | None = (
         None  # [S] (level, row, col) part of `offset` by lines
     )
@@ -78,16 +99,18 @@ class CellMaps:
                 f"{self.hard_posterior.shape} do not have the shape of one array"
             )
             raise ValueError(msg)
-        if self.line_offset is not None and self.line_offset.shape != self.offset.shape:
-            msg = f"line_offset has shape {self.line_offset.shape}, expected {self.offset.shape}"
-            raise ValueError(msg)
+        for name in _OF_OFFSET:
+            a = getattr(self, name)
+            if a is not None and a.shape != self.offset.shape:
+                msg = f"{name} has shape {a.shape}, expected that of offset, {self.offset.shape}"
+                raise ValueError(msg)
         for name in _PER_CELL:
             a = getattr(self, name)
             if a is not None and a.shape != self.fault.shape:
                 msg = f"{name} has shape {a.shape}, expected that of fault, {self.fault.shape}"
                 raise ValueError(msg)
-        optional = (getattr(self, name) for name in _PER_CELL)
-        for a in (self.fault, self.offset, self.hard_posterior, self.line_offset, *optional):
+        optional = (getattr(self, name) for name in (*_OF_OFFSET, *_PER_CELL))
+        for a in (self.fault, self.offset, self.hard_posterior, *optional):
             if a is not None:
                 a.flags.writeable = False
 
@@ -95,6 +118,8 @@ class CellMaps:
 def cells_bytes(maps: CellMaps) -> bytes:
     """Return the sidecar as bytes, the same for the same maps. NaN means "not measured"."""
     import h5py
+
+    from rramfit.hdf5.digest import seal
 
     options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
     with h5py.File.in_memory() as f:
@@ -106,13 +131,11 @@ def cells_bytes(maps: CellMaps) -> bytes:
             offset.attrs["units"] = "S"
             posterior = maps.hard_posterior.astype(np.float32)
             f.create_dataset("hard_posterior", data=posterior, **options).attrs["units"] = "1"
-        if maps.line_offset is not None:
-            line = maps.line_offset.astype(np.float32)
-            f.create_dataset("line_offset", data=line, **options).attrs["units"] = "S"
-        for name, unit in _PER_CELL.items():
+        for name, unit in (*((x, "S") for x in _OF_OFFSET), *_PER_CELL.items()):
             a = getattr(maps, name)
             if a is not None:
                 f.create_dataset(name, data=a.astype(np.float32), **options).attrs["units"] = unit
+        seal(f)
         f.flush()
         return bytes(f.id.get_file_image())
 
@@ -129,29 +152,62 @@ def load_cells(path: Path) -> CellMaps:
     Raises
     ------
     CardError
-        If the file is not a sidecar of this version.
+        If the file is not a sidecar of this version, or is damaged.
     """
-    import h5py
-
+    path = Path(path)
     try:
-        with h5py.File(path, "r") as f:
-            found = f"{f.attrs.get('format')} {f.attrs.get('format_version')}"
-            if found != f"{_FORMAT} {_VERSION}":
-                raise CardError(path, "/", found=found, expected=f"{_FORMAT} {_VERSION}")
-            fault = f["fault"][...].astype(np.int8)
-            empty = np.empty((0, *fault.shape))
-
-            def optional(name: str) -> NDArray[np.float64] | None:
-                return f[name][...].astype(float) if name in f else None
-
-            return CellMaps(
-                fault=fault,
-                offset=f["offset"][...].astype(float) if "offset" in f else empty,
-                hard_posterior=(
-                    f["hard_posterior"][...].astype(float) if "hard_posterior" in f else empty
-                ),
-                line_offset=optional("line_offset"),
-                **{name: optional(name) for name in _PER_CELL},
+        known = is_hdf5(path)
+    except OSError as e:
+        found = e.strerror or str(e)
+        raise CardError(path, "/", found=found, expected="a sidecar NAME.cells.h5") from None
+    if not known:
+        found = "a file that is not HDF5"
+        raise CardError(path, "/", found=found, expected="a sidecar NAME.cells.h5")
+    with open_hdf5(path, CardError) as f:
+        found = f"{f.attrs.get('format')} {f.attrs.get('format_version')}"
+        if found != f"{_FORMAT} {_VERSION}":
+            raise CardError(path, "/", found=found, expected=f"{_FORMAT} {_VERSION}")
+        fault = _map(path, f, "fault")
+        if fault is None:
+            raise CardError(path, "/fault", found="no such dataset", expected="codes of faults")
+        empty = np.empty((0, *fault.shape))
+        offset, posterior = _map(path, f, "offset"), _map(path, f, "hard_posterior")
+        maps = {name: _map(path, f, name) for name in (*_OF_OFFSET, *_PER_CELL)}
+        if f.sealed is False:
+            raise CardError(
+                path,
+                f"/@{CONTENT}",
+                found="the digest of another content: the file was damaged or edited",
+                expected="the content that rramfit wrote",
+                remedy="copy the file again, or characterize the chip again",
             )
-    except (OSError, KeyError) as e:
-        raise CardError(path, "/", found=str(e), expected="a sidecar NAME.cells.h5") from None
+        try:
+            return CellMaps(
+                fault=fault.astype(np.int8),
+                offset=empty if offset is None else offset,
+                hard_posterior=empty if posterior is None else posterior,
+                **maps,
+            )
+        except ValueError as e:
+            raise CardError(path, "/", found=str(e), expected="maps of one array") from None
+
+
+def _map(path: Path, f: File, name: str) -> NDArray[np.float64] | None:
+    """Read and check one map; None if the sidecar does not have it."""
+    dataset = f.get(name)
+    if dataset is None:
+        return None
+    axes = 3 if name in _PER_LEVEL else 2
+    kinds = "iu" if name == "fault" else "f"
+    if not isinstance(dataset, Dataset) or dataset.dtype.kind not in kinds or dataset.ndim != axes:
+        number = "integers" if name == "fault" else "floats"
+        expected = f"{number} with {axes} axes"
+        raise CardError(path, f"/{name}", found="another kind of object", expected=expected)
+    values: NDArray[np.float64] = np.asarray(dataset[...], dtype=np.float64)
+    low, high = _RANGES[name]
+    bad = np.isinf(values) | (values < low) | (values > high)
+    if bad.any():
+        found = f"{values[bad][0]:g}"
+        expected = f"values from {low:g} to {high:g}"
+        raise CardError(path, f"/{name}", found=found, expected=expected)
+    return values

@@ -8,6 +8,7 @@ digest are defined in `rramfit.card.canonical`.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from pydantic import ValidationError
 from rramfit.card.canonical import card_content, card_digest, check_digest
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
 from rramfit.errors import CardError, RramfitWarning
+
+_CONTROL = re.compile(r"[\x7f-\x9f\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u00[01][0-9a-f]")
+"""Characters that terminals obey or cannot show, some of which JSON writes as escapes."""
 
 __all__ = ["card_problems", "json_schema", "load_card", "seal"]
 
@@ -68,9 +72,12 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
     except OSError as e:
         return [CardError(path, "file", found=e.strerror or str(e), expected="a model card")], None
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         found = f"invalid JSON ({e})"
         return [CardError(path, "file", found=found, expected="one JSON document")], None
+    if control := _CONTROL.search(json.dumps(content, ensure_ascii=False)):
+        found = f"the control character {control[0]!r} in a text"
+        return [CardError(path, "file", found=found, expected="printable text")], None
     if not isinstance(content, dict):
         found = type(content).__name__
         return [CardError(path, "file", found=found, expected="a JSON object")], None

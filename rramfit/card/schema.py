@@ -17,7 +17,7 @@ from rramfit.card.canonical import save_card
 from rramfit.card.failure_parts import FailureCard, StuckCard
 from rramfit.card.part import Count, Part
 from rramfit.card.quality import CellsFile, Provenance, Quality
-from rramfit.card.quantity import Finite, Quantity, quantities, quantities_frame
+from rramfit.card.quantity import Finite, Quantity, Square, quantities, quantities_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class Distribution(Part):
 
     family: str
     parameters: dict[str, Quantity]
-    correlation: list[list[Finite]] | None = Field(
+    correlation: Square | None = Field(
         None,
         description="correlation of the parameters' errors, in alphabetical order of their names",
     )
@@ -168,8 +168,27 @@ class LineCard(Part):
     gain: Quantity | None = Field(
         None, description="common gain of measured currents relative to the cell reads"
     )
-    correlation: list[list[Finite]] | None = None
+    correlation: Square | None = None
     inactive_rows: Literal["grounded", "floating", "gated"]
+
+
+class SwitchingCard(Part):
+    """Voltage at which cells switch in a sweep: a normal distribution over sweeps."""
+
+    transition: Literal["SET", "RESET"]
+    voltage: Quantity = Field(description="mean, with the sign of the sweep [V]")
+    spread: Quantity = Field(description="standard deviation over sweeps [V]")
+    sweeps: int = Field(ge=1, description="sweeps from the right state, at this polarity")
+    switched: int = Field(ge=1, description="of these, sweeps in which the cell switched")
+
+
+class BranchCard(Part):
+    """I(V) of the cells in one state of a switching sweep."""
+
+    state: Literal["LRS", "HRS"]
+    conductance: Quantity = Field(description="geometric mean of G0 over cells [S]")
+    nonlinearity: Quantity = Field(description="b at this conductance [1/V]")
+    n_cells: int = Field(ge=1)
 
 
 class IVCard(Part):
@@ -191,6 +210,12 @@ class IVCard(Part):
     )
     offset: Quantity | None = Field(None, description="instrument current at 0 V [A]")
     noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
+    switching: list[SwitchingCard] | None = Field(
+        None, description="switching voltages, where the sweeps go through SET or RESET"
+    )
+    branches: list[BranchCard] | None = Field(
+        None, description="both states of such sweeps, each fitted alone"
+    )
 
 
 class OffLevelNoise(Part):
@@ -338,8 +363,8 @@ class ModelCard(Part):
     array: ArrayInfo
     levels: list[LevelCard] = []
     variation: list[VariationCard] = []
-    variation_correlation: list[list[Finite]] | None = None
-    line_correlation: list[list[Finite]] | None = Field(
+    variation_correlation: Square | None = None
+    line_correlation: Square | None = Field(
         None, description="correlation of line offsets between levels"
     )
     failure: list[FailureCard] = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from rramfit.card import ModelCard, Quantity, seal
 from rramfit.card.quality import CellsFile, FitQuality, InputFile, Provenance, Quality
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard
-from rramfit.errors import sentence
+from rramfit.errors import sentence, visible
 from rramfit.fitting.fits import Fits
 from rramfit.fitting.result import Verdict, rank_findings
 from rramfit.measurement.file.record import Measurement
@@ -153,7 +153,7 @@ def _provenance(measurement: Measurement, *, name: str, seed: int) -> Provenance
             arguments["tile"] = origin.tile
     time, source = result_time(measured, at) if measured else (at or "", "measured_at of the input")
     return Provenance(
-        inputs=[InputFile(name=p.name, sha256=sha256_of(p)) for p in (*measured, *layout)],
+        inputs=[InputFile(name=visible(p.name), sha256=sha256_of(p)) for p in (*measured, *layout)],
         rramfit_version=package_version(),
         arguments=arguments,
         seed=seed,

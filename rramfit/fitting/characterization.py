@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from rramfit.card import CellMaps, ModelCard, cells_bytes, save_card, save_cells
 from rramfit.card.cells import STUCK
 from rramfit.card.quality import CellsFile
-from rramfit.errors import FitError, sentence
+from rramfit.errors import FitError, sentence, visible
 from rramfit.fitting.assembly import assemble_card
 from rramfit.fitting.checks.conditions import judge_conditions
 from rramfit.fitting.checks.conversion_findings import judge_conversion
@@ -129,7 +129,7 @@ def characterize(
     measurement = source if isinstance(source, Measurement) else read_measurement(Path(source))
     if name is None:
         path = measurement.path
-        name = path.stem if path else measurement.identity.array_id.replace("/", "-")
+        name = visible(path.stem) if path else measurement.identity.array_id.replace("/", "-")
     run = _Run(on_stage)
     if measurement.origin is not None:
         run.verdicts["conversion"] = judge_conversion(measurement.origin)
@@ -244,21 +244,20 @@ def _fit_program(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
         return fits
     healthy, levels = screening.healthy, fits.levels
     domains, at_level = _domains(levels, len(on_levels)), _at_level(m.reads, fits)
+    variation = run.fit(
+        "variation",
+        lambda: fit_variation(
+            statistics, healthy, domains=domains, reads=m.reads, at_level=at_level, seed=seed
+        ),
+    )
     return dataclasses.replace(
         fits,
-        variation=run.fit(
-            "variation",
-            lambda: fit_variation(
-                statistics,
-                healthy,
-                domains=domains,
-                reads=m.reads,
-                at_level=at_level,
-                seed=seed,
-            ),
-        ),
+        variation=variation,
         failure=run.fit(
-            "failure", lambda: fit_failure(statistics, screening, levels=on_levels, seed=seed)
+            "failure",
+            lambda: fit_failure(
+                statistics, screening, levels=on_levels, variation=variation, seed=seed
+            ),
         ),
         heldout=run.fit(
             "heldout",
@@ -330,6 +329,7 @@ def _cell_maps(fits: Fits, shape: tuple[int, int]) -> CellMaps:
     return CellMaps(
         fault=screening.fault.copy(),
         offset=fits.variation.offsets.copy() if fits.variation else unknown,
+        offset_stderr=fits.variation.offset_stderr.copy() if fits.variation else None,
         line_offset=fits.variation.line_offsets() if fits.variation else None,
         hard_posterior=fits.failure.hard_posterior.copy() if fits.failure else unknown.copy(),
         certainty=fits.blind.certainty.copy() if fits.blind else None,

@@ -297,6 +297,8 @@ def _key_figures(e: Evaluation) -> KeyFigures:
 
 def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
     """Return how a network is mapped onto chips, as (name, value)."""
+    from rramfit.mapping.tiles.active_factors import active_factors
+
     p = setup.peripherals
     origin = {"NoneType": "drawn", "CellMaps": "one fitted chip"}.get(
         type(setup.origin).__name__, "measured conductances"
@@ -309,7 +311,7 @@ def setup_facts(setup: AnalogSetup) -> tuple[tuple[str, str], ...]:
         ("weights", f"{setup.book.scheme}, {len(setup.book.values)} values"),
         ("inputs", coding),
         ("wires", setup.wires_by if setup.has_wires else "without resistance"),
-        ("active factors", ", ".join(sorted(setup.factors))),
+        ("active factors", ", ".join(sorted(active_factors(setup)))),
     )
 
 

@@ -143,6 +143,43 @@ read_voltage = 0.2
 """
 
 
+MEMORY = """
+import resource, sys, time
+begin = time.perf_counter()
+if sys.argv[1] == "rramfit":
+    from rramfit.measurement import convert_measurement, write_conversion
+    write_conversion(convert_measurement(sys.argv[2], sys.argv[3]), sys.argv[4])
+else:
+    import pandas as pd
+    assert pd.read_csv(sys.argv[2], header=None).shape[1] == 2
+print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+MOST_MEMORY = 1024  # [MiB] of a conversion, for a log of any size
+
+
+@pytest.mark.benchmark(group="log of 2 GB")
+@pytest.mark.parametrize("by", ["rramfit", "pandas"])
+def test_a_log_larger_than_memory_may_be(benchmark, tmp_path, by):
+    """Peak memory of a conversion, and of `pandas.read_csv` of the same file."""
+    log, lab = tmp_path / "log.csv", tmp_path / "lab.toml"
+    r = np.random.default_rng(1).normal(12.5e3, 1e3, 65536)
+    sweep = "".join(f"{a},{x:.9f}\n" for a, x in enumerate(r.tolist())) + "\n"
+    with log.open("w") as f:
+        while f.tell() < 2e9:
+            f.write(sweep)
+    lab.write_text(LAYOUT.replace('"addr", "sweep"', '"addr"').replace('"sweep"', '"block"'))
+    command = [sys.executable, "-c", MEMORY, by, log, lab, tmp_path / "chip.h5"]
+
+    def run():
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return tuple(map(float, done.stdout.split()))
+
+    seconds, memory = benchmark.pedantic(run, rounds=1)
+    benchmark.extra_info |= {"seconds": seconds, "peak memory [MiB]": memory}
+    if by == "rramfit":
+        assert memory < MOST_MEMORY
+
+
 @pytest.mark.benchmark(group="log of 1,048,576 rows")
 def test_a_large_log(benchmark, tmp_path):
     r = np.random.default_rng(1).normal(12.5e3, 1e3, (16, 65536))

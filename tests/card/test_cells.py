@@ -19,6 +19,7 @@ def maps() -> CellMaps:
         fault=fault,
         offset=offset,
         hard_posterior=np.zeros((3, 6, 5)),
+        offset_stderr=np.abs(offset) / 4,
         stuck_conductance=stuck,
         stuck_posterior=np.where(fault == 1, 0.75, 0.0),
         stuck_motion=np.where(fault == 2, np.float32(2e-5), np.nan).astype(float),
@@ -30,6 +31,7 @@ def test_round_trip(maps, tmp_path):
     loaded = load_cells(tmp_path / "a.cells.h5")
     np.testing.assert_array_equal(loaded.fault, maps.fault)
     np.testing.assert_array_equal(loaded.offset, maps.offset)
+    np.testing.assert_array_equal(loaded.offset_stderr, maps.offset_stderr)
     np.testing.assert_array_equal(loaded.hard_posterior, maps.hard_posterior)
     np.testing.assert_array_equal(loaded.stuck_conductance, maps.stuck_conductance)
     np.testing.assert_array_equal(loaded.stuck_posterior, maps.stuck_posterior)
@@ -67,3 +69,12 @@ def test_maps_of_different_shapes_raise_an_error():
             offset=np.zeros((1, 3, 2)),
             hard_posterior=np.zeros((1, 3, 2)),
         )
+    one = np.zeros((1, 2, 2))
+    for name in ("offset_stderr", "line_offset"):
+        with pytest.raises(ValueError, match=f"{name} has shape .*, expected that of offset"):
+            CellMaps(
+                fault=np.zeros((2, 2), np.int8),
+                offset=one,
+                hard_posterior=one,
+                **{name: np.zeros((2, 2, 2))},
+            )

@@ -9,6 +9,7 @@ import pytest
 from rramfit.card import Quantity, canonical_json, load_card, quantities, save_card, seal
 from rramfit.card.schema import LineOffsets
 from rramfit.measurement.virtual.cards import random_card
+from rramfit.reporting.page.wording import with_unit
 from rramfit_cli.console import console
 
 
@@ -96,6 +97,24 @@ def test_compare_exits_4_if_a_parameter_differs(path, run, tmp_path):
     assert result.exit_code == 4
     found = json.loads(result.stdout)["parameters"]
     assert [name for name, x in found.items() if x["differs"]] == ["levels[0].mean"]
+
+
+def test_given_numbers_are_compared_as_given_in_the_units_of_show(path, run, tmp_path):
+    card = load_card(path)
+    target = Quantity.given(2 * card.levels[0].target.value, "S")
+    level = card.levels[0].model_copy(update={"target": target})
+    other = tmp_path / "b.card.json"
+    save_card(seal(card.model_copy(update={"levels": [level, *card.levels[1:]]})), other)
+    shown = run("card", "compare", path, other)
+    assert shown.exit_code == 4
+    (line,) = (x for x in shown.stdout.splitlines() if x.startswith("levels[0].target"))
+    assert f"{with_unit(target.value, 'S', digits=4)} " in line
+    assert "given, not estimated: differs" in line
+    assert "inf" not in shown.stdout
+    assert "1 of" in shown.stdout
+    printed = json.loads(run("card", "compare", path, other, "--json").stdout)["parameters"]
+    assert printed["levels[0].target"]["t"] is None
+    assert printed["levels[0].target"]["differs"]
 
 
 def test_export_writes_every_parameter(path, run, tmp_path):

@@ -50,7 +50,7 @@ def test_what_the_card_does_not_know_is_part_of_the_interval(run, small_chip, tm
     done = run(*common, "--card-uncertainty", 4, "-o", page, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    changed = {"mean_total", "assumptions"}
+    changed = {"mean_total", "assumptions", "record"}
     assert {k: x for k, x in result.items() if k not in changed} == {
         k: x for k, x in plain.items() if k not in changed
     }
@@ -143,6 +143,30 @@ def test_the_published_reference_cards_are_current(repo, tmp_path, gated):
     save_card(card, tmp_path / "new.json")
     assert load_card(path).digest == card.digest
     assert (tmp_path / "new.json").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["map", "evaluate", "ablate"])
+@pytest.mark.parametrize("origin", ["--cells", "--replay"])
+def test_a_chip_of_another_card_is_refused(run, small_chip, tmp_path, command, origin):
+    assert run("characterize", small_chip, "-o", tmp_path, "--no-report").exit_code in (0, 4)
+    path = tmp_path / "small.cells.h5" if origin == "--cells" else small_chip
+    done = run(command, origin, path, "--tile", "16x16")  # the card of the reference chip
+    assert done.exit_code == 3, done.output
+    assert "has 2 levels and card jetcas-reference 3." in done.stderr
+
+
+def test_evaluate_lists_the_factors_that_the_card_has(run, small_chip, tmp_path):
+    assert run("characterize", small_chip, "-o", tmp_path, "--no-report").exit_code in (0, 4)
+    common = ("evaluate", "--card", tmp_path / "small.card.json", "--chips", 2, *FEW, "--json")
+    page = tmp_path / "page.html"
+    done = run(*common, "-o", page)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["factors"]
+    assert {"quantisation", "d2d", "c2c", "dac", "adc"} <= set(found)
+    assert not {"wires", "readout", "retention", "nonlinearity", "dead_lines"} & set(found)
+    assert ", ".join(found) in page.read_text()
+    replayed = json.loads(run(*common, "--replay", small_chip, "--tile", "16x16").stdout)
+    assert replayed["factors"] == ["adc", "dac", "quantisation"]
 
 
 def test_help_lists_all_factors():

@@ -3,22 +3,23 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from rramfit.card import Quantity, seal
 from rramfit.card.schema import Distribution
 from rramfit.errors import InputError
 from rramfit.measurement.virtual.cards import random_card
-from rramfit.reporting.lot import characterize_files, write_lot
-from rramfit.reporting.lot_outcomes import Outcome, lot_frame, shared_quantities, spread_frame
-from rramfit.reporting.lot_report import lot_report
+from rramfit.reporting.lots import LotTable, Row, lot_report, plan_tasks, row_of_card
+from rramfit.reporting.lots.lot import write_lot_page
+from rramfit.reporting.lots.spool import RowSpool, write_csv
 
 CARD = random_card(3, levels=2, array=(16, 16))
 PLACE = "levels[0].mean"
 
 
-def outcome(tmp_path, name, mean, stderr=0.1e-6, distribution=None):
-    """Return a chip whose card has this mean and this distribution of level 0."""
+def row_of(name, mean, stderr=0.1e-6, distribution=None):
+    """Return the row of a chip whose card has this mean and this distribution of level 0."""
     level = CARD.levels[0].model_copy(
         update={
             "mean": Quantity.estimated(mean, stderr, "S"),
@@ -26,21 +27,29 @@ def outcome(tmp_path, name, mean, stderr=0.1e-6, distribution=None):
         }
     )
     card = seal(CARD.model_copy(update={"name": name, "levels": [level, *CARD.levels[1:]]}))
-    return Outcome(tmp_path / f"{name}.h5", name, card, None, None)
+    return row_of_card(card, f"lab/{name}.h5", report=False)
+
+
+def table_of(rows, folder):
+    """Return lot.csv as a table."""
+    write_csv(lambda: rows, folder / "lot.csv")
+    return pd.read_csv(folder / "lot.csv")
 
 
 @pytest.fixture
-def lot(tmp_path):
+def lot():
     """Return eight chips near 40 uS, the sixth at 46 uS, and a rejected file."""
     means = 40e-6 + 1e-6 * np.array([-0.8, 0.3, 0.9, -0.2, 0.5, 6.0, -0.6, 0.1])
-    found = [outcome(tmp_path, f"die{i}", mean) for i, mean in enumerate(means)]
-    refused = Outcome(tmp_path / "broken.h5", "broken", None, None, "broken.h5: no HDF5")
+    found = [row_of(f"die{i}", mean) for i, mean in enumerate(means)]
+    refused = Row(
+        file="lab/broken.h5", name="broken", verdict="refused", problem="broken.h5: no HDF5"
+    )
     return means, [*found[:3], refused, *found[3:]]
 
 
 def test_spread_between_chips_excludes_the_standard_errors(lot):
     means, outcomes = lot
-    row = spread_frame(outcomes).loc[PLACE]
+    row = LotTable.of(outcomes).spread_frame().loc[PLACE]
     assert row["chips"] == 8
     assert row["median"] == pytest.approx(np.median(means), rel=1e-12)
     assert row["std"] == pytest.approx(np.std(means, ddof=1), rel=1e-12)
@@ -50,16 +59,16 @@ def test_spread_between_chips_excludes_the_standard_errors(lot):
 
 def test_only_the_outlier_is_named(lot):
     _, outcomes = lot
-    assert spread_frame(outcomes).loc[PLACE, "outliers"] == "die5"
-    page = lot_report(outcomes).to_html()
+    assert LotTable.of(outcomes).spread_frame().loc[PLACE, "outliers"] == "die5"
+    page = lot_report(LotTable.of(outcomes)).to_html()
     assert re.search(r"Outliers in \d+ parameters: die5 in 1\.", page)
     assert "no HDF5" in page
 
 
 def test_a_difference_within_the_standard_errors_is_not_an_outlier(tmp_path):
     means = [40e-6] * 5 + [42e-6]
-    outcomes = [outcome(tmp_path, f"die{i}", m, stderr=1e-6) for i, m in enumerate(means)]
-    row = spread_frame(outcomes).loc[PLACE]
+    outcomes = [row_of(f"die{i}", m, stderr=1e-6) for i, m in enumerate(means)]
+    row = LotTable.of(outcomes).spread_frame().loc[PLACE]
     assert row["outliers"] == ""
     assert row["between"] == 0.0
 
@@ -77,20 +86,19 @@ def test_distributions_are_compared_within_their_family(tmp_path):
         distribution("gamma", shape=51.0, scale=1e-6),
         distribution("weibull", shape=2.0, scale=4e-5),
     ]
-    outcomes = [
-        outcome(tmp_path, f"die{i}", 40e-6, distribution=x) for i, x in enumerate(distributions)
-    ]
-    shared = shared_quantities(outcomes)
+    outcomes = [row_of(f"die{i}", 40e-6, distribution=x) for i, x in enumerate(distributions)]
+    table = LotTable.of(outcomes)
+    shared = table.shared()
     place = "levels[0].distribution.parameters.shape"
-    assert [name for name, _ in shared[f"{place} (gamma)"]] == ["die0", "die1"]
+    assert table.names(shared[f"{place} (gamma)"]) == ["die0", "die1"]
     assert f"{place} (weibull)" not in shared
-    families = lot_frame(outcomes)["levels[0].distribution.family"]
+    families = table_of(outcomes, tmp_path)["levels[0].distribution.family"]
     assert list(families) == ["gamma", "gamma", "weibull"]
 
 
-def test_a_rejected_file_keeps_its_place_in_the_table(lot):
+def test_a_rejected_file_keeps_its_place_in_the_table(lot, tmp_path):
     _, outcomes = lot
-    table = lot_frame(outcomes)
+    table = table_of(outcomes, tmp_path)
     assert list(table["name"]) == [o.name for o in outcomes]
     row = table.iloc[3]
     assert (row["verdict"], row["problem"]) == ("refused", "broken.h5: no HDF5")
@@ -100,7 +108,11 @@ def test_a_rejected_file_keeps_its_place_in_the_table(lot):
 def test_the_report_is_complete_and_deterministic(lot, tmp_path):
     _, outcomes = lot
     for folder in ("a", "b"):
-        write_lot(outcomes, tmp_path / folder)
+        with RowSpool(tmp_path / folder) as rows:
+            for at, row in enumerate(outcomes):
+                rows.add(at, [row])
+            write_csv(lambda rows=rows: rows, tmp_path / folder / "lot.csv")
+            write_lot_page(rows, tmp_path / folder)
     for name in ("lot.csv", "lot.html"):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
         assert first == second
@@ -111,9 +123,9 @@ def test_the_report_is_complete_and_deterministic(lot, tmp_path):
 
 def test_the_report_states_that_there_is_nothing_to_compare(lot):
     _, outcomes = lot
-    assert "nothing to compare" in lot_report(outcomes[2:4]).to_html()
+    assert "nothing to compare" in lot_report(LotTable.of(outcomes[2:4])).to_html()
 
 
 def test_one_name_for_two_files_is_an_error(tmp_path):
     with pytest.raises(InputError, match="mit the name"):
-        characterize_files([tmp_path / "a.h5", tmp_path / "b.h5"], output=tmp_path, name="x")
+        plan_tasks([tmp_path / "a.h5", tmp_path / "b.h5"], output=tmp_path, name="x")

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from closed_loop import trained_network
+from loop.chips import trained_network
 from placement import interval
 from retraining import loaded
 

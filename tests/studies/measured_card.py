@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from closed_loop import trained_network
+from loop.chips import trained_network
 
 if TYPE_CHECKING:
     from torch import nn

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from closed_loop import SWEEPS, move_to_chips, setup_of, trained_network, true_chip
+from loop.chips import SWEEPS, move_to_chips, setup_of, trained_network, true_chip
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:

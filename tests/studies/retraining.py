@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from closed_loop import SHAPE, SWEEPS, move_to_chips, true_chip
+from loop.chips import SHAPE, SWEEPS, move_to_chips, true_chip
 from placement import faulty_card, interval
 
 if TYPE_CHECKING:

@@ -4,34 +4,56 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rramfit_cli.console import console, print_json
 from rramfit_cli.options.network import (
     bn_recalibration_option,
-    bn_recalibrator,
     check_output_paths,
     network_options,
     subject,
 )
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.study import (
+    MergeableCommand,
+    check_study_options,
+    merge_command,
+    study_options,
+)
+from rramfit_cli.options.types import OUTPUT_REPORT
+from rramfit_cli.options.workers import INTERRUPTED, ends_as_interrupt, given_shard
+from rramfit_cli.overwriting import force_option
+from rramfit_cli.progress import counted_progress
+
+if TYPE_CHECKING:
+    from rramfit.mapping.study.ablation import Ablation
+    from rramfit.mapping.study.study_record import StudyRecord
+    from rramfit.workers import Shard
 
 __all__ = ["ablate"]
 
 
-@click.command()
+@click.command(cls=MergeableCommand)
 @network_options
 @click.option("--chips", type=click.IntRange(min=1), default=10, help="Number of chips per case.")
 @click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
 @bn_recalibration_option
-@click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
+@study_options
+@click.option("-o", "--report", type=OUTPUT_REPORT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@force_option
 def ablate(
     chips: int,
     images: int | None,
     bn_recalibration: int | None,
+    jobs: int,
+    scheduler: str | None,
+    shard: Shard | None,
+    first: int | None,
+    save: Path | None,
+    resume: bool,
+    until: float | None,
     report: Path | None,
     as_json: bool,
     **options: Any,
@@ -40,31 +62,64 @@ def ablate(
 
     MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
     other networks need --checkpoint.
+
+    Chips are indices under the seed: the results of parts, made with --shard or --first, are joined
+    by `rramfit ablate merge FILE…`, where FILEs are their --json outputs or --save files.
     """
-    check_output_paths(options, report)
+    check_output_paths(options, report, save)
+    shard = given_shard(shard, 1 if first is not None or until is not None else chips, "chips")
+    check_study_options(shard=shard, first=first, until=until, save=save, resume=resume)
     given = subject(options, trained=True)
 
-    from rramfit.mapping.study.ablation import ablate as run
-    from rramfit.mapping.study.ablation import active_factors
+    from rramfit.mapping.study.ablation import AblationCase, ablation_cases
     from rramfit.mapping.study.evaluation import accuracy
+    from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
+    from rramfit_cli.study_runs import print_interrupted, resumed, run_study, study_job
 
+    cases = ablation_cases(given.setup, chips + (first or 0))
+    job = study_job(given, options, images=images, bn_recalibration=bn_recalibration, jobs=jobs)
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    cases = 1 + 2 * len(active_factors(given.setup))
-    with click.progressbar(length=cases, label="evaluating cases", file=sys.stderr) as bar:
-        found = run(
-            given.network,
-            given.setup,
-            test,
-            labels,
-            inputs=given.inputs,
-            digital=accuracy(given.network, test, labels),
-            chips=chips,
-            mapping=given.mapping,
-            seed=given.seed,
-            after_programming=bn_recalibrator(given, bn_recalibration),
-            on_case=lambda _, __: bar.update(1),
-        )
-    if report is not None:
+    digital = accuracy(given.network, test, labels)
+    record = StudyRecord(
+        kind="ablate",
+        key=job.key,
+        about={
+            "network": given.name,
+            "card": given.card,
+            "data": given.data.name,
+            "seed": given.seed,
+            "bn_recalibration_images": bn_recalibration,
+        },
+        digital=digital,
+        threshold=digital - 0.02,
+        card_draws=0,
+        cases={case.name: CaseRecord(case.chips) for case in cases},
+    )
+    record = resumed(record, save, resume=resume)
+
+    def wanted(case: AblationCase) -> range:
+        return shard.block(case.chips) if shard else range(first or 0, case.chips)
+
+    total = sum(len(wanted(case)) for case in cases)
+    try:
+        with ends_as_interrupt(), counted_progress("evaluating", total, "chips") as show:
+            run_study(
+                job,
+                record,
+                cases,
+                wanted,
+                given=given,
+                jobs=jobs,
+                scheduler=scheduler,
+                until=until,
+                save=save,
+                on_chips=lambda _: show(sum(c.done for c in record.cases.values()), 0),
+            )
+    except KeyboardInterrupt:
+        print_interrupted(record, save)
+        sys.exit(INTERRUPTED)
+    found = _ablation(record)
+    if report is not None and found is not None:
         from rramfit.reporting.network import ablation_report
 
         ablation_report(
@@ -74,16 +129,29 @@ def ablate(
             found,
             bn_recalibration_images=bn_recalibration,
         ).save(report)
+    _print(record, as_json=as_json)
+
+
+def _ablation(record: StudyRecord) -> Ablation | None:
+    """Return the ablation of all chips of a record; None if a case has no chips, or gaps."""
+    from rramfit.mapping.study.ablation import ablation_of
+
+    evaluations = {name: record.evaluation(name) for name in record.cases}
+    complete = {name: e for name, e in evaluations.items() if e is not None}
+    return ablation_of(complete) if len(complete) == len(evaluations) else None
+
+
+def _print(record: StudyRecord, *, as_json: bool) -> None:
+    """Print the ablation of a record; of a part without all cases, what it has."""
+    found = _ablation(record)
     if as_json:
-        content = {"network": given.name, "card": given.card, "data": given.data.name}
-        print_json(
-            {
-                **content,
-                "seed": given.seed,
-                "bn_recalibration_images": bn_recalibration,
-                **found.to_json(),
-            }
-        )
+        content = {} if found is None else found.to_json()
+        print_json({**record.about, **content, "record": record.to_json()})
+        return
+    if found is None:
+        done = sum(case.done for case in record.cases.values())
+        total = sum(case.chips for case in record.cases.values())
+        click.echo(f"{done} of {total} chips are done. Join the parts with `rramfit ablate merge`.")
         return
     from rich.table import Table
 
@@ -104,3 +172,6 @@ def ablate(
         f"inactive factors: {', '.join(found.absent) or 'none'}",
         highlight=False,
     )
+
+
+ablate.merge = merge_command("ablate", _print)

@@ -10,7 +10,8 @@ import click
 
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.options.array import ArrayOptions, array_options, read_matrix
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.types import INPUT, OUTPUT_REPORT
+from rramfit_cli.overwriting import force_option
 from rramfit_cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 __all__ = ["array"]
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(cls=SuggestingGroup)
@@ -52,7 +51,7 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--input",
             "inputs",
-            type=_FILE,
+            type=INPUT,
             help="File of row voltages [V], one vector per line: .npy, .csv or .tsv.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
@@ -68,7 +67,8 @@ def _input_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--vector", type=click.IntRange(min=0), default=0, help="Input vector to plot in the report."
 )
-@click.option("-o", "--output", type=OUTPUT, help="HTML report to write.")
+@click.option("-o", "--output", type=OUTPUT_REPORT, help="HTML report to write.")
+@force_option
 def solve(
     options: ArrayOptions,
     *,

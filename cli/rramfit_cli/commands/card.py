@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ import click
 from rramfit_cli.commands.card_pool import pool, trend
 from rramfit_cli.console import console, print_json
 from rramfit_cli.file_kinds import CARD, wrong_kind
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.types import INPUT, OUTPUT, output_of
+from rramfit_cli.overwriting import force_option
 from rramfit_cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["card"]
 
 _LISTED = 12
-_CARD = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group(cls=SuggestingGroup)
@@ -34,7 +35,7 @@ card.add_command(trend)
 
 
 @card.command()
-@click.argument("path", metavar="CARD", type=_CARD)
+@click.argument("path", metavar="CARD", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print the card as one JSON object.")
 def show(path: Path, as_json: bool) -> None:
     """Show a card: every parameter with its interval."""
@@ -59,14 +60,22 @@ def show(path: Path, as_json: bool) -> None:
         f"Quality: [bold]{c.quality.verdict}[/]. {escape(c.quality.summary)}\n", highlight=False
     )
     found = list(quantities(c))
-    pooled = any(q.between is not None for _, q in found)
-    columns = ["parameter", "value", "95 % interval", *(["between arrays"] if pooled else [])]
+    further = [
+        (name, key)
+        for name, key in (("between arrays", "between"), ("trend over the array", "trend"))
+        if any(getattr(q, key) is not None for _, q in found)
+    ]
+    columns = ["parameter", "value", "95 % interval", *(name for name, _ in further)]
     table = Table(*columns, box=None, pad_edge=False)
     for where, q in found:
         text = format_quantity_parts(q)
-        between = "" if q.between is None else with_unit(q.between, q.unit, digits=2)
-        row = (where, text.value_with_unit, text.interval or "given")
-        table.add_row(*row, *([between] if pooled else []))
+        spreads = (getattr(q, key) for _, key in further)
+        table.add_row(
+            where,
+            text.value_with_unit,
+            text.interval or "given",
+            *("" if x is None else with_unit(x, q.unit, digits=2) for x in spreads),
+        )
     out.print(table, highlight=False)
     _show_lines(c)
 
@@ -92,7 +101,7 @@ def _show_lines(c: ModelCard) -> None:
 
 
 @card.command()
-@click.argument("paths", metavar="CARD…", nargs=-1, required=True, type=_CARD)
+@click.argument("paths", metavar="CARD…", nargs=-1, required=True, type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check cards against the schema and their digests.
@@ -130,21 +139,22 @@ def schema() -> None:
 
 
 @card.command()
-@click.argument("first", type=_CARD)
-@click.argument("second", type=_CARD)
+@click.argument("first", type=INPUT)
+@click.argument("second", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def compare(first: Path, second: Path, as_json: bool) -> None:
     """Compare two cards parameter by parameter.
 
-    Uses the standard errors of both cards and, where a card states it, the standard deviation
-    between arrays. Exit code 4: at least
-    one parameter differs significantly.
+    Uses the standard errors of both cards and the standard deviation between arrays, or, where no
+    card states it, the trend of the value over each array. Numbers that were given, not estimated,
+    are equal or differ. Exit code 4: at least one parameter differs significantly, or a given
+    number differs.
     """
     from rich.table import Table
 
     from rramfit.card import load_card
     from rramfit.card.uncertainty.comparison import compare_cards
-    from rramfit.units import format_quantity
+    from rramfit.reporting.page.wording import with_unit
 
     result = compare_cards(load_card(first), load_card(second))
     significant = result.significant
@@ -156,7 +166,9 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
                         "first": d.first.value,
                         "second": d.second.value,
                         "unit": d.first.unit,
-                        "p_value": d.p_value,
+                        "t": d.t if math.isfinite(d.t) else None,
+                        "p_value": d.p_value if d.estimated else None,
+                        "estimated": d.estimated,
                         "differs": d.differs,
                         "result": d.words,
                     }
@@ -172,8 +184,8 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     else:
         table = Table("parameter", "first", "second", "t", "", box=None, pad_edge=False)
         for d in result.differences:
-            values = (format_quantity(q.value, q.unit) for q in (d.first, d.second))
-            table.add_row(d.path, *values, f"{d.t:+.2f}", d.words)
+            values = (with_unit(q.value, q.unit, digits=4) for q in (d.first, d.second))
+            table.add_row(d.path, *values, _signed(d.t) if d.estimated else "", d.words)
         out = console()
         out.print(table, highlight=False)
         for label, paths in (
@@ -184,18 +196,31 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
             if paths:
                 more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
                 out.print(f"{label}: {', '.join(paths[:_LISTED])}{more}", highlight=False)
-        out.print(f"{len(significant)} of {len(result.differences)} parameters differ (Holm, 5 %).")
+        for estimated, kind in ((True, "parameters"), (False, "given numbers")):
+            count = sum(d.estimated == estimated for d in result.differences)
+            differ = sum(d.estimated == estimated for d in significant)
+            test = " (Holm, 5 %)" if estimated else ""
+            if count or estimated:
+                out.print(f"{differ} of {count} {kind} differ{test}.", highlight=False)
         for note in result.notes:
             out.print(note, highlight=False)
     if significant:
         sys.exit(4)
 
 
+def _signed(t: float) -> str:
+    """Return a t statistic as text."""
+    return f"{t:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 @card.command()
-@click.argument("path", metavar="CARD", type=_CARD)
+@click.argument("path", metavar="CARD", type=INPUT)
 @click.option("--levels", "listed", required=True, help="Levels to keep, by index: 0,15,31.")
 @click.option("--name", help="Name of the new card.")
-@click.option("-o", "--output", type=OUTPUT, required=True, help="Card to write.")
+@click.option(
+    "-o", "--output", type=output_of("card", "card take"), required=True, help="Card to write."
+)
+@force_option
 def take(path: Path, listed: str, name: str | None, output: Path) -> None:
     """Write a card with some of the levels of CARD.
 
@@ -214,8 +239,9 @@ def take(path: Path, listed: str, name: str | None, output: Path) -> None:
 
 
 @card.command()
-@click.argument("path", metavar="CARD", type=_CARD)
+@click.argument("path", metavar="CARD", type=INPUT)
 @click.option("-o", "--output", type=OUTPUT, required=True, help="Table to write: .csv or .tsv.")
+@force_option
 def export(path: Path, output: Path) -> None:
     """Write the parameters of a card as a table."""
     import pandas as pd

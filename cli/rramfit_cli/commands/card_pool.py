@@ -10,7 +10,8 @@ import click
 
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.file_kinds import CARD, identify
-from rramfit_cli.options.types import OUTPUT, SEED
+from rramfit_cli.options.types import INPUT, OUTPUT, SEED, output_of
+from rramfit_cli.overwriting import force_option
 
 if TYPE_CHECKING:
     from rramfit.card import ModelCard
@@ -19,18 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["pool", "trend"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN = ("mean", "std", "d2d", "c2c", "read", "probability", "low", "high", "nonlinearity")
 
 
 @click.command()
-@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=_FILE)
-@click.option("-o", "--output", type=OUTPUT, help="Pooled card to write.")
+@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=INPUT)
+@click.option("-o", "--output", type=output_of("card", "card pool"), help="Pooled card to write.")
 @click.option("--name", default="pooled", show_default=True, help="Name of the pooled card.")
 @click.option(
     "--identity",
     metavar="CSV",
-    type=_FILE,
+    type=INPUT,
     help="Table with the columns name (of a card), and lot, wafer or die.",
 )
 @click.option(
@@ -42,6 +42,7 @@ _SHOWN = ("mean", "std", "d2d", "c2c", "read", "probability", "low", "high", "no
 @click.option("--seed", type=SEED, default=0, help="Seed of fits to measurements.")
 @click.option("--all", "every", is_flag=True, help="Print all parameters.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
 def pool(
     paths: tuple[Path, ...],
     output: Path | None,
@@ -83,7 +84,7 @@ def pool(
 
 
 @click.command()
-@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=_FILE)
+@click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=INPUT)
 @click.option(
     "--baseline",
     type=click.IntRange(min=1),
@@ -100,6 +101,7 @@ def pool(
 @click.option("-o", "--output", type=OUTPUT, help="Table to write, .csv.")
 @click.option("--seed", type=SEED, default=0, help="Seed of fits to measurements.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
 def trend(
     paths: tuple[Path, ...],
     baseline: int | None,

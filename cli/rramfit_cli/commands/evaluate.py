@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rramfit_cli.console import console, print_json
 from rramfit_cli.options.network import (
     bn_recalibration_option,
-    bn_recalibrator,
     check_output_paths,
+    name_digital_parts,
     network_options,
     subject,
 )
-from rramfit_cli.options.types import OUTPUT, FiniteRange
+from rramfit_cli.options.study import (
+    MergeableCommand,
+    check_study_options,
+    merge_command,
+    study_options,
+)
+from rramfit_cli.options.types import OUTPUT_REPORT, FiniteRange
+from rramfit_cli.options.workers import INTERRUPTED, ends_as_interrupt, given_shard
+from rramfit_cli.overwriting import force_option
+from rramfit_cli.progress import counted_progress
+
+if TYPE_CHECKING:
+    from rramfit.mapping.study.study_record import StudyRecord
+    from rramfit.workers import Shard
 
 __all__ = ["evaluate"]
 
+_CASE = "all"
 
-@click.command()
+
+@click.command(cls=MergeableCommand)
 @network_options
 @click.option("--chips", type=click.IntRange(min=1), default=100, help="Number of chips.")
 @click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
@@ -39,14 +54,23 @@ __all__ = ["evaluate"]
     "draws, and each is evaluated twice.",
 )
 @bn_recalibration_option
-@click.option("-o", "--report", type=OUTPUT, help="HTML report to write.")
+@study_options
+@click.option("-o", "--report", type=OUTPUT_REPORT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@force_option
 def evaluate(
     chips: int,
     images: int | None,
     yield_at: float | None,
     card_draws: int | None,
     bn_recalibration: int | None,
+    jobs: int,
+    scheduler: str | None,
+    shard: Shard | None,
+    first: int | None,
+    save: Path | None,
+    resume: bool,
+    until: float | None,
     report: Path | None,
     as_json: bool,
     **options: Any,
@@ -59,43 +83,97 @@ def evaluate(
     MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
     other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
     and 100 reference chips.
+
+    Chips are indices under the seed: the results of parts, made with --shard or --first, are joined
+    by `rramfit evaluate merge FILE…`, where FILEs are their --json outputs or --save files.
     """
-    check_output_paths(options, report)
+    check_output_paths(options, report, save)
     _check_draws(card_draws, chips, options)
+    shard = given_shard(shard, 1 if first is not None or until is not None else chips, "chips")
+    check_study_options(
+        shard=shard, first=first, until=until, save=save, resume=resume, card_draws=card_draws
+    )
+    total = chips + (first or 0)
+    wanted = shard.block(chips) if shard else range(first or 0, total)
+    if not wanted:
+        msg = f"--shard {shard} of {chips} chips has no chip; use at most {chips} shards"
+        raise click.UsageError(msg)
     given = subject(options, trained=True)
 
     from rramfit.card.uncertainty.draw import draw_limits
-    from rramfit.mapping import analog_matrices, convert_to_analog
-    from rramfit.mapping.study.evaluation import accuracy
-    from rramfit.mapping.study.evaluation import evaluate as run
-    from rramfit.units import counted
+    from rramfit.mapping import analog_matrices, program
+    from rramfit.mapping.study.ablation import AblationCase
+    from rramfit.mapping.study.evaluation import accuracy, check_study
+    from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
+    from rramfit.mapping.tiles.active_factors import active_factors
+    from rramfit_cli.study_runs import mapped, print_interrupted, resumed, run_study, study_job
 
-    test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    recalibrate = bn_recalibrator(given, bn_recalibration)
-    digital = accuracy(given.network, test, labels)
-    analog = convert_to_analog(
-        given.network, given.setup, inputs=given.inputs, mapping=given.mapping, seed=given.seed
+    job = study_job(
+        given,
+        options,
+        images=images,
+        bn_recalibration=bn_recalibration,
+        card_draws=card_draws or 0,
+        chips=total,
+        jobs=jobs,
     )
-    with click.progressbar(length=chips, label="evaluating chips", file=sys.stderr) as bar:
-        found = run(
-            analog,
-            test,
-            labels,
-            digital=digital,
-            chips=chips,
-            threshold=yield_at,
-            seed=given.seed,
-            after_programming=recalibrate,
-            on_chip=lambda _, __: bar.update(1),
-            card=given.model_card,
-            card_draws=card_draws or 0,
-        )
+    case = AblationCase(name=_CASE, factors=tuple(given.setup.factors), chips=total)
+    analog = mapped(job, case, given)
+    digital_layers = name_digital_parts(analog)
+    check_study(analog, given.model_card, chips=total, draws=card_draws or 0)
+    test, labels = given.data.test_images[:images], given.data.test_labels[:images]
+    digital = accuracy(given.network, test, labels)
     limits = draw_limits(given.model_card) if card_draws else []
-    certificates = [
-        m.certificate() for m in analog_matrices(analog) if m.nominal and m.nominal.estimate
-    ]
+    estimated = [m for m in analog_matrices(analog) if m.nominal and m.nominal.estimate]
+    if estimated:
+        program(analog, seed=given.seed)  # the estimate is checked on chip 0
+    certificates = [m.certificate() for m in estimated]
     worst = max(certificates, key=lambda c: c.p99, default=None)
-    if report is not None:
+    about = {
+        "network": given.name,
+        "card": given.card,
+        "data": given.data.name,
+        "factors": sorted(active_factors(given.setup)),
+        "seed": given.seed,
+        "bn_recalibration_images": bn_recalibration,
+    }
+    notes = {
+        "estimate_p99_percent": None if worst is None else worst.p99,
+        "assumptions": [*given.assumptions, *limits, *digital_layers],
+    }
+    lines = [*limits, *([] if worst is None else [f"wires: {worst.summary()}"])]
+    record = StudyRecord(
+        kind="evaluate",
+        key=job.key,
+        about={"head": about, "notes": notes, "lines": lines},
+        digital=digital,
+        threshold=digital - 0.02 if yield_at is None else yield_at,
+        card_draws=card_draws or 0,
+        cases={_CASE: CaseRecord(total)},
+    )
+    record = resumed(record, save, resume=resume)
+    try:
+        with (
+            ends_as_interrupt(),
+            counted_progress("evaluating", len(wanted), "chips") as show,
+        ):
+            run_study(
+                job,
+                record,
+                [case],
+                lambda _: wanted,
+                given=given,
+                jobs=jobs,
+                scheduler=scheduler,
+                until=until,
+                save=save,
+                on_chips=lambda _: show(record.cases[_CASE].done, 0),
+            )
+    except KeyboardInterrupt:
+        print_interrupted(record, save)
+        sys.exit(INTERRUPTED)
+    found = record.evaluation(_CASE)
+    if found is not None and report is not None:
         from rramfit.reporting.network import evaluation_report
 
         evaluation_report(
@@ -106,20 +184,25 @@ def evaluate(
             bn_recalibration_images=bn_recalibration,
             card_limits=limits,
         ).save(report)
+    _print(record, as_json=as_json)
+
+
+def _print(record: StudyRecord, *, as_json: bool) -> None:
+    """Print the evaluation of all chips of a record."""
+    from rramfit.units import counted
+
+    found, about = record.evaluation(_CASE), record.about
+    if found is None:
+        msg = "the chips in --save have gaps; run the other parts, or merge them"
+        raise click.UsageError(msg)
     if as_json:
-        subject_of = {"network": given.name, "card": given.card, "data": given.data.name}
-        factors = {
-            "factors": sorted(given.setup.factors),
-            "seed": given.seed,
-            "bn_recalibration_images": bn_recalibration,
-        }
-        assumed = {"assumptions": [*given.assumptions, *limits]}
-        wires = {"estimate_p99_percent": None if worst is None else worst.p99}
-        print_json({**subject_of, **factors, **found.to_json(), **wires, **assumed})
+        whole = {**about["head"], **found.to_json(), **about["notes"]}
+        print_json({**whole, "record": record.to_json()})
         return
     out = console()
+    head = about["head"]
     out.print(
-        f"[bold]{given.name}[/] on {given.card}, {given.data.name}, {found.images} images, "
+        f"[bold]{head['network']}[/] on {head['card']}, {head['data']}, {found.images} images, "
         f"{counted(found.chips, 'chip')}",
         highlight=False,
     )
@@ -135,10 +218,11 @@ def evaluate(
         parts = ", ".join(f"{name} {100 * x:.2f}" for name, x in found.total.parts())
         out.print(f"  {'mean, all errors':<18}{found.total.percent()}", highlight=False)
         out.print(f"  {'standard errors':<18}{parts} percentage points", highlight=False)
-    for sentence in limits:
-        out.print(f"  {sentence}", highlight=False)
-    if worst is not None:
-        out.print(f"  wires: {worst.summary()}", highlight=False)
+    for line in about["lines"]:
+        out.print(f"  {line}", highlight=False)
+
+
+evaluate.merge = merge_command("evaluate", _print)
 
 
 def _check_draws(card_draws: int | None, chips: int, options: dict[str, Any]) -> None:

@@ -8,17 +8,24 @@ from typing import Any
 import click
 
 from rramfit_cli.console import console, print_json
-from rramfit_cli.options.network import check_output_paths, network_options, subject
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.network import (
+    check_output_paths,
+    name_digital_parts,
+    network_options,
+    subject,
+)
+from rramfit_cli.options.types import OUTPUT_REPORT, output_of
+from rramfit_cli.overwriting import force_option
 
 __all__ = ["map"]
 
 
 @click.command()
 @network_options
-@click.option("-o", "--plan", type=OUTPUT, help="JSON file to write, with the mapping.")
-@click.option("--report", type=OUTPUT, help="HTML report to write.")
+@click.option("-o", "--plan", type=output_of("JSON"), help="JSON file to write, with the mapping.")
+@click.option("--report", type=OUTPUT_REPORT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@force_option
 def map(  # noqa: A001  # the command's name
     plan: Path | None, report: Path | None, as_json: bool, **options: Any
 ) -> None:
@@ -28,19 +35,17 @@ def map(  # noqa: A001  # the command's name
     constants in the output. With --place, the gain of the placement around faults is shown.
     """
     from rramfit.card import canonical_json
-    from rramfit.mapping import analog_matrices, convert_to_analog
+    from rramfit.mapping import analog_matrices
     from rramfit.mapping.study.costs import mapping_plan
     from rramfit.provenance import atomic_file
     from rramfit.units import counted, format_quantity
 
     check_output_paths(options, plan, report)
     given = subject(options, trained=False)
-    analog = convert_to_analog(
-        given.network, given.setup, inputs=given.inputs, mapping=given.mapping
-    )
+    analog = given.on_chips()
     matrices = analog_matrices(analog)
     costs = mapping_plan(matrices)
-    content = {"network": given.name, **costs.to_json()}
+    content = {"network": given.name, **costs.to_json(), "digital": name_digital_parts(analog)}
     placed = [m.placed for m in matrices if m.placed is not None]
     before, after = sum(p.before for p in placed), sum(p.after for p in placed)
     if before > 0:

@@ -9,10 +9,12 @@ import click
 
 from rramfit.errors import sentence
 from rramfit_cli.commands.plan_lines import plan_lines
+from rramfit_cli.commands.sample import sample
 from rramfit_cli.commands.synthesize import synthesize
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.file_kinds import MEASUREMENT, wrong_kind
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.types import INPUT, OUTPUT, output_of
+from rramfit_cli.overwriting import force_option
 from rramfit_cli.suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def measurement() -> None:
 
 
 measurement.add_command(synthesize)
+measurement.add_command(sample)
 measurement.add_command(plan_lines)
 
 
@@ -40,7 +43,7 @@ measurement.add_command(plan_lines)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """List all violations of layout 1.0, with remedies.
+    """List all violations of the layout, with remedies.
 
     Exit code 3: there is a violation. Notes name content that is ignored; they are not violations.
     """
@@ -81,10 +84,17 @@ def _file_json(path: Path, problems: list[Problem]) -> dict[str, object]:
     }
 
 
+def _version(path: Path) -> str:
+    from rramfit.measurement.file.opening import open_measured, plain
+
+    with open_measured(path) as f:
+        return str(plain(f.attrs["format_version"]))
+
+
 def _print_problems(path: Path, problems: list[Problem]) -> None:
     violations = sum(not p.note for p in problems)
     if not violations:
-        click.secho(f"{path}: conforms to layout 1.0", fg="green")
+        click.secho(f"{path}: conforms to layout {_version(path)}", fg="green")
     else:
         counted = "1 problem" if violations == 1 else f"{violations} problems"
         click.secho(f"{path}: {counted}", fg="red", bold=True)
@@ -97,7 +107,7 @@ def _print_problems(path: Path, problems: list[Problem]) -> None:
 
 
 @measurement.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def inspect(file: Path, *, as_json: bool) -> None:
     """Show the content of FILE and which fits it allows."""
@@ -148,14 +158,36 @@ def _print_inspection(inspection: Inspection) -> None:
 
 
 @measurement.command()
-@click.argument("files", metavar="IN...", nargs=-1, required=True, type=_FILE)
+@click.option("--json", "form", flag_value="json", help="Print one JSON object.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print a page in Markdown.")
+def layout(form: str | None) -> None:
+    """Print the layout of measurement files: groups, datasets, shapes, units, attributes."""
+    from rramfit.measurement.file.contract import documentation
+
+    if form == "json":
+        print_json(documentation.layout_json())
+    elif form == "markdown":
+        click.echo(documentation.layout_markdown(), nl=False)
+    else:
+        click.echo(documentation.layout_text(), nl=False)
+
+
+@measurement.command()
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=INPUT)
 @click.option(
-    "--layout", required=True, type=_FILE, help="TOML file that describes the format of IN."
+    "--layout", required=True, type=INPUT, help="TOML file that describes the format of IN."
 )
-@click.option("-o", "--out", required=True, type=OUTPUT, help="Measurement file to write.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=output_of("measurement", "convert"),
+    help="Measurement file to write.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
 def convert(files: tuple[Path, ...], *, layout: Path, out: Path, as_json: bool) -> None:
-    """Convert files in your own format to layout 1.0.
+    """Convert files in your own format to a measurement file.
 
     Several logs IN, such as one before and one after a bake, must have the same columns. If the
     layout divides the array into tiles, OUT_tile0.h5, OUT_tile1.h5, … are written. Unusable rows of
@@ -189,24 +221,85 @@ def _print_conversion(conversion: Conversion, written: tuple[Path, ...]) -> None
         ignored = counted(conversion.bad_rows, "bad row")
         click.secho(f"{ignored} ignored", fg="red", bold=True)
         for bad in conversion.bad:
-            click.echo(f"  {len(bad.lines)} in {bad}")
+            click.echo(f"  {bad.rows} in {bad}")
+
+
+_GROUP = click.Choice(
+    ["program", "reads", "retention", "endurance", "iv", "pulses", "attempts"], case_sensitive=False
+)
 
 
 @measurement.command("guess-layout")
-@click.argument("file", type=_FILE)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT)
+@click.option("--as", "group", type=_GROUP, help="What the rows are, if the guess is wrong.")
 @click.option("-o", "--out", type=OUTPUT, help="File to write instead of standard output.")
-def guess_layout(file: Path, *, out: Path | None) -> None:
+@force_option
+def guess_layout(files: tuple[Path, ...], *, group: str | None, out: Path | None) -> None:
     """Draft a layout file for FILE.
 
-    Guessed lines are marked CHECK, unknown values FILL IN. Check and complete the draft by hand.
+    Comments say what each column was taken for and why, and what was left out. Review the lines
+    marked CHECK: they are guesses, or assumptions about what the file does not contain.
     """
     from rramfit.measurement.lab.guess import guess_layout as draft
     from rramfit.provenance import atomic_file
 
-    text = draft(file)
+    text = draft(*files, group=group)
     if out is None:
         click.echo(text, nl=False)
         return
     with atomic_file(out) as beside:
         beside.write_text(text, encoding="utf-8")
-    click.echo(f"{out} written. Check every line that is marked CHECK or FILL IN.", err=True)
+    click.echo(f"{out} written. Review every line that is marked CHECK or FILL IN.", err=True)
+
+
+@measurement.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=INPUT)
+@click.option("--layout", type=INPUT, help="Layout file; drafted from FILE if not given.")
+@click.option("--as", "group", type=_GROUP, help="What the rows are, if the guess is wrong.")
+@click.option("--yes", is_flag=True, help="Do not ask before writing.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=output_of("measurement", "convert"),
+    help="Measurement file to write.",
+)
+@force_option
+def import_(
+    files: tuple[Path, ...], *, layout: Path | None, group: str | None, yes: bool, out: Path
+) -> None:
+    """Import FILE as a measurement file: guess, show, ask, convert and check in one step.
+
+    The first rows, the lines of the layout to check and a map of the array are shown before the
+    file is written. The layout is stored in the file, as `/layout_file`.
+    """
+    import tempfile
+
+    from rramfit.measurement.lab.convert import convert_measurement, write_conversion
+    from rramfit.measurement.lab.guess import guess_layout as draft
+    from rramfit.measurement.lab.layout import read_layout
+    from rramfit_cli.preview import show_preview
+
+    with tempfile.TemporaryDirectory(prefix="rramfit-") as folder, stages("importing") as stage:
+        chosen = layout
+        if chosen is None:
+            stage("guessing the layout")
+            chosen = Path(folder) / "layout.toml"
+            chosen.write_text(draft(*files, group=group), encoding="utf-8")
+        stage("reading")
+        conversion = convert_measurement(files, chosen)
+        text = chosen.read_text(encoding="utf-8-sig")
+        parsed = read_layout(chosen)
+    if not yes:
+        show_preview(files, parsed, text, conversion)
+        click.confirm(f"\nWrite {out}?", default=True, abort=True)
+    with stages("importing") as stage:
+        stage("writing")
+        written = write_conversion(conversion, out)
+        stage("checking")
+        found = [(path, _problems(path)) for path in written]
+    _print_conversion(conversion, written)
+    for path, problems in found:
+        _print_problems(path, problems)
+    if any(not p.note for _, problems in found for p in problems):
+        raise SystemExit(_REFUSED)

@@ -11,6 +11,7 @@ import click
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.options.array import ArrayOptions, array_options
 from rramfit_cli.options.types import OUTPUT, FiniteRange
+from rramfit_cli.overwriting import force_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
     help="File for the patterns [V], one per line: .csv, .tsv or .npy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
 def plan_lines(
     options: ArrayOptions,
     *,

@@ -10,6 +10,7 @@ import click
 from rramfit_cli.options.network import check_output_paths, network_options, subject
 from rramfit_cli.options.training import (
     check_resumable,
+    check_training_files,
     checkpoint_identity,
     choose_recipe,
     digital_accuracy,
@@ -68,6 +69,7 @@ def retrain(
     csv, state = out.with_suffix(".csv"), out.with_suffix(".state")
     check_output_paths({**options, "teacher": teacher}, out, csv, state, report)
     check_file(out)
+    check_training_files(csv, out, state)
     given = subject(options, trained=False)
     guide = load_teacher(given.network, teacher)
     measure = None if hardware is None else import_callable(hardware)

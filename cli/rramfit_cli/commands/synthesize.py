@@ -8,12 +8,22 @@ from typing import Any
 
 import click
 
-from rramfit_cli.options.types import OUTPUT, SEED, FiniteRange
+from rramfit_cli.options.types import INPUT, SEED, FiniteRange, output_of
+from rramfit_cli.overwriting import force_option
 
 __all__ = ["synthesize"]
 
-_GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout", "endurance")
-_FILE = click.Path(path_type=Path)
+_GROUPS = (
+    "program",
+    "reads",
+    "retention",
+    "iv",
+    "mvm",
+    "readout",
+    "endurance",
+    "pulses",
+    "attempts",
+)
 _MESS = {
     "moving-stuck": "share of cells",
     "middle-stuck": "share of cells",
@@ -59,8 +69,14 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
 
 
 @click.command()
-@click.argument("card", type=_FILE)
-@click.option("-o", "--output", type=OUTPUT, required=True, help="File to write.")
+@click.argument("card", type=INPUT)
+@click.option(
+    "-o",
+    "--output",
+    type=output_of("measurement", "synthesize"),
+    required=True,
+    help="File to write.",
+)
 @click.option("--seed", type=SEED, default=0, help="Seed of the chip and its measurement.")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows.", show_default="as in CARD")
 @click.option("--cols", type=click.IntRange(min=1), help="Columns.", show_default="as in CARD")
@@ -79,6 +95,20 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
     default=("program",),
     show_default=True,
     help="Group of the file to measure; repeat for several.",
+)
+@click.option(
+    "--iv-loops",
+    type=click.IntRange(min=0),
+    default=0,
+    help="I-V sweeps of each cell through SET and RESET, instead of one below switching.",
+)
+@click.option(
+    "--bake",
+    "bakes",
+    type=FiniteRange(min=0, min_open=True),
+    multiple=True,
+    metavar="KELVIN",
+    help="Temperature of a further bake in /retention; repeat for several.",
 )
 @click.option("--offset", type=float, default=0.0, help="Offset added to every cell reading [S].")
 @click.option("--floor", type=float, help="Lower limit of cell readings [S].")
@@ -99,6 +129,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
 @click.option("--array-id", help="Identifier of the array.")
 @click.option("--measured-at", help="Time of the measurement, ISO 8601 with time zone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@force_option
 def synthesize(
     card: Path,
     output: Path,
@@ -108,6 +139,8 @@ def synthesize(
     cols: int | None,
     sweeps: int,
     groups: tuple[str, ...],
+    iv_loops: int,
+    bakes: tuple[float, ...],
     offset: float,
     floor: float | None,
     ceiling: float | None,
@@ -124,7 +157,7 @@ def synthesize(
     and seed give the same content.
     """
     from rramfit.card.document import load_card
-    from rramfit.measurement import Instrument, Mess
+    from rramfit.measurement import Instrument, Mess, Plan
     from rramfit.measurement import synthesize as draw
     from rramfit.measurement.file.write import write_measurement
 
@@ -138,6 +171,7 @@ def synthesize(
         instrument=Instrument(
             offset=offset, floor=floor, ceiling=ceiling, missing=missing, max_pulses=max_pulses
         ),
+        plan=Plan(iv_loops=iv_loops, bake_temperatures=bakes),
         mess=Mess(**dict(mess)),
         array_id=array_id,
         measured_at=measured_at,

@@ -10,6 +10,7 @@ import click
 from rramfit_cli.options.network import check_output_paths, network_options, subject
 from rramfit_cli.options.training import (
     check_resumable,
+    check_training_files,
     checkpoint_identity,
     choose_recipe,
     digital_accuracy,
@@ -73,6 +74,7 @@ def train(
     written = out, csv, state, aware_state, report, *([] if plain else [first])
     check_output_paths({**options, "teacher": teacher}, *written)
     check_file(out)
+    check_training_files(csv, out, first, state, aware_state)
     given = subject(options, trained=False)
     guide = load_teacher(given.network, teacher)
     of_plain = checkpoint_identity("plain", how.plain, given, {"model": model, "seed": given.seed})

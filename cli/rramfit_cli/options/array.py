@@ -21,7 +21,7 @@ import click
 
 from rramfit.errors import InputError
 from rramfit.units import ACCEPTED_UNITS
-from rramfit_cli.options.types import SEED, FiniteRange
+from rramfit_cli.options.types import INPUT, SEED, FiniteRange
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayOptions", "array_options", "read_matrix"]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MATRICES = {".npy": None, ".csv": ",", ".tsv": "\t"}
 _CELL = click.Tuple([click.IntRange(min=0), click.IntRange(min=0)])
 _OHM = FiniteRange(min=0)
 
 _OPTIONS = (
-    click.argument("source", metavar="SOURCE", type=_FILE),
+    click.argument("source", metavar="SOURCE", type=INPUT),
     click.option(
         "--unit", type=click.Choice(ACCEPTED_UNITS["conductance"]), help="Unit of a matrix."
     ),
@@ -61,7 +60,7 @@ _OPTIONS = (
         show_default="as in the card",
     ),
     click.option("--seed", type=SEED, default=0, help="Seed of the chip and of random inputs."),
-    click.option("--wires", type=_FILE, metavar="CARD", help="Card with the wires to use."),
+    click.option("--wires", type=INPUT, metavar="CARD", help="Card with the wires to use."),
     click.option("--r-wl", type=_OHM, help="Resistance of a wordline segment [ohm]."),
     click.option("--r-bl", type=_OHM, help="Resistance of a bitline segment [ohm]."),
     click.option("--r-driver", type=_OHM, help="Resistance of a row driver [ohm]."),

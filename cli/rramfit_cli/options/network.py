@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rramfit_cli.options.types import SEED, FiniteRange
+from rramfit_cli.options.types import INPUT, SEED, FiniteRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,11 +27,11 @@ __all__ = [
     "bn_recalibration_option",
     "bn_recalibrator",
     "check_output_paths",
+    "name_digital_parts",
     "network_options",
     "subject",
 ]
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _CALIBRATION_IMAGES = 256
@@ -64,14 +65,14 @@ class _Tile(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
 _OPTIONS = (
     click.argument("model", default="mlp"),
     click.option(
-        "--card", type=_FILE, help="Model card of the chips. Default: the reference chip."
+        "--card", type=INPUT, help="Model card of the chips. Default: the reference chip."
     ),
     click.option(
         "--data",
         default="digits",
         help="Data set: `digits`, or a folder with CIFAR-10 or MNIST-format files.",
     ),
-    click.option("--checkpoint", type=_FILE, help="Checkpoint with the weights of MODEL."),
+    click.option("--checkpoint", type=INPUT, help="Checkpoint with the weights of MODEL."),
     click.option("--tile", type=_Tile(), help="Size of a tile. Default: 128x128."),
     click.option(
         "--scheme",
@@ -137,15 +138,24 @@ _OPTIONS = (
         help=f"Switch off a non-ideality; can be repeated. One of {', '.join(FACTORS)}.",
     ),
     click.option(
-        "--cells", type=_FILE, help="Sidecar of one fitted chip, to use instead of drawn chips."
+        "--cells", type=INPUT, help="Sidecar of one fitted chip, to use instead of drawn chips."
     ),
     click.option(
         "--replay",
-        type=_FILE,
+        type=INPUT,
         help="Measurement file whose conductances are used instead of drawn chips.",
     ),
     click.option(
         "--place", is_flag=True, help="Assign rows and columns around the faults in --cells."
+    ),
+    click.option(
+        "--digital",
+        multiple=True,
+        metavar="NAME",
+        help="Keep a layer digital on purpose; can be repeated.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Refuse other layers with weights that would stay digital."
     ),
     click.option("--seed", type=SEED, default=0, help="Seed of all random numbers."),
 )
@@ -181,6 +191,37 @@ class Subject:
     mapping: dict[str, dict[str, Tensor]] | None  # from the checkpoint
     seed: int
     assumptions: tuple[str, ...]
+    digital: tuple[str, ...] = ()  # layers that stay digital on purpose
+    strict: bool = False
+
+    def on_chips(
+        self,
+        *,
+        network: nn.Module | None = None,
+        mapping: Mapping[str, Mapping[str, Tensor]] | None = None,
+        factors: Collection[str] | None = None,
+    ) -> nn.Module:
+        """Map the network onto chips.
+
+        Parameters
+        ----------
+        network : nn.Module, optional
+            With other weights; then `mapping` is that of this network.
+        mapping : mapping, optional
+        factors : collection of str, optional
+            Factors that are on.
+        """
+        from rramfit.mapping import convert_to_analog
+
+        return convert_to_analog(
+            self.network if network is None else network,
+            self.setup if factors is None else self.setup.with_factors(factors),
+            inputs=self.inputs,
+            mapping=self.mapping if network is None else mapping,
+            exclude=self.digital,
+            strict=self.strict,
+            seed=self.seed,
+        )
 
     @property
     def inputs(self) -> Tensor:
@@ -210,6 +251,17 @@ def bn_recalibrator(given: Subject, images: int | None) -> Callable[[nn.Module],
     return lambda network: recalibrate_batch_norm(network, given.data.train_images[:images])
 
 
+def name_digital_parts(analog: nn.Module) -> list[str]:
+    """Print which layers with weights stay digital; return the sentence in a list, or nothing."""
+    from rramfit.mapping.layers.digital_parts import digital_sentence
+
+    sentence = digital_sentence(analog.__dict__["digital_parts"])
+    if not sentence:
+        return []
+    click.echo(sentence, err=True)
+    return [sentence]
+
+
 def check_output_paths(options: dict[str, Any], *outputs: Path | None) -> None:
     """Check that no output overwrites an input or another output.
 
@@ -228,8 +280,10 @@ def check_output_paths(options: dict[str, Any], *outputs: Path | None) -> None:
         taken[path.resolve()] = "another output"
 
 
-def subject(options: dict[str, Any], *, trained: bool) -> Subject:
+def subject(options: dict[str, Any], *, trained: bool, weights: bytes | None = None) -> Subject:
     """Make the network, data and setup of the options; with `trained`, train without checkpoint.
+
+    With `weights`, the network has this state dict and is not trained.
 
     Raises
     ------
@@ -242,6 +296,8 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     if options["place"] and not options["cells"]:
         msg = "--place needs the faults of a fitted chip; add --cells"
         raise click.UsageError(msg)
+    import torch
+
     from rramfit.card import load_card
     from rramfit.card.cells import load_cells
     from rramfit.mapping.study.datasets import load_dataset
@@ -288,6 +344,8 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
     mapping = None
     if options["checkpoint"]:
         mapping = load_weights(network, options["checkpoint"])
+    elif weights is not None:
+        network.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
     elif trained:
         if options["model"] != "mlp":
             msg = (
@@ -306,4 +364,6 @@ def subject(options: dict[str, Any], *, trained: bool) -> Subject:
         mapping=mapping,
         seed=options["seed"],
         assumptions=setup.model.assumptions,
+        digital=tuple(options["digital"]),
+        strict=options["strict"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rramfit_cli.console import console, print_json, stages
-from rramfit_cli.options.types import OUTPUT
+from rramfit_cli.options.types import INPUT, OUTPUT_REPORT, output_of
+from rramfit_cli.overwriting import FIELDS, check_before, force_option
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +31,7 @@ __all__ = [
     "Outcome",
     "TrainingLog",
     "check_resumable",
+    "check_training_files",
     "checkpoint_identity",
     "choose_recipe",
     "digital_accuracy",
@@ -50,12 +53,15 @@ _OPTIONS = (
         "cifar10-finish. Default: digits or cifar10, according to --data.",
     ),
     click.option(
-        "-o", "--output", type=OUTPUT, help="Checkpoint to write. Default: named after MODEL."
+        "-o",
+        "--output",
+        type=output_of("checkpoint"),
+        help="Checkpoint to write. Default: named after MODEL.",
     ),
     click.option("--resume", is_flag=True, help="Resume the interrupted training of OUTPUT."),
     click.option(
         "--teacher",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=INPUT,
         help="Float32 checkpoint of the teacher for distillation. Default: the initial weights of "
         "the training for chips.",
     ),
@@ -76,8 +82,11 @@ _OPTIONS = (
         default=1000,
         help="Number of test images per chip.",
     ),
-    click.option("--report", type=OUTPUT, help="HTML report to write, with learning curves."),
+    click.option(
+        "--report", type=OUTPUT_REPORT, help="HTML report to write, with learning curves."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
+    force_option,
 )
 
 
@@ -124,6 +133,21 @@ def checkpoint_identity(
     identity["data"] = given.data.name
     identity["layers"] = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
     return identity | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
+
+
+def check_training_files(history: Path, *checkpoints: Path) -> None:
+    """Check, before any work, that the files of a training do not replace other files.
+
+    Raises
+    ------
+    OverwriteError
+        If one of them exists and no training wrote it.
+    """
+    from rramfit.training.loop.history import Epoch
+
+    check_before(history, "table", ",".join(f.name for f in dataclasses.fields(Epoch)[:FIELDS]))
+    for path in checkpoints:
+        check_before(path, "checkpoint")
 
 
 def check_resumable(
@@ -247,6 +271,7 @@ def train_for_chips(
     from rramfit.training.aware import train_aware
     from rramfit.training.loop.checkpoint import load_checkpoint
     from rramfit.training.loop.history import stage_of
+    from rramfit_cli.options.network import name_digital_parts
 
     done = load_checkpoint(out, identity=run.identity, strict=False) if run.resume else None
     if done is not None:
@@ -264,7 +289,10 @@ def train_for_chips(
             teacher=teacher,
             mapping=given.mapping,
             hardware=hardware,
+            exclude=given.digital,
+            strict=given.strict,
         )
+        name_digital_parts(trained.analog)
         network, mapping, history = trained.network, trained.mapping, trained.history
     if not run.rank.first:
         return None
@@ -315,13 +343,10 @@ def evaluate_on_chips(
     images: int,
 ) -> Evaluation:
     """Evaluate a network on chips."""
-    from rramfit.mapping import convert_to_analog
     from rramfit.mapping.study.evaluation import accuracy, evaluate
 
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    analog = convert_to_analog(
-        network, given.setup, inputs=given.inputs, mapping=mapping, seed=given.seed
-    )
+    analog = given.on_chips(network=network, mapping=mapping)
     digital = accuracy(network, test, labels)
     return evaluate(analog, test, labels, digital=digital, chips=chips, seed=given.seed)
 

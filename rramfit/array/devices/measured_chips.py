@@ -38,7 +38,8 @@ def chip_from_cells(
     """Make one measured chip `count` times, drawing its unknown properties.
 
     Faults, and the conductances and motions of stuck cells, are those of the sidecar. The deviation
-    of each cell is the one that gives its measured offset from the level's mean, without shrinkage.
+    of each cell is the one that gives its offset from the level's mean, which is drawn within its
+    standard error: offsets are posterior means, and vary less over cells than what they estimate.
     At levels where a cell was not measured, its deviation is drawn conditional on the measured
     ones. A hard failure is drawn with its posterior probability. Cells without any measurement are
     drawn from the population.
@@ -67,9 +68,10 @@ def chip_from_cells(
     posterior = torch.tensor(cells.hard_posterior, dtype=model.dtype, device=model.device)
     u = torch.rand(chips.hard.shape, generator=generator, device=model.device, dtype=model.dtype)
     hard = torch.where(torch.isfinite(posterior), u < posterior, chips.hard)
+    z = torch.randn(u.shape, generator=generator, device=model.device, dtype=model.dtype)
     return dataclasses.replace(
         chips,
-        deviation=_given_offsets(chips, cells),
+        deviation=_given_offsets(chips, cells, z),
         fault=fault,
         hard=hard,
         stuck_conductance=_stuck_at(cells, stuck_conductance(model.faults.stuck, fault, noise)),
@@ -99,8 +101,11 @@ def _motion(chips: Chips, cells: CellMaps, known_fault: Tensor) -> Tensor | None
     return torch.where(known_fault == Fault.NOT_MEASURED, out, measured)
 
 
-def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
+def _given_offsets(chips: Chips, cells: CellMaps, z: Tensor) -> Tensor:
     """Return the deviations that give a sidecar's offsets, the unknown ones drawn given the known.
+
+    With standard normal numbers `z` (chip, level, row, col), offsets are drawn within their errors.
+    Those of one cell at two levels are nearly independent, because they come from other readings.
 
     By Matheron's rule, the draw at an unknown level is shifted by the regression on the differences
     between the known deviations and their draws.
@@ -112,12 +117,15 @@ def _given_offsets(chips: Chips, cells: CellMaps) -> Tensor:
     rows, cols = chips.shape
     level = torch.arange(m.n_levels, device=m.device)[:, None, None].expand(-1, rows, cols)
     offset = cells.offset - chips.trend(level).double().cpu().numpy()
+    offset = np.broadcast_to(offset, drawn.shape).copy()
+    if cells.offset_stderr is not None:
+        offset += np.nan_to_num(cells.offset_stderr) * z.double().cpu().numpy()
     if cells.line_offset is not None:  # where nothing else is known to persist over cycles
-        offset[p.lines_only] = cells.line_offset[p.lines_only]
-    known = np.isfinite(offset) & (p.a > 0)[:, None, None]
+        offset[:, p.lines_only] = cells.line_offset[p.lines_only]
+    known = np.isfinite(offset[0]) & (p.a > 0)[:, None, None]
     wanted = np.zeros_like(offset)
     for k in np.flatnonzero(p.a > 0):
-        wanted[k] = np.interp(p.mean[k] + np.nan_to_num(offset[k]), table[k], knots)
+        wanted[:, k] = np.interp(p.mean[k] + np.nan_to_num(offset[:, k]), table[k], knots)
     out = np.where(known, wanted, drawn)
     correlation = p.deviation_correlation
     out, drawn = (x.reshape(len(chips), m.n_levels, -1) for x in (out, drawn))

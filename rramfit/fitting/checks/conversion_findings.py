@@ -24,7 +24,7 @@ def judge_conversion(origin: Origin) -> Verdict:
     """
     if not origin.bad:
         return Verdict()
-    reasons = "; ".join(f"{len(bad.lines)} in {bad}" for bad in origin.bad)
+    reasons = "; ".join(f"{bad.rows} in {bad}" for bad in origin.bad)
     rows = (
         f"{origin.bad_rows} of {counted(origin.rows, 'row')} of the log "
         f"{'was' if origin.bad_rows == 1 else 'were'} skipped"

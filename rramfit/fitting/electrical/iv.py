@@ -5,8 +5,9 @@ Every cell has its own conductance G0 and nonlinearity b; all share one instrume
     I(V) = offset + G0·sinh(bV)/b
 
 Single cells are fitted in `rramfit.fitting.electrical.iv_curves`, the population of b in
-`rramfit.fitting.electrical.iv_population`. This module selects the cells, estimates the parameters
-with standard errors clustered by cell, and reports findings. Hysteresis is not here.
+`rramfit.fitting.electrical.iv_population`. A curve through SET or RESET is split at the switching
+voltage, and its branches are fitted as curves (`rramfit.fitting.electrical.iv_switching`). This
+module selects the curves, puts the estimates together and reports findings.
 """
 
 from __future__ import annotations
@@ -20,22 +21,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import IVCard
+from rramfit.card.schema import BranchCard, IVCard
 from rramfit.errors import FitError
 from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.electrical.iv_curves import CellCurves, current_shape, fit_curves
+from rramfit.fitting.electrical.iv_estimates import (
+    PopulationEstimates,
+    estimate_branches,
+    estimate_population,
+)
 from rramfit.fitting.electrical.iv_misfit import find_misfit
 from rramfit.fitting.electrical.iv_population import (
     Form,
-    PopulationLine,
     best_line,
     regressor,
     without_outliers,
 )
+from rramfit.fitting.electrical.iv_switching import find_switching
+from rramfit.fitting.electrical.switching_voltage import (
+    SwitchingVoltage,
+    fit_switching_voltages,
+)
 from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.screening.at_level import at_any_level
 from rramfit.fitting.screening.population_form import LevelDensity
-from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.measurement.file.curves import on_common_voltages
 from rramfit.measurement.file.record import IVSweeps
 from rramfit.units import format_quantity
 
@@ -71,9 +81,15 @@ class IVFit(ShowsResult):
     residual : (cell,) array
         Standard deviation about the curve of the cell [A].
     used : (cell,) bool array
-        Cells that conduct above the noise, are at a level and are no outliers.
+        Curves that conduct above the noise, are at a level and are no outliers.
     voltage, mean_residual : (point,) array
         Voltages [V] and mean deviation of the used cells from their curves [A].
+    switching : tuple of SwitchingVoltage
+        Where cells switch; empty if no curve does.
+    branches : tuple of BranchCard
+        Both states of curves that switch.
+
+    A curve that switches counts twice in the arrays over cells, once for each state.
     """
 
     result: FitResult
@@ -86,6 +102,8 @@ class IVFit(ShowsResult):
     used: Bools
     voltage: Floats
     mean_residual: Floats
+    switching: tuple[SwitchingVoltage, ...] = ()
+    branches: tuple[BranchCard, ...] = ()
 
     def __post_init__(self) -> None:
         for a in (self.conductance, self.curvature, self.curvature_stderr, self.residual):
@@ -106,6 +124,8 @@ class IVFit(ShowsResult):
             reference_conductance=Quantity.given(self.reference_conductance, "S"),
             offset=e["offset"],
             noise=e["noise"],
+            switching=[s.to_card() for s in self.switching] or None,
+            branches=list(self.branches) or None,
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -136,7 +156,8 @@ def fit_iv(
     Parameters
     ----------
     iv : IVSweeps
-        Currents [A], (cell, point), at common voltages [V]; NaN = not measured.
+        Currents [A], (curve, point), in the order of measurement; NaN = not measured. A cell may
+        have several curves.
     expected : sequence of LevelDensity or None, optional
         Fitted distributions of the levels. A sweep does not say which level its cell was
         programmed to; cells at none of them are fitted apart.
@@ -165,6 +186,8 @@ def fit_iv(
     if not np.isfinite(iv.current).any():
         msg = "/iv has no measured current"
         raise FitError(msg)
+    given, found = iv, find_switching(iv)
+    iv = on_common_voltages(given if found is None else found.branches)
     cells = fit_curves(iv.voltage, iv.current)
     conducts = cells.conductance > ABOVE_NOISE * cells.conductance_stderr
     typical = float(np.median(cells.residual[cells.enough])) if cells.enough.any() else math.nan
@@ -177,17 +200,18 @@ def fit_iv(
     if 2 * (usable & at).sum() < usable.sum():
         at = usable  # the sweep was taken on other states than the levels
     used = usable & at
+    what = "cells" if found is None else "states of cells"
     if used.sum() < 3:
         msg = (
-            f"{int(used.sum())} of {iv.current.shape[0]} cells in /iv conduct above the noise of "
+            f"{int(used.sum())} of {iv.current.shape[0]} {what} in /iv conduct above the noise of "
             f"{format_quantity(typical, 'A')}; the population of b needs at least 3"
         )
         raise FitError(msg)
     used, form, line = without_outliers(cells, used)
-    result = _population(iv, cells, used, form, line)
+    result = estimate_population(iv, cells, used, form, line)
     mean_residual = _column_mean(cells.deviation[used])
-    findings = _findings(iv, cells, used, outlier, result, typical)
-    findings += _off_level(cells, usable & ~used, int(usable.sum()))
+    findings = _findings(iv, cells, used, outlier, result, typical, what)
+    findings += _off_level(cells, usable & ~used, int(usable.sum()), what)
     return IVFit(
         result=FitResult(
             title="current-voltage nonlinearity",
@@ -205,68 +229,9 @@ def fit_iv(
         used=used,
         voltage=np.array(iv.voltage),
         mean_residual=mean_residual,
+        switching=() if found is None else fit_switching_voltages(given, found),
+        branches=() if found is None else estimate_branches(iv, cells, used, found),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Population:
-    estimates: dict[str, Quantity]
-    covariance: Floats
-
-
-def _population(
-    iv: IVSweeps, cells: CellCurves, used: Bools, form: Form, line: PopulationLine
-) -> _Population:
-    """Return all parameters with their clustered covariance."""
-    tau = math.sqrt(max(line.theta[-1], 0.0))
-    power = cells.residual[used] ** 2
-    noise = math.sqrt(float(power.mean()))
-    per_tau2 = 1 / (2 * max(tau, 1e-9))
-    rows = [line.influence[0], line.influence[-1] * per_tau2]
-    through = [line.per_offset[0], line.per_offset[-1] * per_tau2]
-    values, units = [line.theta[0], tau], ["1/V", "1/V"]
-    names, scales = ["nonlinearity", "spread"], ["linear", "log"]
-    if form != "constant":
-        names.append("dependence" if form == "log" else "slope")
-        units.append("1/V" if form == "log" else "1/(V·S)")
-        rows.append(line.influence[1])
-        through.append(line.per_offset[1])
-        values.append(line.theta[1])
-        scales.append("linear")
-    p = len(names) + 2
-    psi = np.zeros((p, len(used)))
-    psi[:-2, used] = rows
-    psi[:-2] += np.array(through)[:, None] * cells.offset_score  # b depends on the common offset
-    psi[-2] = cells.offset_score
-    psi[-1, used] = (power - power.mean()) / used.sum() / (2 * noise)
-    names, units = [*names, "offset", "noise"], [*units, "A", "A"]
-    values, scales = [*values, cells.offset, noise], [*scales, "linear", "log"]
-    grid = np.zeros((p, int(iv.row.max()) + 1, int(iv.col.max()) + 1))
-    for i in range(p):
-        np.add.at(grid[i], (iv.row, iv.col), psi[i])
-    spread = clustered_covariance(grid)
-    stderr = np.sqrt(np.diagonal(spread.covariance))
-    estimates = {
-        name: Quantity.estimated(
-            float(values[i]),
-            float(stderr[i]),
-            units[i],
-            scale="log" if scales[i] == "log" else "linear",
-            df=float(spread.df[i]),
-        )
-        for i, name in enumerate(names)
-    }
-    estimates["spread"] = _spread(estimates["spread"])
-    return _Population(estimates, np.array(spread.covariance))
-
-
-def _spread(q: Quantity) -> Quantity:
-    """Recompute the interval from tau² near zero, where tau² is closer to normal than tau."""
-    variance_error = 2 * q.value * (q.stderr or 0.0)
-    if q.value**2 > 3 * variance_error:
-        return q
-    low, high = (math.sqrt(max(q.value**2 + k * 1.96 * variance_error, 0.0)) for k in (-1, 1))
-    return Quantity.within(q.value, (high - low) / (2 * 1.96), q.unit, (low, high))
 
 
 def _findings(
@@ -274,8 +239,9 @@ def _findings(
     cells: CellCurves,
     used: Bools,
     outlier: Bools,
-    fit: _Population,
+    fit: PopulationEstimates,
     typical: float,
+    what: str,
 ) -> list[Finding]:
     out: list[Finding] = []
     n, offset = len(used), fit.estimates["offset"]
@@ -293,16 +259,16 @@ def _findings(
     if silent.sum() > 0.01 * n:
         out.append(
             Finding(
-                f"In {int(silent.sum())} of {n} cells no current is above the noise of "
+                f"In {int(silent.sum())} of {n} {what} no current is above the noise of "
                 f"{format_quantity(typical, 'A', digits=3)}. b is fitted to "
-                f"{int(used.sum())} cells",
+                f"{int(used.sum())} {what}",
                 "Measure high-resistance cells on a finer current range, or average more reads",
             )
         )
     if outlier.any():
         out.append(
             Finding(
-                f"{int(outlier.sum())} of {n} cells scatter about their I-V curves more than "
+                f"{int(outlier.sum())} of {n} {what} scatter about their I-V curves more than "
                 f"{OUTLIER:g} times as much as the median cell, and were left out",
                 "Check for cells that switched during the sweep, and sweep to a lower voltage",
                 severe=bool(outlier.sum() > 0.2 * n),
@@ -323,22 +289,22 @@ def _findings(
     return out
 
 
-def _off_level(cells: CellCurves, off: Bools, usable: int) -> list[Finding]:
+def _off_level(cells: CellCurves, off: Bools, usable: int, what: str) -> list[Finding]:
     """Report the cells at no level, with their own nonlinearity where there are enough of them."""
     n = int(off.sum())
     if n < 2 or n <= OFF_LEVEL * usable:
         return []
-    what = (
-        f"/iv: {n} of {usable} cells are at the conductance of none of the levels, or apart from "
+    text = (
+        f"/iv: {n} of {usable} {what} are at the conductance of none of the levels, or apart from "
         "the others in b"
     )
     if n >= FEWEST_OFF_LEVEL:
         _, line = best_line(cells, off)
-        what += (
+        text += (
             f"; their b is {line.theta[0]:.3g} 1/V at "
             f"{format_quantity(line.reference, 'S', digits=2)}"
         )
-    return [Finding(what, "Use the nonlinearity for the other cells only", affected=n / usable)]
+    return [Finding(text, "Use the nonlinearity for the other cells only", affected=n / usable)]
 
 
 def _column_mean(d: Floats) -> Floats:

@@ -93,7 +93,8 @@ def _selection(
     if levels is not None and levels.lower is not None and levels.upper is not None:
         # A value on a boundary belongs to both windows; the margin covers float32 rounding.
         low, high = levels.lower[k], levels.upper[k]
-        margin = 1e-5 * (high - low)
+        margin = 1e-5 * np.nan_to_num(high - low)
+        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
         top = k == k.max(initial=0)  # the last window often has no upper limit
         inside = [
             float(np.mean((y >= low - margin) & ((y <= high + margin) | top))) for y in (a, b)

@@ -15,12 +15,20 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from rramfit.mapping.layers.analog_layers import LayerMapping
+from rramfit.mapping.layers.analog_weight import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.evaluation import Evaluation, evaluate
+from rramfit.mapping.tiles.active_factors import active_factors
 from rramfit.mapping.tiles.setup import FACTORS, AnalogSetup
 
-__all__ = ["Ablation", "FactorCost", "ablate", "active_factors"]
+__all__ = [
+    "Ablation",
+    "AblationCase",
+    "FactorCost",
+    "ablate",
+    "ablation_cases",
+    "ablation_of",
+]
 
 _DRAWN = frozenset(
     {
@@ -28,6 +36,18 @@ _DRAWN = frozenset(
         *("retention", "readout"),
     }
 )
+
+
+_ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AblationCase:
+    """One case of an ablation: the factors that are on, and its number of chips."""
+
+    name: str
+    factors: tuple[str, ...]
+    chips: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,30 +79,34 @@ class Ablation:
         }
 
 
-def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
-    """Return the factors that are on and have an effect with this card."""
-    m = setup.model
-    f, age = m.faults, m.ageing
-    effective = {
-        "d2d": bool((m.between > 0).any()),
-        "field": any(m.levels.lengths),
-        "lines": bool(m.levels.lines),
-        "trend": bool((m.row_trend != 0).any() or (m.col_trend != 0).any()),
-        "failure": bool((f.hard > 0).any() or (f.soft > 0).any()),
-        "stuck": f.stuck_share > 0,
-        "dead_lines": f.dead_rows > 0 or f.dead_cols > 0,
-        "read": bool((m.read_noise.scale > 0).any()),
-        "retention": setup.time >= age.reference_time
-        and any(
-            bool((x != 0).any()) for x in (age.first_step, age.first_spread, age.drift, age.growth)
+def ablation_cases(setup: AnalogSetup, chips: int) -> list[AblationCase]:
+    """Return the cases of an ablation: all factors, and each factor alone and left out."""
+    active = active_factors(setup)
+
+    def case(name: str, factors: tuple[str, ...]) -> AblationCase:
+        random = bool(_DRAWN & set(factors)) or setup.origin is not None
+        return AblationCase(name=name, factors=factors, chips=chips if random else 1)
+
+    cases = [case(_ALL, active)]
+    for x in active:
+        cases.append(case(f"{x} alone", (x,)))
+        cases.append(case(f"all but {x}", tuple(f for f in active if f != x)))
+    return cases
+
+
+def ablation_of(evaluations: Mapping[str, Evaluation]) -> Ablation:
+    """Return the ablation with these evaluations, by the names of `ablation_cases`."""
+    active = [name.removesuffix(" alone") for name in evaluations if name.endswith(" alone")]
+    return Ablation(
+        everything=evaluations[_ALL],
+        factors=tuple(
+            FactorCost(
+                factor=x, alone=evaluations[f"{x} alone"], without=evaluations[f"all but {x}"]
+            )
+            for x in active
         ),
-        "nonlinearity": m.conduction is not None,
-        "wires": setup.with_factors(FACTORS).has_wires,
-        "readout": setup.readout is not None,
-    }
-    if setup.origin is not None:  # the faults are those of the measured chip, not of the card
-        effective |= {"stuck": True, "dead_lines": True, "failure": True}
-    return tuple(x for x in FACTORS if x in setup.factors and effective.get(x, True))
+        absent=tuple(x for x in FACTORS if x not in active),
+    )
 
 
 def ablate(
@@ -118,36 +142,21 @@ def ablate(
     on_case : callable (name, evaluation), optional
         Called after each case.
     """
-    active = active_factors(setup)
-
-    def case(name: str, factors: tuple[str, ...]) -> Evaluation:
+    evaluations: dict[str, Evaluation] = {}
+    for case in ablation_cases(setup, chips):
         analog = convert_to_analog(
-            model, setup.with_factors(factors), inputs=inputs, mapping=mapping, seed=seed
+            model, setup.with_factors(case.factors), inputs=inputs, mapping=mapping, seed=seed
         )
-        found = evaluate(
+        evaluations[case.name] = evaluate(
             analog,
             images,
             labels,
             digital=digital,
-            chips=chips if _DRAWN & set(factors) or setup.origin is not None else 1,
+            chips=case.chips,
             threshold=threshold,
             seed=seed,
             after_programming=after_programming,
         )
         if on_case is not None:
-            on_case(name, found)
-        return found
-
-    everything = case("all", active)
-    return Ablation(
-        everything=everything,
-        factors=tuple(
-            FactorCost(
-                factor=x,
-                alone=case(f"{x} alone", (x,)),
-                without=case(f"all but {x}", tuple(f for f in active if f != x)),
-            )
-            for x in active
-        ),
-        absent=tuple(x for x in FACTORS if x not in active),
-    )
+            on_case(case.name, evaluations[case.name])
+    return ablation_of(evaluations)

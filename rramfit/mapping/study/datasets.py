@@ -11,8 +11,12 @@ per channel to mean 0 and standard deviation 1 by the constants below, so they a
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import pickle
 import struct
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,9 @@ CIFAR_STD = (0.2470, 0.2435, 0.2616)
 """Mean and standard deviation per channel of the 50,000 training images; the usual constants."""
 
 TEST_EVERY = 5
+
+_LARGEST_BATCH = 2**26  # bytes; an official batch has 31 MB
+_LARGEST_IDX = 2**33  # bytes of images or labels
 
 _IDX_TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 _IDX_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -102,21 +109,44 @@ def _digits() -> Dataset:
     )
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Unpickler for arrays, numbers, strings and containers only; it runs no code."""
+class _BatchUnpickler(pickle.Unpickler):
+    """Unpickler for arrays of bytes, numbers, texts and containers; it runs no code of a file.
+
+    A pickle names the functions that rebuild its objects. Here the names lead to the functions
+    below, and to nothing else.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-        if (module, name) not in known:
+        found = _REBUILT_BY.get((module.replace("numpy.core", "numpy._core"), name))
+        if found is None:
             msg = f"an object {module}.{name}, which is not part of CIFAR-10"
             raise pickle.UnpicklingError(msg)
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        return found
+
+
+def _empty_array(*_: object) -> NDArray[np.uint8]:
+    """Stand for numpy's `_reconstruct`; the shape and the values follow in the pickle."""
+    return np.empty(0, np.uint8)
+
+
+def _byte_type(name: object, *_: object) -> np.dtype[np.uint8]:
+    if name not in ("u1", b"u1"):
+        msg = f"an array of type {name!r}"
+        raise pickle.UnpicklingError(msg)
+    return np.dtype(np.uint8)
+
+
+def _latin1(text: str, *_: object) -> bytes:
+    """Stand for `_codecs.encode`, by which protocol 2 stores bytes."""
+    return text.encode("latin-1")
+
+
+_REBUILT_BY: Mapping[tuple[str, str], Any] = {
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy", "ndarray"): "numpy.ndarray",  # an argument of `_reconstruct`, never called
+    ("numpy", "dtype"): _byte_type,
+    ("_codecs", "encode"): _latin1,
+}
 
 
 def _cifar(folder: Path) -> Dataset:
@@ -124,13 +154,18 @@ def _cifar(folder: Path) -> Dataset:
         path = folder / name
         try:
             with path.open("rb") as f:
-                content = _PlainUnpickler(f, encoding="bytes").load()
+                raw = f.read(_LARGEST_BATCH)
+            content = _BatchUnpickler(io.BytesIO(raw), encoding="bytes").load()
             images = np.asarray(content[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
-            return images, [int(x) for x in content[b"labels"]]
-        except (OSError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as e:
-            raise InputError(
-                path, "file", found=str(e), expected="an official CIFAR-10 batch"
-            ) from None
+            labels = [range(10)[x] for x in content[b"labels"]]
+        except Exception as e:  # noqa: BLE001  # a damaged pickle raises whatever it likes
+            found = str(e) or type(e).__name__
+            expected = "an official CIFAR-10 batch"
+            raise InputError(path, "file", found=found, expected=expected) from None
+        if len(labels) != len(images):
+            found = f"{len(images)} images and {len(labels)} labels"
+            raise InputError(path, "file", found=found, expected="one label for each image")
+        return images, labels
 
     train = [batch(f"data_batch_{k}") for k in range(1, 6)]
     test_images, test_labels = batch("test_batch")
@@ -160,21 +195,34 @@ def _read_idx(folder: Path, name: str) -> NDArray[np.uint8]:
     path = _idx_file(folder, name)
     if path is None:
         raise InputError(folder, name, found="no such file", expected="the MNIST idx files")
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    axes = raw[3] if len(raw) > 3 else 0
-    if raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * axes:
-        raise InputError(path, "header", found=raw[:4].hex(), expected="an idx header for uint8")
-    shape = struct.unpack(f">{axes}I", raw[4 : 4 + 4 * axes])
-    data = np.frombuffer(raw, np.uint8, offset=4 + 4 * axes)
-    if data.size != int(np.prod(shape)):
-        raise InputError(
-            path, "data", found=f"{data.size} bytes", expected=f"{int(np.prod(shape))}"
-        )
-    return data.reshape(shape)
+    wanted = int(name.split("-")[-2].removeprefix("idx"))
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as f:
+            head = f.read(4)
+            axes = head[3] if len(head) == 4 else 0
+            sizes = f.read(4 * axes)
+            if head[:3] != b"\x00\x00\x08" or len(sizes) < 4 * axes:
+                found, expected = (head + sizes)[:4].hex(), "an idx header for uint8"
+                raise InputError(path, "header", found=found, expected=expected)
+            shape = struct.unpack(f">{axes}I", sizes)
+            size = math.prod(shape)
+            raw = f.read(min(size, _LARGEST_IDX) + 1)  # no more, whatever a gzip file expands to
+    except (OSError, EOFError, zlib.error) as e:
+        raise InputError(path, "data", found=str(e), expected="a readable idx file") from None
+    if len(raw) != size:
+        found = "more bytes" if len(raw) > size else f"{len(raw)} bytes"
+        raise InputError(path, "data", found=found, expected=f"{size}, as in the header")
+    if axes != wanted:
+        raise InputError(path, "header", found=f"{axes} axes", expected=f"{wanted} axes")
+    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def _idx(folder: Path) -> Dataset:
     parts = [_read_idx(folder, name) for name in (*_IDX_TRAIN, *_IDX_TEST)]
+    counts = [len(x) for x in parts]
+    if counts[::2] != counts[1::2] or not all(counts):
+        found = f"{counts[0]} and {counts[2]} images, {counts[1]} and {counts[3]} labels"
+        raise InputError(folder, "folder", found=found, expected="one label for each image")
     images = [torch.from_numpy(x[:, None].astype(np.float32) / 255) for x in parts[::2]]
     labels = [torch.from_numpy(x.astype(np.int64)) for x in parts[1::2]]
     return Dataset(

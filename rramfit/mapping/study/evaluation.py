@@ -27,11 +27,25 @@ from torch import Tensor, nn
 
 from rramfit.card.schema import ModelCard
 from rramfit.errors import MappingError
-from rramfit.mapping.layers.convert import analog_matrices, program
+from rramfit.mapping.layers.network import analog_matrices, program
+from rramfit.mapping.study.chip_results import ChipResults, DrawnChips, join, pieces
 from rramfit.mapping.study.drawn_cards import card_is_exact, check_draws, on_drawn_cards
-from rramfit.mapping.study.mean_accuracy import MeanAccuracy, mean_accuracy
+from rramfit.mapping.study.mean_accuracy import (
+    MeanAccuracy,
+    mean_accuracy,
+    mean_accuracy_of_counts,
+)
 
-__all__ = ["Estimate", "Evaluation", "accuracy", "evaluate", "summarise"]
+__all__ = [
+    "Estimate",
+    "Evaluation",
+    "accuracy",
+    "check_study",
+    "evaluate",
+    "evaluate_chips",
+    "evaluation_of",
+    "summarise",
+]
 
 TAIL = 0.025
 """Probability on either side of an interval."""
@@ -163,70 +177,112 @@ def evaluate(
         If the network has no analog layer, or the card cannot be drawn
         (`rramfit.mapping.study.drawn_cards`).
     """
+    check_study(model, card, chips=chips, draws=card_draws)
+    found: list[ChipResults] = []
+    for piece in pieces(
+        range(chips), (), size=chips if card_draws else 1, chips=chips, draws=card_draws
+    ):
+        part = evaluate_chips(
+            model,
+            images,
+            labels,
+            piece,
+            seed=seed,
+            batch=batch,
+            after_programming=after_programming,
+            card=card,
+            card_draws=card_draws,
+            chips=chips,
+        )
+        found.append(part)
+        if on_chip is not None:
+            for index, a in zip(part.indices, part.accuracies, strict=True):
+                on_chip(index, a)
+    (results,) = join(found)
+    return evaluation_of(results, digital=digital, threshold=threshold, card_draws=card_draws)
+
+
+def check_study(model: nn.Module, card: ModelCard | None, *, chips: int, draws: int) -> None:
+    """Check that a network can be evaluated on chips.
+
+    Raises
+    ------
+    MappingError
+        If it has no analog layer, or the card cannot be drawn.
+    """
     if not analog_matrices(model):
         msg = "the network has no analog layer; call convert_to_analog first"
         raise MappingError(msg)
-    if card_draws:
-        check_draws(model, card, chips=chips, draws=card_draws)
+    if draws:
+        check_draws(model, card, chips=chips, draws=draws)
+
+
+def evaluate_chips(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    indices: range,
+    *,
+    seed: int = 0,
+    batch: int = 500,
+    after_programming: Callable[[nn.Module], None] | None = None,
+    card: ModelCard | None = None,
+    card_draws: int = 0,
+    chips: int = 0,
+) -> ChipResults:
+    """Evaluate an analog network on some chips; the parameters are those of `evaluate`.
+
+    Parameters
+    ----------
+    indices : range
+        Consecutive indices of chips.
+    chips : int
+        Number of chips of the whole study, among which the draws of the card are divided.
+    """
+
+    def run(index: int) -> NDArray[np.bool_]:
+        program(model, seed=seed, index=index)
+        if after_programming is not None:
+            after_programming(model.eval())
+        return np.asarray(_right(model, images, labels, batch).numpy())
+
     drawn = None
     if card_draws and card is not None and not card_is_exact(card):
-        drawn = _on_drawn_cards(
-            model, images, labels, card, chips, card_draws, seed, batch, after_programming
-        )
-    found, right = [], np.zeros((chips, len(labels)))
-    for index in range(chips):
-        hits = _evaluated(model, images, labels, seed, index, batch, after_programming)
-        right[index] = hits
-        found.append(int(hits.sum()) / len(labels))
-        if on_chip is not None:
-            on_chip(index, found[-1])
+        of_draw: dict[int, NDArray[np.int32]] = {}
+        draw, drawn_hits = [], []
+        with on_drawn_cards(model, card, chips=chips, draws=card_draws, seed=seed) as use:
+            for index in indices:
+                draw.append(use(index))
+                right = run(index)
+                drawn_hits.append(int(right.sum()))
+                of_draw[draw[-1]] = of_draw.get(draw[-1], np.int32(0)) + right.astype(np.int32)
+        drawn = DrawnChips(hits=tuple(drawn_hits), draw=tuple(draw), by_image=of_draw)
+    hits, by_image = [], np.zeros(len(labels), dtype=np.int32)
+    for index in indices:
+        right = run(index)
+        hits.append(int(right.sum()))
+        by_image += right
+    return ChipResults(first=indices.start, hits=tuple(hits), by_image=by_image, drawn=drawn)
+
+
+def evaluation_of(
+    results: ChipResults, *, digital: float, threshold: float | None = None, card_draws: int = 0
+) -> Evaluation:
+    """Return the evaluation of chips with these results; the parameters are those of `evaluate`."""
+    found = results.accuracies
     at = digital - 0.02 if threshold is None else threshold
-    summary = summarise(found, digital=digital, threshold=at, images=len(labels))
-    if drawn is None:
-        total = replace(mean_accuracy(found, right), card_draws=card_draws)
-    else:
-        accuracies, by_draw, draws = drawn
-        total = mean_accuracy(accuracies, by_draw, stated=found, draws=draws)
+    summary = summarise(found, digital=digital, threshold=at, images=len(results.by_image))
+    drawn = results.drawn
+    too_few = drawn is not None and not 2 <= len(drawn.by_image) < len(found)  # a part of a study
+    if drawn is None or too_few:
+        total = mean_accuracy_of_counts(found, results.by_image)
+        return replace(summary, total=replace(total, card_draws=0 if too_few else card_draws))
+    present = sorted(drawn.by_image)
+    of_chip = [present.index(d) for d in drawn.draw]
+    shares = np.stack([drawn.by_image[d] for d in present]) / np.bincount(of_chip)[:, None]
+    accuracies = [n / len(results.by_image) for n in drawn.hits]
+    total = mean_accuracy(accuracies, shares, stated=found, draws=of_chip)
     return replace(summary, total=total)
-
-
-def _on_drawn_cards(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    card: ModelCard,
-    chips: int,
-    draws: int,
-    seed: int,
-    batch: int,
-    after_programming: Callable[[nn.Module], None] | None,
-) -> tuple[list[float], NDArray[np.float64], list[int]]:
-    """Return accuracies of the chips of drawn cards, shares right by draw, and each chip's draw."""
-    found, of_chip = [], []
-    right = np.zeros((draws, len(labels)))
-    with on_drawn_cards(model, card, chips=chips, draws=draws, seed=seed) as use:
-        for index in range(chips):
-            of_chip.append(use(index))
-            hits = _evaluated(model, images, labels, seed, index, batch, after_programming)
-            right[of_chip[-1]] += hits
-            found.append(int(hits.sum()) / len(labels))
-    return found, right / np.bincount(of_chip)[:, None], of_chip
-
-
-def _evaluated(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    seed: int,
-    index: int,
-    batch: int,
-    after_programming: Callable[[nn.Module], None] | None,
-) -> NDArray[np.bool_]:
-    """Program one chip, and return which images it classifies correctly."""
-    program(model, seed=seed, index=index)
-    if after_programming is not None:
-        after_programming(model.eval())
-    return np.asarray(_right(model, images, labels, batch).numpy())
 
 
 def summarise(

@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["MeanAccuracy", "mean_accuracy"]
+__all__ = ["MeanAccuracy", "mean_accuracy", "mean_accuracy_of_counts"]
 
 Floats = NDArray[np.float64]
 
@@ -128,9 +128,38 @@ def mean_accuracy(
     >>> m.value, [(name, round(x, 3)) for name, x in m.parts()]
     (0.625, [('chips', 0.125), ('test images', 0.204)])
     """
+    return _mean_accuracy(accuracies, _images(right), stated, draws)
+
+
+def mean_accuracy_of_counts(
+    accuracies: Sequence[float], by_image: NDArray[np.integer]
+) -> MeanAccuracy:
+    """Compute the mean accuracy over chips of a card that is taken as exact.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        Of each chip.
+    by_image : (image,) int array
+        Number of chips that are right on each image.
+
+    Examples
+    --------
+    >>> mean_accuracy_of_counts([0.75, 0.5], np.array([2, 2, 1, 0])).value
+    0.625
+    """
+    return _mean_accuracy(accuracies, _images_of_counts(by_image, len(accuracies)), None, None)
+
+
+def _mean_accuracy(
+    accuracies: Sequence[float],
+    of_image: tuple[float, float],
+    stated: Sequence[float] | None,
+    draws: Sequence[int] | None,
+) -> MeanAccuracy:
     a = np.asarray(accuracies, dtype=np.float64)
     n, mean = len(a), float(a.mean())
-    images, of_images = _images(right)
+    images, of_images = of_image
     if stated is not None and draws is not None:
         group = np.asarray(draws)
         ms_h, _, _ = _mean_squares(a, group)
@@ -201,6 +230,18 @@ def _images(right: Floats) -> tuple[float, float]:
     variance = float(share.var(ddof=1))
     if rows > 1:
         variance -= float(right.var(axis=0, ddof=1).mean()) / rows
+    return max(variance, 0.0) / m, float(m - 1)
+
+
+def _images_of_counts(by_image: NDArray[np.integer], n: int) -> tuple[float, float]:
+    """Return what `_images` returns for n chips, of which `by_image` are right on each image."""
+    m = len(by_image)
+    if m < 2:
+        return 0.0, 0.0
+    right = by_image.astype(np.float64)
+    variance = float((right / n).var(ddof=1))
+    if n > 1:
+        variance -= float((right * (n - right)).sum()) / (m * n**2 * (n - 1))
     return max(variance, 0.0) / m, float(m - 1)
 
 

@@ -3,8 +3,8 @@
 If the file has the tester's flag `verified`, that flag decides. Otherwise a cell is accepted if its
 reading is inside the verify window of its level. Without a window or a known pattern, every cell
 counts as accepted. A cell that has no reading, or was not programmed in a sweep, is never inside a
-window. A window may have only one limit. Files store readings as float32, so the limits are widened
-by the rounding error of float32.
+window. A window may have only one limit; NaN is no limit. Files store readings as float32, so the
+limits are widened by the rounding error of float32.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def inside_window(conductance: Floats, level: NDArray[np.integer], levels: Level
     k = np.maximum(level, 0)
     inside: Bools = np.isfinite(conductance) & (level >= 0)
     if levels.lower is not None:
-        inside &= conductance >= (levels.lower - _ROUNDING * np.abs(levels.lower))[k]
+        inside &= ~(conductance < (levels.lower - _ROUNDING * np.abs(levels.lower))[k])
     if levels.upper is not None:
-        inside &= conductance <= (levels.upper + _ROUNDING * np.abs(levels.upper))[k]
+        inside &= ~(conductance > (levels.upper + _ROUNDING * np.abs(levels.upper))[k])
     return inside

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.hdf5 import Dataset
 from rramfit.measurement.file.acceptance import inside_window
-from rramfit.measurement.file.groups import GROUPS
-from rramfit.measurement.file.opening import blockwise, open_measured, plain
+from rramfit.measurement.file.contract.groups import rule_of
+from rramfit.measurement.file.contract.values import faults, level_fault
+from rramfit.measurement.file.opening import FileState, blockwise, open_measured, plain
 from rramfit.measurement.file.problem import Problem, raise_first_violation
 from rramfit.measurement.file.record import Floats, Integers, Levels, SweepBlock
-from rramfit.measurement.file.values import faults, level_fault, unpacking_problem
 from rramfit.units import to_si
 
 __all__ = ["ReadsInFile", "SweepsInFile"]
@@ -34,10 +34,11 @@ class SweepsInFile:
     path: Path
     levels: Levels | None
     acceptance: str
+    state: FileState | None = None
 
     def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
         """Yield all sweeps in order, `sweeps` at a time."""
-        with open_measured(self.path) as f:
+        with open_measured(self.path, since=self.state) as f:
             group = f["program"]
             source = {
                 name: blockwise(group, name)
@@ -50,12 +51,10 @@ class SweepsInFile:
                 stop = min(first + sweeps, total)
                 yield self._block(source, unit, first, stop)
 
-    def _block(
-        self, source: dict[str, h5py.Dataset], unit: str, first: int, stop: int
-    ) -> SweepBlock:
+    def _block(self, source: dict[str, Dataset], unit: str, first: int, stop: int) -> SweepBlock:
         g = _conductance_block(self.path, source["conductance"], unit, first, stop)
         if "level" in source:
-            raw = _read_block(self.path, source["level"], first, stop)
+            raw = _read_block(source["level"], first, stop)
             n_levels = 0 if self.levels is None else len(self.levels)
             _check_levels(self.path, source["level"].name, raw, first, n_levels)
             given = raw if raw.ndim == 3 else raw[:, None, None]
@@ -63,15 +62,13 @@ class SweepsInFile:
         else:
             level = np.broadcast_to(np.int64(-1), g.shape)
         if "verified" in source:
-            accepted = _read_block(self.path, source["verified"], first, stop).astype(
-                np.bool_, copy=False
-            )
+            accepted = _read_block(source["verified"], first, stop).astype(np.bool_, copy=False)
         elif self.acceptance == "window" and self.levels is not None:
             accepted = inside_window(g, level, self.levels)
         else:
             accepted = np.broadcast_to(np.True_, g.shape)
         pulses = (
-            _read_block(self.path, source["pulses"], first, stop).astype(np.int64)
+            _read_block(source["pulses"], first, stop).astype(np.int64)
             if "pulses" in source
             else None
         )
@@ -80,14 +77,15 @@ class SweepsInFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadsInFile:
-    """Iterates over `/reads` or `/retention` of a file, block by block."""
+    """Iterates over `/reads`, `/retention` or one of its bakes, block by block."""
 
     path: Path
     group: str
+    state: FileState | None = None
 
     def __call__(self, reads: int) -> Iterator[Floats]:
         """Yield all reads in order, `reads` at a time."""
-        with open_measured(self.path) as f:
+        with open_measured(self.path, since=self.state) as f:
             source = blockwise(f, f"{self.group}/conductance")
             unit = str(plain(source.attrs["units"]))
             for first in range(0, len(source), reads):
@@ -97,21 +95,15 @@ class ReadsInFile:
                 yield block
 
 
-def _read_block(path: Path, dataset: h5py.Dataset, first: int, stop: int) -> NDArray[Any]:
-    try:
-        block: NDArray[Any] = dataset[first:stop]
-    except OSError as e:
-        raise_first_violation([unpacking_problem(path, dataset.name, e)])
-        raise  # not reached: the line above always raises
+def _read_block(dataset: Dataset, first: int, stop: int) -> NDArray[Any]:
+    block: NDArray[Any] = dataset[first:stop]
     return block
 
 
-def _conductance_block(
-    path: Path, dataset: h5py.Dataset, unit: str, first: int, stop: int
-) -> Floats:
+def _conductance_block(path: Path, dataset: Dataset, unit: str, first: int, stop: int) -> Floats:
     """Read and check one block; convert it to siemens, float64."""
-    raw = _read_block(path, dataset, first, stop)
-    rule = GROUPS[dataset.name.split("/")[1]].datasets["conductance"]
+    raw = _read_block(dataset, first, stop)
+    rule = rule_of(dataset.name)
     for fault in faults(raw, rule, unit=unit):
         if fault.bad.any():
             i = np.unravel_index(int(np.argmax(fault.bad)), fault.bad.shape)

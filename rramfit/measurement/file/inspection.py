@@ -12,10 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rramfit.measurement.file.groups import GROUPS
+import numpy as np
+
+from rramfit.hdf5 import Group
+from rramfit.measurement.file.contract.groups import groups_of, part_names
+from rramfit.measurement.file.contract.rules import GroupRule
 from rramfit.measurement.file.opening import open_measured, plain
 from rramfit.measurement.file.read import read_measurement
-from rramfit.measurement.file.record import ArrayIdentity, Measurement
+from rramfit.measurement.file.record import ArrayIdentity, Measurement, Reads
+from rramfit.units import format_percent
 
 __all__ = [
     "FITS",
@@ -102,28 +107,11 @@ def inspect_measurement(path: Path | str) -> Inspection:
     path = Path(path)
     measurement = read_measurement(path)
     with open_measured(path) as f:
+        version = plain(f.attrs["format_version"])
         groups = tuple(
-            GroupContent(
-                name=name,
-                summary=_SUMMARIES[name](measurement),
-                attributes={
-                    key: plain(f[name].attrs[key])
-                    for key in rule.attributes
-                    if key in f[name].attrs
-                },
-                datasets=tuple(
-                    DatasetContent(
-                        name=key,
-                        shape=f[name][key].shape,
-                        type=_type_name(str(f[name][key].dtype)),
-                        units=str(plain(f[name][key].attrs.get("units", ""))),
-                    )
-                    for key in rule.datasets
-                    if key in f[name]
-                ),
-            )
-            for name, rule in GROUPS.items()
-            if name in f
+            _group_content(f[part], rule, _SUMMARIES[name](measurement, part))
+            for name, rule in groups_of(version).items()
+            for part in part_names(f, name)
         )
     return Inspection(
         path=path,
@@ -135,15 +123,29 @@ def inspect_measurement(path: Path | str) -> Inspection:
     )
 
 
-def _type_name(dtype: str) -> str:
-    return "text" if dtype == "object" else dtype
+def _group_content(group: Group, rule: GroupRule, summary: str) -> GroupContent:
+    return GroupContent(
+        name=group.name.strip("/"),
+        summary=summary,
+        attributes={key: plain(group.attrs[key]) for key in rule.attributes if key in group.attrs},
+        datasets=tuple(
+            DatasetContent(
+                name=key,
+                shape=group[key].shape,
+                type=group[key].type_name,
+                units=str(plain(group[key].attrs.get("units", ""))),
+            )
+            for key in rule.datasets
+            if key in group
+        ),
+    )
 
 
 def _counted(n: int, singular: str, plural: str = "") -> str:
     return f"{n} {singular if n == 1 else plural or singular + 's'}"
 
 
-def _levels_summary(m: Measurement) -> str:
+def _levels_summary(m: Measurement, _: str) -> str:
     if m.levels is None:
         return ""
     ends = dict.fromkeys(f"{g * 1e6:.4g}" for g in (m.levels.target[0], m.levels.target[-1]))
@@ -161,7 +163,7 @@ _ACCEPTANCE = {
 }
 
 
-def _program_summary(m: Measurement) -> str:
+def _program_summary(m: Measurement, _: str) -> str:
     if m.program is None:
         return ""
     pattern = "pattern known" if m.program.levels_known else "pattern unknown"
@@ -170,15 +172,59 @@ def _program_summary(m: Measurement) -> str:
     )
 
 
-def _reads_summary(m: Measurement, name: str) -> str:
-    reads = m.reads if name == "reads" else m.retention
+def _reads_summary(reads: Reads | None) -> str:
     if reads is None:
         return ""
     span = f"{reads.time[0]:.4g} to {reads.time[-1]:.4g} s"
-    return f"{_counted(reads.shape[0], 'read')} of the array, {span}"
+    at = "" if reads.temperature is None else f", {reads.temperature:g} K"
+    return f"{_counted(reads.shape[0], 'read')} of the array, {span}{at}"
 
 
-def _readout_summary(m: Measurement) -> str:
+def _bake_summary(m: Measurement, part: str) -> str:
+    """Return the summary of `/retention`, or of the bake in one of its subgroups."""
+    of_part = {getattr(bake.open_blocks, "group", None): bake for bake in m.bakes}
+    return _reads_summary(of_part.get(part))
+
+
+def _iv_summary(m: Measurement, _: str) -> str:
+    if m.iv is None:
+        return ""
+    cells = len(np.unique(np.stack([m.iv.row, m.iv.col]), axis=1).T)
+    points = m.iv.current.shape[1]
+    low, high = np.nanmin(m.iv.voltage), np.nanmax(m.iv.voltage)
+    curves = "" if cells == len(m.iv.row) else f"{_counted(len(m.iv.row), 'curve')} of "
+    return (
+        f"{curves}{_counted(cells, 'cell')} at {_counted(points, 'voltage')}, {low:g} to {high:g} V"
+    )
+
+
+def _pulses_summary(m: Measurement, _: str) -> str:
+    if m.pulses is None:
+        return ""
+    devices, cycles, pulses = m.pulses.conductance.shape
+    up, down = (int(np.count_nonzero(m.pulses.polarity == sign)) for sign in (1, -1))
+    each = m.pulses.polarity.size // pulses
+    return (
+        f"{_counted(devices, 'device')}, {_counted(cycles, 'cycle')} of {_counted(pulses, 'pulse')}"
+        f", {up // each} SET and {down // each} RESET"
+    )
+
+
+def _attempts_summary(m: Measurement, _: str) -> str:
+    a = m.attempts
+    if a is None:
+        return ""
+    cells = len(np.unique(np.stack([a.row, a.col]), axis=1).T)
+    steps = "steps recorded" if a.conductance is not None else "steps not recorded"
+    told = (
+        "success unknown"
+        if a.success is None
+        else f"{format_percent(float(np.mean(a.success)))} successful"
+    )
+    return f"{_counted(len(a.row), 'attempt')} on {_counted(cells, 'cell')}, {told}, {steps}"
+
+
+def _readout_summary(m: Measurement, _: str) -> str:
     if m.readout is None:
         return ""
     repeats, points, channels = m.readout.code.shape
@@ -188,30 +234,27 @@ def _readout_summary(m: Measurement) -> str:
     )
 
 
-_SUMMARIES: Mapping[str, Callable[[Measurement], str]] = {
+_SUMMARIES: Mapping[str, Callable[[Measurement, str], str]] = {
     "levels": _levels_summary,
     "program": _program_summary,
-    "reads": lambda m: _reads_summary(m, "reads"),
-    "retention": lambda m: _reads_summary(m, "retention"),
-    "endurance": lambda m: (
+    "reads": lambda m, _: _reads_summary(m.reads),
+    "retention": _bake_summary,
+    "endurance": lambda m, _: (
         ""
         if m.endurance is None
         else f"{_counted(len(m.endurance.cycle), 'point')} to {m.endurance.cycle[-1]} cycles, "
         f"{_counted(m.endurance.conductance.shape[1], 'state')}"
     ),
-    "iv": lambda m: (
-        ""
-        if m.iv is None
-        else f"{_counted(len(m.iv.row), 'cell')} at {_counted(len(m.iv.voltage), 'voltage')}, "
-        f"{m.iv.voltage.min():g} to {m.iv.voltage.max():g} V"
-    ),
-    "mvm": lambda m: (
+    "iv": _iv_summary,
+    "mvm": lambda m, _: (
         ""
         if m.mvm is None
         else f"{_counted(len(m.mvm.voltage), 'input pattern')}, inactive rows "
         f"{m.mvm.inactive_rows}, {m.mvm.cell_reads} cell reads"
     ),
     "readout": _readout_summary,
+    "pulses": _pulses_summary,
+    "attempts": _attempts_summary,
 }
 
 

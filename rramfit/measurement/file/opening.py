@@ -1,47 +1,106 @@
-"""Opening a measured file: read-only, with a clear error if HDF5 cannot read it.
+"""Opening a measured file: read-only, in a process of its own, with a clear error if that fails.
+
+Whatever the HDF5 library does with a damaged file (a crash, an endless loop, a huge request for
+memory) happens in the reading process of `rramfit.hdf5`, which serves descriptions and blocks of
+data. The alternative, to read the whole file once in a child and then again here, was rejected: it
+reads everything twice, and a damaged file that the library survived once may still crash it later.
+Serving costs 0.1 s for the first file of a process, then 5 to 20 ms for each opening, and 2 s per
+GB of decoded data, for the transfer and the digest.
 
 Sweeps are read in blocks along their first axis. A chunk that spans several blocks would be
-decompressed once per block. `blockwise` therefore opens a dataset with a chunk cache that holds one
-layer of chunks, so that every chunk is decompressed once.
+decompressed once per block; `blockwise` therefore asks for a chunk cache that holds one layer of
+chunks, so that every chunk is decompressed once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from rramfit.errors import MeasurementError
+from rramfit.hdf5 import Dataset, Group, is_hdf5, open_hdf5
+from rramfit.hdf5.nodes import File
 
-__all__ = ["blockwise", "open_measured", "plain"]
+__all__ = ["FileState", "blockwise", "open_measured", "plain"]
 
-_CACHE_LIMIT = 192 * 2**20  # bytes per dataset; four datasets then need less than 1 GiB
-_SLOTS = 10007  # a prime, well above the number of chunks in a layer
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """Size and time of modification of a file: a file that is written again has another state."""
+
+    size: int
+    modified: int  # [ns]
+
+    @classmethod
+    def of(cls, path: Path) -> FileState:
+        """Return the state of a file.
+
+        Raises
+        ------
+        MeasurementError
+            If there is no such file.
+        """
+        try:
+            found = path.stat()
+        except OSError:
+            raise MeasurementError(
+                path, "/", found="no such file", expected="an HDF5 file"
+            ) from None
+        return cls(found.st_size, found.st_mtime_ns)
 
 
 @contextlib.contextmanager
-def open_measured(path: Path) -> Iterator[h5py.File]:
+def open_measured(path: Path, *, since: FileState | None = None) -> Iterator[File]:
     """Open a measured file for reading.
+
+    Parameters
+    ----------
+    path : Path
+    since : FileState, optional
+        The state of the file when it was read before; its structure was checked then.
 
     Raises
     ------
     MeasurementError
-        If the file does not exist, is not HDF5 or is damaged; also if reading fails later, inside
-        the context.
+        If the file does not exist, is not HDF5 or is damaged, or was changed since it was read
+        before; also if reading fails later, inside the context.
     """
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
+    if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file fails on a name that is too long
+        found = "a folder" if os.path.isdir(path) else "no such file"  # noqa: PTH112
         raise MeasurementError(path, "/", found=found, expected="an HDF5 file")
+    _check_unchanged(path, since)
     try:
-        with h5py.File(path, "r") as f:
-            yield f
+        known = is_hdf5(path)
     except OSError as e:
         raise _unreadable(path, e) from None
+    if not known:
+        raise MeasurementError(
+            path,
+            "/",
+            found="a file that is not HDF5",
+            expected="an HDF5 file of layout 1.0",
+            remedy="convert files in other formats with `rramfit measurement convert`",
+        )
+    with open_hdf5(path, MeasurementError, check=since is None) as f:
+        yield f
+        _check_unchanged(path, since)
+
+
+def _check_unchanged(path: Path, since: FileState | None) -> None:
+    if since is not None and FileState.of(path) != since:
+        raise MeasurementError(
+            path,
+            "/",
+            found="a file that was changed while it was read",
+            expected="a file that no program writes",
+            remedy="wait until the measurement is finished, then run the command again",
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> MeasurementError:
@@ -49,59 +108,24 @@ def _unreadable(path: Path, error: OSError) -> MeasurementError:
         return MeasurementError(
             path, "/", found="a file without read permission", expected="a readable file"
         )
-    if isinstance(error, BlockingIOError):
-        return MeasurementError(
-            path,
-            "/",
-            found="a file that another program is writing",
-            expected="a closed file",
-            remedy="close the file in the other program first",
-        )
-    reason = str(error).removeprefix("Unable to synchronously open file (").rstrip(")")
-    if not h5py.is_hdf5(path):
-        return MeasurementError(
-            path,
-            "/",
-            found="a file that is not HDF5",
-            expected="an HDF5 file of layout 1.0",
-            remedy="convert files in other formats with `rramfit measurement convert`",
-        )
     return MeasurementError(
         path,
         "/",
-        found=f"a damaged HDF5 file ({reason})",
-        expected="a file that HDF5 can read",
-        remedy="copy the file again from its source",
+        found=f"a file that cannot be read ({error.strerror})",
+        expected="a readable file",
     )
 
 
-def blockwise(parent: h5py.Group, name: str, axis: int = 0) -> h5py.Dataset:
-    """Open a dataset for reading in blocks along one axis, decompressing each chunk once.
-
-    HDF5 sets the cache when a dataset is first opened, so the dataset must not be open already.
-    Handles opened while this one is open share its cache.
-    """
-    dataset = parent[name]
-    chunks = dataset.chunks
-    if chunks is None or chunks[axis] == 1:
-        return dataset
-    across = [math.ceil(n / c) for n, c in zip(dataset.shape, chunks, strict=True)]
-    across[axis] = 1
-    layer = math.prod(across) * math.prod(chunks) * dataset.dtype.itemsize
-    del dataset
-    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(_SLOTS, min(layer, _CACHE_LIMIT), 1.0)
-    return h5py.Dataset(h5py.h5d.open(parent.id, name.encode(), access))
+def blockwise(parent: Group, name: str, axis: int = 0) -> Dataset:
+    """Open a dataset for reading in blocks along one axis, decompressing each chunk once."""
+    dataset: Dataset = parent[name]
+    return dataset.along(axis)
 
 
 def plain(value: Any) -> Any:
-    """Return an attribute as str, number or bool; a one-element array as its element."""
-    if isinstance(value, h5py.Empty):
-        return None
+    """Return a value as str, number or bool; a one-element array as its element."""
     if isinstance(value, np.ndarray):
         if value.size != 1:
             return value
         value = value.reshape(-1)[0]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
     return value.item() if isinstance(value, np.generic) else value

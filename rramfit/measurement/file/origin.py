@@ -16,11 +16,17 @@ class BadRows:
     reason: str
     lines: tuple[int, ...]  # line numbers, from 1
     first: str = ""  # text of the first such row
+    more: int = 0  # further rows, whose line numbers are not kept
+
+    @property
+    def rows(self) -> int:
+        """Number of skipped rows."""
+        return len(self.lines) + self.more
 
     def __str__(self) -> str:
         shown = ", ".join(map(str, self.lines[:8]))
-        more = f" and {len(self.lines) - 8} more" if len(self.lines) > 8 else ""
-        word = "line" if len(self.lines) == 1 else "lines"
+        more = f" and {self.rows - 8} more" if self.rows > 8 else ""
+        word = "line" if self.rows == 1 else "lines"
         sample = f", first: {self.first!r}" if self.first else ""
         return f"{self.path.name}: {self.reason}: {word} {shown}{more}{sample}"
 
@@ -35,6 +41,8 @@ class Origin:
         The source files, in the order given.
     layout : Path, optional
         The layout file.
+    layout_text : str, optional
+        Its text.
     tile : int, optional
         Index of the tile, if the array was cut into tiles.
     rows : int
@@ -45,6 +53,7 @@ class Origin:
 
     files: tuple[Path, ...]
     layout: Path | None = None
+    layout_text: str | None = None
     tile: int | None = None
     rows: int = 0
     bad: tuple[BadRows, ...] = ()
@@ -52,4 +61,4 @@ class Origin:
     @property
     def bad_rows(self) -> int:
         """Number of skipped rows."""
-        return sum(len(b.lines) for b in self.bad)
+        return sum(b.rows for b in self.bad)

@@ -26,6 +26,17 @@ class Problem:
     remedy: str = ""  # an imperative sentence
     note: bool = False
 
+    @classmethod
+    def of(cls, error: MeasurementError) -> Problem:
+        """Return the violation that an error describes."""
+        return cls(
+            path=error.path,
+            where=error.where,
+            found=error.found,
+            expected=error.expected,
+            remedy=error.remedy,
+        )
+
     def __str__(self) -> str:
         return str(self.error())
 

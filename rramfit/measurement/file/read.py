@@ -1,4 +1,4 @@
-"""Reading a measurement file: open it, validate it, then build its records in SI units."""
+"""Reading a measurement file: open it, validate it, build its records, check their plausibility."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rramfit.measurement.file.contents import measurement_contents
 from rramfit.measurement.file.opening import open_measured
+from rramfit.measurement.file.plausibility import raise_implausible
 from rramfit.measurement.file.problem import raise_first_violation
 from rramfit.measurement.file.record import Measurement
 from rramfit.measurement.file.validate import layout_problems
@@ -14,7 +15,7 @@ __all__ = ["read_measurement"]
 
 
 def read_measurement(path: Path | str) -> Measurement:
-    """Read a measurement file of layout 1.0.
+    """Read a measurement file.
 
     Parameters
     ----------
@@ -29,10 +30,13 @@ def read_measurement(path: Path | str) -> Measurement:
     Raises
     ------
     MeasurementError
-        If the file violates the layout; the message names the first violation and the number of
-        further ones.
+        If the file violates the layout, or its content cannot be that of an array: a wrong unit,
+        resistances read as conductances, times in milliseconds. The message names the first
+        violation and the number of further ones.
     """
     path = Path(path)
     with open_measured(path) as f:
         raise_first_violation(layout_problems(f, path))
-        return measurement_contents(path, f)
+        measurement = measurement_contents(path, f)
+    raise_implausible(measurement, path)
+    return measurement

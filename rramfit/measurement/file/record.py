@@ -24,11 +24,13 @@ from rramfit.measurement.file.origin import Origin
 __all__ = [
     "MVM",
     "ArrayIdentity",
+    "Attempts",
     "Endurance",
     "IVSweeps",
     "Levels",
     "Measurement",
     "Program",
+    "Pulses",
     "Readout",
     "Reads",
     "SweepBlock",
@@ -61,6 +63,11 @@ class ArrayIdentity:
     measured_at: str | None = None  # ISO 8601 with zone
     temperature: float | None = None  # [K]
     synthetic: bool = False
+    die_x: int | None = None  # place of the die on the wafer
+    die_y: int | None = None
+    tile_row: int | None = None  # place of the tile within the die
+    tile_col: int | None = None
+    session: str | None = None  # tester, day or operator session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,15 +170,127 @@ class Endurance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IVSweeps:
-    """I–V sweeps of single cells."""
+    """I–V curves of single cells; a cell may have several, and a curve may go up and down.
 
-    voltage: Floats  # [V]  (point,)
-    current: Floats  # [A]  (cell, point)
-    row: Integers  #      (cell,)
-    col: Integers  #      (cell,)
+    Attributes
+    ----------
+    voltage : (point,) or (curve, point) array
+        [V], in the order of measurement; NaN past the end of a curve.
+    current : (curve, point) array
+        [A]; NaN = not measured.
+    row, col : (curve,) int array
+    repeat : (curve,) int array, optional
+        Number of the repeat of the cell, from 0.
+    direction : (point,) or (curve, point) int array, optional
+        +1 = voltage rising, -1 = falling, 0 past the end; None: from the order of the voltages.
+    """
+
+    voltage: Floats
+    current: Floats
+    row: Integers
+    col: Integers
+    repeat: Integers | None = None
+    direction: Integers | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self.voltage, self.current, self.row, self.col)
+        _freeze(self.voltage, self.current, self.row, self.col, self.repeat, self.direction)
+
+    @property
+    def voltages(self) -> Floats:
+        """Voltage of every point [V], (curve, point)."""
+        return np.broadcast_to(self.voltage, self.current.shape)
+
+    def take(self, curves: NDArray[Any]) -> IVSweeps:
+        """Return some of the curves, chosen by their indices or by a mask."""
+        voltage, direction = self.voltage, self.direction
+        return IVSweeps(
+            voltage=voltage if voltage.ndim == 1 else voltage[curves],
+            current=self.current[curves],
+            row=self.row[curves],
+            col=self.col[curves],
+            repeat=None if self.repeat is None else self.repeat[curves],
+            direction=direction if direction is None or direction.ndim == 1 else direction[curves],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulses:
+    """Pulse response of single cells: conductance after each pulse.
+
+    Attributes
+    ----------
+    conductance : (device, cycle, pulse) array
+        [S], read after each pulse; NaN = not measured.
+    polarity : (pulse,) or (device, cycle, pulse) int array
+        +1 = potentiation (SET), -1 = depression (RESET), 0 = read without a pulse.
+    row, col : (device,) int array
+    voltage : (pulse,) or (device, cycle, pulse) array, optional
+        Amplitude [V].
+    width : (pulse,) or (device, cycle, pulse) array, optional
+        [s]
+    read_voltage : float, optional
+        [V]
+    """
+
+    conductance: Floats
+    polarity: Integers
+    row: Integers
+    col: Integers
+    voltage: Floats | None = None
+    width: Floats | None = None
+    read_voltage: float | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self.conductance, self.polarity, self.row, self.col, self.voltage, self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """Write-verify attempts: one entry per attempt to program a cell into a window.
+
+    Attributes
+    ----------
+    row, col : (attempt,) int array
+    lower, upper : (attempt,) array
+        Target window [S]; NaN = open.
+    set_pulses, reset_pulses : (attempt,) int array
+    level : (attempt,) int array, optional
+        Target level; -1 = unknown.
+    success : (attempt,) bool array, optional
+    initial, final : (attempt,) array, optional
+        Conductance before the first and after the last pulse [S].
+    conductance : (attempt, step) array, optional
+        [S], after each step; NaN past the end.
+    polarity : (attempt, step) int array, optional
+        +1 = SET, -1 = RESET, 0 = read without a pulse, or past the end.
+    voltage, width : (attempt, step) array, optional
+        Pulse of each step [V], [s].
+    max_pulses : int, optional
+    read_voltage : float, optional
+        [V]
+    """
+
+    row: Integers
+    col: Integers
+    lower: Floats
+    upper: Floats
+    set_pulses: Integers
+    reset_pulses: Integers
+    level: Integers | None = None
+    success: Bools | None = None
+    initial: Floats | None = None
+    final: Floats | None = None
+    conductance: Floats | None = None
+    polarity: Integers | None = None
+    voltage: Floats | None = None
+    width: Floats | None = None
+    max_pulses: int | None = None
+    read_voltage: float | None = None
+
+    def __post_init__(self) -> None:
+        _freeze(self.row, self.col, self.lower, self.upper, self.set_pulses, self.reset_pulses)
+        _freeze(self.level, self.success, self.initial, self.final, self.conductance)
+        _freeze(self.polarity, self.voltage, self.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +324,11 @@ class Readout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One measured array: its identity and the groups of its file."""
+    """One measured array: its identity and the groups of its file.
+
+    `retention` is the first bake, which the fits at one temperature use; `more_bakes` are the
+    others, and `bakes` are all.
+    """
 
     path: Path | None
     identity: ArrayIdentity
@@ -219,5 +342,13 @@ class Measurement:
     iv: IVSweeps | None = None
     mvm: MVM | None = None
     readout: Readout | None = None
+    pulses: Pulses | None = None
+    attempts: Attempts | None = None
+    more_bakes: tuple[Reads, ...] = ()
     origin: Origin | None = None  # if it was converted from another format
     truth: dict[str, Any] | None = None  # parameters of a synthetic measurement
+
+    @property
+    def bakes(self) -> tuple[Reads, ...]:
+        """All bakes of `/retention`, in the order of the file."""
+        return self.more_bakes if self.retention is None else (self.retention, *self.more_bakes)

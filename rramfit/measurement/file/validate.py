@@ -1,4 +1,4 @@
-"""Validation of a file against layout 1.0: lists every violation at once, with remedies.
+"""Validation of a file against the layout: lists every violation at once, with remedies.
 
 The checks run in three passes: root attributes; groups with their attributes, kinds, units and
 shapes; then the values of the datasets that passed so far. Nothing is repaired or guessed.
@@ -6,45 +6,52 @@ shapes; then the values of the datasets that passed so far. Nothing is repaired 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from rramfit.errors import MeasurementError
-from rramfit.measurement.file.groups import (
-    FORMAT_VERSION,
+from rramfit.hdf5 import Dataset, Group
+from rramfit.hdf5.messages import CONTENT
+from rramfit.hdf5.nodes import File
+from rramfit.hdf5.reader import EDITED
+from rramfit.measurement.file.contents import measurement_contents
+from rramfit.measurement.file.contract.attributes import attribute_problems, undefined
+from rramfit.measurement.file.contract.groups import (
     GROUPS,
+    groups_of,
+    part_names,
+    root_attributes_of,
+)
+from rramfit.measurement.file.contract.orders import order_problems
+from rramfit.measurement.file.contract.rules import (
+    LAYOUT_FILE,
     PHYSICAL,
-    ROOT_ATTRIBUTES,
-    AttributeRule,
+    SOURCES,
+    UNITS,
+    VERSIONS,
     DatasetRule,
     GroupRule,
 )
-from rramfit.measurement.file.opening import open_measured, plain
-from rramfit.measurement.file.problem import Problem
-from rramfit.measurement.file.values import (
-    order_problems,
+from rramfit.measurement.file.contract.values import (
     truth_problems,
-    unpacking_problem,
     value_problems,
 )
-from rramfit.units import ACCEPTED_UNITS
+from rramfit.measurement.file.opening import open_measured, plain
+from rramfit.measurement.file.plausibility import implausible
+from rramfit.measurement.file.problem import Problem
+from rramfit.units import unit_name
 
 __all__ = ["layout_problems", "validate_layout"]
 
 _SCAN_LIMIT = 4_000_000  # readings; larger datasets are checked while they are read
-_ATTRIBUTE_UNITS = {"voltage": "V", "current": "A", "temperature": "K"}
-_NEXUS = frozenset({"NX_class", "signal", "axes", "auxiliary_signals", "default"})
 
 
 def validate_layout(path: Path | str) -> list[Problem]:
-    """List all violations of layout 1.0 in a file, and notes on content that is not read.
+    """List all violations of the layout in a file, and notes on content that is not read.
 
     Parameters
     ----------
@@ -59,53 +66,58 @@ def validate_layout(path: Path | str) -> list[Problem]:
     path = Path(path)
     try:
         with open_measured(path) as f:
-            return layout_problems(f, path, scan=True)
+            problems = layout_problems(f, path, scan=True)
+            if any(not p.note for p in problems):
+                return problems
+            measurement = measurement_contents(path, f)
+        return [*implausible(measurement, path), *problems]
     except MeasurementError as e:
-        return [
-            Problem(path=path, where=e.where, found=e.found, expected=e.expected, remedy=e.remedy)
-        ]
+        return [Problem.of(e)]
 
 
-def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) -> list[Problem]:
+def layout_problems(file: File, path: Path, *, scan: bool | None = None) -> list[Problem]:
     """List all violations and notes of an open file.
 
     Parameters
     ----------
-    file : h5py.File
+    file : File
     path : Path
         Path of the file for the messages.
     scan : bool, optional
         Whether to check every value of sweeps and reads; by default only in datasets of at most
         4 million readings. Larger ones are checked while they are read.
     """
-    problems = [*_attribute_problems(path, file, ROOT_ATTRIBUTES), *_version_problems(path, file)]
+    version = plain(file.attrs.get("format_version"))
+    groups = groups_of(version)
+    problems = [
+        *attribute_problems(path, file, root_attributes_of(version)),
+        *_version_problems(path, version),
+    ]
     good: dict[str, DatasetRule] = {}
     array: dict[str, tuple[int, str]] = {}
-    for name, rule in GROUPS.items():
-        if (group := file.get(name)) is not None:
-            problems += _group_problems(path, name, group, rule, good=good, array=array)
-    present = [name for name in GROUPS if name in file]
-    if not present:
+    for name, rule in groups.items():
+        parts = part_names(file, name)
+        for part in parts:
+            problems += _group_problems(path, part, file[part], rule, good=good, array=array)
+        if parts and name not in parts:
+            problems += _holder_problems(path, file[name], parts)
+    if not any(name in file for name in groups):
         problems.append(
             Problem(
                 path=path,
                 where="/",
-                found=f"no group of layout 1.0 ({_listing(file)})",
-                expected=f"at least one of {', '.join('/' + name for name in GROUPS)}",
-                remedy="convert files in other formats with `rramfit measurement convert`",
+                found=f"no group of the layout ({_listing(file)})",
+                expected=f"at least one of {', '.join('/' + name for name in groups)}",
+                remedy="convert files in other formats with `rramfit measurement convert`; "
+                "`rramfit measurement layout` lists the groups",
             )
         )
     problems += [
         Problem(
-            path=path,
-            where=f"/{name}",
-            found="an object that layout 1.0 does not define",
-            expected="only groups of layout 1.0",
-            remedy="ignore this note if the object need not be read",
-            note=True,
+            path=path, where=f"/{name}", **undefined("object", since=GROUPS.get(name)), note=True
         )
         for name in file
-        if name not in GROUPS and name != "truth"
+        if name not in groups and name not in ("truth", SOURCES, LAYOUT_FILE)
     ]
     levels_known = "/levels/target" in good
     levels = len(file["levels/target"]) if levels_known else 0
@@ -118,101 +130,74 @@ def layout_problems(file: h5py.File, path: Path, *, scan: bool | None = None) ->
         try:
             problems += value_problems(path, file, where, dataset_rule, levels=levels)
             readable.append(where)
-        except OSError as e:
-            problems.append(unpacking_problem(path, where, e))
+        except MeasurementError as e:
+            problems.append(Problem.of(e))
     sizes = {axis: size for axis, (size, _) in array.items()}
     datasets = {where: file[where] for where in readable}
     problems += order_problems(path, datasets, rows=sizes.get("row"), cols=sizes.get("col"))
     problems += truth_problems(path, file)
+    problems += _seal_problems(path, file)
     return sorted(problems, key=lambda p: p.note)
 
 
-def _listing(file: h5py.File) -> str:
+def _seal_problems(path: Path, file: File) -> Iterator[Problem]:
+    """Report a file of rramfit that was changed after it was written; after all other problems."""
+    if file.sealed is False:
+        yield Problem(
+            path=path,
+            where=f"/@{CONTENT}",
+            found="the digest of another content: the file was damaged or edited after writing",
+            expected="the content that rramfit wrote",
+            remedy=EDITED,
+        )
+
+
+def _listing(file: File) -> str:
     names = [f"/{name}" for name in file]
     return "the file is empty" if not names else f"the file has {', '.join(names[:8])}"
 
 
-def _version_problems(path: Path, file: h5py.File) -> Iterator[Problem]:
-    version = plain(file.attrs.get("format_version"))
+def _version_problems(path: Path, version: object) -> Iterator[Problem]:
     if version is None:
         return
     major, _, minor = str(version).partition(".")
-    where = "/@format_version"
-    if not isinstance(version, str) or major != "1" or not minor.isdigit():
+    where, newest = "/@format_version", VERSIONS[-1]
+    if not isinstance(version, str) or not major.isdecimal() or not minor.isdecimal():
         yield Problem(
             path=path,
             where=where,
             found=repr(version),
-            expected=f"the text {FORMAT_VERSION!r}",
-            remedy="write the version as text; use a newer rramfit to read a newer layout",
+            expected=f"the text {' or '.join(map(repr, VERSIONS))}",
+            remedy="write the version as text",
         )
-    elif version != FORMAT_VERSION:
+    elif major != newest.partition(".")[0]:
+        yield Problem(
+            path=path,
+            where=where,
+            found=f"layout {version}",
+            expected=f"layout {' or '.join(VERSIONS)}, which this rramfit reads",
+            remedy=f"install a newer rramfit that reads layout {version}"
+            if int(major) > int(newest.partition(".")[0])
+            else "write the version of the layout that the file has",
+        )
+    elif version not in VERSIONS:
         yield Problem(
             path=path,
             where=where,
             found=repr(version),
-            expected=repr(FORMAT_VERSION),
+            expected=f"{newest!r} or earlier",
             remedy=f"ignore this note if the additions of layout {version} need not be read",
             note=True,
         )
 
 
-def _attribute_problems(
-    path: Path, owner: h5py.Group, rules: Mapping[str, AttributeRule]
-) -> Iterator[Problem]:
-    for name, rule in rules.items():
-        problem = partial(Problem, path=path, where=f"{owner.name}@{name}")
-        expected = _attribute_expected(rule)
-        if name not in owner.attrs:
-            if rule.needed:
-                yield problem(found="no such attribute", expected=expected)
-            continue
-        value = plain(owner.attrs[name])
-        if not _attribute_valid(value, rule):
-            yield problem(found=repr(value), expected=expected)
-    for name in owner.attrs:
-        if name not in rules and name not in _NEXUS:
-            yield Problem(
-                path=path,
-                where=f"{owner.name}@{name}",
-                found="an attribute that layout 1.0 does not define",
-                expected="only attributes of layout 1.0",
-                remedy="ignore this note if the attribute need not be read",
-                note=True,
-            )
-
-
-def _attribute_expected(rule: AttributeRule) -> str:
-    if rule.choices:
-        *others, last = map(repr, rule.choices)
-        return f"{', '.join(others)} or {last}" if others else last
-    if rule.kind in _ATTRIBUTE_UNITS:
-        number = "finite" if rule.kind == "voltage" else "positive"
-        return f"one {number} number, the {rule.kind} in {_ATTRIBUTE_UNITS[rule.kind]}"
-    return {
-        "text": "non-empty text",
-        "time": "an ISO 8601 time with time zone, such as 2026-03-01T09:30:00+01:00",
-        "flag": "true or false",
-        "integer": "an integer",
-    }[rule.kind]
-
-
-def _attribute_valid(value: Any, rule: AttributeRule) -> bool:
-    if rule.choices:
-        return isinstance(value, str) and value in rule.choices
-    if rule.kind == "text":
-        return isinstance(value, str) and bool(value.strip())
-    if rule.kind == "time":
-        try:
-            return datetime.fromisoformat(value).tzinfo is not None
-        except (TypeError, ValueError):
-            return False
-    if rule.kind == "flag":
-        return isinstance(value, (bool, int)) and value in (0, 1)
-    if rule.kind == "integer":
-        return isinstance(value, int) and not isinstance(value, bool)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and (value > 0 or rule.kind == "voltage")
+def _holder_problems(path: Path, holder: Group, parts: tuple[str, ...]) -> Iterator[Problem]:
+    """Note what a group that holds others has besides them."""
+    kept = {part.rsplit("/", 1)[-1] for part in parts}
+    for key in holder:
+        if key not in kept:
+            yield Problem(path=path, where=f"{holder.name}/{key}", **undefined("object"), note=True)
+    yield from attribute_problems(path, holder, {})
 
 
 def _group_problems(
@@ -225,10 +210,11 @@ def _group_problems(
     array: dict[str, tuple[int, str]],
 ) -> Iterator[Problem]:
     """Check the form of one group; add its valid datasets to `good`, its size to `array`."""
-    if not isinstance(group, h5py.Group):
-        yield Problem(path=path, where=f"/{name}", found="a dataset", expected="a group")
+    if not isinstance(group, Group):
+        found = "a dataset" if isinstance(group, Dataset) else group.found
+        yield Problem(path=path, where=f"/{name}", found=found, expected="a group")
         return
-    yield from _attribute_problems(path, group, rule.attributes)
+    yield from attribute_problems(path, group, rule.attributes)
     local: dict[str, tuple[int, str]] = {}
     for key, dataset_rule in rule.datasets.items():
         where = f"/{name}/{key}"
@@ -242,8 +228,9 @@ def _group_problems(
                     expected=_dataset_expected(dataset_rule),
                 )
             continue
-        if not isinstance(dataset, h5py.Dataset):
-            yield Problem(path=path, where=where, found="a group", expected="a dataset")
+        if not isinstance(dataset, Dataset):
+            found = "a group" if isinstance(dataset, Group) else dataset.found
+            yield Problem(path=path, where=where, found=found, expected="a dataset")
             continue
         problems = [
             *_kind_problems(path, where, dataset, dataset_rule),
@@ -257,16 +244,14 @@ def _group_problems(
             yield Problem(
                 path=path,
                 where=f"/{name}/{key}",
-                found="an object that layout 1.0 does not define",
-                expected="only datasets of layout 1.0",
-                remedy="ignore this note if the object need not be read",
+                **undefined("object", since=GROUPS[name.partition("/")[0]].datasets.get(key)),
                 note=True,
             )
 
 
 def _dataset_expected(rule: DatasetRule) -> str:
-    forms = " or ".join(f"({', '.join(a)})" for a in (rule.axes, rule.short) if a)
-    unit = f" in {' '.join(ACCEPTED_UNITS[rule.kind])}" if rule.kind in PHYSICAL else ""
+    forms = " or ".join(f"({', '.join(a)})" for a in rule.forms)
+    unit = f" in {' '.join(UNITS[rule.kind])}" if rule.kind in PHYSICAL else ""
     return f"{_KINDS.get(rule.kind, 'floats')} of shape {forms}{unit}"
 
 
@@ -274,10 +259,10 @@ _KINDS = {"integer": "integers", "flag": "booleans", "text": "strings"}
 
 
 def _kind_problems(
-    path: Path, where: str, dataset: h5py.Dataset, rule: DatasetRule
+    path: Path, where: str, dataset: Dataset, rule: DatasetRule
 ) -> Iterator[Problem]:
     dtype = dataset.dtype
-    text = h5py.check_string_dtype(dtype) is not None
+    text = dataset.is_text
     right = {
         "integer": dtype.kind in "iu",
         "flag": dtype.kind in "biu",
@@ -292,13 +277,13 @@ def _kind_problems(
         yield Problem(
             path=path,
             where=where,
-            found=f"type {'text' if text else dtype}",
+            found=f"type {dataset.type_name}",
             expected=expected,
         )
     if rule.kind in PHYSICAL:
-        accepted = ACCEPTED_UNITS[rule.kind]
+        accepted = UNITS[rule.kind]
         units = plain(dataset.attrs.get("units"))
-        if not isinstance(units, str) or units not in accepted:
+        if not isinstance(units, str) or unit_name(units) not in accepted:
             yield Problem(
                 path=path,
                 where=where,
@@ -313,7 +298,7 @@ def _kind_problems(
 def _shape_problems(
     path: Path,
     where: str,
-    dataset: h5py.Dataset,
+    dataset: Dataset,
     rule: DatasetRule,
     *,
     local: dict[str, tuple[int, str]],
@@ -321,20 +306,28 @@ def _shape_problems(
 ) -> Iterator[Problem]:
     problem = partial(Problem, path=path, where=where)
     shape = dataset.shape
-    axes = next((a for a in (rule.axes, rule.short) if a and len(a) == len(shape or ())), None)
-    if shape is None or axes is None:
-        forms = " or ".join(f"({', '.join(a)})" for a in (rule.axes, rule.short) if a)
+    axes = next((a for a in rule.forms if len(a) == len(shape)), None)
+    if axes is None:
+        forms = " or ".join(f"({', '.join(a)})" for a in rule.forms)
         yield problem(found=f"shape {shape}", expected=f"shape {forms}")
         return
     if not np.prod(shape):
         yield problem(found=f"shape {shape}", expected="no axis of size 0")
         return
-    for axis, size in zip(axes, shape, strict=True):
+    sizes = dict(zip(axes, shape, strict=True))
+    swapped = (
+        {"row", "col"} <= array.keys() & sizes.keys()
+        and (array["row"][0], array["col"][0]) == (sizes["col"], sizes["row"])
+        and sizes["row"] != sizes["col"]
+    )
+    for axis, size in sizes.items():
         known = array if axis in ("row", "col") else local
         before, first = known.setdefault(axis, (size, where))
         if before != size:
             yield problem(
                 found=f"{axis} = {size} in shape {shape}",
                 expected=f"{axis} = {before}, as in {first}",
-                remedy=f"check that the axes are ({', '.join(axes)})",
+                remedy="exchange the axes row and col of one of them"
+                if swapped
+                else f"check that the axes are ({', '.join(axes)})",
             )

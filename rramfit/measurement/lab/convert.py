@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rramfit.errors import MeasurementError
+from rramfit.hdf5 import is_hdf5
 from rramfit.measurement.file.origin import BadRows, Origin
 from rramfit.measurement.file.record import ArrayIdentity, Measurement
 from rramfit.measurement.file.write import write_measurement
@@ -22,7 +23,6 @@ from rramfit.measurement.lab.from_hdf5 import measurement_from_hdf5
 from rramfit.measurement.lab.from_table import measurement_from_rows
 from rramfit.measurement.lab.layout import Layout, read_layout
 from rramfit.measurement.lab.layout_table import TableLayout
-from rramfit.measurement.lab.tables import read_rows
 from rramfit.measurement.lab.tiles import cut
 
 __all__ = ["Conversion", "convert_measurement", "write_conversion"]
@@ -58,7 +58,7 @@ class Conversion:
     @property
     def bad_rows(self) -> int:
         """Number of skipped rows."""
-        return sum(len(b.lines) for b in self.bad)
+        return sum(b.rows for b in self.bad)
 
     def rows_to_dict(self) -> dict[str, Any]:
         """Return row counts, skipped rows and empty tiles as JSON-compatible values."""
@@ -70,7 +70,7 @@ class Conversion:
                 {
                     "path": str(b.path),
                     "reason": b.reason,
-                    "rows": len(b.lines),
+                    "rows": b.rows,
                     "lines": list(b.lines),
                     "first": b.first,
                 }
@@ -101,30 +101,37 @@ def convert_measurement(
     several = [Path(paths)] if isinstance(paths, (str, Path)) else [Path(p) for p in paths]
     chosen = read_layout(layout) if isinstance(layout, (str, Path)) else layout
     array = chosen.array
-    origin = Origin(
-        files=tuple(several), layout=Path(layout) if isinstance(layout, (str, Path)) else None
-    )
+    file = Path(layout) if isinstance(layout, (str, Path)) else None
+    text = None if file is None else file.read_bytes().decode("utf-8-sig").replace("\0", "")
+    origin = Origin(files=tuple(several), layout=file, layout_text=text)
     identity = ArrayIdentity(
         array_id=array.id, **array.model_dump(exclude={"id", "rows", "cols", "tiles"})
     )
     if isinstance(chosen, TableLayout):
-        rows, bad = read_rows(several, chosen.source)
-        content = measurement_from_rows(rows, bad, chosen, several[0])
-        total = len(rows.line) + sum(len(b.lines) for b in bad)
+        content = measurement_from_rows(several, chosen)
         measurement = Measurement(
             path=several[0],
-            identity=_with_skipped_rows(identity, content.bad, total),
+            identity=_with_skipped_rows(identity, content.bad, content.rows),
             rows=array.rows,
             cols=array.cols,
             levels=content.levels,
             program=content.program,
             reads=content.reads,
-            retention=content.retention,
+            retention=content.bakes[0] if content.bakes else None,
+            more_bakes=content.bakes[1:],
+            endurance=content.endurance,
             iv=content.iv,
-            origin=replace(origin, rows=total, bad=content.bad),
+            mvm=content.mvm,
+            readout=content.readout,
+            pulses=content.pulses,
+            attempts=content.attempts,
+            origin=replace(origin, rows=content.rows, bad=content.bad),
         )
         out = Conversion(
-            measurements=(measurement,), rows=total, bad=content.bad, unused=content.unused
+            measurements=(measurement,),
+            rows=content.rows,
+            bad=content.bad,
+            unused=content.unused,
         )
     else:
         if len(several) != 1:
@@ -134,6 +141,14 @@ def convert_measurement(
                 found=f"{len(several)} HDF5 files",
                 expected="one HDF5 file",
                 remedy="convert HDF5 files one at a time",
+            )
+        if chosen.source.kind == "hdf5" and several[0].is_file() and not is_hdf5(several[0]):
+            raise MeasurementError(
+                several[0],
+                "/",
+                found="a file that is not HDF5",
+                expected='an HDF5 file, since the layout has kind = "hdf5"',
+                remedy='describe a log with kind = "table" in [source] of the layout file',
             )
         measurement = measurement_from_hdf5(several[0], chosen, identity=identity)
         out = Conversion(measurements=(replace(measurement, origin=origin),))
@@ -182,7 +197,7 @@ def _with_skipped_rows(
         return identity
     counts: dict[str, int] = {}
     for b in bad:
-        counts[b.reason] = counts.get(b.reason, 0) + len(b.lines)
+        counts[b.reason] = counts.get(b.reason, 0) + b.rows
     reasons = "; ".join(f"{reason} ({n})" for reason, n in counts.items())
     skipped = f"skipped {sum(counts.values())} of {total} rows of the log: {reasons}"
     comment = f"{identity.comment}; {skipped}" if identity.comment else skipped
@@ -192,7 +207,9 @@ def _with_skipped_rows(
 def _holds_readings(m: Measurement) -> bool:
     if m.program is not None and any(np.isfinite(b.conductance).any() for b in m.program.blocks()):
         return True
-    for reads in (m.reads, m.retention):
+    for reads in (m.reads, *m.bakes):
         if reads is not None and any(np.isfinite(b).any() for b in reads.blocks()):
             return True
-    return m.iv is not None or m.endurance is not None
+    if m.endurance is not None and np.isfinite(m.endurance.conductance).any():
+        return True
+    return m.iv is not None or m.pulses is not None or m.attempts is not None

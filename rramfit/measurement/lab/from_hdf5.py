@@ -13,29 +13,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
+from rramfit.hdf5 import Dataset
+from rramfit.hdf5.nodes import File
 from rramfit.measurement.file.acceptance import acceptance_source, inside_window
-from rramfit.measurement.file.groups import GROUPS, PHYSICAL
-from rramfit.measurement.file.opening import blockwise, open_measured, plain
+from rramfit.measurement.file.contract.groups import GROUPS
+from rramfit.measurement.file.contract.rules import PHYSICAL
+from rramfit.measurement.file.opening import blockwise, plain
 from rramfit.measurement.file.record import (
     MVM,
     ArrayIdentity,
+    Attempts,
     Endurance,
     Floats,
     IVSweeps,
     Levels,
     Measurement,
     Program,
+    Pulses,
     Readout,
     Reads,
     SweepBlock,
 )
-from rramfit.measurement.lab.from_table import listed_levels
+from rramfit.measurement.lab.formats.arrays import open_arrays
 from rramfit.measurement.lab.layout_hdf5 import HDF5Layout, HDF5Value
+from rramfit.measurement.lab.table.levels import listed_levels
 from rramfit.units import ACCEPTED_UNITS, to_si
 
 __all__ = ["measurement_from_hdf5"]
@@ -57,7 +62,7 @@ class _Dataset:
     rows: int
     cols: int
 
-    def read(self, f: h5py.File, steps: slice | None = None) -> NDArray[Any]:
+    def read(self, f: File, steps: slice | None = None) -> NDArray[Any]:
         """Return the data with the axes of layout 1.0, in SI; `steps` slices the first axis."""
         dataset = self._dataset(f)
         stored = self._stored_axes(dataset)
@@ -82,7 +87,7 @@ class _Dataset:
             transposed = np.expand_dims(transposed, missing)
         return self._si(transposed)
 
-    def open_for_pass(self, f: h5py.File) -> h5py.Dataset:
+    def open_for_pass(self, f: File) -> Dataset:
         """Open the dataset for one pass along the first axis; keep it open while reading."""
         dataset = self._dataset(f)
         stored = self._stored_axes(dataset)
@@ -90,15 +95,15 @@ class _Dataset:
         del dataset
         return blockwise(f, name, stored.index(self.axes[0])) if self.axes[0] in stored else f[name]
 
-    def steps(self, f: h5py.File) -> int:
+    def steps(self, f: File) -> int:
         """Return the size of the first axis of layout 1.0."""
         dataset = self._dataset(f)
         stored = self._stored_axes(dataset)
         return dataset.shape[stored.index(self.axes[0])] if self.axes[0] in stored else 1
 
-    def _dataset(self, f: h5py.File) -> h5py.Dataset:
+    def _dataset(self, f: File) -> Dataset:
         dataset = f.get(self.value.path)
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(dataset, Dataset):
             present = sorted(_datasets(f))
             more = ", …" if len(present) > 12 else ""
             raise MeasurementError(
@@ -110,16 +115,19 @@ class _Dataset:
             )
         return dataset
 
-    def _stored_axes(self, dataset: h5py.Dataset) -> tuple[str, ...]:
+    def _stored_axes(self, dataset: Dataset) -> tuple[str, ...]:
         """Return the axes in h5py's order; check their number, names and sizes."""
-        stored = self.value.axes[::-1] if self.matlab else self.value.axes
+        named = tuple(
+            "curve" if a == "cell" and "curve" in self.axes else a for a in self.value.axes
+        )  # the axis of /iv was called `cell` before a cell could have several curves
+        stored = named[::-1] if self.matlab else named
         shape = dataset.shape[::-1] if self.matlab else dataset.shape
         if self.matlab and len(stored) == 1 and len(shape) == 2 and 1 in shape:
             stored = (
                 (stored[0], _VECTOR_AXIS) if dataset.shape[1] == 1 else (_VECTOR_AXIS, stored[0])
             )
         given = tuple(self.value.take) + (("cell",) if {"row", "col"} <= set(self.axes) else ())
-        unknown = [a for a in self.value.axes if a not in (*self.axes, *given)]
+        unknown = [a for a in named if a not in (*self.axes, *given)]
         if len(stored) != len(shape) or unknown or len(set(stored)) != len(stored):
             raise MeasurementError(
                 self.path,
@@ -131,8 +139,6 @@ class _Dataset:
         wanted = {"row": self.rows, "col": self.cols, "cell": self.rows * self.cols}
         for axis, size in zip(stored, dataset.shape, strict=True):
             if axis in wanted and axis not in self.value.take and size != wanted[axis]:
-                if axis == "cell" and "cell" in self.axes:
-                    continue
                 raise MeasurementError(
                     self.path,
                     dataset.name,
@@ -169,10 +175,8 @@ class _Dataset:
         return to_si(values, units, self.kind)
 
 
-def _datasets(f: h5py.File) -> list[str]:
-    found: list[str] = []
-    f.visititems(lambda n, o: found.append(f"/{n}") if isinstance(o, h5py.Dataset) else None)
-    return found
+def _datasets(f: File) -> list[str]:
+    return [dataset.name for dataset in f.datasets()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +190,14 @@ class _LabSweeps:
     shape: tuple[int, int, int]
 
     def __call__(self, sweeps: int) -> Iterator[SweepBlock]:
-        with open_measured(self.path) as f:
+        with open_arrays(self.path) as f:
             opened = [dataset.open_for_pass(f) for dataset in self.parts.values()]
             for first in range(0, self.shape[0], sweeps):
                 part = slice(first, min(first + sweeps, self.shape[0]))
                 yield self._block(f, part)
             del opened
 
-    def _block(self, f: h5py.File, part: slice) -> SweepBlock:
+    def _block(self, f: File, part: slice) -> SweepBlock:
         def read(name: str) -> NDArray[Any]:
             values = self.parts[name].read(f, part)
             values = values[:, None, None] if values.ndim == 1 else values
@@ -225,7 +229,7 @@ class _LabReads:
     shape: tuple[int, int, int]
 
     def __call__(self, reads: int) -> Iterator[Floats]:
-        with open_measured(self.path) as f:
+        with open_arrays(self.path) as f:
             opened = self.conductance.open_for_pass(f)
             for first in range(0, self.shape[0], reads):
                 part = slice(first, min(first + reads, self.shape[0]))
@@ -253,7 +257,7 @@ def measurement_from_hdf5(
     """
     rows, cols = layout.array.rows, layout.array.cols
     levels = listed_levels(layout.levels)
-    with open_measured(path) as f:
+    with open_arrays(path) as f:
         groups = {name: _Group(path, f, name, layout) for name in layout.groups}
         return Measurement(
             path=path,
@@ -265,16 +269,18 @@ def measurement_from_hdf5(
             reads=_reads(groups["reads"]) if "reads" in groups else None,
             retention=_reads(groups["retention"]) if "retention" in groups else None,
             endurance=_endurance(groups["endurance"]) if "endurance" in groups else None,
-            iv=_iv(groups["iv"]) if "iv" in groups else None,
+            iv=IVSweeps(**groups["iv"].record()) if "iv" in groups else None,
             mvm=_mvm(groups["mvm"]) if "mvm" in groups else None,
             readout=_readout(groups["readout"]) if "readout" in groups else None,
+            pulses=Pulses(**groups["pulses"].record()) if "pulses" in groups else None,
+            attempts=Attempts(**groups["attempts"].record()) if "attempts" in groups else None,
         )
 
 
 class _Group:
     """One group of the layout file: its datasets and attributes."""
 
-    def __init__(self, path: Path, f: h5py.File, name: str, layout: HDF5Layout) -> None:
+    def __init__(self, path: Path, f: File, name: str, layout: HDF5Layout) -> None:
         self.path, self.file, self.name = path, f, name
         self.rows, self.cols = layout.array.rows, layout.array.cols
         rule, given = GROUPS[name], layout.groups[name]
@@ -302,7 +308,7 @@ class _Group:
         if not isinstance(value, HDF5Value):
             return value
         dataset = self.file.get(value.path)
-        found = plain(dataset[()]) if isinstance(dataset, h5py.Dataset) else None
+        found = plain(dataset[()]) if isinstance(dataset, Dataset) else None
         if isinstance(found, bool) or not isinstance(found, (int, float)):
             raise MeasurementError(
                 self.path,
@@ -314,6 +320,10 @@ class _Group:
 
     def read(self, key: str) -> NDArray[Any]:
         return self.datasets[key].read(self.file)
+
+    def record(self) -> dict[str, Any]:
+        """Return all datasets and attributes, which are the fields of the group's record."""
+        return {key: self.read(key) for key in self.datasets} | self.attributes
 
 
 def _program(group: _Group, levels: Levels | None) -> Program:
@@ -358,15 +368,6 @@ def _reads(group: _Group) -> Reads:
 
 def _endurance(group: _Group) -> Endurance:
     return Endurance(conductance=group.read("conductance"), cycle=group.read("cycle"))
-
-
-def _iv(group: _Group) -> IVSweeps:
-    return IVSweeps(
-        voltage=group.read("voltage"),
-        current=group.read("current"),
-        row=group.read("row"),
-        col=group.read("col"),
-    )
 
 
 def _mvm(group: _Group) -> MVM:

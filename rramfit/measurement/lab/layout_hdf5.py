@@ -1,12 +1,13 @@
-"""Layout files for HDF5 and MATLAB v7.3: path, axes and units of each dataset, by group."""
+"""Layout files for HDF5, MATLAB and NumPy: path, axes and units of each dataset, by group."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from rramfit.measurement.file.groups import GROUPS, PHYSICAL
+from rramfit.measurement.file.contract.groups import GROUPS
+from rramfit.measurement.file.contract.rules import PHYSICAL
 from rramfit.measurement.lab.layout_parts import (
     ArrayPart,
     LayoutError,
@@ -14,7 +15,7 @@ from rramfit.measurement.lab.layout_parts import (
     Part,
     check_unit,
 )
-from rramfit.units import ACCEPTED_UNITS
+from rramfit.units import ACCEPTED_UNITS, unit_name
 
 __all__ = ["HDF5Layout", "HDF5Source", "HDF5Value"]
 
@@ -23,9 +24,9 @@ _NO_KEY = {"found": "no such key", "expected": "a value for this key"}
 
 
 class HDF5Source(Part):
-    """The kind of HDF5 file."""
+    """The kind of file of arrays; "matlab" has its axes in the order of MATLAB's `size`."""
 
-    kind: Literal["hdf5", "matlab"]
+    kind: Literal["hdf5", "matlab", "numpy"]
 
 
 class HDF5Value(Part):
@@ -42,6 +43,11 @@ class HDF5Value(Part):
     voltage: float | None = Field(
         default=None, description="read voltage [V], if the dataset is a current"
     )
+
+    @field_validator("units")
+    @classmethod
+    def _name(cls, units: str | None) -> str | None:
+        return None if units is None else unit_name(units)
 
 
 class HDF5Layout(Part):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rramfit.units import ACCEPTED_UNITS
+from rramfit.units import ACCEPTED_UNITS, unit_name
 
 __all__ = [
     "ArrayPart",
@@ -39,11 +39,12 @@ class LayoutError(ValueError):
 
 
 def check_unit(kind: str, units: str, *, where: str = "") -> str:
-    """Return `units`, or raise `LayoutError` if it is not an accepted unit of this quantity."""
-    if units not in ACCEPTED_UNITS[kind]:
+    """Return the name of a unit, or raise `LayoutError` if it is not one of this quantity."""
+    name = unit_name(units)
+    if name not in ACCEPTED_UNITS[kind]:
         expected = f"a unit of {kind}: {' '.join(ACCEPTED_UNITS[kind])}"
         raise LayoutError(found=f"the unit {units!r}", expected=expected, where=where)
-    return units
+    return name
 
 
 def counted(n: int, singular: str) -> str:
@@ -76,6 +77,11 @@ class ArrayPart(Part):
     comment: str | None = None
     measured_at: str | None = None
     temperature: float | None = None
+    die_x: int | None = None
+    die_y: int | None = None
+    tile_row: int | None = None
+    tile_col: int | None = None
+    session: str | None = None
 
     @model_validator(mode="after")
     def _tiles_fit(self) -> Self:
@@ -99,11 +105,11 @@ class EvenLevels(Part):
     @field_validator("units")
     @classmethod
     def _conductance(cls, units: str) -> str:
-        if units not in ("S", "mS", "uS", "nS"):
+        if (name := unit_name(units)) not in ("S", "mS", "uS", "nS"):
             raise LayoutError(
                 found=f"the unit {units!r}", expected="a conductance unit: S mS uS nS"
             )
-        return units
+        return name
 
 
 class TableWindows(Part):
@@ -112,6 +118,11 @@ class TableWindows(Part):
     lower: str
     upper: str
     units: str
+    open: tuple[float, ...] = Field(
+        default=(),
+        description="values of a limit that mean: no limit on this side; besides NaN, an infinite "
+        "limit, a resistance of 0 and one of 1 Gohm or more",
+    )
 
     @field_validator("units")
     @classmethod
@@ -140,7 +151,7 @@ class LevelsPart(Part):
                 raise LayoutError(
                     found="`target` without `units`", expected="the `units` of the levels"
                 )
-            check_unit("conductance", self.units)
+            object.__setattr__(self, "units", check_unit("conductance", self.units))
         for name in ("lower", "upper"):
             limits = getattr(self, name)
             if limits is not None and len(limits) != len(self.target or ()):

@@ -1,7 +1,9 @@
-"""Layout files for logs: rows of CSV or TSV, with an address or row and column per reading."""
+"""Layout files for logs: rows of a table, with the cell of each reading."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,30 +14,21 @@ from rramfit.measurement.lab.layout_parts import (
     LayoutError,
     LevelsPart,
     Part,
-    check_unit,
     given_keys,
 )
-from rramfit.units import ACCEPTED_UNITS
+from rramfit.measurement.lab.table.group_parts import (
+    TableAttempts,
+    TableEndurance,
+    TableIV,
+    TableMVM,
+    TableProgram,
+    TablePulses,
+    TableReadout,
+    TableReads,
+)
+from rramfit.measurement.lab.table.quantity_parts import Where
 
-__all__ = [
-    "CellsPart",
-    "TableConductance",
-    "TableFlag",
-    "TableIV",
-    "TableLayout",
-    "TableLevel",
-    "TableProgram",
-    "TableQuantity",
-    "TableReadLevel",
-    "TableReads",
-    "TableSource",
-    "TableTime",
-    "Where",
-]
-
-Scalar = str | bool | int | float
-Where = dict[str, Scalar | list[Scalar]]
-"""Selection of rows: column name to the required value, or the accepted values."""
+__all__ = ["CellsPart", "TableLayout", "TableSource", "fields_of_pattern"]
 
 
 class TableSource(Part):
@@ -45,13 +38,37 @@ class TableSource(Part):
     separator: str | None = Field(
         default=None, description="default: comma or tab, by file name; 'whitespace' for any blanks"
     )
-    header: bool = Field(default=False, description="True if the first line names the columns")
+    header: bool | str = Field(
+        default=False,
+        description="true: the first line names the columns; a text: the line that starts with it",
+    )
     columns: tuple[str, ...] = ()
     skip: Annotated[int, Field(ge=0)] = 0
     comment: str = Field(default="#", description="prefix of comment lines; '' for none")
+    row_prefix: str | None = Field(
+        default=None, description="only lines that start with this text are rows"
+    )
     decimal: Literal[".", ","] = "."
+    thousands: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    encoding: str | None = Field(default=None, description="default: recognized from the file")
+    sheet: str | int = Field(default=0, description="name of a sheet, or its number from 0")
+    dataset: str | None = Field(
+        default=None, description="array, struct or group of an .npz, .mat or HDF5 file"
+    )
+    member: str | None = Field(default=None, description="file inside a .zip file")
     hex: tuple[str, ...] = Field(default=(), description="columns of hexadecimal numbers")
     missing: tuple[str, ...] = Field(default=(), description="values that mean 'not measured'")
+    samples: tuple[str, ...] = Field(
+        default=(),
+        description="names, in turn, of the fields after `columns`; each becomes a row of its own",
+    )
+    file_name: str | None = Field(
+        default=None,
+        description="new columns from the name of the file: 'bake_{celsius}C*', * is any text",
+    )
+    title: str | None = Field(
+        default=None, description="new columns from the title line of a block: 'Cycle {cycle}'"
+    )
     counters: dict[str, Where] = Field(
         default_factory=dict,
         description="new columns: index of the cell's last such row, from 0; -1 before the first",
@@ -59,8 +76,10 @@ class TableSource(Part):
 
     @model_validator(mode="after")
     def _columns_are_known(self) -> Self:
-        if not self.header and not self.columns:
+        if not self.header and not self.columns and not self.samples:
             raise LayoutError(found="no column names", expected="`columns`, or `header = true`")
+        for name in ("file_name", "title"):
+            fields_of_pattern(getattr(self, name) or "", where=f"source.{name}")
         if len(set(self.columns)) != len(self.columns):
             raise LayoutError(
                 found="a repeated name in `columns`", expected="distinct column names"
@@ -75,7 +94,8 @@ class CellsPart(Part):
     col: str | None = None
     packed: str | None = Field(
         default=None,
-        description="for cells without coordinates: fill the array in rising order of this value",
+        description="for cells without coordinates: fill the array in rising order of this number "
+        "or name",
     )
 
     @model_validator(mode="after")
@@ -84,140 +104,9 @@ class CellsPart(Part):
         if placed == (self.packed is not None) or (self.row is None) != (self.col is None):
             given = given_keys(self, "row", "col", "packed")
             raise LayoutError(found=given, expected="either `row` and `col`, or `packed`")
-        for expression in (self.row, self.col, self.packed):
+        for expression in (self.row, self.col):
             if expression is not None:
-                column_names(expression)
-        return self
-
-
-class TableConductance(Part):
-    """A column of conductances or resistances, or of currents at a known voltage."""
-
-    column: str
-    units: str
-    voltage: float | str | None = Field(
-        default=None, description="read voltage [V] or its column, if the column is a current"
-    )
-
-    @model_validator(mode="after")
-    def _current_needs_voltage(self) -> Self:
-        if self.units in ACCEPTED_UNITS["current"]:
-            if self.voltage is None or self.voltage == 0:
-                found = "a current without `voltage`" if self.voltage is None else "`voltage` = 0"
-                raise LayoutError(found=found, expected="the nonzero read `voltage` of the current")
-        else:
-            check_unit("conductance", self.units)
-            if self.voltage is not None:
-                found = f"`voltage` for a column in {self.units}"
-                raise LayoutError(found=found, expected="`voltage` only for a current")
-        return self
-
-
-class TableQuantity(Part):
-    """A column of voltages or currents."""
-
-    column: str
-    units: str
-
-
-class TableLevel(Part):
-    """A column with the target level."""
-
-    column: str
-    first: int = Field(default=0, description="number of the lowest level")
-
-
-class TableFlag(Part):
-    """A column of true and false values."""
-
-    column: str
-    true: tuple[str, ...] = ("1", "true", "t", "yes", "y", "ok", "pass", "passed")
-    false: tuple[str, ...] = ("0", "false", "f", "no", "n", "fail", "failed")
-
-
-class TableProgram(Part):
-    """Rows of programming sweeps (`/program`)."""
-
-    where: Where = Field(default_factory=dict)
-    conductance: TableConductance
-    sweep: str | None = Field(
-        default=None,
-        description="column, counter, 'file', or 'occurrence' (n-th such row of the cell)",
-    )
-    level: TableLevel | None = None
-    verified: TableFlag | None = None
-    pulses: tuple[str, ...] = Field(default=(), description="columns whose sum is the pulse count")
-    read_voltage: float
-    max_pulses: int | None = None
-
-
-class TableTime(Part):
-    """The time of each read: given, or the median of a column over cells."""
-
-    values: tuple[float, ...] | None = None
-    column: str | None = None
-    since: Where | Literal["first"] | None = Field(
-        default=None,
-        description="time origin: the cell's last such row before, or the first read",
-    )
-    units: str
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        check_unit("time", self.units)
-        if (self.values is None) == (self.column is None):
-            given = given_keys(self, "values", "column")
-            raise LayoutError(found=given, expected="either `values` or `column`")
-        return self
-
-
-class TableReadLevel(Part):
-    """The level of each cell: from a column, a programming sweep, or the nearest target."""
-
-    column: str | None = None
-    first: int = 0
-    program: int | None = Field(
-        default=None, description="index of the sweep that programmed it, -1 for the last"
-    )
-    reading: int | None = Field(
-        default=None, description="index of the read whose nearest target it is"
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if sum(x is not None for x in (self.column, self.program, self.reading)) != 1:
-            given = given_keys(self, "column", "program", "reading")
-            raise LayoutError(found=given, expected="exactly one of `column`, `program`, `reading`")
-        return self
-
-
-class TableReads(Part):
-    """Rows of repeated reads of one state (`/reads`, `/retention`)."""
-
-    where: Where = Field(default_factory=dict)
-    latest: str | None = Field(
-        default=None,
-        description="counter; uses only the rows after its last increment in each cell",
-    )
-    conductance: TableConductance
-    read: str = Field(description="column, counter, 'file', or 'occurrence'")
-    time: TableTime
-    level: TableReadLevel | None = None
-    read_voltage: float | None = None
-    temperature: float | None = None
-
-
-class TableIV(Part):
-    """Rows of I–V points (`/iv`)."""
-
-    where: Where = Field(default_factory=dict)
-    voltage: TableQuantity
-    current: TableQuantity
-
-    @model_validator(mode="after")
-    def _units(self) -> Self:
-        check_unit("voltage", self.voltage.units)
-        check_unit("current", self.current.units)
+                column_names(expression, integer=True)
         return self
 
 
@@ -226,26 +115,90 @@ class TableLayout(Part):
 
     array: ArrayPart
     source: TableSource
-    cells: CellsPart
+    cells: CellsPart | None = None
     levels: LevelsPart | None = None
     program: TableProgram | None = None
     reads: TableReads | None = None
     retention: TableReads | None = None
+    endurance: TableEndurance | None = None
     iv: TableIV | None = None
+    mvm: TableMVM | None = None
+    readout: TableReadout | None = None
+    pulses: TablePulses | None = None
+    attempts: TableAttempts | None = None
 
     @model_validator(mode="after")
     def _something_to_read(self) -> Self:
-        if not any((self.program, self.reads, self.retention, self.iv)):
-            expected = "at least one of [program], [reads], [retention], [iv]"
-            raise LayoutError(found="no group", expected=expected)
-        if self.levels is not None and self.levels.windows is not None and self.program is None:
-            expected = "[program], whose rows contain the windows"
+        given = [name for name, _ in self._groups()]
+        if not given:
+            names = ", ".join(f"[{name}]" for name in _GROUPS)
+            raise LayoutError(found="no group", expected=f"at least one of {names}")
+        if self.cells is None and set(given) != {"mvm", "readout"} & set(given):
+            raise LayoutError(
+                found="no such key", expected="[cells], which assigns rows to cells", where="cells"
+            )
+        windows = None if self.levels is None else self.levels.windows
+        if windows is not None and self.program is None and self.attempts is None:
+            expected = "[program] or [attempts], whose rows contain the windows"
             raise LayoutError(found="`levels.windows` without [program]", expected=expected)
+        if self.mvm is not None and self.mvm.program is not None and self.program is None:
+            raise LayoutError(found="`mvm.program` without [program]", expected="[program]")
         return self
+
+    def _groups(self) -> Iterator[tuple[str, Part]]:
+        for name in _GROUPS:
+            if (part := getattr(self, name)) is not None:
+                yield name, part
 
     @property
     def joins_files(self) -> bool:
-        """True if several logs are one measurement, with `file` as sweep or read index."""
-        reads = (self.reads, self.retention)
-        indices = [None if part is None else part.read for part in reads]
-        return "file" in (*indices, None if self.program is None else self.program.sweep)
+        """True if several logs are one measurement: a key, cell or value depends on the file."""
+        if self.source.file_name is not None:
+            names = {"file", *fields_of_pattern(self.source.file_name)}
+        else:
+            names = {"file"}
+        parts = [] if self.cells is None else [self.cells.model_dump()]
+        parts += [part.model_dump() for _, part in self._groups()]
+        return any(names & _names_in(part) for part in parts)
+
+
+_GROUPS = (
+    "program",
+    "reads",
+    "retention",
+    "endurance",
+    "iv",
+    "mvm",
+    "readout",
+    "pulses",
+    "attempts",
+)
+
+
+def fields_of_pattern(pattern: str, *, where: str = "") -> tuple[str, ...]:
+    """Return the names in braces of a pattern such as ``"bake_{celsius}C*"``.
+
+    Raises
+    ------
+    LayoutError
+        If a brace is not closed, or a name is not a word or is repeated.
+    """
+    parts = pattern.replace("{", "}").split("}")
+    names = tuple(parts[1::2])
+    bad = [n for n in names if not n.isidentifier()] or [n for n in names if names.count(n) > 1]
+    if bad or pattern.count("{") != len(names) or pattern.count("}") != len(names):
+        expected = "distinct names in braces, such as 'bake_{celsius}C*'"
+        raise LayoutError(found=repr(pattern), expected=expected, where=where)
+    return names
+
+
+def _names_in(value: object) -> frozenset[str]:
+    """Return all words in the texts of a part, which may be names of columns."""
+    if isinstance(value, str):
+        return frozenset(re.findall(r"\w+", value))
+    if isinstance(value, dict):
+        inside = [_names_in(v) for v in value.values()]
+        return frozenset(map(str, value)).union(*inside)
+    if isinstance(value, (list, tuple)):
+        return frozenset[str]().union(*map(_names_in, value))
+    return frozenset()

@@ -7,21 +7,27 @@ cut, because column currents depend on the whole array.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.file.record import (
+    Attempts,
+    Bools,
     Floats,
     IVSweeps,
     Measurement,
     Program,
+    Pulses,
     Reads,
     SweepBlock,
 )
 
 __all__ = ["cut"]
+
+_Listed = TypeVar("_Listed", Pulses, Attempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +112,13 @@ def _tile(m: Measurement, k: int, rows: slice, cols: slice) -> Measurement:
         ),
         reads=_tile_reads(m.reads, rows, cols),
         retention=_tile_reads(m.retention, rows, cols),
+        more_bakes=tuple(b for r in m.more_bakes if (b := _tile_reads(r, rows, cols)) is not None),
         endurance=None
         if m.endurance is None
         else replace(m.endurance, conductance=m.endurance.conductance[..., rows, cols]),
         iv=_tile_iv(m.iv, rows, cols),
+        pulses=_tile_listed(m.pulses, rows, cols),
+        attempts=_tile_listed(m.attempts, rows, cols),
     )
 
 
@@ -127,17 +136,34 @@ def _tile_reads(reads: Reads | None, rows: slice, cols: slice) -> Reads | None:
 def _tile_iv(iv: IVSweeps | None, rows: slice, cols: slice) -> IVSweeps | None:
     if iv is None:
         return None
-    inside = (
-        (iv.row >= rows.start)
-        & (iv.row < rows.stop)
-        & (iv.col >= cols.start)
-        & (iv.col < cols.stop)
-    )
-    if not np.any(inside):
+    inside = _inside(iv, rows, cols)
+    if not inside.any():
         return None
-    return IVSweeps(
-        voltage=iv.voltage,
-        current=iv.current[inside],
-        row=iv.row[inside] - rows.start,
-        col=iv.col[inside] - cols.start,
-    )
+    part = iv.take(inside)
+    return replace(part, row=part.row - rows.start, col=part.col - cols.start)
+
+
+def _tile_listed(group: _Listed | None, rows: slice, cols: slice) -> _Listed | None:
+    """Return the devices or attempts inside a tile; None if there are none."""
+    if group is None:
+        return None
+    inside = _inside(group, rows, cols)
+    if not inside.any():
+        return None
+    part: dict[str, Any] = {}
+    for name in (f.name for f in fields(group)):
+        value = getattr(group, name)
+        same_for_all = name in _BY_PULSE and np.ndim(value) == 1
+        if isinstance(value, np.ndarray) and not same_for_all:
+            part[name] = value[inside]
+    part["row"], part["col"] = part["row"] - rows.start, part["col"] - cols.start
+    return replace(group, **part)
+
+
+_BY_PULSE = ("polarity", "voltage", "width")  # may be the same for all devices
+
+
+def _inside(group: IVSweeps | Pulses | Attempts, rows: slice, cols: slice) -> Bools:
+    inside: Bools = (group.row >= rows.start) & (group.row < rows.stop)
+    inside &= (group.col >= cols.start) & (group.col < cols.stop)
+    return inside

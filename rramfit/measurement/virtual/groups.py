@@ -9,6 +9,7 @@ in the middle of the sweep. `/endurance` is in `rramfit.measurement.virtual.endu
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ import numpy as np
 
 from rramfit.card.schema import LineCard, ModelCard
 from rramfit.measurement.file.in_memory import reads_in_memory
-from rramfit.measurement.file.record import MVM, Floats, IVSweeps, Readout, Reads
+from rramfit.measurement.file.record import MVM, Floats, IVSweeps, Levels, Readout, Reads
 from rramfit.measurement.virtual.endurance import draw_endurance
 from rramfit.measurement.virtual.messy_chip import MessyChip, State
+from rramfit.measurement.virtual.switching import draw_attempts, draw_loops, draw_pulses
 from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
 from rramfit.streams import stream, torch_stream
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from rramfit.array.wires.line import LineResistance
 
 __all__ = ["drawn_groups", "line_of"]
+
+BOLTZMANN = 8.617333262e-5
+"""[eV/K]"""
 
 OFF_LEVEL = ("reads", "retention", "iv")
 """Groups whose programming may fail without the file saying so; /mvm reads every cell."""
@@ -38,6 +43,7 @@ def drawn_groups(
     groups: Collection[str],
     instrument: Instrument,
     plan: Plan,
+    levels: Levels,
     read_voltage: float,
     seed: int,
 ) -> dict[str, Any]:
@@ -50,25 +56,38 @@ def drawn_groups(
         )
     if "retention" in groups:
         retention = card.retention and card.retention.temperature
-        out["retention"] = _reads(
-            chip,
-            "retention",
-            np.asarray(plan.retention_times),
-            instrument=instrument,
-            read_voltage=read_voltage,
-            temperature=retention.value if retention else instrument.temperature,
-            seed=seed,
+        kelvin = retention.value if retention else instrument.temperature
+        out["retention"], *more = (
+            _reads(
+                chip,
+                "retention" if k == 0 else f"retention/bake{k}",
+                np.asarray(plan.retention_times),
+                instrument=instrument,
+                read_voltage=read_voltage,
+                temperature=at,
+                acceleration=math.exp(plan.bake_energy / BOLTZMANN * (1 / kelvin - 1 / at)),
+                seed=seed,
+            )
+            for k, at in enumerate((kelvin, *plan.bake_temperatures))
         )
+        out["more_bakes"] = tuple(more)
     if "endurance" in groups:
         out["endurance"] = draw_endurance(card, chip, plan, instrument=instrument, seed=seed)
     if "iv" in groups:
-        out["iv"] = _iv(card, chip, plan, seed=seed)
+        out["iv"] = (
+            draw_loops(levels, chip.shape, plan, seed=seed)
+            if plan.iv_loops
+            else _iv(card, chip, plan, seed=seed)
+        )
     if "mvm" in groups:
         out["mvm"] = _mvm(
             card, chip, plan, instrument=instrument, read_voltage=read_voltage, seed=seed
         )
     if "readout" in groups:
         out["readout"] = _readout(card, chip, plan, seed=seed)
+    for name, draw in (("pulses", draw_pulses), ("attempts", draw_attempts)):
+        if name in groups:
+            out[name] = draw(levels, chip.shape, plan, read_voltage=read_voltage, seed=seed)
     return out
 
 
@@ -76,7 +95,7 @@ def _programmed(chip: MessyChip, name: str, seed: int) -> State:
     """Program the chip again."""
     pattern_seed = int(stream(seed, f"{name}/pattern").integers(2**62))
     pattern = level_pattern(chip.chip.model.n_levels, 0, chip.shape, seed=pattern_seed)
-    return chip.program(pattern, name, group=name in OFF_LEVEL)
+    return chip.program(pattern, name, group=name.partition("/")[0] in OFF_LEVEL)
 
 
 def _reads(
@@ -88,15 +107,17 @@ def _reads(
     read_voltage: float,
     seed: int,
     temperature: float | None = None,
+    acceleration: float = 1.0,
 ) -> Reads:
     """Read one programmed state repeatedly; for `/retention`, age the cells between reads."""
+    bake = name.partition("/")[0] == "retention"
     state = _programmed(chip, name, seed)
     noise, ageing = torch_stream(seed, f"{name}/read"), torch_stream(seed, f"{name}/age")
     readings = []
     for i, time in enumerate(times):
         passed = 0.0
-        if name == "retention":
-            passed = float(time)
+        if bake:
+            passed = acceleration * float(time)
             aged = state.programmed.age(passed, ageing)
             state = dataclasses.replace(state, programmed=aged)
         reading = chip.read(state, noise, f"{name}/{i}", time=passed)

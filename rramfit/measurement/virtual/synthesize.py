@@ -35,6 +35,7 @@ from rramfit.measurement.file.record import (
 from rramfit.measurement.virtual.groups import drawn_groups
 from rramfit.measurement.virtual.mess import Mess
 from rramfit.measurement.virtual.messy_chip import MessyChip, messy_chip
+from rramfit.measurement.virtual.switching import switching_truth
 from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
 from rramfit.measurement.virtual.truth import truth
 from rramfit.streams import stream, torch_stream
@@ -46,7 +47,17 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "synthesize", "virtual_chip"]
 
-GROUPS = ("program", "reads", "retention", "iv", "mvm", "readout", "endurance")
+GROUPS = (
+    "program",
+    "reads",
+    "retention",
+    "iv",
+    "mvm",
+    "readout",
+    "endurance",
+    "pulses",
+    "attempts",
+)
 """Groups that can be synthesized."""
 
 IN_MEMORY = 2**22
@@ -149,13 +160,17 @@ def synthesize(
         cols=cols,
         levels=levels,
         program=program,
-        truth=truth(card, chip, groups=groups, instrument=instrument, seed=seed),
+        truth={
+            **truth(card, chip, groups=groups, instrument=instrument, seed=seed),
+            **switching_truth(groups, plan, levels),
+        },
         **drawn_groups(
             card,
             chip,
             groups=groups,
             instrument=instrument,
             plan=plan,
+            levels=levels,
             read_voltage=read_voltage,
             seed=seed,
         ),

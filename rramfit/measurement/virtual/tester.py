@@ -62,6 +62,15 @@ class Plan:
     iv_cells: int = 64
     iv_points: int = 41
     iv_range: float = 0.3  # [V] from −iv_range to iv_range
+    iv_loops: int = 0  # sweeps of a cell through SET and RESET, instead of one below switching
+    bake_temperatures: tuple[float, ...] = ()  # [K] of further bakes
+    bake_energy: float = 1.1  # [eV] by which temperature accelerates them
+    pulse_cells: int = 16
+    pulse_cycles: int = 4
+    pulse_count: int = 32  # up, and as many down
+    attempt_cells: int = 64
+    attempts: int = 8  # of each cell
+    attempt_pulses: int = 30  # after which an attempt is given up
     endurance_points: int = 5  # from the card's first to its longest cycle, even in its logarithm
     mvm_patterns: int = 32  # half of the rows active
     readout_points: int = 65

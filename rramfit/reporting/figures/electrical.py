@@ -55,11 +55,15 @@ def draw_iv(ax: Axes, iv: IVSweeps, card: IVCard | None) -> None:
             model = _sinhc(b * grid) / float(np.median(_sinhc(b * v)))
             ax.plot(grid, model, color=color, linewidth=1.2)
             label = f"{label}, b = {b:.3g} {unit_symbol('1/V')}"
-        ax.plot(v, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
+        here = np.isfinite(ratio).any(axis=0)
+        at, ratio = v[here], ratio[:, here]
+        ax.plot(at, np.nanmedian(ratio, axis=0), "o", color=color, markersize=3.2, label=label)
         if len(groups) == 1:
             low, high = np.nanquantile(ratio, (0.1, 0.9), axis=0)
-            for side in (v < 0, v > 0):
-                ax.fill_between(v[side], low[side], high[side], color=color, alpha=0.2, linewidth=0)
+            for side in (at < 0, at > 0):
+                ax.fill_between(
+                    at[side], low[side], high[side], color=color, alpha=0.2, linewidth=0
+                )
     ax.set_xlabel("voltage [V]")
     ax.set_ylabel("I/V over cell median")
     ax.margins(y=0.3 if len(groups) > 1 else 0.2)

@@ -6,7 +6,7 @@ Every sentence states numbers of the card, with their 95 % intervals.
 from __future__ import annotations
 
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import LevelCard, ModelCard, VariationCard
+from rramfit.card.schema import LevelCard, ModelCard, OffLevelNoise, ReadNoiseCard, VariationCard
 from rramfit.fitting.variation.spatial import SIGNIFICANT
 from rramfit.reporting.page.line_wording import line_summary
 from rramfit.reporting.page.wording import (
@@ -19,7 +19,7 @@ from rramfit.reporting.page.wording import (
     with_interval,
     with_unit,
 )
-from rramfit.units import round_estimate
+from rramfit.units import counted, round_estimate
 
 __all__ = [
     "characteristics",
@@ -57,14 +57,17 @@ def _group_text(card: ModelCard) -> str:
         superlinear = b.ci95 is None or b.ci95[0] > 0
         what = "superlinear" if superlinear else "linear within the error"
         out.append(f"I–V is {what}: sinh coefficient b = {with_interval(b)}.")
+    out += [
+        f"{switching.transition} at {with_interval(switching.voltage)} in sweeps "
+        f"(standard deviation {with_interval(switching.spread)})."
+        for switching in (card.iv and card.iv.switching) or ()
+    ]
     if card.read_noise is not None and card.read_noise.coefficient is not None:
-        c, noise = card.read_noise, with_interval(card.read_noise.coefficient, percent=True)
-        at = (
-            f" at {with_unit(c.reference_conductance.value, 'S')}"
-            if c.reference_conductance
-            else ""
-        )
-        out.append(f"Read noise is {noise} of the conductance{at}.")
+        out.append(f"Read noise is {_relative_noise(card.read_noise)}.")
+    if card.read_noise is not None and card.read_noise.off_level is not None:
+        off = card.read_noise.off_level
+        what = f"In {counted(off.n_cells, 'cell')} that failed or are stuck"
+        out.append(f"{what}, read noise is {_relative_noise(off)}.")
     if card.retention is not None:
         r = card.retention
         first, last = (duration(t.value) for t in (r.reference_time, r.longest_time))
@@ -77,6 +80,14 @@ def _group_text(card: ModelCard) -> str:
         w = with_interval(card.line.wordline_resistance)
         out.append(f"The wordline resistance per segment is {w}.")
     return " ".join(out)
+
+
+def _relative_noise(noise: ReadNoiseCard | OffLevelNoise) -> str:
+    size = (
+        "unknown" if noise.coefficient is None else with_interval(noise.coefficient, percent=True)
+    )
+    at = noise.reference_conductance
+    return f"{size} of the conductance" + (f" at {with_unit(at.value, 'S')}" if at else "")
 
 
 def _level_text(card: ModelCard) -> str:

@@ -9,7 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from rramfit.card.schema import DriftCard, EnduranceState, ReadoutCard
+from rramfit.card.schema import (
+    BranchCard,
+    DriftCard,
+    EnduranceState,
+    ReadoutCard,
+    SwitchingCard,
+)
+from rramfit.fitting.electrical.iv_switching import find_switching
+from rramfit.measurement.file.curves import on_common_voltages
 from rramfit.reporting.figures.electrical import (
     draw_iv,
     draw_read_noise,
@@ -32,6 +40,7 @@ from rramfit.reporting.report_data.report_data import (
     level_tracks,
     read_spread,
 )
+from rramfit.units import counted
 
 __all__ = [
     "endurance_section",
@@ -134,6 +143,8 @@ def iv_section(e: ReportData) -> Section | None:
     data, card = e.measurement.iv, e.card.iv
     blocks: list[Block] = []
     if data is not None and card is not None:
+        found = find_switching(data)
+        data = on_common_voltages(data if found is None else found.branches)
         blocks.append(
             figure(
                 partial(draw_iv, iv=data, card=card),
@@ -146,6 +157,10 @@ def iv_section(e: ReportData) -> Section | None:
         )
     if card is not None:
         blocks.append(quantity_table("I–V model", part_rows(card), width="half"))
+        if card.switching:
+            blocks.append(_switching_table(card.switching))
+        if card.branches:
+            blocks.append(_branches_table(card.branches))
     return Section(key="iv", title="I–V", blocks=tuple(blocks)) if blocks else None
 
 
@@ -167,6 +182,10 @@ def read_noise_section(e: ReportData) -> Section | None:
             )
     if card is not None:
         blocks.append(quantity_table("Read noise", part_rows(card), width="half"))
+        if card.off_level is not None:
+            cells = counted(card.off_level.n_cells, "cell")
+            caption = f"Read noise of {cells} that are not at their level"
+            blocks.append(quantity_table(caption, part_rows(card.off_level), width="half"))
     return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
 
 
@@ -234,6 +253,41 @@ def _states_table(states: list[EnduranceState]) -> Table:
         for x in states
     )
     return Table(caption="Switched states, with 95 % intervals", columns=columns, rows=rows)
+
+
+def _switching_table(switching: list[SwitchingCard]) -> Table:
+    columns = (
+        Column("transition", numeric=False),
+        Column("mean voltage"),
+        Column("standard deviation"),
+        Column("switched"),
+    )
+    rows = tuple(
+        (
+            x.transition,
+            with_interval(x.voltage),
+            with_interval(x.spread),
+            f"{x.switched} of {x.sweeps}",
+        )
+        for x in switching
+    )
+    caption = "Switching voltages over sweeps, with 95 % intervals"
+    return Table(caption=caption, columns=columns, rows=rows)
+
+
+def _branches_table(branches: list[BranchCard]) -> Table:
+    columns = (
+        Column("state", numeric=False),
+        Column("conductance G0"),
+        Column("sinh coefficient b"),
+        Column("cells"),
+    )
+    rows = tuple(
+        (x.state, with_interval(x.conductance), with_interval(x.nonlinearity), str(x.n_cells))
+        for x in branches
+    )
+    caption = "Both states of the switching sweeps, with 95 % intervals"
+    return Table(caption=caption, columns=columns, rows=rows)
 
 
 def _channel_table(card: ReadoutCard) -> Table:

@@ -10,7 +10,8 @@ import torch
 from rramfit.array import DeviceModel, ReplayedChips, chip_from_cells, draw_chips
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.errors import ArrayError
-from rramfit.measurement import random_card
+from rramfit.fitting.characterization import characterize
+from rramfit.measurement import random_card, replay, synthesize
 from rramfit.streams import torch_stream
 
 SHAPE = (16, 18)
@@ -73,6 +74,43 @@ def test_each_cell_scatters_about_its_own_offset():
     z = (mean - CARD.levels[1].mean.value - maps.offset[1][ok]) / error
     assert np.abs(z).max() < 5  # of some 280 cells
     assert abs(z.mean()) < K / math.sqrt(z.size)
+
+
+def test_offsets_are_drawn_within_their_errors():
+    """The deviation of a cell over chips: its offset's error over the slope of m(D) at it."""
+    _, maps = truth_of()
+    stderr = np.full(maps.offset.shape, 0.2 * CARD.variation[1].d2d.value)
+    stderr[:, :4] = np.nan  # not known: taken as exact
+    known = dataclasses.replace(maps, offset_stderr=stderr)
+    n = 600
+    chips = chip_from_cells(MODEL, known, count=n, generator=torch_stream(5, "again"))
+    exact = chip_from_cells(MODEL, maps, count=n, generator=torch_stream(5, "again"))
+    for name in ("fault", "hard", "stuck_conductance"):  # nothing else changes
+        assert torch.equal(getattr(chips, name), getattr(exact, name))
+    assert torch.equal(chips.deviation[:, :, :4], exact.deviation[:, :, :4])
+    m, knots = MODEL.conditional_mean.numpy(), np.linspace(-6, 6, MODEL.conditional_mean.shape[1])
+    d = chips.deviation[:, 1, 4:].numpy()
+    offset = np.interp(d, knots, m[1]) - CARD.levels[1].mean.value
+    offset += exact.trend(torch.full((1, *SHAPE), 1))[0, 4:].numpy()
+    z = (offset - maps.offset[1, 4:]) / stderr[1, 4:]
+    assert np.abs(z.mean(axis=0)).max() < 5 / math.sqrt(n)
+    assert (z**2).mean() == pytest.approx(1, abs=5 * math.sqrt(2 / z.size))
+
+
+def test_a_fitted_chip_has_the_spread_of_the_measured_one():
+    """Offsets alone, as posterior means, would leave out the variance of what is not known."""
+    card = random_card(3, failures=False, spatial=False, array=(64, 64))
+    measured = synthesize(card, sweeps=9, seed=1)
+    fitted = characterize(measured, name="chip", seed=0)
+    model = DeviceModel.from_card(fitted.card)
+    chips = chip_from_cells(model, fitted.cells, count=30, generator=torch_stream(1, "chips"))
+    for k in range(3):
+        state = chips.program(torch.full((64, 64), k), generator=torch_stream(k, "program"))
+        drawn = state.read(torch_stream(k, "read")).double().numpy()
+        readings = replay(measured).conductance[:, k].double().numpy()
+        # of 4096 cells with 3 readings each: relative error of a variance below √(2/4096) = 0.022
+        assert drawn.var() == pytest.approx(readings.var(), rel=0.04)
+        assert drawn.mean() == pytest.approx(readings.mean(), rel=0.01)
 
 
 def test_levels_not_measured_are_drawn_given_the_measured_ones():

@@ -5,7 +5,7 @@ import pytest
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement import inspect_measurement
-from rramfit.measurement.file.groups import GROUPS
+from rramfit.measurement.file.contract.groups import groups_of
 
 
 def fits(path):
@@ -14,7 +14,7 @@ def fits(path):
 
 def test_a_full_file_allows_every_fit(full):
     seen = inspect_measurement(full)
-    assert [g.name for g in seen.groups] == list(GROUPS)
+    assert [g.name for g in seen.groups] == list(groups_of("1.0"))
     assert all(g.summary for g in seen.groups)
     assert all(f.allowed for f in seen.fits)
     program = seen.groups[1]

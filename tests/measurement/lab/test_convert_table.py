@@ -111,7 +111,7 @@ def test_every_bad_row_is_listed_with_its_line(convert):
 
 
 def test_bad_rows_are_merged_across_pieces_of_a_large_log(convert, monkeypatch):
-    monkeypatch.setattr("rramfit.measurement.lab.tables._PIECE", 40)
+    monkeypatch.setattr("rramfit.measurement.lab.formats.text._PIECE", 40)
     c = convert(BAD)
     assert reasons(c)["addr is not an integer"] == (4, 12)
     assert reasons(c)["cell outside the 2 × 2 array"] == (5, 15)
@@ -119,7 +119,7 @@ def test_bad_rows_are_merged_across_pieces_of_a_large_log(convert, monkeypatch):
 
 
 def test_rows_of_many_pieces_are_assigned_to_the_right_cells(convert, monkeypatch):
-    monkeypatch.setattr("rramfit.measurement.lab.tables._PIECE", 1000)
+    monkeypatch.setattr("rramfit.measurement.lab.formats.text._PIECE", 1000)
     r = 1 + np.arange(4096) % 977
     order = np.random.default_rng(3).permutation(4096)
     layout = '[cells]\nrow = "addr >> 6"\ncol = "addr & 63"\n' + PROGRAM
@@ -378,3 +378,34 @@ def test_address_arithmetic():
     ):
         with pytest.raises(ValueError, match="integer arithmetic"):
             column_names(bad)
+
+
+def test_arithmetic_for_quantities():
+    v = np.array([0.0, 1.5, -3.0])
+    n = np.array([0, 1, 5])
+    columns = {"v": v, "n": n, "R (ohm)": v + 1}
+    for text, expected in (
+        ("(v - n) / 1000", (v - n) / 1000),
+        ("2 * `R (ohm)` - max(v, n, 1)", 2 * (v + 1) - [1, 1.5, 5]),
+        ("abs(v) ** 2 + floor(1.9)", v**2 + 1),
+        ("n % 4 + (n >> 1)", [0, 1, 3]),
+        ("1 / v", [np.nan, 1 / 1.5, -1 / 3]),
+        ("7 // n", [np.nan, 7, 1]),
+        ("v & 1", [0, np.nan, 1]),
+        ("n << 70", [np.nan] * 3),
+        ("log10(v)", [np.nan, np.log10(1.5), np.nan]),
+        ("9 ** 9 ** 9", np.nan),
+    ):
+        np.testing.assert_allclose(evaluate(text, columns), expected, err_msg=text)
+    for bad in (
+        "v.real",
+        "open('x')",
+        "[v]",
+        "v if n else 0",
+        "'a'",
+        "v ** 1j",
+        "min()",
+        "(" * 400,
+    ):
+        with pytest.raises(ValueError, match="expected arithmetic"):
+            column_names(bad, integer=False)

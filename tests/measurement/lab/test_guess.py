@@ -1,6 +1,9 @@
-"""Drafts of layout files: after completion by hand, they convert the file."""
+"""Drafts of layout files: `convert` takes them as they are, and they say what they assume."""
 
+import gzip
 import re
+import subprocess
+import sys
 import tomllib
 
 import h5py
@@ -8,11 +11,16 @@ import numpy as np
 import pytest
 
 from rramfit.errors import MeasurementError
-from rramfit.measurement import convert_measurement, guess_layout, read_layout
+from rramfit.measurement import (
+    convert_measurement,
+    guess_layout,
+    validate_layout,
+    write_conversion,
+)
 
 
 def completed(text):
-    """Fill in the read voltage, as a user would."""
+    """Fill in the read voltage of a draft for arrays, as a user would."""
     return re.sub(r'read_voltage = ""', "read_voltage = 0.2", text)
 
 
@@ -22,59 +30,350 @@ def converted(path, tmp_path, text):
     return convert_measurement(path, lab).measurements
 
 
-def test_an_incomplete_draft_is_rejected(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("".join(f"{a},{12e3 + 100 * a / 7}\n" for a in range(200)))
-    (tmp_path / "lab.toml").write_text(guess_layout(path))
-    with pytest.raises(MeasurementError, match=r"program\.read_voltage"):
-        read_layout(tmp_path / "lab.toml")
+@pytest.fixture
+def imported(tmp_path):
+    """Return a function that drafts a layout, converts with it unchanged, and checks the file."""
+
+    def run(content, *more, name="log.csv", group=None):
+        paths = [content] if not isinstance(content, (str, bytes)) else [tmp_path / name]
+        if isinstance(content, (str, bytes)):
+            paths[0].write_bytes(content if isinstance(content, bytes) else content.encode())
+        paths += more
+        text = guess_layout(*paths, group=group)
+        lab = tmp_path / "lab.toml"
+        lab.write_text(text)
+        conversion = convert_measurement(paths, lab)
+        assert "FILL IN" not in text
+        for path in write_conversion(conversion, tmp_path / "out.h5"):
+            assert validate_layout(path) == []
+        return conversion.measurements[0], text, conversion
+
+    return run
 
 
-def test_a_log_with_a_header_and_units(tmp_path):
-    path = tmp_path / "log.csv"
-    rows = [
-        f"{r},{c},{k},{10 + r + c / 7},pass" for k in (0, 1) for r in range(8) for c in range(8)
-    ]
-    path.write_text("\n".join(["row,col,level,R [kohm],ok", *rows]))
-    text = guess_layout(path)
-    assert 'units = "kohm"' in text
-    filled = completed(text).replace("target = []", "target = [1.0, 2.0]")
-    (m,) = converted(path, tmp_path, filled + 'sweep = "occurrence"\n' * ("sweep" not in text))
-    block = m.program.read_all()
-    assert block.conductance.shape == (2, 8, 8)
-    np.testing.assert_allclose(block.conductance[0, 3, 5], 1e-3 / (13 + 5 / 7))
-    assert block.accepted.all()
+@pytest.fixture(scope="module")
+def logs(shared, tmp_path_factory):
+    """Make the eight logs of the shared cases."""
+    out = tmp_path_factory.mktemp("logs")
+    subprocess.run([sys.executable, shared / "cases/logs/make.py", out], check=True)
+    return out
 
 
-def test_a_log_of_addresses_without_header(tmp_path):
-    path = tmp_path / "log.tsv"
-    r = 12e3 + np.arange(65536) / 7
-    path.write_text("".join(f"{a}\t{x}\n" for a, x in enumerate(r.tolist())))
-    text = guess_layout(path)
+def test_two_states_on_a_line(imported, logs):
+    m, text, conversion = imported(logs / "endurance_two_columns.tsv")
+    assert 'cycle = "cycle"' in text
+    assert 'row = "addr >> 8"' in text
+    g = m.endurance.conductance
+    assert g.shape[1:] == (2, 8, 8)
+    assert np.nanmedian(g[:, 0]) < 1e-5 < np.nanmedian(g[:, 1])
+    assert conversion.bad == ()
+
+
+def test_two_states_in_turn(imported, logs):
+    m, _, _ = imported(logs / "endurance_alternating.tsv")
+    assert m.endurance.cycle.tolist() == [1, 10, 100, 1000, 10_000]
+    assert m.endurance.conductance.shape == (5, 2, 4, 4)
+
+
+def test_a_series_along_each_line(imported, logs):
+    m, text, _ = imported(logs / "series_wide.tsv.gz")
+    assert m.reads.shape == (30_000, 2, 2)
+    assert np.nanmean(m.reads.read_all()) == pytest.approx(5e-5, rel=0.1)
+    assert "time = { column" in text
+    assert "CHECK: 1 s a sample is assumed" in text
+
+
+def test_bakes_at_two_temperatures(imported, logs):
+    """The temperature is in the names of the files, and the reads at time 0 are a sweep."""
+    m, text, conversion = imported(logs / "bake_85C.tsv.gz", logs / "bake_125C.tsv.gz")
+    assert 'file_name = "bake_{temperature}C*"' in text
+    assert [b.temperature for b in m.bakes] == pytest.approx([358.15, 398.15])
+    assert m.retention.time.tolist() == [0, 600, 3600, 14_400, 86_400]
+    np.testing.assert_allclose(m.levels.target, np.arange(1, 5) * 2e-5, rtol=0.01)
+    assert m.program.shape == (2, 32, 64)
+    assert conversion.bad == ()
+
+
+def test_a_pulse_response(imported, logs):
+    m, text, _ = imported(logs / "pulse_response.csv")
+    assert 'units = "uS"' in text
+    assert m.pulses.conductance.shape == (6, 8, 128)
+    assert np.unique(m.pulses.polarity).tolist() == [-1, 1]
+    first = m.pulses.conductance[0, 0]
+    assert first[63] > 5 * first[0]
+
+
+def test_write_verify_attempts(imported, logs):
+    m, text, _ = imported(logs / "write_verify.csv")
+    assert len(m.levels) == 4
+    assert m.attempts.success.sum() == m.program.read_all().accepted.sum() > 4000
+    assert "reads = sets + resets + 1" in text
+    assert (m.rows, m.cols) == (64, 64)
+
+
+def test_an_analyser_sweep(imported, logs):
+    m, text, conversion = imported(logs / "analyser_sweep.csv")
+    assert m.iv.current.shape == (3, 42)
+    assert 'decimal = ","' in text
+    assert "not used: Time" in text
+    assert "CHECK" not in text.split("[source]")[1]  # nothing is assumed
+    assert conversion.bad == ()
+
+
+MEASURED = {
+    "stanford-256x256/C1_read_3.tsv.gz": ["program"],
+    "stanford-256x256/ret1.csv.gz": ["reads"],
+    "stanford-256x256/read_multivolt.tsv.gz": ["iv"],
+    "stanford-mlc/read_voltage_sweep.tsv.gz": ["iv"],
+    "stanford-mlc/13scheme_test_100_2_0_Nov29.tsv.gz": ["program", "retention"],
+    "stanford-mlc/set_sweep.tsv.gz": ["pulses"],
+    "stanford-mlc/reset_sweep.tsv.gz": ["pulses"],
+    "relaxation-techC/relaxdata.min.tsv.gz": ["program", "retention"],
+}
+
+
+@pytest.mark.parametrize("log", MEASURED)
+def test_measured_logs_need_no_edit(imported, shared, log):
+    m, _, conversion = imported(shared / "data/measured" / log)
+    assert conversion.bad == ()
+    for group in MEASURED[log]:
+        assert getattr(m, group) is not None
+
+
+def test_a_measured_log_is_read_as_it_is_described(imported, shared):
+    m, text, conversion = imported(shared / "data/measured/stanford-mlc/C10_dead_test.csv.gz")
+    assert conversion.bad == ()
+    assert m.attempts is not None
     assert tomllib.loads(text)["array"]["tiles"] == [128, 128]
-    tiles = converted(path, tmp_path, completed(text))
-    np.testing.assert_allclose(
-        tiles[1].program.read_all().conductance[0], 1 / r.reshape(256, 256)[:128, 128:]
-    )
+    assert m.program.read_all().pulses[0, 0, :3].tolist() == [14, 6, 750]
+    np.testing.assert_allclose(m.levels.target, 2 / (10_000 + 11_000), rtol=0.01)
+
+
+def test_logs_before_and_after_a_bake(imported, shared):
+    folder = shared / "data/measured/stanford-mlc"
+    m, text, _ = imported(folder / "prebake110.tsv.gz", folder / "postbake110.tsv.gz")
+    assert m.retention.shape == (2, 128, 128)
+    assert 'col = "(addr & 255) // 2"' in text
+    assert "values = [0, 3600]" in text
+
+
+def table(header, rows):
+    return "\n".join([header, *(",".join(map(str, r)) for r in rows)]) + "\n"
 
 
 @pytest.mark.parametrize(
-    ("log", "expected"),
+    ("title", "unit", "factor"),
     [
-        ("stanford-mlc/C10_dead_test.csv.gz", ['column = "r", units = "ohm"', "verified ="]),
-        ("stanford-256x256/C1_read_3.tsv.gz", ['row = "addr >> 8"', 'units = "ohm"']),
-        (
-            "stanford-mlc/13scheme_test_100_2_0_Nov29.tsv.gz",
-            ["c0: values Init, Read, Write", '"addr", "time", "r", "g"]', "up to 30 rows"],
-        ),
-        ("stanford-mlc/read_voltage_sweep.tsv.gz", ["[iv]", 'units = "V"', 'units = "A"']),
+        ("R_kohm", "kohm", 1e3),
+        ("R [kOhm]", "kohm", 1e3),
+        ("Resistance (k\N{GREEK CAPITAL LETTER OMEGA})", "kohm", 1e3),
+        ("R (k\N{OHM SIGN})", "kohm", 1e3),
+        ("R / Mohm", "Mohm", 1e6),
     ],
 )
-def test_drafts_for_measured_logs(shared, log, expected):
-    text = guess_layout(shared / "data/measured" / log)
-    tomllib.loads(text)
-    for part in expected:
-        assert part in text
+def test_units_in_the_header_are_believed(imported, title, unit, factor):
+    r = np.linspace(5, 20, 36)
+    log = table(f"row,col,{title}", [(i // 6, i % 6, x) for i, x in enumerate(r.tolist())])
+    m, text, _ = imported(log)
+    assert f'units = "{unit}"' in text
+    np.testing.assert_allclose(m.program.read_all().conductance.ravel(), 1 / (r * factor))
+
+
+def test_currents_need_a_voltage(imported):
+    rows = [(i, 0.1, 1e-6 * (i + 1)) for i in range(9)]
+    m, _, _ = imported(table("cell,V_read,i_read_A", rows))
+    np.testing.assert_allclose(m.program.read_all().conductance.ravel(), np.arange(1, 10) * 1e-5)
+    m, text, _ = imported(table("cell,i_read_A", [(a, i) for a, _, i in rows]))
+    assert "the read voltage is assumed" in text
+
+
+def test_a_ratio_is_not_a_resistance(imported):
+    rows = [(c, 10**c, 9e3 + c, 3e5 + c, 3e5 / 9e3) for c in range(5)]
+    _, text, _ = imported(table("device,cycles,R_on,R_off,on_off_ratio", rows))
+    assert "not used: on_off_ratio (a ratio is no resistance)" in text
+    assert '{ column = "R_off", units = "ohm" }, { column = "R_on", units = "ohm" }' in text
+
+
+def test_headers_behind_a_comment_mark(imported):
+    rows = "".join(f"{i}\t{12 + i / 7}\t{i % 2}\n" for i in range(40))
+    m, text, _ = imported(f"# tester 5\n# addr\tR (kohm)\tlevel\n{rows}", name="log.tsv")
+    assert '"addr", "R", "level"' in text
+    assert m.program.read_all().conductance[0, 0, 0] == pytest.approx(1 / 12e3)
+
+
+def test_units_in_a_line_of_their_own(imported):
+    m, _, _ = imported("V,I\nmV,nA\n" + "".join(f"{10 * i},{40 * i}\n" for i in range(9)))
+    assert m.iv.voltage[-1] == pytest.approx(0.08)
+    assert m.iv.current[0, -1] == pytest.approx(320e-9)
+
+
+def test_a_cycle_is_not_an_address(imported):
+    """One cell over 300 cycles with two readings each."""
+    rng = np.random.default_rng(0)
+    lines = [
+        f"772\t{rng.lognormal(m, 0.1):.3f}\t{1000 * c + 999}\n"
+        for c in range(300)
+        for m in (9.0, 10.8)
+    ]
+    m, text, _ = imported("".join(lines), name="log.tsv")
+    assert (m.rows, m.cols) == (1, 1)
+    assert m.endurance.conductance.shape == (300, 2, 1, 1)
+    assert "one cell, addr = 772" in text
+
+
+def test_an_address_range_is_not_cut_without_a_word(imported):
+    rng = np.random.default_rng(0)
+    lines = [f"{a}\t{rng.lognormal(9.5, 0.3):.3f}\n" for a in range(80_000, 80_400)]
+    m, text, _ = imported("".join(lines), name="log.tsv")
+    assert m.rows * m.cols == 400
+    assert "400 addresses from 80000 to 80399 show no rows and columns" in text
+
+
+def test_a_time_column_in_a_log_without_header(imported):
+    lines = [
+        f"{c},{t},{r:.2f},{1 / r:.6e},{c % 2}\n"
+        for c in range(30)
+        for t in (0, 60, 3600)
+        for r in [2e4 * (1 + c % 2) * (1 + 1e-6 * t)]
+    ]
+    m, text, _ = imported("".join(lines))
+    assert m.retention.time.tolist() == [0, 60, 3600]
+    assert "time: time; likely: rises within a cell" in text
+    assert "not used: g (conductance, 1 / r; not needed)" in text
+
+
+def test_states_by_name_are_levels(imported):
+    rows = [(i // 6, i % 6, ("LRS", "HRS")[i % 2], 1e4 * (1 + 9 * (i % 2)) + i) for i in range(36)]
+    m, text, _ = imported(table("row,col,state,R_ohm", rows))
+    assert 'values = { "HRS" = 0, "LRS" = 1 }' in text
+    np.testing.assert_allclose(m.levels.target, [1e-5, 1e-4], rtol=0.01)
+    assert m.program.read_all().level[0, 0, :2].tolist() == [1, 0]
+
+
+def test_times_and_temperatures_with_their_units_in_the_names(imported):
+    rows = [(c, t, k, 50 + c - t / 50) for k in (85, 125) for c in range(9) for t in (0, 1, 100)]
+    m, _, _ = imported(table("cell,time_h,temp_C,G (uS)", rows))
+    assert [b.temperature for b in m.bakes] == pytest.approx([358.15, 398.15])
+    assert m.retention.time.tolist() == [0, 3600, 360_000]
+
+
+def test_hexadecimal_addresses_and_missing_readings(imported):
+    rows = [(f"0x{a:04X}", "" if a % 7 == 3 else 9 + a / 10) for a in range(81)]
+    m, text, conversion = imported(table("addr,R_kohm", rows))
+    assert 'hex = ["addr"]' in text
+    assert conversion.bad == ()
+    g = m.program.read_all().conductance.ravel()
+    assert np.flatnonzero(np.isnan(g)).tolist() == list(range(3, 81, 7))
+
+
+def test_texts_of_a_log_cannot_break_the_draft(imported):
+    rows = [(i, 9 + i, 'x"; [evil]') for i in range(20)]
+    log = 'Operator: \x1b[31m """ \\\n' + table('addr,R_kohm,"no\x07te', rows).replace('"', "'")
+    _, text, _ = imported(log, name='a "b\n[c] {1}.csv')
+    assert tomllib.loads(text)["array"]["id"].startswith('a "b')
+
+
+def test_a_single_column_is_the_reading(imported):
+    m, _, _ = imported("".join(f"{9000 + i}.5\n" for i in range(50)))
+    assert m.program.shape == (50, 1, 1)
+
+
+def test_unused_columns_are_named_with_the_reason(imported):
+    rows = [(i, i + 5e4, "A7", "12:00:01") for i in range(20)]
+    _, text, _ = imported(table("addr,R_ohm,Chuck,Time", rows))
+    assert "not used: Chuck" in text
+    assert "not used: Time (named as time, but it is text ('12:00:01'))" in text
+
+
+def test_a_map_without_header(imported):
+    g = np.random.default_rng(0).uniform(1e-5, 9e-5, (2, 10, 12))
+    text = "\n\n".join("\n".join(",".join(map(str, r)) for r in block) for block in g.tolist())
+    m, _, _ = imported(text + "\n")
+    np.testing.assert_allclose(m.program.read_all().conductance, g)
+
+
+def test_alternating_samples_along_a_line(imported):
+    rng = np.random.default_rng(0)
+    r = np.where(np.arange(600) % 2, 5e3, 1e5) * rng.lognormal(0, 0.1, (20, 600))
+    lines = ["\t".join([str(a), *(f"{x:.1f}" for x in row)]) for a, row in enumerate(r)]
+    m, _, _ = imported("\n".join(lines) + "\n", name="log.tsv")
+    assert m.endurance.conductance.shape == (300, 2, 4, 5)
+    assert np.nanmedian(m.endurance.conductance[:, 1]) == pytest.approx(2e-4, rel=0.05)
+
+
+def test_a_column_a_cell(imported):
+    g = np.random.default_rng(0).uniform(10, 90, (7, 30))
+    head = ",".join(["time (s)", *(f"cell{i}" for i in range(30))])
+    rows = [",".join(map(str, [10 * t, *row])) for t, row in enumerate(g.tolist())]
+    m, _, _ = imported("\n".join([head, *rows]) + "\n", group="reads")
+    assert m.reads.time.tolist() == [0, 10, 20, 30, 40, 50, 60]
+    assert m.reads.shape == (7, 5, 6)
+
+
+def test_the_group_can_be_stated(imported):
+    rows = [(i % 4, i // 4, 1e4 + i) for i in range(16)]
+    log = table("cell,cycle,R_ohm", rows)
+    assert imported(log)[0].program is not None
+    assert imported(log, group="reads")[0].reads is not None
+    assert imported(log, group="retention")[0].retention is not None
+    with pytest.raises(MeasurementError, match=r"\[iv\]: found the columns cell \(address\)"):
+        imported(log, group="iv")
+
+
+def test_a_log_of_601_columns(imported):
+    """The time must not grow with a power of the number of columns."""
+    rng = np.random.default_rng(0)
+    head = ",".join(["row", "col", "R (ohm)", *(f"extra_{i}" for i in range(598))])
+    rows = [
+        ",".join([str(a // 8), str(a % 8), *(f"{x:.3f}" for x in rng.lognormal(9, 1, 599))])
+        for a in range(64)
+    ]
+    m, text, _ = imported("\n".join([head, *rows]) + "\n")
+    assert m.program.shape == (1, 8, 8)
+    assert "not used: extra_597" in text
+
+
+def test_a_sheet_and_a_packed_log(imported, tmp_path):
+    import pandas as pd
+
+    r = np.linspace(5, 20, 36)
+    frame = pd.DataFrame({"row": np.arange(36) // 6, "col": np.arange(36) % 6, "R (kohm)": r})
+    path = tmp_path / "log.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"about": ["no table here"]}).to_excel(book, sheet_name="Info")
+        frame.to_excel(book, sheet_name="Data", index=False, startrow=2)
+    m, text, _ = imported(path)
+    assert "sheet = 1" in text
+    np.testing.assert_allclose(m.program.read_all().conductance.ravel(), 1e-3 / r)
+    m, _, _ = imported(gzip.compress(frame.to_csv(index=False).encode("utf-16")), name="x.csv.gz")
+    np.testing.assert_allclose(m.program.read_all().conductance.ravel(), 1e-3 / r)
+
+
+def test_vectors_of_a_numpy_or_matlab_file(imported, tmp_path):
+    from scipy import io
+
+    columns = {"addr": np.arange(9), "R_ohm": np.linspace(1e4, 2e4, 9)}
+    np.savez(tmp_path / "x.npz", **columns)
+    io.savemat(tmp_path / "x.mat", {k: v[:, None] for k, v in columns.items()})
+    for name in ("x.npz", "x.mat"):
+        m, _, _ = imported(tmp_path / name)
+        got = m.program.read_all().conductance.ravel()
+        np.testing.assert_allclose(got, 1 / columns["R_ohm"])
+
+
+def test_arrays_of_a_numpy_or_old_matlab_file(tmp_path):
+    from scipy import io
+
+    g = np.random.default_rng(1).uniform(1e-5, 9e-5, (3, 4, 6))
+    np.savez(tmp_path / "x.npz", G=g)
+    io.savemat(tmp_path / "x.mat", {"G": g})
+    for name, kind in (("x.npz", "numpy"), ("x.mat", "matlab")):
+        text = guess_layout(tmp_path / name)
+        assert f'kind = "{kind}"' in text
+        text = re.sub(r"axes = \[.*?\]", 'axes = ["sweep", "row", "col"]', text)
+        text = re.sub(r"rows = \d+", "rows = 4", re.sub(r"cols = \d+", "cols = 6", text))
+        (m,) = converted(tmp_path / name, tmp_path, completed(text))
+        np.testing.assert_allclose(m.program.read_all().conductance, g)
 
 
 @pytest.mark.parametrize("matlab", [False, True])
@@ -106,17 +405,32 @@ def test_a_draft_for_hdf5_without_units_must_be_completed(tmp_path):
     assert converted(path, tmp_path, filled)[0].program.shape == (4, 8, 8)
 
 
-def test_files_without_a_possible_draft_are_rejected(tmp_path, full):
-    empty, prose, binary = (tmp_path / n for n in ("empty.csv", "prose.txt", "old.mat"))
-    empty.write_text("")
-    prose.write_text("a\nb\nc\n")
-    binary.write_bytes(b"MATLAB 5.0\x00\x01\x02\n" * 9)
-    for path, message in (
-        (empty, "empty"),
-        (prose, "no separator"),
-        (binary, "-v7.3"),
-        (full, "needs no layout file"),
-        (tmp_path / "none.csv", "no such file"),
-    ):
-        with pytest.raises(MeasurementError, match=message):
-            guess_layout(path)
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.csv", "", "an empty file"),
+        ("prose.txt", "a\nb\nc\n", "no separator"),
+        ("blank.csv", "\n\n  \n", "an empty file"),
+        ("old.mat", b"MATLAB 5.0\x00\x01\x02\n" * 9, "a damaged file"),
+        ("card.json", '{"levels": [1.5, 2.5]}', "a JSON document, such as a model card"),
+        ("report.html", "<!doctype html><p>1,2</p>", "an HTML or XML document"),
+        ("lab.toml", "[array]\nrows = 4\n", "a .toml file"),
+        ("licence.txt", "Copyright 2026 by\nall, of 3 us\nand, more\n" * 9, "found"),
+        ("noise.bin", bytes(range(256)) * 40, "found"),
+        ("index.csv", "".join(f"{i},{i % 2}\n" for i in range(20)), "no column|the columns"),
+    ],
+)
+def test_files_that_are_no_logs_end_in_a_sentence(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(MeasurementError, match=message):
+        guess_layout(path)
+
+
+def test_a_measurement_file_needs_no_layout(full, tmp_path):
+    with pytest.raises(MeasurementError, match="needs no layout file"):
+        guess_layout(full)
+    with pytest.raises(MeasurementError, match="no such file"):
+        guess_layout(tmp_path / "none.csv")
+    with pytest.raises(MeasurementError, match="a folder"):
+        guess_layout(tmp_path)

@@ -67,7 +67,7 @@ def test_valid_layouts_are_read(tmp_path):
         ("addr >> 2", "addr / 4", "cells", "integer arithmetic"),
         ('row = "addr >> 2"', "", "cells", "packed"),
         (', units = "ohm"', "", "program.conductance.units", "no such key"),
-        ('"ohm"', '"kOhm"', "program.conductance", "the unit 'kOhm'"),
+        ('"ohm"', '"furlong"', "program.conductance", "the unit 'furlong'"),
         ('"ohm"', '"uA"', "program.conductance", "voltage"),
         ('"ohm"', '"S", voltage = 0.1', "program.conductance", "only for a current"),
         ("read_voltage = 0.2", 'read_voltage = ""', "program.read_voltage", "number"),

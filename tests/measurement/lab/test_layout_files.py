@@ -1,5 +1,7 @@
 """Conversion of measured logs with the layout files in `data/layouts`."""
 
+import gzip
+
 import h5py
 import numpy as np
 import pytest
@@ -24,6 +26,9 @@ LOGS = {
     "read_voltage_sweep": ["stanford-mlc/read_voltage_sweep.tsv.gz"],
     "read_multivolt": ["stanford-256x256/read_multivolt.tsv.gz"],
     "ret1": ["stanford-256x256/ret1.csv.gz"],
+    "tsdata": ["timeseries-techA/tsdata.min.tsv.gz"],
+    "set_sweep": ["stanford-mlc/set_sweep.tsv.gz"],
+    "reset_sweep": ["stanford-mlc/reset_sweep.tsv.gz"],
 }
 
 
@@ -38,11 +43,87 @@ def convert(shared, repo):
     return run
 
 
+PRESETS = {
+    "keithley_4200": "keithley_4200.csv",
+    "keithley_2600": "keithley_2600.csv",
+    "keysight_b1500": "keysight_b1500.csv",
+    "arc_one": "arc_one.csv",
+    "arc_two": "arc_two.csv",
+    "array_map": "array_map.csv",
+}
+"""Layouts of instruments, and their examples in `data/layouts/examples`."""
+
+
 def test_every_layout_file_has_a_log(repo):
     files = {p.stem for p in (repo / "data/layouts").glob("*.toml")}
-    assert files == set(LOGS)
+    assert files == {*LOGS, *PRESETS, "matlab_table"}
+    examples = {p.name for p in (repo / "data/layouts/examples").iterdir()}
+    assert examples == set(PRESETS.values())
+    listed = (repo / "data/layouts/README.md").read_text(encoding="utf-8")
     for name in files:
         read_layout(repo / f"data/layouts/{name}.toml")
+        assert f"`{name}.toml`" in listed
+
+
+@pytest.fixture
+def example(repo, tmp_path):
+    """Return a function that converts the example of a preset and checks the file."""
+
+    def run(name, *paths):
+        folder = repo / "data/layouts"
+        conversion = convert_measurement(
+            paths or [folder / "examples" / PRESETS[name]], folder / f"{name}.toml"
+        )
+        assert conversion.bad == ()
+        (path,) = write_conversion(conversion, tmp_path / "out.h5")
+        assert validate_layout(path) == []
+        return conversion.measurements[0]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "voltage", "first", "curves"),
+    [
+        ("keithley_4200", [0, 0.1, 0.2, 0.3, 0.2, 0.1], 1.2e-12, 1),
+        ("keithley_2600", [0, 0.1, 0.2, 0.3], 2.1e-12, 1),
+        ("keysight_b1500", [0, 0.1, 0.2, 0.3], 1e-12, 2),
+        ("arc_two", [0, 0.1, 0.2, 0.3], 1.5e-12, 1),
+    ],
+)
+def test_sweeps_of_instruments(example, name, voltage, first, curves):
+    iv = example(name).iv
+    np.testing.assert_allclose(iv.voltage, voltage)
+    assert iv.current.shape == (curves, len(voltage))
+    assert iv.current[0, 0] == first
+
+
+def test_a_session_of_arc_one(example):
+    pulses = example("arc_one").pulses
+    assert pulses.polarity.tolist() == [1, 1, -1]
+    np.testing.assert_allclose(pulses.conductance[1, 0], 1 / np.array([17900, 14800, 20400]))
+    assert (pulses.row.tolist(), pulses.col.tolist()) == ([0, 1], [0, 2])
+
+
+def test_a_bare_map(example):
+    g = example("array_map").program.read_all().conductance
+    assert g.shape == (2, 4, 6)
+    assert g[1, 3, 5] == pytest.approx(97e-6)
+
+
+def test_a_table_of_matlab(example, tmp_path):
+    from scipy import io
+
+    cell = np.arange(64)
+    columns = {
+        "row": np.tile(cell // 8, 2),
+        "col": np.tile(cell % 8, 2),
+        "sweep": np.repeat([0, 1], 64),
+        "R_kohm": np.linspace(10, 20, 128),
+    }
+    io.savemat(tmp_path / "x.mat", {"s": {k: v[:, None] for k, v in columns.items()}})
+    g = example("matlab_table", tmp_path / "x.mat").program.read_all().conductance
+    np.testing.assert_allclose(g.ravel(), 1e-3 / columns["R_kohm"])
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -130,3 +211,27 @@ def test_cells_written_to_one_level_after_another(convert, log, levels, reads):
     after = [0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10] if reads == 8 else [0.01, 0.1, 1.1]
     np.testing.assert_allclose(m.retention.time, after, atol=0.11)
     assert conversion.unused == levels * 100  # the read before each write
+
+
+def test_samples_along_a_line(convert, shared):
+    """The first and last samples of each of the five lines, as they stand in the log."""
+    reads = convert("tsdata").measurements[0].reads
+    assert reads.shape == (100_000, 1, 5)
+    np.testing.assert_allclose(reads.time[[0, 1, -1]], [0, 0.0025, 249.9975])
+    g = np.concatenate(list(reads.blocks()))[:, 0]
+    with gzip.open(shared / "data/measured/timeseries-techA/tsdata.min.tsv.gz", "rt") as f:
+        for cell, line in enumerate(f):
+            np.testing.assert_array_equal(g[:, cell], np.array(line.split("\t")[2:], dtype=float))
+
+
+@pytest.mark.parametrize(("name", "polarity"), [("set_sweep", 1), ("reset_sweep", -1)])
+def test_one_pulse_for_each_cell(convert, shared, name, polarity):
+    p = convert(name).measurements[0].pulses
+    log = np.loadtxt(shared / f"data/measured/stanford-mlc/{name}.tsv.gz")
+    order = np.argsort(log[:, 0])
+    assert p.conductance.shape == (len(log), 1, 2)
+    np.testing.assert_allclose(p.conductance[:, 0], 1 / log[order][:, 4:6], rtol=1e-12)
+    np.testing.assert_array_equal(256 * p.row + p.col, log[order, 0])
+    np.testing.assert_allclose(p.voltage[:, 0, 1], log[order, 3])
+    np.testing.assert_allclose(p.width[:, 0, 1], log[order, 1])
+    assert p.polarity.tolist() == [0, polarity]

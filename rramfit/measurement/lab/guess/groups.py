@@ -1,0 +1,121 @@
+"""Which group of the measurement file the rows of a log are.
+
+The first of these that the columns allow is chosen: a row of samples; an I–V sweep; pulses;
+endurance; write-verify attempts with the programming sweep; operations told by a text; repeated
+reads over time; a programming sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rramfit.errors import MeasurementError
+from rramfit.measurement.lab.guess.log import Log, Section
+from rramfit.measurement.lab.guess.sections.endurance import endurance_section, is_endurance
+from rramfit.measurement.lab.guess.sections.iv import is_iv, iv_section
+from rramfit.measurement.lab.guess.sections.program import (
+    attempts_section,
+    is_operations,
+    operations_section,
+    program_section,
+)
+from rramfit.measurement.lab.guess.sections.pulses import is_pulses, pulses_section
+from rramfit.measurement.lab.guess.sections.repeated import (
+    is_over_time,
+    over_time_section,
+    reads_section,
+    retention_section,
+)
+
+__all__ = ["GROUP_NAMES", "choose_section"]
+
+Writer = Callable[[Log], Section | None]
+
+_WRITERS: Mapping[str, Writer] = {
+    "program": program_section,
+    "reads": reads_section,
+    "retention": retention_section,
+    "endurance": endurance_section,
+    "iv": iv_section,
+    "pulses": pulses_section,
+    "attempts": attempts_section,
+}
+_NEEDS: Mapping[str, str] = {
+    "program": "a resistance, conductance or current",
+    "reads": "a resistance, conductance or current",
+    "retention": "a resistance, conductance or current",
+    "endurance": "two columns of readings (HRS, LRS), or one with two rows a cycle",
+    "iv": "a voltage and a current",
+    "pulses": "a reading after each pulse",
+    "attempts": "a verify window (lower, upper), SET and RESET pulses, and a final reading",
+}
+GROUP_NAMES = tuple(_NEEDS)
+"""Groups that a draft can be steered to."""
+
+
+def choose_section(log: Log, *, group: str | None = None) -> Section:
+    """Return the section that the rows are.
+
+    Parameters
+    ----------
+    log : Log
+    group : str, optional
+        The section to write, one of `GROUP_NAMES`; chosen if not given.
+
+    Raises
+    ------
+    MeasurementError
+        If the columns that the group needs are missing.
+    """
+    if group is not None:
+        section = _WRITERS[group](log)
+        expected = _NEEDS[group]
+    else:
+        writers = (writer for test, writer in _ORDER if test(log))
+        section = next((s for writer in writers if (s := writer(log)) is not None), None)
+        expected = "a column of resistances, conductances or currents"
+    if section is None:
+        roles = log.roles.all
+        present = ", ".join(f"{r.name} ({r.role or 'unknown'})" for r in roles[:12])
+        raise MeasurementError(
+            log.sample.path,
+            f"[{group}]" if group else "/",
+            found=f"the columns {present or 'of samples only'}",
+            expected=expected,
+            remedy="name the columns in a header with their units, such as `R (kohm)`",
+        )
+    return section
+
+
+def _is_map(log: Log) -> bool:
+    return log.sample.wide is not None and log.sample.wide.map
+
+
+def _alternates(log: Log) -> bool:
+    return log.sample.wide is not None and log.sample.wide.alternating != 1
+
+
+def _is_wide(log: Log) -> bool:
+    return log.sample.wide is not None
+
+
+def _is_verify(log: Log) -> bool:
+    return log.roles.first("sets") is not None and log.roles.first("lower") is not None
+
+
+def _has_reading(log: Log) -> bool:
+    return log.reading() is not None
+
+
+_ORDER: Sequence[tuple[Callable[[Log], bool], Writer]] = (
+    (_is_map, program_section),
+    (_alternates, endurance_section),
+    (_is_wide, reads_section),
+    (is_iv, iv_section),
+    (is_pulses, pulses_section),
+    (is_endurance, endurance_section),
+    (_is_verify, attempts_section),
+    (is_operations, operations_section),
+    (is_over_time, over_time_section),
+    (_has_reading, program_section),
+)

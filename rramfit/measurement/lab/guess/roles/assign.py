@@ -1,0 +1,56 @@
+"""What each column of a sample means: by its name and unit, else by its values.
+
+A name or unit in the header decides if the values fit it. If the header names no cell or no
+reading, they are looked for among the other columns by value (`inference`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rramfit.measurement.lab.guess.names import quantity_of_unit, role_by_name
+from rramfit.measurement.lab.guess.roles.inference import Inference, infer
+from rramfit.measurement.lab.guess.roles.role import NOT_SURE, SURE, Role, Roles, integral
+from rramfit.measurement.lab.guess.sample import Field, Sample
+
+__all__ = ["assign_roles"]
+
+_INTEGER_ROLES = frozenset({"row", "col", "address", "cycle", "sweep", "sets", "resets", "pulse",
+                            "pulses", "reads", "index"})  # fmt: skip
+_TEXT_ROLES = frozenset({"device", "address", "polarity", "state", "flag", "level", "direction"})
+
+
+def assign_roles(sample: Sample) -> Roles:
+    """Return the role of every column of a sample."""
+    found = Inference(sample, [_by_name(f) for f in sample.fields])
+    named = any(f.title for f in sample.fields)
+    cell = found.has("address", "row", "col", "device")
+    reading = found.has("resistance", "conductance", "current", "hrs", "lrs", "final", "reading")
+    if not named or not reading:
+        infer(found, keep_cell=named and cell)
+    elif not cell:
+        infer(found, only_cell=True)
+    return Roles(tuple(found.roles))
+
+
+def _by_name(f: Field) -> Role:
+    role = role_by_name(f.title, f.unit) if f.title else ""
+    unit = f.unit if quantity_of_unit(f.unit) else ""
+    if role == "temperature" and not unit and f.title.casefold().endswith("c"):
+        unit = "degC"
+    if not role:
+        return Role(f, "", "no known name or unit" if f.title else "", NOT_SURE, unit)
+    why = f"by its unit {unit}" if role == quantity_of_unit(unit) else "by its name"
+    if unit and role != quantity_of_unit(unit):
+        why += f" and its unit {unit}"
+    if f.numbers is None:
+        if role not in _TEXT_ROLES:
+            sample_text = str((f.texts if f.texts is not None else [""])[0])[:20]
+            return Role(f, "", f"named as {role}, but it is text ({sample_text!r})", NOT_SURE)
+        return Role(f, role, why, SURE, unit)
+    known = f.numbers[np.isfinite(f.numbers)]
+    if role in _INTEGER_ROLES and not integral(known):
+        return Role(f, "", f"named as {role}, but its values are no integers", NOT_SURE, unit)
+    if role == "flag" and len(np.unique(known)) > 2:
+        return Role(f, "", "named as a flag, but it has more than two values", NOT_SURE, unit)
+    return Role(f, role, why, SURE, unit)

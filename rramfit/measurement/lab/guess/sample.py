@@ -1,0 +1,323 @@
+"""A sample of a table, read as `convert` would read it.
+
+The structure of the file is found first; its rows are then read by
+`rramfit.measurement.lab.tables.read_blocks`, up to a number of fields or characters, so that a
+draft takes a few seconds whatever the size of the file, and is the same each time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.errors import MeasurementError
+from rramfit.measurement.lab.formats.containers import FileKind, file_kind
+from rramfit.measurement.lab.formats.lines import WHITESPACE
+from rramfit.measurement.lab.formats.rows import RowBlock, check_width, distinct
+from rramfit.measurement.lab.formats.spreadsheets import (
+    SHEET_SEPARATOR,
+    sheet_count,
+    sheet_pieces,
+)
+from rramfit.measurement.lab.formats.text import text_lines
+from rramfit.measurement.lab.guess.structure import Structure, find_structure, units_of
+from rramfit.measurement.lab.guess.wide import Wide, find_wide
+from rramfit.measurement.lab.layout_table import TableSource
+from rramfit.measurement.lab.tables import read_blocks, separator_of
+
+__all__ = ["Field", "Sample", "read_sample"]
+
+_FIELDS = 4_000_000  # of all rows together
+_CHARACTERS = 2**25  # of all rows of samples together
+_HEAD_LINES, _HEAD_BYTES = 400, 32 * 2**20
+_WIDE = 24  # fields from which a row may be a row of samples
+_MAP = 6  # and a row of an array
+_MISSING = ("", "NA", "N/A", "n/a", "-", "null", "None")
+_RESERVED = frozenset({"file", "line", "block", "block_line", "sample", "header", "occurrence"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A column of the sample."""
+
+    name: str  # valid in arithmetic
+    title: str  # as in the header, without its unit; "" without header
+    unit: str  # as in the header; "" if it has none
+    numbers: NDArray[np.float64] | None  # (row,), NaN where empty; None for text
+    texts: NDArray[Any] | None  # both for hexadecimal numbers
+    integers: bool  # written without a decimal point
+    missing: tuple[str, ...] = ()  # texts between the numbers that mean "not measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The first rows of a table, and how it is read."""
+
+    path: Path
+    source: Mapping[str, Any]  # keys of [source]
+    fields: tuple[Field, ...]
+    rows: int
+    complete: bool  # whether these are all rows
+    blocks: int
+    titles: tuple[str, ...]  # of blocks
+    block: NDArray[np.int64]
+    bad: tuple[str, ...]  # reasons of lines that are no rows, with their count
+    settings: tuple[str, ...] = ()
+    wide: Wide | None = None
+
+
+def read_sample(path: Path) -> Sample:
+    """Read the first rows of a table.
+
+    Raises
+    ------
+    MeasurementError
+        If the file is no table.
+    """
+    kind = file_kind(path)
+    source: dict[str, Any] = {"kind": "table"}
+    structure: Structure | None = None
+    if kind in ("text", "xlsx", "ods"):
+        if kind == "text":
+            lines = _head(path, text_lines(path, TableSource(kind="table", header=True)))
+            structure = find_structure(lines)
+        else:
+            lines, structure, sheet = _first_table(path, kind)
+            source |= {"sheet": sheet} if sheet else {}
+        if structure is None:
+            raise MeasurementError(
+                path,
+                "/",
+                found="lines that no separator splits into fields with numbers",
+                expected="rows of a log: fields separated by tab, comma, semicolon or blanks",
+            )
+        source |= _source(path, structure, text=kind == "text")
+        if structure.width > _WIDE or (structure.width >= _MAP and not structure.titles):
+            wide = find_wide(lines, structure)
+            if wide is not None and (wide.map or structure.width > _WIDE):
+                return _wide_sample(path, source, structure, wide, kind)
+        check_width(path, "/", structure.width)
+        names = _names(structure.titles, structure.width)
+        if structure.header is False or list(names) != [t.strip() for t in structure.titles]:
+            source["columns"] = names
+    else:
+        source["header"] = True
+    return _read(path, source, structure)
+
+
+def _first_table(
+    path: Path, kind: Literal["xlsx", "ods"]
+) -> tuple[list[str], Structure | None, int]:
+    """Return the lines, the structure and the number of the first sheet that is a table."""
+    for sheet in range(sheet_count(path, kind)):
+        pieces = sheet_pieces(path, kind, sheet)
+        lines = [line for p in pieces for line in p.data.decode().split("\n")[:-1]][:_HEAD_LINES]
+        structure = find_structure(lines, SHEET_SEPARATOR)
+        if structure is not None:
+            return lines, structure, sheet
+    return [], None, 0
+
+
+def _head(path: Path, lines: Iterator[str]) -> list[str]:
+    found, size = [], 0
+    for line in islice(lines, _HEAD_LINES):
+        found.append(line)
+        size += len(line)
+        if size > _HEAD_BYTES:
+            break
+    if not any(line.strip() for line in found):
+        raise MeasurementError(path, "/", found="an empty file", expected="rows of a log")
+    return found
+
+
+def _source(path: Path, s: Structure, *, text: bool) -> dict[str, Any]:
+    """Return the keys of [source] that differ from their defaults."""
+    out: dict[str, Any] = {}
+    if text and s.separator != separator_of(path):
+        out["separator"] = s.separator
+    if s.header is not False:
+        out["header"] = s.header
+    if s.skip:
+        out["skip"] = s.skip
+    if s.comment != "#":
+        out["comment"] = s.comment
+    if s.row_prefix:
+        out["row_prefix"] = s.row_prefix
+    if s.decimal != ".":
+        out["decimal"] = s.decimal
+    if s.thousands:
+        out["thousands"] = s.thousands
+    return out
+
+
+def _names(titles: Sequence[str], width: int) -> tuple[str, ...]:
+    """Return column names that are valid in arithmetic."""
+    bare = []
+    for i in range(width):
+        title = units_of(titles[i])[0] if i < len(titles) else ""
+        word = re.sub(r"\W+", "_", title).strip("_")
+        if not word.isascii() or not word or word[0].isdigit():
+            word = f"c{i}"
+        bare.append(f"{word}_" if word.casefold() in _RESERVED else word)
+    return distinct(bare)
+
+
+def _read(path: Path, source: dict[str, Any], structure: Structure | None) -> Sample:
+    blocks: list[RowBlock] = []
+    taken, complete = 0, True
+    for block in read_blocks([path], TableSource.model_validate(source)):
+        blocks.append(block)
+        taken += len(block.line) * max(len(block.columns), 1)
+        if taken > _FIELDS:
+            complete = False
+            break
+    full = [b for b in blocks if len(b.line)]
+    if not full:
+        raise MeasurementError(
+            path,
+            "/",
+            found="no rows of numbers",
+            expected="rows of a log, with a cell and a reading each",
+        )
+    titles = structure.titles if structure is not None else tuple(full[0].columns)
+    names = tuple(full[0].columns)
+    if structure is None:
+        better = _names(titles, len(titles))
+        if better != names:
+            source["columns"] = better
+            names = better
+    fields = tuple(_fields(full, names, titles))
+    source |= _special_texts(fields)
+    counted: dict[str, int] = {}
+    for b in blocks:
+        for bad in b.bad:
+            counted[bad.reason] = counted.get(bad.reason, 0) + len(bad.lines)
+    number = np.concatenate([b.block for b in full])
+    return Sample(
+        path=path,
+        source=source,
+        fields=fields,
+        rows=len(number),
+        complete=complete,
+        blocks=int(number[-1]) + 1,
+        titles=tuple(t for b in blocks for t in b.titles.values()),
+        block=number,
+        bad=tuple(f"{n} × {reason}" for reason, n in counted.items()),
+        settings=structure.settings if structure is not None else (),
+    )
+
+
+def _fields(
+    blocks: Sequence[RowBlock], names: Sequence[str], titles: Sequence[str]
+) -> Iterator[Field]:
+    import pandas as pd
+
+    for i, (name, old) in enumerate(zip(names, blocks[0].columns, strict=True)):
+        parts = [b.columns[old] for b in blocks]
+        title, unit = units_of(str(titles[i])) if i < len(titles) else ("", "")
+        if all(p.dtype.kind in "iuf" for p in parts):
+            values = np.concatenate([p.astype(np.float64) for p in parts])
+            integers = all(p.dtype.kind in "iu" for p in parts)
+            yield Field(
+                name=name, title=title, unit=unit, numbers=values, texts=None, integers=integers
+            )
+            continue
+        texts = np.concatenate([p.astype(object) for p in parts])
+        values = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
+        words = np.array([str(t).strip() for t in texts], dtype=object)
+        if all(re.fullmatch(r"0[xX][0-9a-fA-F]+", word) for word in words):
+            addresses = np.array([int(word, 16) for word in words], dtype=np.float64)
+            yield Field(
+                name=name, title=title, unit=unit, numbers=addresses, texts=words, integers=True
+            )
+            continue
+        empty = np.isin(words, [*_MISSING, "nan", "NaN", "NAN", "inf", "-inf"])
+        boolean = all(p.dtype.kind == "b" for p in parts)
+        numeric = not boolean and bool(np.mean(np.isfinite(values) | empty) > 0.95)
+        numeric = numeric and bool(np.isfinite(values).any())
+        yield Field(
+            name=name,
+            title=title,
+            unit=unit,
+            numbers=values if numeric else None,
+            texts=None if numeric else words,
+            integers=False,
+            missing=tuple(w for w in _MISSING if numeric and w in words),
+        )
+
+
+def _special_texts(fields: Sequence[Field]) -> dict[str, Any]:
+    """Return the keys of [source] for hexadecimal numbers and texts that mean "not measured"."""
+    hexadecimal = [f.name for f in fields if f.numbers is not None and f.texts is not None]
+    missing = sorted({m for f in fields for m in f.missing})
+    return ({"hex": hexadecimal} if hexadecimal else {}) | ({"missing": missing} if missing else {})
+
+
+def _wide_sample(
+    path: Path, source: dict[str, Any], structure: Structure, wide: Wide, kind: FileKind
+) -> Sample:
+    """Return a sample of rows of many samples; the leading fields are its columns."""
+    titles = structure.titles[: wide.leading]
+    leading = _names(titles, wide.leading)
+    source["columns"] = leading
+    settings = TableSource.model_validate({**source, "columns": ("c0",)})
+    if kind == "text":
+        lines = text_lines(path, settings)
+    else:
+        pieces = sheet_pieces(path, kind, settings.sheet)
+        lines = (line for p in pieces for line in p.data.decode().split("\n")[:-1])
+    values, rows, complete = _leading_fields(lines, structure, wide.leading)
+    if wide.map:
+        rows, complete = wide.rows, wide.complete
+    fields = tuple(
+        Field(
+            name=n,
+            title=units_of(titles[i])[0] if titles else "",
+            unit=units_of(titles[i])[1] if titles else "",
+            numbers=v,
+            texts=None,
+            integers=bool(np.all(v == np.floor(v))),
+        )
+        for i, (n, v) in enumerate(zip(leading, values, strict=True))
+    )
+    return Sample(
+        path=path,
+        source=source,
+        fields=fields,
+        rows=rows,
+        complete=complete,
+        blocks=wide.blocks,
+        titles=(),
+        block=np.zeros(rows, np.int64),
+        bad=(),
+        settings=structure.settings,
+        wide=wide,
+    )
+
+
+def _leading_fields(
+    lines: Iterable[str], s: Structure, leading: int
+) -> tuple[list[NDArray[np.float64]], int, bool]:
+    """Return the fields in front of the samples, the number of rows, and if these are all rows."""
+    read = 0
+    found: list[list[float]] = []
+    split = None if s.separator == WHITESPACE else s.separator
+    for i, line in enumerate(lines):
+        if read > _CHARACTERS:
+            return list(np.array(found).T), len(found), False
+        read += len(line)
+        if i < s.skip or not line.strip() or line.startswith(s.comment):
+            continue
+        first = line.split(split, leading)[:leading]
+        try:
+            found.append([float(f.replace(s.decimal, ".")) for f in first])
+        except ValueError:
+            continue
+    return list(np.array(found).T), len(found), True

@@ -1,0 +1,148 @@
+"""Rows of many samples: a cell a line with its samples along the line, or a map of the array.
+
+The leading fields are those in front of the samples: an address, a start time, a level. A field is
+a sample if it is within three decades of the median of the fields behind it and, if those have
+decimal places, is no integer. The samples alternate if even and odd ones differ by a factor of 3 or
+more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rramfit.measurement.lab.formats.lines import fields_of
+from rramfit.measurement.lab.guess.names import role_by_name
+from rramfit.measurement.lab.guess.structure import Structure, units_of
+
+__all__ = ["Wide", "find_wide"]
+
+_MOST_LEADING = 8
+_FEWEST = 4  # samples of a row
+_LEADING_ROLES = frozenset(
+    {"time", "address", "device", "row", "col", "cycle", "sweep", "level", "temperature", "index"}
+)
+_DECADES = 3.0
+_CONTRAST = 3.0  # ratio of the medians of even and odd samples
+_LOOKED_AT = 2_000  # fields of a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wide:
+    """Properties of rows of many samples."""
+
+    leading: int  # fields in front of the samples
+    samples: int  # of the longest row
+    rows: int  # of the lines that were looked at
+    blocks: int  # maps one under the other, separated by blank or title lines
+    rows_of_block: int
+    size: float  # median absolute value of a sample
+    alternating: float  # median of even samples over that of odd samples; 1 if they do not differ
+    map: bool  # no leading field: rows and columns of an array
+    complete: bool
+
+
+def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
+    """Return how rows of many fields are read; None if the fields are different quantities."""
+    rows: list[NDArray[np.float64]] = []
+    widths: list[int] = []
+    per_block: list[int] = []
+    fresh = True
+    start = structure.skip
+    if structure.titles and structure.header:
+        start = 1 + next(i for i, x in enumerate(lines) if structure.titles[0] in x)
+    for line in lines[start:]:
+        fields = fields_of(line, structure.separator) if line.strip() else []
+        if len(fields) < structure.width // 2:
+            fresh = True
+            continue
+        values = _numbers(fields[:_LOOKED_AT], structure)
+        if values is None:
+            fresh = True
+            continue
+        if fresh:
+            per_block.append(0)
+            fresh = False
+        per_block[-1] += 1
+        rows.append(values)
+        widths.append(len(fields))
+    if not rows:
+        return None
+    shortest = min(map(len, rows))
+    table = np.array([r[:shortest] for r in rows])
+    leading = max(_leading(table), _named(structure.titles))
+    if structure.titles and not _numbered(structure.titles[leading:]):
+        return None
+    samples = table[:, leading:]
+    if samples.shape[1] < _FEWEST or not _similar(
+        samples, _DECADES if leading == 0 else 2 * _DECADES
+    ):
+        return None
+    even, odd = (np.nanmedian(np.abs(samples[:, i::2]), axis=1) for i in (0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        contrast = float(np.nanmedian(even / odd))
+        spread = np.nanmedian(np.abs(np.log(np.abs(samples[:, 2::2] / samples[:, :-2:2]))))
+    alternates = max(contrast, 1 / contrast) > _CONTRAST and np.exp(spread) < _CONTRAST
+    return Wide(
+        leading=leading,
+        samples=max(widths) - leading,
+        rows=len(rows),
+        blocks=len(per_block),
+        rows_of_block=max(per_block),
+        size=float(np.nanmedian(np.abs(samples))),
+        alternating=contrast if alternates else 1.0,
+        map=leading == 0 and not structure.titles,
+        complete=len(lines) < 400,
+    )
+
+
+def _numbers(fields: Sequence[str], s: Structure) -> NDArray[np.float64] | None:
+    def number(text: str) -> float:
+        text = text.strip().replace(s.thousands or "\0", "")
+        return float(text.replace(s.decimal, ".")) if text else np.nan
+
+    try:
+        return np.array([number(f) for f in fields])
+    except ValueError:
+        return None
+
+
+def _leading(table: NDArray[np.float64]) -> int:
+    """Return how many fields in front are no samples."""
+    behind = table[:, _MOST_LEADING:] if table.shape[1] > 2 * _MOST_LEADING else table[:, 1:]
+    size = np.nanmedian(np.abs(behind))
+    fractional = bool(np.any(behind != np.floor(behind)))
+    for i in range(min(_MOST_LEADING, table.shape[1] - 1)):
+        column = table[:, i]
+        integral = bool(np.all(column == np.floor(column)))
+        with np.errstate(divide="ignore"):
+            far = bool(abs(np.log10(np.nanmedian(np.abs(column)) / size)) > _DECADES)
+        if not ((fractional and integral) or far):
+            return i
+    return int(min(_MOST_LEADING, table.shape[1] - 1))
+
+
+def _numbered(titles: Sequence[str]) -> bool:
+    """Return True if the names of the samples differ in their numbers only, but for a few."""
+    patterns = Counter(re.sub(r"\d+", "", title) for title in titles)
+    return len(patterns) <= max(len(titles) // 8, 1) and min(patterns.values()) > 1
+
+
+def _named(titles: Sequence[str]) -> int:
+    """Return how many fields in front have a name that is not that of a sample."""
+    names = (role_by_name(*units_of(t)) in _LEADING_ROLES for t in titles[:_MOST_LEADING])
+    return len(list(takewhile(bool, names)))
+
+
+def _similar(samples: NDArray[np.float64], decades: float) -> bool:
+    """Return True if the columns are readings of one kind."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = np.log10(np.nanmedian(np.abs(samples), axis=0))
+    middle = middle[np.isfinite(middle)]
+    return len(middle) > 0 and bool(np.ptp(middle) < decades)

@@ -1,0 +1,156 @@
+"""One row of a lot: what became of one array, or of a file that gave no card.
+
+    verdict     the array
+    ok, warning, bad    has a card with this verdict
+    refused     is in a file that cannot be used as it is; `problem` says what to do
+    failed      was lost to an error of rramfit, the end of its process, or its time limit
+
+A row holds no card, only the numbers that a lot compares. It can be rebuilt from a card file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rramfit.card import ModelCard, quantities
+from rramfit.card.canonical import canonical_json, card_content
+
+__all__ = ["Row", "families", "row_of_card"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of one array.
+
+    Attributes
+    ----------
+    file : str
+        The input as it was given; the first of several logs.
+    name : str
+        Name of the card, with the tile if the file has several.
+    problem : str
+        Why there is no card.
+    summary : str
+        The card's summary of its verdict.
+    array : dict
+        Identity and size of the array, as on the card.
+    time : str
+        The card's time: when the array was measured, if the file says so.
+    card, cells, report : str, optional
+        Names of the files written.
+    estimates : dict
+        Key path of each estimate: [value, standard error, lower, upper, unit].
+    families : dict
+        Key path of each level's distribution, and its family.
+    findings : list of [fit, text]
+        The most important first.
+    not_run : list of str
+        Fits without data.
+    warnings : list of str
+        Warnings raised on the way.
+    kept : bool
+        Whether the card is from an earlier run.
+    """
+
+    file: str
+    name: str
+    verdict: Literal["ok", "warning", "bad", "refused", "failed"]
+    problem: str = ""
+    summary: str = ""
+    digest: str | None = None
+    array: dict[str, Any] = field(default_factory=dict)
+    time: str | None = None
+    card: str | None = None
+    cells: str | None = None
+    report: str | None = None
+    estimates: dict[str, list[Any]] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
+    findings: list[list[str]] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    kept: bool = False
+
+    @property
+    def has_card(self) -> bool:
+        """Whether the array has a card."""
+        return self.card is not None
+
+    def to_json(self) -> str:
+        """Return the row as one line of JSON."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Row:
+        """Return the row of a line of JSON.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the line is not a row.
+        """
+        return cls(**json.loads(line))
+
+
+def row_of_card(
+    card: ModelCard,
+    file: str,
+    *,
+    report: bool,
+    findings: list[list[str]] | None = None,
+    kept: bool = False,
+) -> Row:
+    """Return the row of an array with a card.
+
+    Parameters
+    ----------
+    card : ModelCard
+    file : str
+        The input as it was given.
+    report : bool
+        Whether a report was written.
+    findings : list of [fit, text], optional
+        By default, those of the card.
+    kept : bool
+    """
+    if not kept:  # in the order of the file, as it is when the row is made from it later
+        card = ModelCard.model_validate_json(canonical_json(card_content(card)))
+    quality = card.quality
+    if findings is None:
+        findings = [
+            [fit, f"{what} {remedy}".rstrip()]
+            for fit, q in quality.fits.items()
+            if q.verdict in ("bad", "warning")
+            for what, remedy in zip(q.findings, q.remedies, strict=False)
+        ]
+    return Row(
+        file=file,
+        name=card.name,
+        verdict=quality.verdict,
+        summary=quality.summary,
+        digest=card.digest,
+        array=card.array.model_dump(mode="json", exclude_none=True),
+        time=card.provenance.time,
+        card=f"{card.name}.card.json",
+        cells=None if card.cells is None else card.cells.file,
+        report=f"{card.name}.report.html" if report else None,
+        estimates={
+            path: [q.value, q.stderr, *(q.ci95 or (q.value, q.value)), q.unit]
+            for path, q in quantities(card)
+            if q.stderr is not None
+        },
+        families=families(card),
+        findings=findings,
+        not_run=[fit for fit, q in quality.fits.items() if q.verdict == "not run"],
+        kept=kept,
+    )
+
+
+def families(card: ModelCard) -> dict[str, str]:
+    """Return the family of each level's distribution, by key path."""
+    return {
+        f"levels[{i}].distribution": level.distribution.family
+        for i, level in enumerate(card.levels)
+        if level.distribution is not None
+    }
