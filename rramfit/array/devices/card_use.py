@@ -110,6 +110,9 @@ DESCRIBED = frozenset(
         "line.correlation",
         "iv.offset",
         "iv.noise",
+        "iv.switching.voltage",
+        "iv.switching.spread",
+        "iv.branches.conductance",
         "retention.longest_time",
         "endurance.window",
         "readout.inl_endpoint",
@@ -125,6 +128,11 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
         f"read noise is drawn white: its spectral exponent "
         f"{c.read_noise.spectral_exponent.value:.2g} is left out"
         if c.read_noise and c.read_noise.spectral_exponent
+        else None
+    ),
+    "iv.branches.nonlinearity": lambda c: (
+        "cells are drawn without nonlinearity: that of the LRS and HRS branches is left out"
+        if c.iv and c.iv.branches and c.iv.nonlinearity is None
         else None
     ),
     "read_noise.spectral_floor": lambda _: None,  # part of the spectrum that is named above

@@ -37,6 +37,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.errors import FitError
 from rramfit.fitting.statistics.over_array.cell_pattern import (
     lattice,
     pair_shares,
@@ -312,6 +313,12 @@ class _Grid:
 
     def refined(self, ordinates: Ordinates, log_weight: Floats) -> _Grid:
         """Lay the fine grid over the part of this one that matters."""
+        if not np.isfinite(log_weight[:-1].max()):
+            msg = (
+                "The likelihood of a smooth field is not finite: the readings differ by too many "
+                "orders of magnitude. Check their unit and their largest values."
+            )
+            raise FitError(msg)
         shape = len(self.lengths), len(self.lengths[0][1]), len(self.place)
         matters = log_weight[:-1].reshape(shape) > log_weight[:-1].max() - _NEGLIGIBLE
         places, part = _finer(self.place, matters.any(axis=(0, 1)), _FINE[1])
