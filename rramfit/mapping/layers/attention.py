@@ -88,7 +88,6 @@ class AnalogMultiheadAttention(ManyMatrices, nn.MultiheadAttention):
     def _heads(self, x: Tensor) -> Tensor:  # (batch, token, embed) -> (batch, head, token, .)
         return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(
         self,
         query: Tensor,

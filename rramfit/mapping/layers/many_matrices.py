@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight
+from rramfit.mapping.layers.matrix_layer import eager
 from rramfit.mapping.layout.plan import plan_matrix
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup
@@ -88,14 +89,24 @@ class ManyMatrices(nn.Module):
 
     def chip_of(self, part: str) -> ProgrammedMatrix | None:
         """Return the chip of one matrix for one forward; None while calibrating."""
-        if self.calibrating:
-            return None
-        return self.projections[part].current(self.model_weight(part), training=self.training)
+        chip: ProgrammedMatrix | None = eager(self._chip_of, part)
+        return chip
 
     def project(
         self, part: str, chip: ProgrammedMatrix | None, x: Tensor, bias: Tensor | None
     ) -> Tensor:
         """Multiply vectors (..., input) by one matrix, (..., output)."""
+        out: Tensor = eager(self._project, part, chip, x, bias)
+        return out
+
+    def _chip_of(self, part: str) -> ProgrammedMatrix | None:
+        if self.calibrating:
+            return None
+        return self.projections[part].current(self.model_weight(part), training=self.training)
+
+    def _project(
+        self, part: str, chip: ProgrammedMatrix | None, x: Tensor, bias: Tensor | None
+    ) -> Tensor:
         matrix, weight = self.projections[part].matrix, self.model_weight(part)
         wide = x.to(weight.dtype)
         if chip is None:

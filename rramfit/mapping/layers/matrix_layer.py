@@ -14,13 +14,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo
+from torch.compiler import is_dynamo_compiling
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 
-__all__ = ["MatrixLayer", "keep_hooks", "vectors_per_sample"]
+__all__ = ["MatrixLayer", "eager", "keep_hooks", "vectors_per_sample"]
 
 _HOOKS = (
     "_forward_hooks",
@@ -143,15 +144,32 @@ class MatrixLayer(nn.Module):
         super()._load_from_state_dict(*args)
         self.analog.stale = True
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # draws and keeps chips
     def forward(self, x: Tensor) -> Tensor:
         """Multiply on tiles."""
+        out: Tensor = eager(self.run, x)
+        return out
+
+    def run(self, x: Tensor) -> Tensor:
+        """Compute the forward."""
         if self.trained is not None:
             out: Tensor = self.trained(self, x)
             return out
         chip = self.analog.current(self.model_weight(), training=self.training)
         wide = x.to(self.analog.matrix.setup.model.dtype)
         return self.add_bias(self.on_tiles(wide, chip)).to(x.dtype)
+
+
+@_disable_dynamo
+def _uncompiled(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def eager(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that draws random numbers and keeps chips: `torch.compile` leaves it as is.
+
+    The compiler is imported only if it is in use, because this takes seconds.
+    """
+    return _uncompiled(function, *args) if is_dynamo_compiling() else function(*args)
 
 
 def keep_hooks(new: nn.Module, old: nn.Module) -> None:

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from rramfit.errors import MappingError
 from rramfit.mapping.layers.many_matrices import ManyMatrices
-from rramfit.mapping.layers.matrix_layer import keep_hooks
+from rramfit.mapping.layers.matrix_layer import eager, keep_hooks
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup
 
@@ -77,9 +77,13 @@ class AnalogRecurrent(ManyMatrices, nn.RNNBase):
         weight: Tensor = getattr(self, part)
         return weight
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor | PackedSequence, state: Any = None) -> tuple[Any, Any]:
         """Run over time; arguments and results as in PyTorch."""
+        found: tuple[Any, Any] = eager(self.run, x, state)
+        return found
+
+    def run(self, x: Tensor | PackedSequence, state: Any) -> tuple[Any, Any]:
+        """Compute the forward."""
         lengths = None
         if isinstance(x, PackedSequence):
             padded, lengths = pad_packed_sequence(x)

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from rramfit.errors import MappingError
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
 from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.mapping.layers.convolutions.grouped_layer import GroupedLayer
@@ -39,10 +40,7 @@ _GEOMETRY = (
 
 
 class _AnalogTransposed(GroupedLayer):
-    """A transposed convolution whose kernels are stored in cells of one card.
-
-    The argument `output_size` of the digital layer is not supported; `output_padding` is.
-    """
+    """A transposed convolution whose kernels are stored in cells of one card."""
 
     digital: type[nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d]
     convolve: Callable[..., Tensor]
@@ -138,6 +136,19 @@ class _AnalogTransposed(GroupedLayer):
         places = self.batched(x).shape[2:]
         wide = values.reshape(1, -1, *[1] * self.output_axes).expand(1, -1, *places)
         return self._overlapped(wide)[0]
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Convolve on tiles.
+
+        Raises
+        ------
+        MappingError
+            If an output size is given: it would choose the output padding anew.
+        """
+        if output_size is not None:
+            msg = "output_size is not supported on tiles; set output_padding of the layer instead"
+            raise MappingError(msg)
+        return super().forward(x)
 
     def _overlapped(self, products: Tensor) -> Tensor:
         """Add the products (sample, output · kernel position, *places) where they overlap."""
