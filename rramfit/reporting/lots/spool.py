@@ -5,6 +5,7 @@ They lie in an unnamed temporary file in the lot's folder, which disappears with
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -51,7 +52,8 @@ class RowSpool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk: the rows are written or lost already
+            self._file.close()
 
     def __len__(self) -> int:
         return len(self._places)
