@@ -300,5 +300,5 @@ def test_inspection_shows_the_new_groups(file):
     assert {"retention/bake0", "retention/bake2", "pulses", "attempts"} <= set(seen)
     assert "448 K" in seen["retention/bake2"].summary
     assert seen["pulses"].summary == "2 devices, 3 cycles of 4 pulses, 2 SET and 1 RESET"
-    assert seen["attempts"].summary == ("3 attempts on 2 cells, 66.7% successful, steps recorded")
+    assert seen["attempts"].summary == ("3 attempts on 2 cells, 66.7 % successful, steps recorded")
     assert seen["iv"].summary == "2 curves of 1 cell at 5 voltages, 0 to 1 V"
