@@ -45,15 +45,17 @@ class Shared(nn.Module):
 
 
 def test_a_layer_under_two_names_is_one_set_of_cells(x):
+    torch.manual_seed(0)
     analog = convert_to_analog(Shared(), full_card(), inputs=x).eval()
     assert analog.a is analog.b
     assert [name for name, _ in analog_layers(analog)] == ["a", "c"]
     first, last = analog_matrices(analog)
     assert (first.plan.vectors, last.plan.vectors) == (2, 1)
-    assert first.calibration.largest > 1.5  # of the second use, whose inputs are larger
+    assert first.calibration.largest > float(x.max())  # of the second use
 
 
 def test_a_block_repeated_in_a_sequential_is_one_set_of_cells(x):
+    torch.manual_seed(0)
     block = nn.Linear(8, 8)
     analog = convert_to_analog(nn.Sequential(block, nn.ReLU(), block), full_card(), inputs=x)
     assert analog[0] is analog[2]
@@ -61,6 +63,7 @@ def test_a_block_repeated_in_a_sequential_is_one_set_of_cells(x):
 
 
 def test_layers_with_one_weight_share_cells(x):
+    torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
     net[2].weight = net[0].weight
     analog = convert_to_analog(net, full_card(), inputs=x)
@@ -156,6 +159,7 @@ def test_a_forward_of_its_own_is_refused_or_kept(x):
 
 @pytest.mark.parametrize("norm", [weight_norm, spectral_norm])
 def test_parametrized_weights_are_those_of_the_moment(x, norm):
+    torch.manual_seed(0)
     net = nn.Sequential(norm(nn.Linear(8, 4)), nn.ReLU(), nn.Linear(4, 2)).eval()
     setup = analog_setup(full_card(), factors=())
     with torch.no_grad():
@@ -190,6 +194,7 @@ class Bilinear(nn.Module):
 
     def __init__(self):
         super().__init__()
+        torch.manual_seed(0)
         self.first = nn.Linear(8, 8)
         self.mix = nn.Bilinear(8, 8, 4)
 

@@ -12,6 +12,8 @@ from rramfit.mapping import FACTORS, analog_matrices, analog_setup, convert_to_a
 from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.training.forward.preparation import prepare_training, set_step, trained_network
 
+torch.manual_seed(0)  # weights of the layers below
+
 CONVOLUTIONS = [
     (nn.Conv1d(4, 6, 3, padding=1, stride=2), (2, 4, 9)),
     (nn.Conv1d(4, 8, 3, groups=4, padding="same"), (2, 4, 9)),
