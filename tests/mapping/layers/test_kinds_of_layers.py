@@ -12,7 +12,7 @@ from rramfit.mapping import FACTORS, analog_matrices, analog_setup, convert_to_a
 from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.training.forward.preparation import prepare_training, set_step, trained_network
 
-torch.manual_seed(0)  # weights of the layers below
+torch.manual_seed(2)  # weights of the layers below
 
 CONVOLUTIONS = [
     (nn.Conv1d(4, 6, 3, padding=1, stride=2), (2, 4, 9)),
@@ -42,7 +42,8 @@ def setup(factors=(), **options):
 
 
 def close(found, wanted):
-    return float((found - wanted).abs().max()) < 1e-5 * float(wanted.abs().max())
+    size = float(wanted.abs().max())
+    return size > 0 and float((found - wanted).abs().max()) < 1e-5 * size
 
 
 @pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS, ids=repr)
