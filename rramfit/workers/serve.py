@@ -3,7 +3,7 @@
 A message is its length in 8 bytes and a pickle. A call is (function, arguments, folder); its answer
 ("done", result) or ("raised", exception or None, "Type: message", traceback). Standard output then
 leads to standard error, so that nothing a library prints can mix with an answer. If the parent is
-gone, the process stops as if it was told to: files that it is writing are removed.
+gone, the process stops as if it had been asked to: files that it is writing are removed.
 """
 
 from __future__ import annotations

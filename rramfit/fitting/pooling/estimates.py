@@ -47,7 +47,7 @@ def check_poolable(cards: Sequence[ModelCard]) -> None:
         raise FitError(msg)
     twice = [name for name, count in Counter(c.name for c in cards).items() if count > 1]
     if twice:
-        msg = f"Two cards are named {twice[0]}. Give each array one card with a name of its own."
+        msg = f"Two cards are named {twice[0]}. Give the card of each array another name."
         raise FitError(msg)
     groups = same_levels(cards)
     if len(groups) > 1:

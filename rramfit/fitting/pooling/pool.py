@@ -4,7 +4,7 @@ The estimates of a parameter are taken to the scale of their intervals (linear, 
 artanh; linear if some estimate is at the limit of the scale), with their standard errors, and
 fitted by nested random effects (`nested_components`). A kind of group is a level of the model only
 if there are at least two such groups, and at least one holds two members: lots of one wafer each
-cannot be told from their wafers.
+cannot be distinguished from their wafers.
 
 Which cards and which of their parameters can be pooled is in `estimates`.
 """
@@ -322,7 +322,8 @@ def _notes(cards: Sequence[ModelCard], groups: Mapping[str, tuple[str, ...]]) ->
     if merged:
         out.append(
             f"The variation between {' and between '.join(k + 's' for k in merged)} cannot be "
-            "told from that of other groups, because each has one member or there is only one."
+            "distinguished from that of other groups, because each has one member or there is "
+            "only one."
         )
     if not groups:
         out.append(

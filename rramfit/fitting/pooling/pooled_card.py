@@ -72,7 +72,7 @@ def _template(pool: Pool) -> ModelCard:
 
 
 def _replaced(value: Any, path: str, new: Mapping[str, Quantity]) -> Any:
-    """Return a part of a card with the pooled numbers in place of its own."""
+    """Return a part of a card with its numbers replaced by the pooled ones."""
     if isinstance(value, Quantity):
         return new.get(path, value)
     if isinstance(value, BaseModel):

@@ -206,7 +206,7 @@ def _check_layer(name: str, layer: nn.Module) -> None:
     own = getattr(type(layer), "forward", None) is not getattr(kind, "forward", None)
     if own and not (kind is nn.RNNBase and type(layer) in (nn.RNN, nn.LSTM, nn.GRU)):
         msg = (
-            f"{name or 'the network'}: {type(layer).__name__} has a forward of its own, which an "
+            f"{name or 'the network'}: {type(layer).__name__} overrides `forward`, which an "
             f"analog layer would not run. Exclude it, or use {kind.__name__} inside of it"
         )
         raise MappingError(msg)

@@ -216,12 +216,12 @@ def _attempts_summary(m: Measurement, _: str) -> str:
         return ""
     cells = len(np.unique(np.stack([a.row, a.col]), axis=1).T)
     steps = "steps recorded" if a.conductance is not None else "steps not recorded"
-    told = (
+    outcome = (
         "success unknown"
         if a.success is None
         else f"{format_percent(float(np.mean(a.success)))} successful"
     )
-    return f"{_counted(len(a.row), 'attempt')} on {_counted(cells, 'cell')}, {told}, {steps}"
+    return f"{_counted(len(a.row), 'attempt')} on {_counted(cells, 'cell')}, {outcome}, {steps}"
 
 
 def _readout_summary(m: Measurement, _: str) -> str:

@@ -1,4 +1,4 @@
-"""Opening a measured file: read-only, in a process of its own, with a clear error if that fails.
+"""Opening a measured file: read-only, in a separate process, with a clear error if that fails.
 
 Whatever the HDF5 library does with a damaged file (a crash, an endless loop, a huge request for
 memory) happens in the reading process of `rramfit.hdf5`, which serves descriptions and blocks of

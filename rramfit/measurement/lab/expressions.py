@@ -2,8 +2,8 @@
 
 An expression consists of column names, numbers, parentheses, the operators
 + - * / // % ** << >> & | ^ and the functions abs, sqrt, exp, log, log10, floor, round, min, max.
-A column name that is not a plain word stands in backticks: ``"`R (kohm)` * 1000"``. The syntax tree
-is interpreted here; it never runs as Python code. A result that is not defined is NaN.
+A column name that is not a plain word is written in backticks: ``"`R (kohm)` * 1000"``. The syntax
+tree is interpreted here; it never runs as Python code. A result that is not defined is NaN.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ _FOLDS: Mapping[str, _Operator] = {"min": np.minimum, "max": np.maximum}
 _INTEGER = "integer arithmetic with column names and + - * // % << >> & | ^"
 _ANY = (
     "arithmetic with column names, numbers, + - * / // % ** << >> & | ^ and "
-    f"{', '.join([*_FUNCTIONS, *_FOLDS])}; a name that is not a plain word stands in `backticks`"
+    f"{', '.join([*_FUNCTIONS, *_FOLDS])}; a name that is not a plain word is written in "
+    "`backticks`"
 )
 
 
@@ -165,7 +166,7 @@ def evaluate(expression: str, columns: Mapping[str, Numbers]) -> Numbers:
 
 
 def quoted_name(name: str) -> str:
-    """Return a column name as it stands in an expression."""
+    """Return a column name as it is written in an expression."""
     return name if name.isidentifier() else f"`{name}`"
 
 

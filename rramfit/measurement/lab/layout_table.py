@@ -60,7 +60,7 @@ class TableSource(Part):
     missing: tuple[str, ...] = Field(default=(), description="values that mean 'not measured'")
     samples: tuple[str, ...] = Field(
         default=(),
-        description="names, in turn, of the fields after `columns`; each becomes a row of its own",
+        description="names, in turn, of the fields after `columns`; each becomes a separate row",
     )
     file_name: str | None = Field(
         default=None,

@@ -185,7 +185,7 @@ def test_each_new_thing_alone_makes_it_1_1(tmp_path, new):
 
 
 def test_names_of_1_1_in_a_file_of_1_0_are_noted_and_not_read(file):
-    """An older file may hold such names for purposes of its own, and stays valid."""
+    """An older file may hold such names for other purposes, and stays valid."""
     with h5py.File(file, "a") as f:
         f.attrs["format_version"] = "1.0"
         f.attrs["die_x"] = "A3"

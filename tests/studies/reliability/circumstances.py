@@ -62,7 +62,7 @@ def _wrong(name: str, done: subprocess.CompletedProcess[str], out: Path) -> list
 
 
 def _each(work: Callable[[str, Path], list[str]]) -> list[str]:
-    """Do the same with every command, each in a folder of its own."""
+    """Do the same with every command, each in a separate folder."""
     wrong = []
     for name in COMMANDS:
         with tempfile.TemporaryDirectory() as folder:

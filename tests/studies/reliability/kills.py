@@ -22,7 +22,7 @@ from mutations import stream
 
 __all__ = ["COMMANDS", "rramfit", "run_kills", "unfinished"]
 
-_AGAIN = 10  # one in so many kills is followed by a second run
+_AGAIN = 10  # one kill in ten is followed by a second run
 _LATE = 1.05  # latest kill, in durations of the command
 
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {

@@ -1,6 +1,6 @@
 """Packing of a grouped convolution: groups share rows and columns and are read one after another.
 
-A group of a convolution is a small matrix (output, input) of its own. Groups on the diagonal of one
+A group of a convolution is a small, separate matrix (output, input). Groups on the diagonal of one
 large matrix would leave most of a tile empty, and every column would carry the current of the empty
 cells of all other groups. Here group g = h·V + v occupies the rows of slot v and the columns of
 slot h, with V slots of rows in a tile:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
 from rramfit.mapping.layers.convolutions.grouped import GroupPacking, output_norms
-from rramfit.mapping.layers.matrix_layer import MatrixLayer
+from rramfit.mapping.layers.matrix_layer import MatrixLayer, keep_hooks
 from rramfit.mapping.layout.plan import plan_matrix
 from rramfit.mapping.tiles.setup import AnalogSetup
 
@@ -26,11 +27,20 @@ class GroupedLayer(MatrixLayer):
 
     Attributes
     ----------
+    digital : type
+        The digital layer.
+    kind : str
+        Of the plan, without the number of axes.
+    geometry : tuple of str
+        Attributes that analog and digital layer have in common.
     packing : GroupPacking
     norm : (output,) tensor
         Divides the weights of each output if there are several groups; 1 otherwise.
     """
 
+    digital: type[nn.Module]
+    kind: str
+    geometry: tuple[str, ...]
     packing: GroupPacking
     norm: Tensor
     in_channels: int
@@ -57,21 +67,34 @@ class GroupedLayer(MatrixLayer):
     def digital_product(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the layer with other kernels."""
 
-    def place(
-        self,
-        packing: GroupPacking,
+    @classmethod
+    @abstractmethod
+    def group_shape(cls, layer: Any) -> tuple[int, int]:
+        """Return outputs and inputs of one group of a digital layer."""
+
+    @classmethod
+    def from_digital(
+        cls,
+        layer: Any,
         setup: AnalogSetup,
-        name: str,
-        kind: str,
-        vectors: int,
-        seed: int,
-        mapping: LayerMapping | None,
-        shared: AnalogWeight | None,
-    ) -> None:
-        """Plan the matrix and map the weight; see `AnalogLinear.from_digital`."""
-        self.packing = packing
+        *,
+        name: str = "conv",
+        vectors: int = 1,
+        seed: int = 0,
+        mapping: LayerMapping | None = None,
+        shared: AnalogWeight | None = None,
+    ) -> Self:
+        """Convert a digital layer and share its parameters; see `AnalogLinear.from_digital`.
+
+        `vectors` is the number of positions per sample: of the output of a convolution, of the
+        input of a transposed one.
+        """
+        new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
+        _take(new, layer, cls.geometry)
+        packing = GroupPacking.for_tile(layer.groups, *cls.group_shape(layer), setup.tile[0])
+        new.packing = packing
         norm = None if mapping is None else mapping.get("norm")
-        self.register_buffer("norm", self._norms() if norm is None else norm, persistent=False)
+        new.register_buffer("norm", new._norms() if norm is None else norm, persistent=False)
         outputs, inputs = packing.shape
         plan = plan_matrix(
             name,
@@ -81,12 +104,19 @@ class GroupedLayer(MatrixLayer):
             scheme=setup.book.scheme,
             slices=setup.book.slices,
             vectors=vectors * packing.groups,
-            weights=self.weight.numel(),
-            kind=kind,
+            weights=layer.weight.numel(),
+            kind=f"{cls.kind}{len(layer.kernel_size)}d",
         )
-        weight = self.matrix_weight().to(setup.model.dtype)
-        self.analog = shared or AnalogWeight(plan, setup, weight, seed=seed, mapping=mapping)
-        self.register_module("trained", None)
+        weight = new.matrix_weight().to(setup.model.dtype)
+        new.analog = shared or AnalogWeight(plan, setup, weight, seed=seed, mapping=mapping)
+        new.register_module("trained", None)
+        return new.train(layer.training)
+
+    def to_digital(self) -> nn.Module:
+        """Return the digital layer with the same parameters."""
+        new = self.digital(self.in_channels, self.out_channels, 1, device="meta")
+        _take(new, self, self.geometry)
+        return new.train(self.training)
 
     def _norms(self) -> Tensor:
         matrices = self.by_group(self.weight.detach())
@@ -153,3 +183,10 @@ class GroupedLayer(MatrixLayer):
         if self.groups > 1:
             values = self.packing.of_outputs(values) * self.norm.to(values) ** power
         return super().of_outputs(values, x, power=power)
+
+
+def _take(new: nn.Module, layer: Any, geometry: tuple[str, ...]) -> None:
+    """Give a layer the geometry, the parameters and the hooks of another one."""
+    for attribute in (*geometry, "weight", "bias"):
+        setattr(new, attribute, getattr(layer, attribute))
+    keep_hooks(new, layer)

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
-from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.mapping.layers.convolutions.grouped_layer import GroupedLayer
-from rramfit.mapping.layers.matrix_layer import keep_hooks
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
-from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = ["AnalogConv1d", "AnalogConv2d", "AnalogConv3d"]
 
 CALIBRATION_SAMPLES = 64
 """Samples, taken evenly from a batch, that calibrate a convolution."""
-
-_GEOMETRY = (
-    "kernel_size",
-    "stride",
-    "padding",
-    "dilation",
-    "groups",
-    "padding_mode",
-    "_reversed_padding_repeated_twice",
-)
 
 
 class _AnalogConvolution(GroupedLayer):
@@ -42,47 +28,24 @@ class _AnalogConvolution(GroupedLayer):
     A sample without batch axis is a batch of one, as in PyTorch.
     """
 
-    digital: type[nn.Conv1d | nn.Conv2d | nn.Conv3d]
+    kind = "conv"
+    geometry = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+        "_reversed_padding_repeated_twice",
+    )
+
     padding_mode: Any
 
     @classmethod
-    def from_digital(
-        cls,
-        layer: nn.Conv1d | nn.Conv2d | nn.Conv3d,
-        setup: AnalogSetup,
-        *,
-        name: str = "conv",
-        vectors: int = 1,
-        seed: int = 0,
-        mapping: LayerMapping | None = None,
-        shared: AnalogWeight | None = None,
-    ) -> Self:
-        """Convert a digital layer and share its parameters; see `AnalogLinear.from_digital`.
-
-        `vectors` is the number of output positions per sample.
-        """
-        new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
-        _copy_geometry(new, layer)
-        new.weight, new.bias = layer.weight, layer.bias
-        groups, positions = layer.groups, math.prod(layer.kernel_size)
-        packing = GroupPacking.for_tile(
-            groups,
-            layer.out_channels // groups,
-            layer.in_channels // groups * positions,
-            setup.tile[0],
-        )
-        kind = f"conv{len(layer.kernel_size)}d"
-        new.place(packing, setup, name, kind, vectors, seed, mapping, shared)
-        keep_hooks(new, layer)
-        return new.train(layer.training)
-
-    def to_digital(self) -> nn.Module:
-        """Return the digital layer with the same parameters."""
-        new = self.digital(self.in_channels, self.out_channels, 1, device="meta")
-        _copy_geometry(new, self)
-        new.weight, new.bias = self.weight, self.bias
-        keep_hooks(new, self)
-        return new.train(self.training)
+    def group_shape(cls, layer: Any) -> tuple[int, int]:
+        """Return outputs and inputs of one group of a digital layer."""
+        positions = math.prod(layer.kernel_size)
+        return layer.out_channels // layer.groups, layer.in_channels // layer.groups * positions
 
     def by_group(self, weight: Tensor) -> Tensor:
         """Return kernels as matrices (group, output, input)."""
@@ -165,9 +128,3 @@ class AnalogConv3d(_AnalogConvolution, nn.Conv3d):
     """A three-dimensional convolution on tiles."""
 
     digital = nn.Conv3d
-
-
-def _copy_geometry(new: nn.Module, layer: nn.Module) -> None:
-    """Copy kernel size, stride, padding, dilation and groups from one convolution to another."""
-    for name in _GEOMETRY:
-        setattr(new, name, getattr(layer, name))

@@ -11,80 +11,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.errors import MappingError
-from rramfit.mapping.layers.analog_weight import AnalogWeight, LayerMapping
-from rramfit.mapping.layers.convolutions.grouped import GroupPacking
 from rramfit.mapping.layers.convolutions.grouped_layer import GroupedLayer
-from rramfit.mapping.layers.matrix_layer import keep_hooks
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
-from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = ["AnalogConvTranspose1d", "AnalogConvTranspose2d", "AnalogConvTranspose3d"]
-
-_GEOMETRY = (
-    "kernel_size",
-    "stride",
-    "padding",
-    "output_padding",
-    "dilation",
-    "groups",
-    "padding_mode",
-    "_reversed_padding_repeated_twice",
-)
 
 
 class _AnalogTransposed(GroupedLayer):
     """A transposed convolution whose kernels are stored in cells of one card."""
 
-    digital: type[nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d]
+    kind = "transposed"
+    geometry = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "output_padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+        "_reversed_padding_repeated_twice",
+    )
+
     convolve: Callable[..., Tensor]
     padding: Any
     output_padding: tuple[int, ...]
 
     @classmethod
-    def from_digital(
-        cls,
-        layer: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d,
-        setup: AnalogSetup,
-        *,
-        name: str = "transposed",
-        vectors: int = 1,
-        seed: int = 0,
-        mapping: LayerMapping | None = None,
-        shared: AnalogWeight | None = None,
-    ) -> Self:
-        """Convert a digital layer and share its parameters; see `AnalogLinear.from_digital`.
-
-        `vectors` is the number of input positions per sample.
-        """
-        new = cls(layer.in_channels, layer.out_channels, 1, device="meta")
-        _copy_geometry(new, layer)
-        new.weight, new.bias = layer.weight, layer.bias
-        groups, positions = layer.groups, math.prod(layer.kernel_size)
-        packing = GroupPacking.for_tile(
-            groups,
-            layer.out_channels // groups * positions,
-            layer.in_channels // groups,
-            setup.tile[0],
-        )
-        kind = f"transposed{len(layer.kernel_size)}d"
-        new.place(packing, setup, name, kind, vectors, seed, mapping, shared)
-        keep_hooks(new, layer)
-        return new.train(layer.training)
-
-    def to_digital(self) -> nn.Module:
-        """Return the digital layer with the same parameters."""
-        new = self.digital(self.in_channels, self.out_channels, 1, device="meta")
-        _copy_geometry(new, self)
-        new.weight, new.bias = self.weight, self.bias
-        keep_hooks(new, self)
-        return new.train(self.training)
+    def group_shape(cls, layer: Any) -> tuple[int, int]:
+        """Return outputs and inputs of one group of a digital layer."""
+        positions = math.prod(layer.kernel_size)
+        return layer.out_channels // layer.groups * positions, layer.in_channels // layer.groups
 
     @property
     def one_to_one(self) -> bool:
@@ -181,9 +144,3 @@ class AnalogConvTranspose3d(_AnalogTransposed, nn.ConvTranspose3d):
 
     digital = nn.ConvTranspose3d
     convolve = staticmethod(F.conv_transpose3d)
-
-
-def _copy_geometry(new: nn.Module, layer: nn.Module) -> None:
-    """Copy the geometry from one transposed convolution to another."""
-    for name in _GEOMETRY:
-        setattr(new, name, getattr(layer, name))

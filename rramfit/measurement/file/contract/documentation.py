@@ -197,7 +197,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    """Align names, shapes and types; put each meaning on a line of its own."""
+    """Align names, shapes and types; put each meaning on a separate line."""
     listed = list(rows)
     width = max(len(row[0]) for row in listed) + 2
     lines = []

@@ -130,7 +130,7 @@ def part_names(file: File, name: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The group itself; if it may hold subgroups of its own form and does, those, with numbers in
+        The group itself; if it may hold subgroups of the same form and does, those, with numbers in
         their names in rising order; none if the file does not have the group.
     """
     group = file.get(name)

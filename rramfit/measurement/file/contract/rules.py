@@ -95,5 +95,5 @@ class GroupRule:
     means: str
     datasets: Mapping[str, DatasetRule]
     attributes: Mapping[str, AttributeRule] = field(default_factory=dict)
-    parts: str = ""  # what each subgroup is, if the group may hold subgroups of its own form
+    parts: str = ""  # what each subgroup is, if the group may hold subgroups of the same form
     since: str = "1.0"

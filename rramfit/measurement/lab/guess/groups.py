@@ -1,8 +1,8 @@
 """Which group of the measurement file the rows of a log are.
 
 The first of these that the columns allow is chosen: a row of samples; an I–V sweep; pulses;
-endurance; write-verify attempts with the programming sweep; operations told by a text; repeated
-reads over time; a programming sweep.
+endurance; write-verify attempts with the programming sweep; operations identified by a text;
+repeated reads over time; a programming sweep.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a user is told: the file, line and column of what cannot be used, and advice that works."""
+"""Messages name the file, line and column of what cannot be used; their advice works."""
 
 import json
 

@@ -1,6 +1,6 @@
 """Endurance of a log (`/endurance`): readings by cycle, state and cell.
 
-The states are columns of one row, or rows of one cycle that are told apart by a column, by their
+The states are columns of one row, or rows of one cycle that are distinguished by a column, by their
 order, by a threshold, or by their conductances: state 0 is then the lower one.
 """
 
