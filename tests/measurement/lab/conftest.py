@@ -1,8 +1,14 @@
-"""Reading of one table file, as all its rows."""
+"""Reading of one table file as all its rows, and import of a log by its own draft."""
 
 import numpy as np
 import pytest
 
+from rramfit.measurement import (
+    convert_measurement,
+    guess_layout,
+    validate_layout,
+    write_conversion,
+)
 from rramfit.measurement.lab.layout_table import TableSource
 from rramfit.measurement.lab.tables import read_blocks
 
@@ -32,6 +38,27 @@ def read_path(path, **source):
         source["columns"] = NO_HEADER
     blocks = list(read_blocks([path], TableSource(kind="table", **source)))
     return Table(blocks)
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """Return a function that drafts a layout, converts with it unchanged, and checks the file."""
+
+    def run(content, *more, name="log.csv", group=None):
+        paths = [content] if not isinstance(content, (str, bytes)) else [tmp_path / name]
+        if isinstance(content, (str, bytes)):
+            paths[0].write_bytes(content if isinstance(content, bytes) else content.encode())
+        paths += more
+        text = guess_layout(*paths, group=group)
+        lab = tmp_path / "lab.toml"
+        lab.write_text(text)
+        conversion = convert_measurement(paths, lab)
+        assert "FILL IN" not in text
+        for path in write_conversion(conversion, tmp_path / "out.h5"):
+            assert validate_layout(path) == []
+        return conversion.measurements[0], text, conversion
+
+    return run
 
 
 class Table:

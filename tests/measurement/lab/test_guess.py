@@ -2,8 +2,6 @@
 
 import gzip
 import re
-import subprocess
-import sys
 import tomllib
 
 import h5py
@@ -14,8 +12,6 @@ from rramfit.errors import MeasurementError
 from rramfit.measurement import (
     convert_measurement,
     guess_layout,
-    validate_layout,
-    write_conversion,
 )
 
 
@@ -28,133 +24,6 @@ def converted(path, tmp_path, text):
     lab = tmp_path / "lab.toml"
     lab.write_text(text)
     return convert_measurement(path, lab).measurements
-
-
-@pytest.fixture
-def imported(tmp_path):
-    """Return a function that drafts a layout, converts with it unchanged, and checks the file."""
-
-    def run(content, *more, name="log.csv", group=None):
-        paths = [content] if not isinstance(content, (str, bytes)) else [tmp_path / name]
-        if isinstance(content, (str, bytes)):
-            paths[0].write_bytes(content if isinstance(content, bytes) else content.encode())
-        paths += more
-        text = guess_layout(*paths, group=group)
-        lab = tmp_path / "lab.toml"
-        lab.write_text(text)
-        conversion = convert_measurement(paths, lab)
-        assert "FILL IN" not in text
-        for path in write_conversion(conversion, tmp_path / "out.h5"):
-            assert validate_layout(path) == []
-        return conversion.measurements[0], text, conversion
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def logs(shared, tmp_path_factory):
-    """Make the eight logs of the shared cases."""
-    out = tmp_path_factory.mktemp("logs")
-    subprocess.run([sys.executable, shared / "cases/logs/make.py", out], check=True)
-    return out
-
-
-def test_two_states_on_a_line(imported, logs):
-    m, text, conversion = imported(logs / "endurance_two_columns.tsv")
-    assert 'cycle = "cycle"' in text
-    assert 'row = "addr >> 8"' in text
-    g = m.endurance.conductance
-    assert g.shape[1:] == (2, 8, 8)
-    assert np.nanmedian(g[:, 0]) < 1e-5 < np.nanmedian(g[:, 1])
-    assert conversion.bad == ()
-
-
-def test_two_states_in_turn(imported, logs):
-    m, _, _ = imported(logs / "endurance_alternating.tsv")
-    assert m.endurance.cycle.tolist() == [1, 10, 100, 1000, 10_000]
-    assert m.endurance.conductance.shape == (5, 2, 4, 4)
-
-
-def test_a_series_along_each_line(imported, logs):
-    m, text, _ = imported(logs / "series_wide.tsv.gz")
-    assert m.reads.shape == (30_000, 2, 2)
-    assert np.nanmean(m.reads.read_all()) == pytest.approx(5e-5, rel=0.1)
-    assert "time = { column" in text
-    assert "CHECK: 1 s a sample is assumed" in text
-
-
-def test_bakes_at_two_temperatures(imported, logs):
-    """The temperature is in the names of the files, and the reads at time 0 are a sweep."""
-    m, text, conversion = imported(logs / "bake_85C.tsv.gz", logs / "bake_125C.tsv.gz")
-    assert 'file_name = "bake_{temperature}C*"' in text
-    assert [b.temperature for b in m.bakes] == pytest.approx([358.15, 398.15])
-    assert m.retention.time.tolist() == [0, 600, 3600, 14_400, 86_400]
-    np.testing.assert_allclose(m.levels.target, np.arange(1, 5) * 2e-5, rtol=0.01)
-    assert m.program.shape == (2, 32, 64)
-    assert conversion.bad == ()
-
-
-def test_a_pulse_response(imported, logs):
-    m, text, _ = imported(logs / "pulse_response.csv")
-    assert 'units = "uS"' in text
-    assert m.pulses.conductance.shape == (6, 8, 128)
-    assert np.unique(m.pulses.polarity).tolist() == [-1, 1]
-    first = m.pulses.conductance[0, 0]
-    assert first[63] > 5 * first[0]
-
-
-def test_write_verify_attempts(imported, logs):
-    m, text, _ = imported(logs / "write_verify.csv")
-    assert len(m.levels) == 4
-    assert m.attempts.success.sum() == m.program.read_all().accepted.sum() > 4000
-    assert "reads = sets + resets + 1" in text
-    assert (m.rows, m.cols) == (64, 64)
-
-
-def test_an_analyser_sweep(imported, logs):
-    m, text, conversion = imported(logs / "analyser_sweep.csv")
-    assert m.iv.current.shape == (3, 42)
-    assert 'decimal = ","' in text
-    assert "not used: Time" in text
-    assert "CHECK" not in text.split("[source]")[1]  # nothing is assumed
-    assert conversion.bad == ()
-
-
-MEASURED = {
-    "stanford-256x256/C1_read_3.tsv.gz": ["program"],
-    "stanford-256x256/ret1.csv.gz": ["reads"],
-    "stanford-256x256/read_multivolt.tsv.gz": ["iv"],
-    "stanford-mlc/read_voltage_sweep.tsv.gz": ["iv"],
-    "stanford-mlc/13scheme_test_100_2_0_Nov29.tsv.gz": ["program", "retention"],
-    "stanford-mlc/set_sweep.tsv.gz": ["pulses"],
-    "stanford-mlc/reset_sweep.tsv.gz": ["pulses"],
-    "relaxation-techC/relaxdata.min.tsv.gz": ["program", "retention"],
-}
-
-
-@pytest.mark.parametrize("log", MEASURED)
-def test_measured_logs_need_no_edit(imported, shared, log):
-    m, _, conversion = imported(shared / "data/measured" / log)
-    assert conversion.bad == ()
-    for group in MEASURED[log]:
-        assert getattr(m, group) is not None
-
-
-def test_a_measured_log_is_read_as_it_is_described(imported, shared):
-    m, text, conversion = imported(shared / "data/measured/stanford-mlc/C10_dead_test.csv.gz")
-    assert conversion.bad == ()
-    assert m.attempts is not None
-    assert tomllib.loads(text)["array"]["tiles"] == [128, 128]
-    assert m.program.read_all().pulses[0, 0, :3].tolist() == [14, 6, 750]
-    np.testing.assert_allclose(m.levels.target, 2 / (10_000 + 11_000), rtol=0.01)
-
-
-def test_logs_before_and_after_a_bake(imported, shared):
-    folder = shared / "data/measured/stanford-mlc"
-    m, text, _ = imported(folder / "prebake110.tsv.gz", folder / "postbake110.tsv.gz")
-    assert m.retention.shape == (2, 128, 128)
-    assert 'col = "(addr & 255) // 2"' in text
-    assert "values = [0, 3600]" in text
 
 
 def table(header, rows):
@@ -248,6 +117,34 @@ def test_states_by_name_are_levels(imported):
     assert 'values = { "HRS" = 0, "LRS" = 1 }' in text
     np.testing.assert_allclose(m.levels.target, [1e-5, 1e-4], rtol=0.01)
     assert m.program.read_all().level[0, 0, :2].tolist() == [1, 0]
+
+
+def test_one_level_a_sweep_keeps_its_numbers(imported):
+    rows = [(c, s % 2, s, (10, 60)[s % 2] + c) for s in range(6) for c in range(4)]
+    text = "".join(f"0,{c},{level},{s},{g}\n" for c, level, s, g in rows)
+    m, draft, _ = imported("row,col,level,sweep,G_uS\n" + text)
+    assert m.program.read_all().level[:, 0, 0].tolist() == [0, 1, 0, 1, 0, 1]
+    np.testing.assert_allclose(m.levels.target, [11.5e-6, 61.5e-6])
+    assert "not used" not in draft
+
+
+def test_levels_of_currents_become_conductances(imported):
+    text = "".join(f"{c},{c % 2},{(2, 12)[c % 2]}\n" for c in range(16))
+    m, draft, _ = imported("cell,level,I_uA\n" + text)
+    np.testing.assert_allclose(m.levels.target, [10e-6, 60e-6])  # at the assumed 0.2 V
+    assert "the read voltage is assumed" in draft
+
+
+def test_a_number_of_the_read_makes_repeated_reads(imported):
+    text = "".join(f"0,{c},{n},{50 + n}\n" for c in range(4) for n in range(3))
+    m, draft, _ = imported("row,col,sample,G_uS\n" + text)
+    np.testing.assert_allclose(m.reads.read_all()[:, 0, 0], [50e-6, 51e-6, 52e-6])
+    assert "1 s a read is assumed" in draft
+
+
+def test_a_number_of_the_sample_alone_is_the_cell(imported):
+    m, _, _ = imported("sample,G_uS\n" + "".join(f"{n},{50 + n}\n" for n in range(16)))
+    assert m.program.read_all().conductance.size == 16
 
 
 def test_times_and_temperatures_with_their_units_in_the_names(imported):

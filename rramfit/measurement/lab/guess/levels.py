@@ -49,10 +49,7 @@ def window_unit(log: Log, low: Role, high: Role) -> str:
 def _measured_levels(
     log: Log, level: Role, reading: Role
 ) -> tuple[list[str], dict[str, int] | None, frozenset[str]]:
-    unit, _ = log.unit(reading)
-    if unit.endswith("A"):
-        return [], None, frozenset()
-    values, numbers = log.values(reading), log.values(level)
+    numbers = log.values(level)
     if level.field.texts is not None:
         words, code = np.unique(level.field.texts.astype(str), return_inverse=True)
         numbers = code.astype(np.float64)
@@ -63,11 +60,11 @@ def _measured_levels(
         names = [f'"{k:g}"' for k in known]
     if len(known) > _MOST_LEVELS:
         return [], None, frozenset()
-    with np.errstate(divide="ignore", invalid="ignore"):
-        g = to_si(values, unit, "conductance")
+    g = _conductances(log, reading)
     first = first_rows(log)
-    chosen = [first & (numbers == k) for k in known]
-    middle = [float(np.nanmedian(g[c])) if np.any(c & np.isfinite(g)) else np.nan for c in chosen]
+    of_level = [(numbers == k) & np.isfinite(g) for k in known]
+    chosen = [c & first if np.any(c & first) else c for c in of_level]
+    middle = [float(np.median(g[c])) if np.any(c) else np.nan for c in chosen]
     if not np.all(np.isfinite(middle)) or not np.all(np.asarray(middle) > 0):
         return [], None, frozenset()
     order = np.argsort(middle)
@@ -81,6 +78,15 @@ def _measured_levels(
     rank = {names[i]: k for k, i in enumerate(order.tolist())}
     consecutive = all(name == f'"{k}"' for name, k in rank.items())
     return lines, None if consecutive else rank, frozenset({level.name})
+
+
+def _conductances(log: Log, reading: Role) -> NDArray[np.float64]:
+    """Return the readings in S; currents at the read voltage of the log or the assumed one."""
+    unit, _ = log.unit(reading)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if unit.endswith("A"):
+            return np.asarray(to_si(log.values(reading), unit, "current") / log.volts())
+        return np.asarray(to_si(log.values(reading), unit, "conductance"))
 
 
 def first_rows(log: Log) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rramfit.measurement.lab.guess.cells import Cells
 from rramfit.measurement.lab.guess.roles.role import SURE, Role, Roles
 from rramfit.measurement.lab.guess.sample import Sample
+from rramfit.units import to_si
 
 __all__ = ["Log", "Section", "fits", "has_unique_rows", "toml_key", "toml_text"]
 
@@ -90,6 +91,13 @@ class Log:
         else:
             unit = "A" if size < 5e-3 else "uA" if size < 5e3 else "nA"
         return unit, f"no unit in the log; the median {size:.3g} fits {unit}"
+
+    def volts(self) -> NDArray[np.float64] | float:
+        """Return the voltage [V] that turns a current into a conductance."""
+        r = self.roles.first("read voltage", "voltage")
+        if r is None:
+            return _ASSUMED_VOLTS
+        return np.asarray(to_si(self.values(r), r.unit or "V", "voltage"))
 
     def read_voltage(self) -> str:
         """Return the line with the read voltage, from a constant column or a setting."""

@@ -36,6 +36,7 @@ _NAMES: Sequence[tuple[str, str]] = (
     ("pulse", rf"pulse(_?{_NUMBER})?|n_?pulse|step(_?{_NUMBER})?|shot"),
     ("pulses", r"(n_?|num_?|total_?)?pulses(_?(used|total|count))?|attempts|iterations|tries"),
     ("reads", r"(n_?|num_?)?reads"),
+    ("read", rf"(read|sample|sampling|acq(uisition)?)(_?{_NUMBER})?"),
     ("polarity", r"pol(arity)?|pulse_?type|op(eration)?|set_?reset"),
     ("direction", r"dir(ection)?|sweep_?dir(ection)?"),
     ("time", rf"{_CLOCK}?t(ime)?(_?(stamp|point|elapsed|rel))?"),

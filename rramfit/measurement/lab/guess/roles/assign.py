@@ -16,7 +16,7 @@ from rramfit.measurement.lab.guess.sample import Field, Sample
 __all__ = ["assign_roles"]
 
 _INTEGER_ROLES = frozenset({"row", "col", "address", "cycle", "sweep", "sets", "resets", "pulse",
-                            "pulses", "reads", "index"})  # fmt: skip
+                            "pulses", "reads", "read", "index"})  # fmt: skip
 _TEXT_ROLES = frozenset({"device", "address", "polarity", "state", "flag", "level", "direction"})
 
 
@@ -25,6 +25,10 @@ def assign_roles(sample: Sample) -> Roles:
     found = Inference(sample, [_by_name(f) for f in sample.fields])
     named = any(f.title for f in sample.fields)
     cell = found.has("address", "row", "col", "device")
+    if not cell:  # a column `sample` may then number the cells
+        found.roles = [
+            Role(r.field, "", "", NOT_SURE) if r.role == "read" else r for r in found.roles
+        ]
     reading = found.has("resistance", "conductance", "current", "hrs", "lrs", "final", "reading")
     if not named or not reading:
         infer(found, keep_cell=named and cell)

@@ -23,7 +23,7 @@ def is_over_time(log: Log) -> bool:
     ):
         return log.reading() is not None
     return (
-        log.roles.first("time", "timepoint") is not None
+        log.roles.first("time", "timepoint", "read") is not None
         and log.per_cell > 1.5
         and log.reading() is not None
     )
@@ -32,6 +32,8 @@ def is_over_time(log: Log) -> bool:
 def over_time_section(log: Log) -> Section | None:
     """Write [retention] for a few reads over long times, [reads] for many in a row."""
     time = log.roles.first("time", "timepoint")
+    if time is None and log.roles.first("read") is not None:
+        return reads_section(log)
     long = time is None or float(np.ptp(log.values(time))) >= _HOUR
     few = log.per_cell <= _MOST_POINTS
     return (
@@ -56,6 +58,7 @@ def _repeated(log: Log, name: str) -> Section | None:
     if wide is not None:
         return _wide_reads(log, name)
     reading, time = log.reading(), log.roles.first("time", "timepoint")
+    number = log.roles.first("read")
     if reading is None:
         return None
     levels, ranks, used_levels = find_levels(log)
@@ -70,6 +73,10 @@ def _repeated(log: Log, name: str) -> Section | None:
         since = ', since = "first"' if float(np.nanmin(values)) > 1e8 else ""
         lines.append(f'time = {{ column = "{time.name}", units = "{unit}"{since} }}{check}')
         used.add(time.name)
+    elif number is not None and has_unique_rows(log, [number]):
+        time_line = f'time = {{ column = "{number.name} * 1.0", units = "s" }}'
+        lines += [f'read = "{number.name}"', f"{time_line}  # CHECK: 1 s a read is assumed"]
+        used.add(number.name)
     elif len(log.files) > 1:
         times = ", ".join(str(3600 * i) for i in range(len(log.files)))
         lines += [
