@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test coverage lint types bench check-long audit sbom dist clean
+.PHONY: demo test coverage docs lint types bench check-long audit sbom dist clean
 
 # The environment is complete if its stamp is newer than the files that define it.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -29,6 +29,10 @@ lint: $(VENV)/installed
 
 types: $(VENV)/installed
 	$(BIN)/mypy
+
+# The documentation site, in build/docs; its notebooks are executed.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/docs-trees docs build/docs
 
 bench: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group bench

@@ -6,7 +6,9 @@ there if the data are missing; the header of pytest says so, and its closing lin
 """
 
 import os
-from collections.abc import Generator
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,24 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} must not be skipped in CI. {reason}"
     return report
+
+
+@pytest.fixture
+def visit(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Return a function that loads a page in Chromium: its DOM, and the console output."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+
+    def load(page: Path, query: str = "", *flags: str) -> tuple[str, str]:
+        command = [
+            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+            *("--no-first-run", "--disable-background-networking", "--disable-component-update"),
+            *("--disable-sync", "--hide-scrollbars", "--allow-file-access-from-files"),
+            *("--enable-logging=stderr", "--v=0", f"--user-data-dir={tmp_path / 'profile'}"),
+            *("--dump-dom", *flags, page.as_uri() + (f"?{query}" if query else "")),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, "\n".join(x for x in done.stderr.splitlines() if ":CONSOLE" in x)
+
+    return load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["console", "print_json", "stages"]
 
+_CELL_WIDTH = 100  # columns in a cell of Jupyter
 _PLAIN_WIDTH = 160  # columns where the output is not a terminal: enough for every table
 
 
@@ -24,6 +26,8 @@ def console(*, err: bool = False) -> Console:
 
     stream = sys.stderr if err else sys.stdout
     terminal = stream is not None and stream.isatty()  # None where the stream is closed
+    if terminal and "JPY_PARENT_PID" in os.environ:  # a cell of Jupyter: a log, not a terminal
+        return Console(stderr=err, force_terminal=False, width=_CELL_WIDTH)
     return Console(stderr=err, width=None if terminal else _PLAIN_WIDTH)
 
 

@@ -38,7 +38,10 @@ _COMMANDS = {
     "train": "Train a network for chips like the one of a card.",
     "retrain": "Retrain a network for one characterized chip.",
     "ablate": "Show how much accuracy each non-ideality costs a network.",
+    "demo": "Measure a virtual chip and characterize it: a first card and report.",
+    "doctor": "Print versions, threads, devices and missing extras, for bug reports.",
 }
+_FOLDERS = {"demo": "first_steps.", "doctor": "first_steps."}
 
 
 class Refused(click.ClickException):
@@ -56,7 +59,7 @@ class _Commands(SuggestingGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"rramfit_cli.commands.{cmd_name}")
+        module = import_module(f"rramfit_cli.commands.{_FOLDERS.get(cmd_name, '')}{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -22,7 +22,7 @@ def run(*arguments):
 
 
 def test_the_page_in_the_repository_is_current(repo):
-    page = repo / "docs" / "measurement-layout.md"
+    page = repo / "docs" / "reference" / "measurement-layout.md"
     assert page.read_text(encoding="utf-8") == layout_markdown()
     assert run("layout", "--markdown") == layout_markdown()
 
