@@ -49,8 +49,8 @@ def test_programmed_levels_match_by_target():
     assert level_mismatch(first, card(19.0, 82.0, targets=(21.0, 80.0))) is not None
 
 
-def test_targets_within_half_a_spread_are_one_level():
+def test_targets_within_a_spread_are_one_level():
     """Targets that a draft took from medians differ as the chips do."""
     first = card(19.0, 82.0, targets=(20.0, 80.0))  # spreads of 5 %
-    assert level_mismatch(first, card(19.0, 82.0, targets=(20.4, 81.5))) is None
-    assert level_mismatch(first, card(19.0, 82.0, targets=(20.4, 83.0))) is not None
+    assert level_mismatch(first, card(19.0, 82.0, targets=(20.4, 83.0))) is None
+    assert level_mismatch(first, card(19.0, 82.0, targets=(20.4, 85.0))) is not None

@@ -1,4 +1,4 @@
-"""Start-up of the notebooks: a failing terminal command stops the build (a bad verdict does not)."""
+"""Start-up of the notebooks: a failing terminal command stops the build; a bad verdict does not."""
 
 from IPython import get_ipython
 
