@@ -14,16 +14,28 @@ A given number has neither. A number that was not measured is absent; there are 
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from rramfit.units import format_estimate, format_quantity, round_estimate
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Finite", "Quantity", "Scale", "Square", "interval", "quantities", "quantities_frame"]
+__all__ = [
+    "Finite",
+    "Quantity",
+    "Scale",
+    "Square",
+    "interval",
+    "quantities",
+    "quantities_frame",
+    "quantities_html",
+]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -79,6 +91,23 @@ class Quantity(BaseModel):
             msg = f"ci95 {self.ci95} has a lower limit above its upper limit"
             raise ValueError(msg)
         return self
+
+    def __str__(self) -> str:
+        return format_estimate(self.value, self.ci95, self.unit)
+
+    def _repr_html_(self) -> str:
+        return html.escape("; ".join(f"{name} {text}" for name, text in self.shown().items()))
+
+    def shown(self) -> dict[str, str]:
+        """Return what there is, rounded: value, 95 % interval, between, trend."""
+        shown = {"value": format_quantity(self.value, self.unit)}
+        if self.ci95 is not None:
+            e = round_estimate(self.value, self.ci95, self.unit)
+            shown = {"value": f"{e.value} {e.unit}".rstrip(), "95 % interval": e.interval}
+        for name, more in (("between arrays", self.between), ("trend", self.trend)):
+            if more is not None:
+                shown[name] = format_quantity(more, self.unit, digits=2)
+        return shown
 
     @classmethod
     def given(cls, value: float, unit: str) -> Self:
@@ -155,6 +184,14 @@ def quantities_frame(quantities: Mapping[str, Quantity]) -> pd.DataFrame:
         for q in quantities.values()
     ]
     return pd.DataFrame(rows, index=list(quantities))
+
+
+def quantities_html(quantities: Mapping[str, Quantity]) -> str:
+    """Return a table of named quantities for Jupyter: rounded, with prefixed units."""
+    import pandas as pd
+
+    rows = [q.shown() for q in quantities.values()]
+    return str(pd.DataFrame(rows, index=list(quantities)).to_html(na_rep=""))
 
 
 def _expit(x: float) -> float:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rramfit import compare_cards
 from rramfit.card import Quantity
 from rramfit.fitting.characterization import characterize
 from rramfit.fitting.results.axes import axes_or_new
@@ -41,3 +42,17 @@ def test_every_plot_is_a_picture(fitted):
     plots = [fit.plot() for fit in fitted.results().values() if hasattr(fit, "plot")]
     assert len(plots) > 5
     assert all(ax._repr_png_().startswith(b"\x89PNG") for ax in plots)
+
+
+def test_a_measurement_shows_its_groups():
+    groups = ("program", "iv", "mvm", "readout")
+    page = synthesize(sample_card(), rows=16, cols=8, sweeps=3, groups=groups)._repr_html_()
+    assert "16 × 8 cells, 1T1R" in page
+    assert "<td>3 × 16 × 8</td>" in page
+    assert all(f"<th>/{group}</th>" in page for group in (*groups, "levels"))
+
+
+def test_a_comparison_shows_both_values():
+    page = compare_cards(sample_card(), sample_card())._repr_html_()
+    assert page.startswith("<p><b>0 of ")
+    assert " uS</td>" in page

@@ -28,6 +28,7 @@ different levels.
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from scipy import special
 from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.scales import SCALES, halves, on_scale
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,6 +180,19 @@ class CardComparison:
         ]
         columns = ["first", "second", "unit", "t", "df", "p_value", "result"]
         return pd.DataFrame(rows, index=[d.path for d in self.differences], columns=columns)
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        differing = len(self.significant)
+        head = f"{differing} of {counted(len(self.differences), 'common parameter')} differ"
+        rows = [
+            {"first": str(d.first), "second": str(d.second), "t": f"{d.t:.2f}", "": d.words}
+            for d in self.differences
+        ]
+        table = pd.DataFrame(rows, index=[d.path for d in self.differences]).to_html()
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return f"<p><b>{head}</b></p>{table}{notes}"
 
 
 def compare_cards(first: ModelCard, second: ModelCard) -> CardComparison:

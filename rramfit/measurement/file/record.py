@@ -11,8 +11,9 @@ file; `rramfit.measurement.file.validate` checks it.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class ArrayIdentity:
     tile_row: int | None = None  # place of the tile within the die
     tile_col: int | None = None
     session: str | None = None  # tester, day or operator session
+    accuracy: float | None = None  # stated limits of error of a reading, as a share of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,8 @@ class Program:
     read_voltage : float
         [V]
     max_pulses : int, optional
+    session : tuple of str, optional
+        Tester, day or operator session of each sweep.
     """
 
     shape: tuple[int, int, int]
@@ -124,6 +128,7 @@ class Program:
     read_voltage: float
     max_pulses: int | None
     open_blocks: Callable[[int], Iterator[SweepBlock]] = field(repr=False)
+    session: tuple[str, ...] | None = None
 
     def blocks(self, sweeps: int = 16) -> Iterator[SweepBlock]:
         """Iterate over all sweeps in order, `sweeps` at a time."""
@@ -144,6 +149,7 @@ class Reads:
     read_voltage: float | None  # [V]
     temperature: float | None  # [K]
     open_blocks: Callable[[int], Iterator[Floats]] = field(repr=False)  # [S] (read, row, col)
+    session: tuple[str, ...] | None = None  # (read,) tester, day or operator session
 
     def __post_init__(self) -> None:
         _freeze(self.time, self.level)
@@ -352,3 +358,25 @@ class Measurement:
     def bakes(self) -> tuple[Reads, ...]:
         """All bakes of `/retention`, in the order of the file."""
         return self.more_bakes if self.retention is None else (self.retention, *self.more_bakes)
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        groups = {
+            f"/{name}": " × ".join(map(str, size))
+            for name, group in named.items()
+            if (size := getattr(group, "shape", None) or _size(group)) is not None
+        }
+        title = f"{self.identity.array_id}: {self.rows} × {self.cols} cells, {self.identity.cell}"
+        table = pd.DataFrame({"size": groups}).to_html()
+        return f"<p><b>{html.escape(title)}</b></p>{table}"
+
+
+def _size(group: object) -> tuple[int, ...] | None:
+    """Return the size of the measured array of a group; None if it is no group."""
+    for name in ("code", "current", "conductance", "final", "target"):
+        values = getattr(group, name, None)
+        if values is not None:
+            return tuple(np.shape(values))
+    return None
