@@ -119,3 +119,54 @@ def test_figures_follow_the_colour_scheme(chromium, folder, tmp_path):
     light = probe(chromium, folder, tmp_path, 701, "--blink-settings=preferredColorScheme=1")
     assert dark["fill"] == "rgb(228, 231, 235)"
     assert light["fill"] == "rgb(31, 35, 40)"
+
+
+HOVER = """<!doctype html><body style="margin:0">
+<iframe id="f" src="report.html" style="border:0;width:1200px;height:900px"></iframe>
+<pre id="out">not loaded</pre>
+<script>
+document.getElementById("f").onload = event => {
+  const w = event.target.contentWindow, d = w.document, out = {};
+  setTimeout(async () => {
+    for (const figure of d.querySelectorAll("figure")) {
+      const svg = figure.querySelector(".plot svg");
+      svg.scrollIntoView({block: "center", behavior: "instant"});
+      const r = svg.getBoundingClientRect(), tip = d.querySelector(".tip");
+      for (let x = 0.2; x < 0.8 && !out[figure.id]; x += 0.1)
+        for (let y = 0.2; y < 0.8 && !out[figure.id]; y += 0.1) {
+          const at = {clientX: r.left + r.width * x, clientY: r.top + r.height * y};
+          svg.dispatchEvent(new w.PointerEvent("pointermove", at));
+          if (!tip.hidden) out[figure.id] = tip.textContent;
+        }
+    }
+    const saved = [];
+    w.URL.createObjectURL = blob => { saved.push(blob); return "#"; };
+    const map = d.getElementById("fig-map-level-0"), tools = map.querySelectorAll(".tools button");
+    tools[1].click();
+    tools[0].click();
+    await new Promise(done => setTimeout(done, 200));
+    out.csv = (await saved[0].text()).split("\\n").slice(0, 2);
+    const dialog = d.querySelector("dialog.enlarged"), large = dialog.querySelector("svg");
+    const before = large.getAttribute("viewBox");
+    large.dispatchEvent(new w.WheelEvent("wheel", {deltaY: -100, clientX: 600, clientY: 400}));
+    out.zoomed = before !== large.getAttribute("viewBox");
+    dialog.querySelector("button").click();
+    out.closed = d.querySelector("dialog") === null;
+    document.getElementById("out").textContent = JSON.stringify(out);
+  }, 1000);
+};
+</script>"""
+
+
+def test_figures_show_values_enlarge_and_save_their_data(chromium, folder, tmp_path):
+    page = folder / "hover.html"
+    page.write_text(HOVER)
+    dom, console = visit(chromium, page, tmp_path / "profile", "--virtual-time-budget=8000")
+    assert console == ""
+    found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)[1]))
+    assert re.fullmatch(r"row \d+, column \d+: [\d.]+", found["fig-map-level-0"])
+    assert found["csv"][0] == "row,column,value"
+    assert re.fullmatch(r"0,0,[\d.]*", found["csv"][1])
+    assert found["zoomed"]
+    assert found["closed"]
+    assert len(found) > 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 
@@ -61,9 +62,15 @@ def tree(page) -> Outline:
     return outline(page)
 
 
-def test_the_page_loads_nothing_and_runs_no_script(page, tree):
+def test_the_page_loads_nothing_and_runs_its_own_script_only(page, tree):
+    scripts = [a for tag, a in tree.tags if tag == "script"]
+    assert [a for a in scripts if a.get("type") != "application/json"] == [{}]
+    assert (
+        page.count((files("rramfit.reporting.page") / "templates/figures.js").read_text().strip())
+        == 1
+    )
     for tag, attributes in tree.tags:
-        assert tag not in ("script", "iframe", "object", "embed", "base")
+        assert tag not in ("iframe", "object", "embed", "base")
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "srcset", "data", "action", "xlink:href"):
             link = attributes.get(name) or "#"

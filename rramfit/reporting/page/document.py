@@ -1,7 +1,8 @@
 """The structure of a report: sections of prose, figures, tables and notes, in one HTML file.
 
-A report is immutable. It is written as one self-contained page that loads nothing and runs no
-script; the same content gives the same bytes.
+A report is immutable. It is written as one self-contained page that loads nothing; the same content
+gives the same bytes. A script of the page shows values on hover, enlarges figures and saves their
+data as CSV; without scripts the page is complete.
 
 Not here: the content of a particular report (`rramfit.reporting.characterization` and others).
 """
@@ -146,6 +147,7 @@ class Figure:
     title: str
     caption: str
     svg: str = field(repr=False)
+    data: str = field(default="", repr=False)  # JSON; "" without values on hover and a CSV
     width: Width = "half"
 
 
@@ -241,7 +243,7 @@ def figure(
     margins : (left, bottom, right, top)
         [inch] around the axes.
     """
-    svg = figure_svg(
+    svg, data = figure_svg(
         draw,
         key=f"fig-{key}",
         title=title,
@@ -249,7 +251,7 @@ def figure(
         size=size or _SIZES[width],
         margins=margins,
     )
-    return Figure(key=f"fig-{key}", title=title, caption=caption, svg=svg, width=width)
+    return Figure(key=f"fig-{key}", title=title, caption=caption, svg=svg, data=data, width=width)
 
 
 def _figures(lead: Sequence[Block], sections: Sequence[Section]) -> list[Figure]:

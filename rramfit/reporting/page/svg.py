@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rramfit.reporting.page.figure_data import figure_data
 from rramfit.reporting.page.theme import CSS_NAMES, STYLE
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def figure_svg(
     description: str,
     size: tuple[float, float],
     margins: tuple[float, float, float, float] = (0.62, 0.5, 0.12, 0.12),
-) -> str:
-    """Draw one pair of axes as an inline SVG.
+) -> tuple[str, str]:
+    """Draw one pair of axes as an inline SVG, and return its data.
 
     Parameters
     ----------
@@ -60,8 +61,10 @@ def figure_svg(
 
     Returns
     -------
-    str
+    svg : str
         An ``<svg>`` element that needs only the style sheet of the page.
+    data : str
+        What was drawn, as JSON (`rramfit.reporting.page.figure_data`).
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -79,13 +82,14 @@ def figure_svg(
         mpl.rcdefaults()  # the user's settings must not change a report
         mpl.rcParams.update(style)
         figure = Figure(figsize=size)
-        draw(figure.add_axes(box))
+        axes = figure.add_axes(box)
+        draw(axes)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        data = figure_data(axes)
     text = out.getvalue()
-    return _inline(
-        text[text.index("<svg") :], key=key, title=title, description=description, size=size
-    )
+    text = text[text.index("<svg") :]
+    return _inline(text, key=key, title=title, description=description, size=size), data
 
 
 def _inline(text: str, *, key: str, title: str, description: str, size: tuple[float, float]) -> str:

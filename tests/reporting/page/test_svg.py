@@ -22,7 +22,7 @@ def draw(ax):
 
 
 def render(key: str = "k") -> str:
-    return figure_svg(draw, key=key, title="T <1>", description="D & d", size=(3.0, 2.0))
+    return figure_svg(draw, key=key, title="T <1>", description="D & d", size=(3.0, 2.0))[0]
 
 
 def test_the_svg_is_well_formed_and_has_a_title():
