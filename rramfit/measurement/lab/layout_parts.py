@@ -82,6 +82,7 @@ class ArrayPart(Part):
     tile_row: int | None = None
     tile_col: int | None = None
     session: str | None = None
+    accuracy: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _tiles_fit(self) -> Self:

@@ -57,6 +57,9 @@ class TableSource(Part):
     )
     member: str | None = Field(default=None, description="file inside a .zip file")
     hex: tuple[str, ...] = Field(default=(), description="columns of hexadecimal numbers")
+    numbered: tuple[str, ...] = Field(
+        default=(), description="columns of texts with one number, such as WL12: the number is used"
+    )
     missing: tuple[str, ...] = Field(default=(), description="values that mean 'not measured'")
     samples: tuple[str, ...] = Field(
         default=(),

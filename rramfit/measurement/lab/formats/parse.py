@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def parse_rows(
         sep=r"\s+" if separator == WHITESPACE else separator,
         header=None,
         names=list(columns),
-        dtype=dict.fromkeys(source.hex, str),
+        dtype=dict.fromkeys((*source.hex, *source.numbered), str),
         decimal=source.decimal,
         thousands=source.thousands,
         keep_default_na=False,
@@ -49,7 +50,8 @@ def parse_rows(
             table[name] = np.where(missing, "", values) if missing.any() else values
             if source.decimal != "." or source.thousands:
                 table[name] = _with_points(table[name], source)
-    return table | {name: _from_hex(table[name]) for name in source.hex if name in table}
+    table |= {name: _from_hex(table[name]) for name in source.hex if name in table}
+    return table | {name: _its_number(table[name]) for name in source.numbered if name in table}
 
 
 def _with_points(values: NDArray[Any], source: TableSource) -> NDArray[Any]:
@@ -61,6 +63,14 @@ def _with_points(values: NDArray[Any], source: TableSource) -> NDArray[Any]:
         return text.replace(source.thousands or "\0", "").replace(source.decimal, ".")
 
     return np.array([plain(str(v)) for v in values.tolist()], dtype=object)
+
+
+def _its_number(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the only number in each text; keep texts with none or several."""
+    texts = [str(v) for v in values.tolist()]
+    found = [re.findall(r"\d+", text) for text in texts]
+    read = [int(n[0]) if len(n) == 1 else t for n, t in zip(found, texts, strict=True)]
+    return np.array(read, np.int64 if all(len(n) == 1 for n in found) else object)
 
 
 def _from_hex(values: NDArray[Any]) -> NDArray[Any]:

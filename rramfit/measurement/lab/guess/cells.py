@@ -42,6 +42,10 @@ def find_cells(sample: Sample, roles: Roles) -> Cells:
         wide = sample.wide
         lines = ('row = "block_line"', 'col = "sample"')
         why = "the rows and columns of the matrix"
+        if wide.leading:
+            label = sample.fields[0].name
+            row = f"{label} - {wide.first_label}" if wide.first_label else label
+            lines, why = (f'row = "{row}"', 'col = "sample"'), "the labels of the matrix"
         cells = wide.rows_of_block * wide.samples
         return Cells(
             rows=wide.rows_of_block,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.lab.guess.log import Log, Section
+from rramfit.measurement.lab.guess.names import role_by_name
 from rramfit.measurement.lab.guess.sections.endurance import endurance_section, is_endurance
 from rramfit.measurement.lab.guess.sections.iv import is_iv, iv_section
 from rramfit.measurement.lab.guess.sections.program import (
@@ -99,6 +100,17 @@ def _is_wide(log: Log) -> bool:
     return log.sample.wide is not None
 
 
+def _has_columns_of_sweeps(log: Log) -> bool:
+    wide = log.sample.wide
+    return wide is not None and role_by_name(wide.name, "") in ("cycle", "sweep")
+
+
+def _has_columns_of_cells(log: Log) -> bool:
+    """Return True if a column is a cell, and the lines are a few times."""
+    wide = log.sample.wide
+    return wide is not None and bool(wide.name) and log.roles.first("time") is not None
+
+
 def _is_verify(log: Log) -> bool:
     return log.roles.first("sets") is not None and log.roles.first("lower") is not None
 
@@ -110,6 +122,8 @@ def _has_reading(log: Log) -> bool:
 _ORDER: Sequence[tuple[Callable[[Log], bool], Writer]] = (
     (_is_map, program_section),
     (_alternates, endurance_section),
+    (_has_columns_of_sweeps, program_section),
+    (_has_columns_of_cells, over_time_section),
     (_is_wide, reads_section),
     (is_iv, iv_section),
     (is_pulses, pulses_section),

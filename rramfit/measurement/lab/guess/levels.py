@@ -27,7 +27,9 @@ def find_levels(log: Log) -> tuple[list[str], dict[str, int] | None, frozenset[s
             None,
             frozenset({low.name, high.name}),
         )
-    reading = log.reading()
+    reading, target = log.reading(), r.first("target")
+    if level is None and target is not None:
+        return _stated_targets(log, target)
     if level is None or reading is None:
         return [], None, frozenset()
     return _measured_levels(log, level, reading)
@@ -80,6 +82,29 @@ def _measured_levels(
     return lines, None if consecutive else rank, frozenset({level.name})
 
 
+def _stated_targets(
+    log: Log, target: Role
+) -> tuple[list[str], dict[str, int] | None, frozenset[str]]:
+    """Return the levels of a column with the target of each row."""
+    known = np.unique(log.values(target))
+    known = known[np.isfinite(known)]
+    unit, note = log.unit(target)
+    if not 1 < len(known) <= _MOST_LEVELS or len(known) > log.sample.rows / 2 or known[0] <= 0:
+        return [], None, frozenset()
+    if unit.endswith("A"):
+        return [], None, frozenset()
+    rising = known if unit.endswith("S") else known[::-1]
+    lines = [
+        "[levels]",
+        f"target = [{', '.join(f'{x:g}' for x in rising)}]"
+        + (f"  # CHECK: {note}" if note else ""),
+        f'units = "{unit}"',
+        "",
+    ]
+    ranks = {f'"{x:g}"': k for k, x in enumerate(rising.tolist())}
+    return lines, ranks, frozenset({target.name})
+
+
 def _conductances(log: Log, reading: Role) -> NDArray[np.float64]:
     """Return the readings in S; currents at the read voltage of the log or the assumed one."""
     unit, _ = log.unit(reading)
@@ -100,7 +125,7 @@ def first_rows(log: Log) -> NDArray[np.bool_]:
 
 def level_key(log: Log, ranks: dict[str, int] | None) -> str | None:
     """Return the line with the level of a row; None if the log does not number the levels."""
-    level = log.roles.first("level", "state")
+    level = log.roles.first("level", "state", "target")
     if level is None or log.roles.first("lower"):
         return None
     if ranks is None:

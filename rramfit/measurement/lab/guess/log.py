@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rramfit.measurement.lab.guess.cells import Cells
 from rramfit.measurement.lab.guess.roles.role import SURE, Role, Roles
 from rramfit.measurement.lab.guess.sample import Sample
+from rramfit.measurement.lab.guess.wide import Wide
 from rramfit.units import to_si
 
 __all__ = ["Log", "Section", "fits", "has_unique_rows", "toml_key", "toml_text"]
@@ -63,6 +64,16 @@ class Log:
         """Return the line of a column as a conductance."""
         text, note = self.part(r)
         return f"{key} = {text}{note}"
+
+    def samples_as_conductance(self, wide: Wide) -> str:
+        """Return the line of the samples of a row as conductances."""
+        unit = wide.unit or ("ohm" if wide.size > 1 else "S")
+        check = "" if wide.unit else fits(wide.size, unit)
+        if unit.endswith("A"):
+            check = "  # CHECK: the read voltage is assumed"
+            part = f'{{ column = "g", units = "{unit}", voltage = {_ASSUMED_VOLTS} }}'
+            return f"conductance = {part}{check}"
+        return f'conductance = {{ column = "g", units = "{unit}" }}{check}'
 
     def part(self, r: Role) -> tuple[str, str]:
         """Return the inline table of a reading, and its comment."""

@@ -12,6 +12,15 @@ from collections.abc import Sequence
 __all__ = ["UNIT_ROLES", "quantity_of_unit", "role_by_name"]
 
 _READING = r"([rgi]|res(istance)?|cond(uctance)?|curr(ent)?)"
+_OTHER_LANGUAGES = {  # German, French: the English name
+    "zeile": "row", "ligne": "row", "spalte": "col", "colonne": "col", "adresse": "address",
+    "zelle": "cell", "cellule": "cell", "widerstand": "resistance", "résistance": "resistance",
+    "leitwert": "conductance", "strom": "current", "courant": "current", "spannung": "voltage",
+    "tension": "voltage", "zyklus": "cycle", "zyklen": "cycles", "zeit": "time", "temps": "time",
+    "temperatur": "temperature", "température": "temperature", "stufe": "level",
+    "niveau": "level", "zustand": "state", "état": "state", "puls": "pulse", "impulsion": "pulse",
+    "pulse_nr": "pulse", "durchlauf": "sweep", "bauteil": "device", "composant": "device",
+}  # fmt: skip
 _MEASURED = r"(read(ing|out)?|final|meas(ured)?|value|median|mean|avg|\d+)"
 _APPLIED = r"(force|forced|bias|app|applied|set_?point|src|source|meas|smu)"
 _PLACE = r"(coord(inate)?|pos|addr)"
@@ -33,11 +42,11 @@ _NAMES: Sequence[tuple[str, str]] = (
     ("sweep", rf"(sweep|repeat|rep|run|iter(ation)?|loop|trace|pass_?no)s?(_?{_NUMBER})?"),
     ("sets", rf"(n_?|num_?)?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?set"),
     ("resets", rf"(n_?|num_?)?re?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?reset"),
-    ("pulse", rf"pulse(_?{_NUMBER})?|n_?pulse|step(_?{_NUMBER})?|shot"),
+    ("pulse", rf"pulse(_?({_NUMBER}|count|nr))?|n_?pulse|step(_?{_NUMBER})?|shot"),
     ("pulses", r"(n_?|num_?|total_?)?pulses(_?(used|total|count))?|attempts|iterations|tries"),
     ("reads", r"(n_?|num_?)?reads"),
     ("read", rf"(read|sample|sampling|acq(uisition)?)(_?{_NUMBER})?"),
-    ("polarity", r"pol(arity)?|pulse_?type|op(eration)?|set_?reset"),
+    ("polarity", r"pol(arity)?|pulse_?(type|polarity|sign)|op(eration)?|set_?reset"),
     ("direction", r"dir(ection)?|sweep_?dir(ection)?"),
     ("time", rf"{_CLOCK}?t(ime)?(_?(stamp|point|elapsed|rel))?"),
     ("temperature", r"(bake_?)?temp(erature)?(_?[ck])?|t_?(bake|amb|chuck|stage)|celsius|kelvin"),
@@ -104,6 +113,7 @@ def role_by_name(title: str, unit: str) -> str:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", title) if not title.isupper() else title
     for text in (spaced, title):
         name = re.sub(r"[\W_]+", "_", text).strip("_").casefold()
+        name = _OTHER_LANGUAGES.get(name, name)
         for role, pattern in _NAMES:
             if name and re.fullmatch(pattern, name):
                 if quantity and role not in UNIT_ROLES[quantity] and role != "ratio":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.lab.formats.containers import FileKind, file_kind
-from rramfit.measurement.lab.formats.lines import WHITESPACE
+from rramfit.measurement.lab.formats.lines import WHITESPACE, is_number
 from rramfit.measurement.lab.formats.rows import RowBlock, check_width, distinct
 from rramfit.measurement.lab.formats.spreadsheets import (
     SHEET_SEPARATOR,
@@ -27,8 +27,14 @@ from rramfit.measurement.lab.formats.spreadsheets import (
     sheet_pieces,
 )
 from rramfit.measurement.lab.formats.text import text_lines
+from rramfit.measurement.lab.guess.names import role_by_name
 from rramfit.measurement.lab.guess.structure import Structure, find_structure, units_of
-from rramfit.measurement.lab.guess.wide import Wide, find_wide
+from rramfit.measurement.lab.guess.wide import (
+    Wide,
+    find_labelled_map,
+    find_numbered_columns,
+    find_wide,
+)
 from rramfit.measurement.lab.layout_table import TableSource
 from rramfit.measurement.lab.tables import read_blocks, separator_of
 
@@ -51,8 +57,9 @@ class Field:
     title: str  # as in the header, without its unit; "" without header
     unit: str  # as in the header; "" if it has none
     numbers: NDArray[np.float64] | None  # (row,), NaN where empty; None for text
-    texts: NDArray[Any] | None  # both for hexadecimal numbers
+    texts: NDArray[Any] | None  # both for hexadecimal numbers, and for texts such as WL12
     integers: bool  # written without a decimal point
+    numbered: bool = False  # texts with one number each
     missing: tuple[str, ...] = ()  # texts between the numbers that mean "not measured"
 
 
@@ -99,10 +106,17 @@ def read_sample(path: Path) -> Sample:
                 expected="rows of a log: fields separated by tab, comma, semicolon or blanks",
             )
         source |= _source(path, structure, text=kind == "text")
+        labelled = find_labelled_map(lines, structure) if not structure.titles else None
+        if labelled is not None:
+            source["skip"] = labelled.skip
+            return _wide_sample(path, source, structure, labelled, kind)
         if structure.width > _WIDE or (structure.width >= _MAP and not structure.titles):
             wide = find_wide(lines, structure)
             if wide is not None and (wide.map or structure.width > _WIDE):
                 return _wide_sample(path, source, structure, wide, kind)
+        few = find_numbered_columns(lines, structure)
+        if few is not None:
+            return _wide_sample(path, source, structure, few, kind)
         check_width(path, "/", structure.width)
         names = _names(structure.titles, structure.width)
         if structure.header is False or list(names) != [t.strip() for t in structure.titles]:
@@ -217,8 +231,6 @@ def _read(path: Path, source: dict[str, Any], structure: Structure | None) -> Sa
 def _fields(
     blocks: Sequence[RowBlock], names: Sequence[str], titles: Sequence[str]
 ) -> Iterator[Field]:
-    import pandas as pd
-
     for i, (name, old) in enumerate(zip(names, blocks[0].columns, strict=True)):
         parts = [b.columns[old] for b in blocks]
         title, unit = units_of(str(titles[i])) if i < len(titles) else ("", "")
@@ -230,34 +242,55 @@ def _fields(
             )
             continue
         texts = np.concatenate([p.astype(object) for p in parts])
-        values = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
-        words = np.array([str(t).strip() for t in texts], dtype=object)
-        if all(re.fullmatch(r"0[xX][0-9a-fA-F]+", word) for word in words):
-            addresses = np.array([int(word, 16) for word in words], dtype=np.float64)
-            yield Field(
-                name=name, title=title, unit=unit, numbers=addresses, texts=words, integers=True
-            )
-            continue
-        empty = np.isin(words, [*_MISSING, "nan", "NaN", "NAN", "inf", "-inf"])
         boolean = all(p.dtype.kind == "b" for p in parts)
-        numeric = not boolean and bool(np.mean(np.isfinite(values) | empty) > 0.95)
-        numeric = numeric and bool(np.isfinite(values).any())
-        yield Field(
-            name=name,
-            title=title,
-            unit=unit,
-            numbers=values if numeric else None,
-            texts=None if numeric else words,
-            integers=False,
-            missing=tuple(w for w in _MISSING if numeric and w in words),
-        )
+        yield _field_of_texts(name, (title, unit), texts, boolean=boolean)
+
+
+def _field_of_texts(
+    name: str, title: tuple[str, str], texts: NDArray[Any], *, boolean: bool = False
+) -> Field:
+    """Return the field of texts: numbers with gaps, hexadecimal, numbered, or other texts."""
+    import pandas as pd
+
+    about: dict[str, Any] = {"name": name, "title": title[0], "unit": title[1]}
+    values = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
+    words = np.array([str(t).strip() for t in texts], dtype=object)
+    if all(re.fullmatch(r"0[xX][0-9a-fA-F]+", word) for word in words):
+        addresses = np.array([int(word, 16) for word in words], dtype=np.float64)
+        return Field(**about, numbers=addresses, texts=words, integers=True)
+    numbers = _numbered(title[0], words)
+    if numbers is not None:
+        return Field(**about, numbers=numbers, texts=words, integers=True, numbered=True)
+    empty = np.isin(words, [*_MISSING, "nan", "NaN", "NAN", "inf", "-inf"])
+    numeric = not boolean and bool(np.mean(np.isfinite(values) | empty) > 0.95)
+    numeric = numeric and bool(np.isfinite(values).any())
+    return Field(
+        **about,
+        numbers=values if numeric else None,
+        texts=None if numeric else words,
+        integers=numeric and all(re.fullmatch(r"[+-]?\d+", word) for word in words),
+        missing=tuple(w for w in _MISSING if numeric and w in words),
+    )
 
 
 def _special_texts(fields: Sequence[Field]) -> dict[str, Any]:
     """Return the keys of [source] for hexadecimal numbers and texts that mean "not measured"."""
-    hexadecimal = [f.name for f in fields if f.numbers is not None and f.texts is not None]
+    special = [f for f in fields if f.numbers is not None and f.texts is not None]
+    hexadecimal = [f.name for f in special if not f.numbered]
+    numbered = [f.name for f in special if f.numbered]
     missing = sorted({m for f in fields for m in f.missing})
-    return ({"hex": hexadecimal} if hexadecimal else {}) | ({"missing": missing} if missing else {})
+    keys = {"hex": hexadecimal, "numbered": numbered, "missing": missing}
+    return {key: names for key, names in keys.items() if names}
+
+
+def _numbered(title: str, words: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return the numbers in texts such as WL12 of rows and columns; None if they are others."""
+    if role_by_name(title, "") not in ("row", "col", "address"):
+        return None
+    found = [re.fullmatch(r"([A-Za-z_ -]+)(\d{1,6})", word) for word in words]
+    if not all(found) or len({m[1] for m in found if m}) != 1:
+        return None
+    return np.array([int(m[2]) for m in found if m], np.float64)
 
 
 def _wide_sample(
@@ -273,29 +306,20 @@ def _wide_sample(
     else:
         pieces = sheet_pieces(path, kind, settings.sheet)
         lines = (line for p in pieces for line in p.data.decode().split("\n")[:-1])
-    values, rows, complete = _leading_fields(lines, structure, wide.leading)
-    if wide.map:
-        rows, complete = wide.rows, wide.complete
-    fields = tuple(
-        Field(
-            name=n,
-            title=units_of(titles[i])[0] if titles else "",
-            unit=units_of(titles[i])[1] if titles else "",
-            numbers=v,
-            texts=None,
-            integers=bool(np.all(v == np.floor(v))),
-        )
-        for i, (n, v) in enumerate(zip(leading, values, strict=True))
-    )
+    texts, complete = _leading_fields(lines, structure, wide.leading)
+    named = [units_of(t) for t in titles] or [("", "")] * wide.leading
+    columns = np.array(texts, dtype=object).reshape(len(texts), wide.leading).T
+    fields = tuple(map(_field_of_texts, leading, named, columns))
+    source |= _special_texts(fields)
     return Sample(
         path=path,
         source=source,
         fields=fields,
-        rows=rows,
-        complete=complete,
+        rows=wide.rows if wide.map else len(texts),
+        complete=wide.complete if wide.map else complete,
         blocks=wide.blocks,
         titles=(),
-        block=np.zeros(rows, np.int64),
+        block=np.zeros(len(texts), np.int64),
         bad=(),
         settings=structure.settings,
         wide=wide,
@@ -304,20 +328,20 @@ def _wide_sample(
 
 def _leading_fields(
     lines: Iterable[str], s: Structure, leading: int
-) -> tuple[list[NDArray[np.float64]], int, bool]:
-    """Return the fields in front of the samples, the number of rows, and if these are all rows."""
+) -> tuple[list[list[str]], bool]:
+    """Return the fields in front of the samples of each row, and whether these are all rows."""
     read = 0
-    found: list[list[float]] = []
+    found: list[list[str]] = []
     split = None if s.separator == WHITESPACE else s.separator
     for i, line in enumerate(lines):
         if read > _CHARACTERS:
-            return list(np.array(found).T), len(found), False
+            return found, False
         read += len(line)
         if i < s.skip or not line.strip() or line.startswith(s.comment):
             continue
-        first = line.split(split, leading)[:leading]
-        try:
-            found.append([float(f.replace(s.decimal, ".")) for f in first])
-        except ValueError:
-            continue
-    return list(np.array(found).T), len(found), True
+        *first, sample = [f.strip().strip('"') for f in line.split(split, leading + 1)][
+            : leading + 1
+        ]
+        if len(first) == leading and (not sample or is_number(sample, s.decimal, s.thousands)):
+            found.append([f.replace(s.decimal, ".") for f in first])
+    return found, True

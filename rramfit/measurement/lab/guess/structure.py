@@ -158,8 +158,9 @@ def _thousands(fields: Sequence[str], separator: str, decimal: str) -> str | Non
         sign = match["t"] if match else ""
         if not match or sign == decimal or (sign == separator and sign != ","):
             continue
-        if sign == other and not match["d"] and f.count(sign) < 2 and decimal == ",":
-            continue
+        single = not match["d"] and f.count(sign) < 2
+        if sign == other and single and (decimal == "," or separator == ";" or f[0] == "0"):
+            continue  # 1.234 or 1,234; with semicolons, a comma is a decimal sign
         if match["d"] and match["d"][0] != decimal:
             return None
         found[sign] += 1

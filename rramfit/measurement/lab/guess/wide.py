@@ -4,6 +4,9 @@ The leading fields are those in front of the samples: an address, a start time, 
 a sample if it is within three decades of the median of the fields behind it and, if those have
 decimal places, is no integer. The samples alternate if even and odd ones differ by a factor of 3 or
 more.
+
+A map may have labels: a line with the numbers of the columns, and the number of the row in front of
+each row. Columns with numbered names and one unit, such as `cyc1` to `cyc4`, are samples too.
 """
 
 from __future__ import annotations
@@ -21,10 +24,14 @@ from rramfit.measurement.lab.formats.lines import fields_of
 from rramfit.measurement.lab.guess.names import role_by_name
 from rramfit.measurement.lab.guess.structure import Structure, units_of
 
-__all__ = ["Wide", "find_wide"]
+__all__ = ["Wide", "find_labelled_map", "find_numbered_columns", "find_wide"]
 
 _MOST_LEADING = 8
 _FEWEST = 4  # samples of a row
+_FEWEST_NAMED = 3  # columns with numbered names
+_READING_ROLES = frozenset(
+    {"", "resistance", "conductance", "current", "reading", "cycle", "sweep", "read"}
+)
 _LEADING_ROLES = frozenset(
     {"time", "address", "device", "row", "col", "cycle", "sweep", "level", "temperature", "index"}
 )
@@ -44,8 +51,12 @@ class Wide:
     rows_of_block: int
     size: float  # median absolute value of a sample
     alternating: float  # median of even samples over that of odd samples; 1 if they do not differ
-    map: bool  # no leading field: rows and columns of an array
+    map: bool  # rows and columns of an array; a leading field is the number of the row
     complete: bool
+    unit: str = ""  # of the samples, if their names have one
+    name: str = ""  # of the samples, without numbers
+    first_label: int = 0  # number of the first row of a map with labels
+    skip: int | None = None  # lines above the rows of a map with labels
 
 
 def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
@@ -99,6 +110,78 @@ def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
         alternating=contrast if alternates else 1.0,
         map=leading == 0 and not structure.titles,
         complete=len(lines) < 400,
+    )
+
+
+def find_labelled_map(lines: Sequence[str], structure: Structure) -> Wide | None:
+    """Return how a map with numbered rows and columns is read; None if it is no such map."""
+    found = [fields_of(line, structure.separator) for line in lines]
+    for at, head in enumerate(found[:-2]):
+        columns = _numbers(head[1:], structure) if len(head) > _FEWEST else None
+        if columns is None or not _counts(columns) or _is_number(head[0], structure):
+            continue
+        rows = [f for f in found[at + 1 :] if len(f) == len(head)]
+        labels = _numbers([f[0] for f in rows], structure)
+        values = [_numbers(f[1:], structure) for f in rows]
+        known = [v for v in values if v is not None]
+        if labels is None or not _counts(labels) or len(known) != len(rows) or len(rows) < 2:
+            continue
+        table = np.array(known)
+        if np.isfinite(table).any():
+            return Wide(
+                leading=1,
+                samples=table.shape[1],
+                rows=len(rows),
+                blocks=1,
+                rows_of_block=len(rows),
+                size=float(np.nanmedian(np.abs(table))),
+                alternating=1.0,
+                map=True,
+                complete=len(lines) < 400,
+                first_label=int(labels[0]),
+                skip=at + 1,
+            )
+    return None
+
+
+def _counts(numbers: NDArray[np.float64]) -> bool:
+    """Return True for 0, 1, 2, … or 1, 2, 3, …."""
+    return numbers[0] in (0, 1) and len(numbers) > 1 and bool(np.all(np.diff(numbers) == 1))
+
+
+def _is_number(text: str, s: Structure) -> bool:
+    found = _numbers([text], s)
+    return found is not None and bool(np.isfinite(found[0]))
+
+
+def find_numbered_columns(lines: Sequence[str], structure: Structure) -> Wide | None:
+    """Return how rows with a few columns of one kind are read; None if there are none."""
+    leading = _named(structure.titles)
+    names = [units_of(t) for t in structure.titles[leading:]]
+    patterns = Counter(re.sub(r"\d+", "", name) for name, _ in names)
+    units = {unit for _, unit in names}
+    roles = {role_by_name(*name) for name in names}
+    if not leading or len(names) < _FEWEST_NAMED or min(patterns.values()) < 2 or len(units) > 1:
+        return None
+    if not all(re.search(r"\d", name) for name, _ in names) or not roles <= _READING_ROLES:
+        return None
+    rows = [f for x in lines if len(f := fields_of(x, structure.separator)) == structure.width]
+    values = [v for f in rows if (v := _numbers(f[leading:], structure)) is not None]
+    table = np.array(values)
+    if not len(values) or not np.isfinite(table).any() or not _similar(table, 2 * _DECADES):
+        return None
+    return Wide(
+        leading=leading,
+        samples=len(names),
+        rows=len(values),
+        blocks=1,
+        rows_of_block=len(values),
+        size=float(np.nanmedian(np.abs(table))),
+        alternating=1.0,
+        map=False,
+        complete=len(lines) < 400,
+        unit=units.pop(),
+        name=max(patterns, key=lambda n: patterns[n]),
     )
 
 

@@ -7,9 +7,10 @@ reading, they are looked for among the other columns by value (`inference`).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rramfit.measurement.lab.guess.names import quantity_of_unit, role_by_name
-from rramfit.measurement.lab.guess.roles.inference import Inference, infer
+from rramfit.measurement.lab.guess.names import UNIT_ROLES, quantity_of_unit, role_by_name
+from rramfit.measurement.lab.guess.roles.inference import Inference, infer, infer_texts
 from rramfit.measurement.lab.guess.roles.role import NOT_SURE, SURE, Role, Roles, integral
 from rramfit.measurement.lab.guess.sample import Field, Sample
 
@@ -17,6 +18,7 @@ __all__ = ["assign_roles"]
 
 _INTEGER_ROLES = frozenset({"row", "col", "address", "cycle", "sweep", "sets", "resets", "pulse",
                             "pulses", "reads", "read", "index"})  # fmt: skip
+_OVERFLOW = 9e36  # 9.91e37 is "not a number" of SCPI instruments, 9.9e37 their infinity
 _TEXT_ROLES = frozenset({"device", "address", "polarity", "state", "flag", "level", "direction"})
 
 
@@ -34,6 +36,8 @@ def assign_roles(sample: Sample) -> Roles:
         infer(found, keep_cell=named and cell)
     elif not cell:
         infer(found, only_cell=True)
+    if named and reading:
+        infer_texts(found)
     return Roles(tuple(found.roles))
 
 
@@ -53,8 +57,15 @@ def _by_name(f: Field) -> Role:
             return Role(f, "", f"named as {role}, but it is text ({sample_text!r})", NOT_SURE)
         return Role(f, role, why, SURE, unit)
     known = f.numbers[np.isfinite(f.numbers)]
+    if role in UNIT_ROLES["conductance"] | {"resistance", "current"} and _overflows(known):
+        return Role(f, "", "only overflow markers, as in " + f"{known[0]:g}", NOT_SURE, unit)
     if role in _INTEGER_ROLES and not integral(known):
         return Role(f, "", f"named as {role}, but its values are no integers", NOT_SURE, unit)
     if role == "flag" and len(np.unique(known)) > 2:
         return Role(f, "", "named as a flag, but it has more than two values", NOT_SURE, unit)
     return Role(f, role, why, SURE, unit)
+
+
+def _overflows(values: NDArray[np.float64]) -> bool:
+    """Return True if there are values, and all are what instruments write for "out of range"."""
+    return len(values) > 0 and bool(np.all(np.abs(values) >= _OVERFLOW))

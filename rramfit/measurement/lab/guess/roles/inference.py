@@ -19,7 +19,7 @@ from rramfit.measurement.lab.guess.roles.role import LIKELY, NOT_SURE, SURE, Rol
 from rramfit.measurement.lab.guess.sample import Sample
 from rramfit.units import format_percent
 
-__all__ = ["Inference", "infer"]
+__all__ = ["Inference", "infer", "infer_texts"]
 
 _MOST_ROWS = 200_000
 _FEW = 64  # distinct values of a level, a window or a flag
@@ -122,7 +122,20 @@ def _cell(found: Inference) -> None:
         found.give(largest, "address", "a column of integers, always the same: one cell")
         return
     n = len(np.unique(found.values(first)))
+    if len(candidates) > 1 and _is_grid(found.values(first), found.values(candidates[1])):
+        why = f"{first.name} and {candidates[1].name} fill a grid"
+        found.give(first, "row", why)
+        found.give(candidates[1], "col", why)
+        return
     found.give(first, "address", f"the first column of integers, {n} different values")
+
+
+def _is_grid(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Return True if two columns of integers are the rows and columns of an array, each once."""
+    sides = [np.unique(x) for x in (a, b)]
+    pairs = np.unique(np.stack([a, b]), axis=1).shape[1]
+    gapless = all(len(s) > 1 and s[0] in (0, 1) and np.ptp(s) == len(s) - 1 for s in sides)
+    return gapless and pairs == len(a) == len(sides[0]) * len(sides[1])
 
 
 def _unix(values: NDArray[np.float64]) -> bool:
@@ -395,3 +408,12 @@ def infer(found: Inference, *, only_cell: bool = False, keep_cell: bool = False)
     for step in _STEPS:
         if (step is _cell and not keep_cell) or (step is not _cell and not only_cell):
             step(found)
+
+
+def infer_texts(found: Inference) -> None:
+    """Assign columns of texts with a title that says nothing, such as SET and RESET in `Type`."""
+    for r in [r for r in found.roles if not r.role and r.field.numbers is None]:
+        words = {str(t).casefold() for t in (r.field.texts if r.field.texts is not None else ())}
+        kind = next((k for k, known in _WORDS.items() if len(words) > 1 and words <= known), "")
+        if kind and not found.has(kind):
+            found.give(r, kind, f"values {', '.join(sorted(words))}")

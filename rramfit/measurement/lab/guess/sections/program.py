@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rramfit.measurement.lab.guess.levels import find_levels, level_key, window_unit
-from rramfit.measurement.lab.guess.log import Log, Section, fits, has_unique_rows, toml_text
+from rramfit.measurement.lab.guess.log import Log, Section, has_unique_rows, toml_text
 
 __all__ = ["attempts_section", "is_operations", "operations_section", "program_section"]
 
@@ -17,10 +17,9 @@ def program_section(log: Log) -> Section | None:
     """Write [program], with [levels] if the log states them."""
     wide = log.sample.wide
     if wide is not None:
-        unit = "ohm" if wide.size > 1 else "S"
         lines = [
             "[program]",
-            f'conductance = {{ column = "g", units = "{unit}" }}{fits(wide.size, unit)}',
+            log.samples_as_conductance(wide),
             'sweep = "block"' if wide.map else 'sweep = "sample"',
             log.read_voltage(),
         ]

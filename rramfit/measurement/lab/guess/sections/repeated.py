@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from rramfit.measurement.lab.guess.levels import find_levels, level_key
-from rramfit.measurement.lab.guess.log import Log, Section, fits, has_unique_rows
+from rramfit.measurement.lab.guess.log import Log, Section, has_unique_rows
 from rramfit.measurement.lab.guess.roles.role import Role
 
 __all__ = ["is_over_time", "over_time_section", "reads_section", "retention_section"]
@@ -122,12 +122,8 @@ def _wide_reads(log: Log, name: str) -> Section | None:
     wide = log.sample.wide
     if wide is None:
         return None
-    unit = "ohm" if wide.size > 1 else "S"
     time = log.roles.first("time")
-    lines = [
-        f"[{name}]",
-        f'conductance = {{ column = "g", units = "{unit}" }}{fits(wide.size, unit)}',
-    ]
+    lines = [f"[{name}]", log.samples_as_conductance(wide)]
     used: set[str] = set()
     if time is not None and log.cells.lines == ('packed = "sample"',):  # a column a cell
         lines += [
