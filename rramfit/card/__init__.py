@@ -2,6 +2,7 @@
 
 from rramfit.card.canonical import canonical_json, card_digest, save_card
 from rramfit.card.cells import CellMaps, Fault, cells_bytes, load_cells, save_cells
+from rramfit.card.conditions.levels_at import LevelAt, LevelsAt, levels_at
 from rramfit.card.document import card_problems, json_schema, load_card, seal
 from rramfit.card.families import FAMILIES, Family, family, register_family
 from rramfit.card.level_choice import take_levels
@@ -14,6 +15,8 @@ __all__ = [
     "CellMaps",
     "Family",
     "Fault",
+    "LevelAt",
+    "LevelsAt",
     "ModelCard",
     "Quantity",
     "canonical_json",
@@ -22,6 +25,7 @@ __all__ = [
     "cells_bytes",
     "family",
     "json_schema",
+    "levels_at",
     "load_card",
     "load_cells",
     "quantities",

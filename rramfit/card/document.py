@@ -1,8 +1,9 @@
 """Reading, checking and sealing of card files.
 
-Every minor version of the current major version can be read; unknown fields of a newer minor
-version are ignored with a warning. Another major version is an error. The canonical form and the
-digest are defined in `rramfit.card.canonical`.
+Every minor version of the current major version can be read as it is; unknown fields of a newer
+minor version are ignored with a warning. A card of an earlier major version is migrated
+(`rramfit.card.schemas`), with a warning for everything that was assumed. A newer major version is
+an error. The canonical form and the digest are defined in `rramfit.card.canonical`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pydantic import ValidationError
 
 from rramfit.card.canonical import card_content, card_digest, check_digest
 from rramfit.card.schema import SCHEMA_VERSION, ModelCard
+from rramfit.card.schemas.migration import migrate
 from rramfit.errors import CardError, RramfitWarning
+from rramfit.provenance import package_version
 
 _CONTROL = re.compile(r"[\x7f-\x9f\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u00[01][0-9a-f]")
 """Characters that terminals obey or cannot show, some of which JSON writes as escapes."""
 
-__all__ = ["card_problems", "json_schema", "load_card", "seal"]
+__all__ = ["card_problems", "json_schema", "load_card", "migrated_card", "seal"]
 
 
 def seal(card: ModelCard) -> ModelCard:
@@ -87,15 +90,11 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
         )
         return [problem], None
     version = str(content["schema_version"])
-    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
-        problem = CardError(
-            path,
-            "schema_version",
-            found=version,
-            expected=f"{SCHEMA_VERSION.split('.')[0]}.x",
-            remedy="Use a rramfit release that reads this version.",
-        )
-        return [problem], None
+    if _major(version) != _major(SCHEMA_VERSION):
+        try:
+            content = _of_present_major(content, version, path)
+        except CardError as e:
+            return [e], None
     try:
         card = ModelCard.model_validate(content)
     except ValidationError as e:
@@ -116,6 +115,54 @@ def _read(path: Path) -> tuple[list[CardError], ModelCard | None]:
     except CardError as e:
         return [e], None
     return [], card
+
+
+def migrated_card(path: Path | str) -> tuple[ModelCard, tuple[str, ...]]:
+    """Read a card and return it in the present schema version, and what the migration assumed.
+
+    Raises
+    ------
+    CardError
+        If the card cannot be read.
+    """
+    card, assumed = load_card(path), ()
+    arguments = {**card.provenance.arguments, "migrated_from": card.schema_version}
+    provenance = card.provenance.model_copy(update={"arguments": arguments})
+    if _minor(card.schema_version) < _minor(SCHEMA_VERSION):
+        done = migrate(card_content(card), to=SCHEMA_VERSION)
+        card, assumed = ModelCard.model_validate(done.content), done.assumed
+    changed = {"schema_version": SCHEMA_VERSION, "provenance": provenance}
+    return seal(card.model_copy(update=changed)), assumed
+
+
+def _of_present_major(content: dict[str, Any], version: str, path: Path) -> dict[str, Any]:
+    """Migrate the content of an earlier major version; raise `CardError` if there is no way."""
+    major, present = _major(version), _major(SCHEMA_VERSION)
+    if major is None or major > (present or 0):
+        needs = "" if major is None else f" A release that reads card schema {major}.x is needed."
+        raise CardError(
+            path,
+            "schema_version",
+            found=version,
+            expected=f"{present}.x",
+            remedy=f"rramfit {package_version()} reads cards up to schema {SCHEMA_VERSION}.{needs}",
+        )
+    check_digest(content, path)
+    try:
+        done = migrate(content, to=SCHEMA_VERSION)
+    except LookupError as e:
+        raise CardError(
+            path, "schema_version", found=version, expected=f"{present}.x", remedy=f"{e}."
+        ) from None
+    for sentence in done.assumed:
+        warnings.warn(f"{path}: {sentence}", RramfitWarning, stacklevel=5)
+    return {**done.content, "digest": card_digest(done.content)}
+
+
+def _major(version: str) -> int | None:
+    """Return the major number; None if the version is not MAJOR.MINOR."""
+    parts = version.split(".")
+    return int(parts[0]) if len(parts) == 2 and all(p.isdigit() for p in parts) else None
 
 
 def _minor(version: str) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from rramfit.card.blocks.temperature import BakedLevel, ChangeLaw, LevelLaw, TemperatureCard
 from rramfit.card.document import seal
 from rramfit.card.quality import HeldOut
 from rramfit.card.schema import (
@@ -26,7 +27,7 @@ from rramfit.errors import RramfitError
 
 __all__ = ["take_levels"]
 
-_OfLevel = TypeVar("_OfLevel", VariationCard, FailureCard, DriftCard, HeldOut)
+_OfLevel = TypeVar("_OfLevel", VariationCard, FailureCard, DriftCard, HeldOut, BakedLevel, LevelLaw)
 
 
 def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = None) -> ModelCard:
@@ -85,6 +86,7 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
                 "line_correlation": _between(card.line_correlation, taken),
                 "failure": _renumbered(card.failure, place),
                 "retention": _retention(card.retention, place),
+                "temperature": _temperature(card.temperature, place),
                 "bits_per_cell": None,
                 "domain": card.domain.model_copy(update={"conductance": conductance}),
                 "quality": card.quality.model_copy(
@@ -119,3 +121,19 @@ def _retention(retention: RetentionCard | None, place: dict[int, int]) -> Retent
     if retention is None:
         return None
     return retention.model_copy(update={"levels": _renumbered(retention.levels, place)})
+
+
+def _temperature(block: TemperatureCard | None, place: dict[int, int]) -> TemperatureCard | None:
+    if block is None:
+        return None
+
+    def of_levels(law: ChangeLaw | None) -> ChangeLaw | None:
+        if law is None:
+            return None
+        return law.model_copy(update={"levels": _renumbered(law.levels, place)})
+
+    bakes = [
+        bake.model_copy(update={"levels": _renumbered(bake.levels, place)}) for bake in block.bakes
+    ]
+    laws = {"drift": of_levels(block.drift), "growth": of_levels(block.growth)}
+    return block.model_copy(update={"bakes": bakes, **laws})

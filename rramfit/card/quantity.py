@@ -67,9 +67,11 @@ class Quantity(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    value: Finite
-    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    ci95: tuple[Finite, Finite] | None = None
+    value: Finite = Field(description="the number, in SI units")
+    stderr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="standard error of an estimate; absent for a given number"
+    )
+    ci95: tuple[Finite, Finite] | None = Field(None, description="95 % interval")
     unit: str = Field(description="SI symbol, '1' if dimensionless")
     between: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
         None,

@@ -13,11 +13,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from rramfit.card.blocks.citation import CitationCard
+from rramfit.card.blocks.electrical import (
+    IVCard,
+    LineCard,
+    ReadoutCard,
+)
+from rramfit.card.blocks.endurance import EnduranceCard, EnduranceState
+from rramfit.card.blocks.failure import FailureCard, StuckCard
+from rramfit.card.blocks.gauge import GaugeCard
+from rramfit.card.blocks.programming import ProgrammingCard
+from rramfit.card.blocks.tails import TailsCard
+from rramfit.card.blocks.temperature import TemperatureCard
 from rramfit.card.canonical import save_card
-from rramfit.card.failure_parts import FailureCard, StuckCard
+from rramfit.card.conditions.levels_at import AtConditions
 from rramfit.card.part import Count, Part
 from rramfit.card.quality import CellsFile, Provenance, Quality
-from rramfit.card.quantity import Finite, Quantity, Square, quantities, quantities_frame
+from rramfit.card.quantity import (
+    Finite,
+    Quantity,
+    Square,
+    quantities,
+    quantities_frame,
+    quantities_html,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,56 +71,58 @@ SCHEMA_VERSION = "1.1"
 class ArrayInfo(Part):
     """The measured array."""
 
-    id: str
-    rows: Annotated[int, Field(gt=0)]
-    cols: Annotated[int, Field(gt=0)]
-    cell: Literal["1T1R", "2T1R", "1S1R", "1R"]
-    lot: str | None = None
-    wafer: str | None = None
-    die: str | None = None
-    technology: str | None = None
-    instrument: str | None = None
-    synthetic: bool = False
+    id: str = Field(description="name of the array")
+    rows: Annotated[int, Field(gt=0)] = Field(description="number of wordlines")
+    cols: Annotated[int, Field(gt=0)] = Field(description="number of bitlines")
+    cell: Literal["1T1R", "2T1R", "1S1R", "1R"] = Field(description="kind of cell")
+    lot: str | None = Field(None, description="lot")
+    wafer: str | None = Field(None, description="wafer")
+    die: str | None = Field(None, description="die on the wafer")
+    technology: str | None = Field(None, description="name of the technology")
+    instrument: str | None = Field(None, description="instrument or tester")
+    synthetic: bool = Field(False, description="whether the measurement was simulated")
 
 
 class Alternative(Part):
     """One distribution family that was fitted to a level."""
 
-    family: str
-    aic: Finite
-    bic: Finite
+    family: str = Field(description="family of distributions")
+    aic: Finite = Field(description="Akaike information criterion")
+    bic: Finite = Field(description="Bayesian information criterion")
     heldout_log_likelihood: Finite | None = Field(
         None, description="mean per observation over cells held out of the fit [ln 1/S]"
     )
     p_value: Finite | None = Field(None, description="p-value of the goodness-of-fit test")
-    converged: bool = True
+    converged: bool = Field(True, description="whether the fit converged")
 
 
 class Distribution(Part):
     """Distribution of accepted conductance at one level, in the parametrisation of its family."""
 
-    family: str
-    parameters: dict[str, Quantity]
+    family: str = Field(description="family of distributions, one of `FAMILIES`")
+    parameters: dict[str, Quantity] = Field(description="parameters of the family, by name")
     correlation: Square | None = Field(
         None,
         description="correlation of the parameters' errors, in alphabetical order of their names",
     )
-    alternatives: list[Alternative] = []
+    alternatives: list[Alternative] = Field([], description="other families that were fitted")
 
 
 class LevelCard(Part):
     """One conductance level, over the population of cells and cycles."""
 
-    index: Count
-    name: str
-    target: Quantity | None = None
+    index: Count = Field(description="number of the level, from 0 at the lowest conductance")
+    name: str = Field(description="name of the level")
+    target: Quantity | None = Field(None, description="conductance that the tester aimed at [S]")
     lower: Quantity | None = Field(None, description="lower limit of the verify window")
     upper: Quantity | None = Field(None, description="upper limit of the verify window")
-    n_cells: Count
-    n_observations: Count
-    mean: Quantity | None = None
-    std: Quantity | None = None
-    distribution: Distribution | None = None
+    n_cells: Count = Field(description="cells with an accepted reading")
+    n_observations: Count = Field(description="accepted readings")
+    mean: Quantity | None = Field(None, description="mean of accepted readings [S]")
+    std: Quantity | None = Field(
+        None, description="standard deviation of accepted readings, over cells and cycles [S]"
+    )
+    distribution: Distribution | None = Field(None, description="distribution of accepted readings")
     upper_threshold: Quantity | None = Field(
         None, description="optimal read threshold to the next level"
     )
@@ -139,100 +160,51 @@ class LineOffsets(Part):
 class VariationCard(Part):
     """Variance components at one level, as standard deviations in siemens."""
 
-    level: Count
+    level: Count = Field(description="number of the level")
     domain: Literal["linear", "log"] = Field(
         description="scale on which the components were estimated before conversion to siemens"
     )
-    d2d: Quantity | None = None
-    c2c: Quantity | None = None
-    read: Quantity | None = None
+    d2d: Quantity | None = Field(
+        None, description="device to device: standard deviation of the means of cells [S]"
+    )
+    c2c: Quantity | None = Field(
+        None, description="cycle to cycle: standard deviation over programmings of a cell [S]"
+    )
+    read: Quantity | None = Field(
+        None, description="standard deviation over reads of one state [S]"
+    )
     c2c_includes_read: bool = Field(
         True, description="whether c2c includes the read noise, as it does without /reads"
     )
-    spatial: SpatialCard | None = None
+    spatial: SpatialCard | None = Field(
+        None, description="the part of d2d that varies over the array"
+    )
     lines: list[LineOffsets] | None = Field(
         None, description="line offsets that were found; absent where there are none"
-    )
-
-
-class LineCard(Part):
-    """Line resistance per segment between neighbouring cells, and driver and sense resistance."""
-
-    wordline_resistance: Quantity | None = None
-    bitline_resistance: Quantity | None = None
-    driver_resistance: Quantity | None = None
-    sense_resistance: Quantity | None = None
-    combinations: dict[str, Quantity] = Field(
-        {}, description="identified sums of resistances that are not identified individually"
-    )
-    gain: Quantity | None = Field(
-        None, description="common gain of measured currents relative to the cell reads"
-    )
-    correlation: Square | None = None
-    inactive_rows: Literal["grounded", "floating", "gated"]
-
-
-class SwitchingCard(Part):
-    """Voltage at which cells switch in a sweep: a normal distribution over sweeps."""
-
-    transition: Literal["SET", "RESET"]
-    voltage: Quantity = Field(description="mean, with the sign of the sweep [V]")
-    spread: Quantity = Field(description="standard deviation over sweeps [V]")
-    sweeps: int = Field(ge=1, description="sweeps from the right state, at this polarity")
-    switched: int = Field(ge=1, description="of these, sweeps in which the cell switched")
-
-
-class BranchCard(Part):
-    """I(V) of the cells in one state of a switching sweep."""
-
-    state: Literal["LRS", "HRS"]
-    conductance: Quantity = Field(description="geometric mean of G0 over cells [S]")
-    nonlinearity: Quantity = Field(description="b at this conductance [1/V]")
-    n_cells: int = Field(ge=1)
-
-
-class IVCard(Part):
-    """I(V) = offset + G0·sinh(bV)/b.
-
-    Over cells, b is normally distributed about `nonlinearity` or about a line through it; negative
-    b counts as 0. The line is linear in ln G0 with slope `dependence`. If `slope` is present, the
-    line is linear in G0 instead, and `dependence` is its tangent at the reference.
-    """
-
-    nonlinearity: Quantity | None = Field(None, description="b, median over cells [1/V]")
-    spread: Quantity | None = Field(
-        None, description="standard deviation of b over cells of equal G0 [1/V]"
-    )
-    dependence: Quantity | None = Field(None, description="slope of b versus ln G0 [1/V]")
-    slope: Quantity | None = Field(None, description="slope of b versus G0 [1/(V·S)]")
-    reference_conductance: Quantity | None = Field(
-        None, description="G0 to which `nonlinearity` applies, if b depends on G0 [S]"
-    )
-    offset: Quantity | None = Field(None, description="instrument current at 0 V [A]")
-    noise: Quantity | None = Field(None, description="standard deviation of one current [A]")
-    switching: list[SwitchingCard] | None = Field(
-        None, description="switching voltages, where the sweeps go through SET or RESET"
-    )
-    branches: list[BranchCard] | None = Field(
-        None, description="both states of such sweeps, each fitted alone"
     )
 
 
 class OffLevelNoise(Part):
     """Read noise of cells that failed or are stuck: std(G)/G as in `ReadNoiseCard`."""
 
-    n_cells: Count
-    coefficient: Quantity
-    exponent: Quantity | None = None
-    reference_conductance: Quantity
+    n_cells: Count = Field(description="cells that were read")
+    coefficient: Quantity = Field(
+        description="relative standard deviation at the reference conductance"
+    )
+    exponent: Quantity | None = Field(None, description="power of the conductance")
+    reference_conductance: Quantity = Field(description="conductance of the coefficient [S]")
 
 
 class ReadNoiseCard(Part):
     """std(G)/G = coefficient·(G/reference)^exponent between reads of one state."""
 
-    coefficient: Quantity | None = None
-    exponent: Quantity | None = None
-    reference_conductance: Quantity | None = None
+    coefficient: Quantity | None = Field(
+        None, description="relative standard deviation at the reference conductance"
+    )
+    exponent: Quantity | None = Field(None, description="power of the conductance")
+    reference_conductance: Quantity | None = Field(
+        None, description="conductance of the coefficient [S]"
+    )
     spectral_exponent: Quantity | None = Field(None, description="S(f) ∝ 1/f^exponent")
     spectral_floor: Finite | None = Field(
         None, description="white share of the power at the lowest measured frequency"
@@ -253,7 +225,7 @@ class DriftCard(Part):
     a mean change of drift·x and an added variance of growth²·x.
     """
 
-    level: Count
+    level: Count = Field(description="number of the level")
     first_step: Quantity | None = Field(
         None, description="mean change from the reading at programming to the reference time [S]"
     )
@@ -263,90 +235,33 @@ class DriftCard(Part):
     )
     drift: Quantity | None = Field(None, description="mean change per unit of ln t [S]")
     growth: Quantity | None = Field(None, description="added standard deviation per √ln t [S]")
-    n_cells: Count = 0
+    n_cells: Count = Field(0, description="cells read at least twice")
 
 
 class RetentionCard(Part):
     """Change of programmed states over time."""
 
-    temperature: Quantity | None = None
+    temperature: Quantity | None = Field(None, description="temperature of the measurement [K]")
     reference_time: Quantity = Field(description="t0, the first reading after programming [s]")
-    longest_time: Quantity
+    longest_time: Quantity = Field(description="last reading after programming [s]")
     collapsed: Quantity | None = Field(
         None, description="share of conducting cells that lost more than 80 % of their conductance"
     )
-    levels: list[DriftCard] = []
-
-
-class EnduranceState(Part):
-    """One switched state versus x = log10 of the number of cycles (at least 1)."""
-
-    state: Count
-    mean: Quantity = Field(description="over cells, at the first point [S]")
-    std: Quantity = Field(description="over cells, at the first point [S]")
-    drift: Quantity | None = Field(None, description="change of the mean per decade [S]")
-    growth: Quantity | None = Field(None, description="change of the std per decade [S]")
-
-
-class EnduranceCard(Part):
-    """Change of the states, and of the window between them, over SET/RESET cycles."""
-
-    first_cycle: Count
-    longest_cycle: Count
-    states: list[EnduranceState] = Field([], description="in order of increasing mean conductance")
-    window: Quantity | None = Field(
-        None, description="mean of the highest minus the lowest state at the first point [S]"
-    )
-    window_loss: Quantity | None = Field(
-        None, description="share of the window lost per decade; negative if the window opens"
-    )
-    failed: Quantity | None = Field(
-        None,
-        description="share of cells with less than half of their first window at longest_cycle",
-    )
-
-
-class ReadoutCard(Part):
-    """The column read-out chain: code = offset + gain·I + third_order·(I/full_scale)³ + rest.
-
-    Gain and offset are those at zero current.
-    """
-
-    bits: Annotated[int, Field(gt=0)]
-    full_scale: Quantity
-    gain: Quantity | None = Field(None, description="mean over channels [LSB/A]")
-    offset: Quantity | None = Field(None, description="mean over channels [LSB]")
-    inl: Quantity | None = Field(
-        None, description="largest distance from the best-fit line, mean over channels [LSB]"
-    )
-    inl_endpoint: Quantity | None = Field(
-        None, description="largest distance from the endpoint line, mean over channels [LSB]"
-    )
-    third_order: Quantity | None = Field(
-        None, description="cubic part of the transfer at full scale, mean over channels [LSB]"
-    )
-    noise: Quantity | None = Field(None, description="standard deviation of one code [LSB]")
-    gain_spread: Quantity | None = Field(None, description="relative, over channels")
-    offset_spread: Quantity | None = Field(None, description="over channels [LSB]")
-    clipped: Finite | None = Field(None, description="share of codes at a rail, left out")
-    channels: list[Count] = Field([], description="channels to which the following lists apply")
-    channel_gain: list[Finite] = []
-    channel_offset: list[Finite] = []
-    channel_inl: list[Finite] = []
+    levels: list[DriftCard] = Field([], description="change of each level")
 
 
 class Domain(Part):
     """Range of conditions in which the card is valid."""
 
-    read_voltage: Quantity | None = None
-    temperature: Quantity | None = None
+    read_voltage: Quantity | None = Field(None, description="voltage of the readings [V]")
+    temperature: Quantity | None = Field(None, description="of the measurement [K]")
     longest_time: Quantity | None = Field(None, description="since programming [s]")
     conductance: tuple[Quantity, Quantity] | None = Field(None, description="lowest, highest level")
-    rows: Count
-    cols: Count
+    rows: Count = Field(description="rows of the largest array measured")
+    cols: Count = Field(description="columns of the largest array measured")
 
 
-class ModelCard(Part):
+class ModelCard(AtConditions):
     """One model card, schema 1.0."""
 
     model_config = ConfigDict(
@@ -356,30 +271,61 @@ class ModelCard(Part):
         }
     )
 
-    schema_version: Annotated[str, Field(pattern=r"^\d+\.\d+$")] = SCHEMA_VERSION
-    name: Annotated[str, Field(min_length=1)]
-    revision: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    array: ArrayInfo
-    levels: list[LevelCard] = []
-    variation: list[VariationCard] = []
-    variation_correlation: Square | None = None
+    schema_version: Annotated[str, Field(pattern=r"^\d+\.\d+$")] = Field(
+        SCHEMA_VERSION, description="version of this schema"
+    )
+    name: Annotated[str, Field(min_length=1)] = Field(description="name of the card")
+    revision: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        "1.0.0", description="version of this card, raised by whoever changes it"
+    )
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] = Field(
+        description="SHA-256 of the card in canonical form without this field"
+    )
+    array: ArrayInfo = Field(description="the measured array")
+    levels: list[LevelCard] = Field([], description="levels in rising order of conductance")
+    variation: list[VariationCard] = Field([], description="variance components of each level")
+    variation_correlation: Square | None = Field(
+        None, description="correlation of the offsets of a cell between levels"
+    )
     line_correlation: Square | None = Field(
         None, description="correlation of line offsets between levels"
     )
-    failure: list[FailureCard] = []
-    stuck: StuckCard | None = None
-    bits_per_cell: Quantity | None = None
-    line: LineCard | None = None
-    iv: IVCard | None = None
-    read_noise: ReadNoiseCard | None = None
-    retention: RetentionCard | None = None
-    endurance: EnduranceCard | None = None
-    readout: ReadoutCard | None = None
-    domain: Domain
-    quality: Quality
-    provenance: Provenance
-    cells: CellsFile | None = None
+    failure: list[FailureCard] = Field([], description="programming failure of each level")
+    stuck: StuckCard | None = Field(None, description="cells that do not respond to programming")
+    bits_per_cell: Quantity | None = Field(
+        None, description="information that a cell stores with the optimal thresholds [bit]"
+    )
+    tails: TailsCard | None = Field(
+        None, description="error rates between levels, tails and tolerance intervals"
+    )
+    line: LineCard | None = Field(
+        None, description="resistance of wires, drivers and sense amplifiers"
+    )
+    iv: IVCard | None = Field(None, description="nonlinearity of the current")
+    read_noise: ReadNoiseCard | None = Field(None, description="noise between reads of one state")
+    retention: RetentionCard | None = Field(None, description="change of the states over time")
+    temperature: TemperatureCard | None = Field(
+        None, description="effect of temperature, from several bakes"
+    )
+    endurance: EnduranceCard | None = Field(
+        None, description="change of the states over SET and RESET cycles"
+    )
+    programming: list[ProgrammingCard] | None = Field(
+        None, description="pulses that programming takes, by level"
+    )
+    gauge: GaugeCard | None = Field(
+        None, description="repeatability and reproducibility of the measurement"
+    )
+    readout: ReadoutCard | None = Field(None, description="the column read-out chain")
+    domain: Domain = Field(description="conditions in which the card is valid")
+    quality: Quality = Field(description="verdicts and findings")
+    provenance: Provenance = Field(description="what the card was made from, and by what")
+    cells: CellsFile | None = Field(
+        None, description="the sidecar with the cell maps of this array"
+    )
+    citation: CitationCard | None = Field(
+        None, description="authors, licence and how to cite the card"
+    )
 
     def save(self, path: Path | str) -> None:
         """Write the card atomically; see `rramfit.card.save_card`."""
@@ -391,4 +337,4 @@ class ModelCard(Part):
 
     def _repr_html_(self) -> str:
         title = html.escape(f"{self.name} {self.revision}: {self.quality.summary}")
-        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}"
+        return f"<p><b>{title}</b></p>{quantities_html(dict(quantities(self)))}"

@@ -14,7 +14,7 @@ from rramfit.card.quality import CellsFile, FitQuality, InputFile, Provenance, Q
 from rramfit.card.schema import ArrayInfo, Domain, LevelCard
 from rramfit.errors import sentence, visible
 from rramfit.fitting.fits import Fits
-from rramfit.fitting.result import Verdict, rank_findings
+from rramfit.fitting.results.result import Verdict, rank_findings
 from rramfit.measurement.file.record import Measurement
 from rramfit.provenance import package_version, result_time, sha256_of
 
@@ -73,11 +73,15 @@ def assemble_card(
         failure=failure,
         stuck=stuck,
         bits_per_cell=fits.levels.bits_per_cell if fits.levels else None,
+        tails=fits.tails.to_card() if fits.tails else None,
         line=fits.line.to_card() if fits.line else None,
         iv=fits.iv.to_card() if fits.iv else None,
         read_noise=fits.read_noise.to_card() if fits.read_noise else None,
         retention=fits.retention.to_card() if fits.retention else None,
+        temperature=fits.temperature.to_card() if fits.temperature else None,
         endurance=fits.endurance.to_card() if fits.endurance else None,
+        programming=fits.programming.to_card() if fits.programming else None,
+        gauge=fits.gauge.to_card() if fits.gauge else None,
         readout=fits.readout.to_card() if fits.readout else None,
         domain=_domain(measurement, levels),
         quality=_quality(fits, verdicts, not_run),
@@ -94,7 +98,7 @@ def _domain(measurement: Measurement, levels: list[LevelCard]) -> Domain:
     ]
     voltage = next((v for v in voltages if v is not None), None)
     temperature = m.identity.temperature
-    longest = float(m.retention.time.max()) if m.retention is not None else None
+    longest = max((float(bake.time.max()) for bake in m.bakes), default=None)
     means = [level.mean for level in levels if level.mean is not None]
     lowest_highest = (means[0], means[-1]) if means else None
     return Domain(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,19 +31,23 @@ from rramfit.fitting.checks.heldout import check_heldout
 from rramfit.fitting.electrical.iv import fit_iv
 from rramfit.fitting.electrical.line_fit import fit_line_resistance
 from rramfit.fitting.electrical.readout import fit_readout
+from rramfit.fitting.failure.effort import fit_programming
 from rramfit.fitting.failure.failure import fit_failure
 from rramfit.fitting.fits import Fits, Result
 from rramfit.fitting.levels.blind import find_levels
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
 from rramfit.fitting.levels.targets import set_aside_windows
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.statistics.read_spread import first_readings
+from rramfit.fitting.tails.tails import fit_tails
+from rramfit.fitting.time.bakes.bakes import Bake, fit_bakes
 from rramfit.fitting.time.endurance import fit_endurance
 from rramfit.fitting.time.read_noise import fit_read_noise
 from rramfit.fitting.time.retention import fit_retention
+from rramfit.fitting.variation.gauge import fit_gauge, has_sessions
 from rramfit.fitting.variation.variation import fit_variation
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import Measurement, Reads
@@ -97,7 +102,9 @@ class Characterization(Fits):
         return "\n\n".join((head, *(fit.summary() for fit in self.results().values())))
 
     def _repr_html_(self) -> str:
-        return "".join(fit._repr_html_() for fit in self.results().values())
+        head = f"{self.card.name}: {self.card.quality.verdict}. {self.card.quality.summary}"
+        fits = "".join(fit._repr_html_() for fit in self.results().values())
+        return f"<p><b>{html.escape(head)}</b></p>{fits}"
 
 
 def characterize(
@@ -171,7 +178,9 @@ class _Run:
             result = work()
         except FitError as e:
             remedy = "Measure more data, or remove this group from the file."
-            self.verdicts[name] = Verdict((Finding(sentence(str(e)), remedy, severe=True),))
+            self.verdicts[name] = Verdict(
+                (Finding(sentence(str(e)), remedy, severe=True, code="fit-failed"),)
+            )
             return None
         self.verdicts[name] = result.verdict
         return result
@@ -217,7 +226,10 @@ def _fit_levels(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
             statistics, healthy, on_levels, seed=seed, targets_known=fits.blind is None
         ),
     )
-    return dataclasses.replace(fits, levels=levels)
+    tails = None
+    if levels is not None:
+        tails = run.fit("tails", lambda: fit_tails(statistics, healthy, levels))
+    return dataclasses.replace(fits, levels=levels, tails=tails)
 
 
 def _at_level(reads: Reads | None, fits: Fits) -> AtLevel | None:
@@ -289,12 +301,33 @@ def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
                 retention, m.levels, healthy=healthy, at_level=_at_level(retention, fits)
             ),
         ),
+        temperature=run.fit_group(
+            "temperature",
+            "/retention at a second temperature",
+            m.bakes if len(m.bakes) > 1 else None,
+            lambda bakes: fit_bakes(
+                [
+                    Bake(reads=bake, healthy=healthy, at_level=_at_level(bake, fits))
+                    for bake in bakes
+                ],
+                m.levels,
+            ),
+        ),
         endurance=run.fit_group(
             "endurance",
             "/endurance",
             m.endurance,
             lambda endurance: fit_endurance(endurance, healthy=healthy),
         ),
+        programming=run.fit_group(
+            "programming",
+            "/attempts",
+            m.attempts,
+            lambda attempts: fit_programming(attempts, m.levels),
+        ),
+        gauge=run.fit("gauge", lambda: fit_gauge(m, healthy=healthy, seed=seed))
+        if has_sessions(m)
+        else None,
         iv=run.fit_group(
             "iv",
             "/iv",

@@ -11,15 +11,19 @@ from rramfit.fitting.checks.heldout import HeldOutCheck
 from rramfit.fitting.electrical.iv import IVFit
 from rramfit.fitting.electrical.line_fit import LineResistanceFit
 from rramfit.fitting.electrical.readout import ReadoutFit
+from rramfit.fitting.failure.effort import ProgrammingFit
 from rramfit.fitting.failure.failure import FailureFit
 from rramfit.fitting.levels.blind import BlindLevels
 from rramfit.fitting.levels.levels import LevelsFit
-from rramfit.fitting.result import Verdict
+from rramfit.fitting.results.result import Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
+from rramfit.fitting.tails.tails import TailsFit
+from rramfit.fitting.time.bakes.bakes import BakesFit
 from rramfit.fitting.time.endurance import EnduranceFit
 from rramfit.fitting.time.read_noise import ReadNoiseFit
 from rramfit.fitting.time.retention import RetentionFit
+from rramfit.fitting.variation.gauge import GaugeFit
 from rramfit.fitting.variation.variation import VariationFit
 
 if TYPE_CHECKING:
@@ -53,12 +57,16 @@ class Fits:
     blind: BlindLevels | None = None
     diagnostics: Diagnostics | None = None
     levels: LevelsFit | None = None
+    tails: TailsFit | None = None
     variation: VariationFit | None = None
     failure: FailureFit | None = None
     heldout: HeldOutCheck | None = None
     read_noise: ReadNoiseFit | None = None
     retention: RetentionFit | None = None
+    temperature: BakesFit | None = None
     endurance: EnduranceFit | None = None
+    programming: ProgrammingFit | None = None
+    gauge: GaugeFit | None = None
     iv: IVFit | None = None
     line: LineResistanceFit | None = None
     readout: ReadoutFit | None = None

@@ -19,6 +19,7 @@ distribution    its parameters with the correlation of their errors; then it is 
                 the drawn mean and std, which are known better than its parameters
 failure         where hard and soft are not separated, the probability less that of stuck cells
 wires           with the correlation of their errors
+bakes           the parameters of their law, with the correlation of their errors
 
 All others are drawn independently. Not drawn are numbers that were given, correlations between
 levels, and what describes the measurement: the domain, read thresholds, bits per cell, endurance.
@@ -39,6 +40,7 @@ from scipy import special
 from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import FailureCard, LevelCard, ModelCard, StuckCard, VariationCard
 from rramfit.card.uncertainty.comparison import MISSING_BETWEEN
+from rramfit.card.uncertainty.draw_law import law_correlation
 from rramfit.card.uncertainty.draw_level import drawn_distribution
 from rramfit.card.uncertainty.scales import halves, own_scale
 from rramfit.streams import stream
@@ -48,7 +50,17 @@ __all__ = ["draw_card", "draw_limits", "draw_value", "drawn_paths"]
 Floats = NDArray[np.float64]
 
 _KEPT = frozenset(
-    {"array", "domain", "quality", "provenance", "cells", "bits_per_cell", "endurance"}
+    {
+        "array",
+        "domain",
+        "quality",
+        "provenance",
+        "cells",
+        "bits_per_cell",
+        "endurance",
+        "programming",
+        "gauge",
+    }
 )
 _KEPT_OF_LEVEL = frozenset({"upper_threshold", "overlap"})
 _MOST = 1.5  # half widths of the 95 % interval
@@ -91,6 +103,14 @@ def draw_card(
         if card.line is not None and card.line.correlation is not None:
             found = [n for n in _RESISTANCES if getattr(card.line, n) is not None]
             scores.mix([f"line.{n}" for n in found], card.line.correlation)
+
+        if card.temperature is not None:
+            for name, law in (
+                ("drift", card.temperature.drift),
+                ("growth", card.temperature.growth),
+            ):
+                if law is not None:
+                    scores.mix(*law_correlation(law, f"temperature.{name}"))
 
     def drawn(path: str, q: Quantity) -> Quantity:
         value = draw_value(q, errors.at(path, q.stderr), between.at(path, q.between))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.second_population import find_gap, format_ranges, place
 from rramfit.measurement.file.record import Reads
 from rramfit.units import format_percent, format_quantity
@@ -103,7 +103,9 @@ def _finding(
     )
     where = place(changed, seen)
     cause = f"collapse in {group}" if word == "collapsed" else ""
-    return Finding(f"{what}, {where}.", remedy, severe=severe, affected=share, cause=cause)
+    return Finding(
+        f"{what}, {where}.", remedy, severe=severe, affected=share, cause=cause, code="collapse"
+    )
 
 
 def _seconds(time: float) -> str:

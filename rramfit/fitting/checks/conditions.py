@@ -21,7 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.measurement.file.record import Measurement
 from rramfit.units import format_quantity
 
@@ -63,6 +63,7 @@ def judge_conditions(measurement: Measurement) -> Verdict:
                 f"negative, the earliest {earliest}",
                 "Is the clock's zero later than the first read? Write seconds since programming to "
                 "/reads/time",
+                code="negative-times",
             )
         )
     return Verdict(tuple(findings))
@@ -96,7 +97,11 @@ def _temperatures(values: dict[str, float | None]) -> Iterator[Finding]:
             remedy = "Write the temperature in K to the attribute `temperature`"
             if _COLD <= value / 1000 <= _HOT:
                 remedy = f"If it is {value:g} mK, write {value / 1000:g} K to `temperature`"
-        yield Finding(f"The temperature of {places} is {value:g} K ({celsius})", remedy)
+        yield Finding(
+            f"The temperature of {places} is {value:g} K ({celsius})",
+            remedy,
+            code="implausible-temperature",
+        )
 
 
 def _voltages(
@@ -109,4 +114,8 @@ def _voltages(
         remedy = f"If it is {value:g} mV, write {value / 1000:g} V"
         if size < usual[0]:
             remedy = f"If millivolts were divided by 1000 twice, write {value * 1000:g} V"
-        yield Finding(f"The {word} of {places} is {format_quantity(value, 'V')}", remedy)
+        yield Finding(
+            f"The {word} of {places} is {format_quantity(value, 'V')}",
+            remedy,
+            code="implausible-voltage",
+        )

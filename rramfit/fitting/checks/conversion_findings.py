@@ -6,7 +6,7 @@ damaged or does not match the layout file, and the remaining rows may be a biase
 
 from __future__ import annotations
 
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.measurement.file.origin import Origin
 from rramfit.units import counted
 
@@ -33,4 +33,14 @@ def judge_conversion(origin: Origin) -> Verdict:
     remedy = "Check these lines of the log"
     remedy += ", and whether the layout file matches the log." if severe else "."
     affected = origin.bad_rows / max(origin.rows, 1)
-    return Verdict((Finding(f"{rows}: {reasons}.", remedy, severe=severe, affected=affected),))
+    return Verdict(
+        (
+            Finding(
+                f"{rows}: {reasons}.",
+                remedy,
+                severe=severe,
+                affected=affected,
+                code="rows-not-converted",
+            ),
+        )
+    )

@@ -36,7 +36,7 @@ from rramfit.fitting.checks.sweep_sequence import (
     identical_reads,
 )
 from rramfit.fitting.levels.targets import find_mismatch, level_medians
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.offsets import find_offset, largest_zero
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
@@ -186,6 +186,7 @@ def _check_reads(
                 f"read {j} repeats read {i}).",
                 "Remove the duplicates: they make noise and drift look too small.",
                 severe=True,
+                code="repeated-reads",
             )
         )
     if measurement.levels is not None and measurement.program is None and first is not None:
@@ -288,6 +289,7 @@ def _constant(statistics: ProgramStatistics, screening: Screening) -> list[Findi
                     f"{format_quantity(float(np.median(value)), 'S', digits=3)} at every level.",
                     "Check for a short or a stuck decoder line; the fits exclude these cells.",
                     affected=lines.size / screening.fault.shape[1 - axis],
+                    code="constant-line",
                 )
             )
     return out
@@ -309,6 +311,7 @@ def _no_spread(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
             "enough.",
             severe=True,
             affected=1.0,
+            code="all-readings-equal",
         )
     ]
 
@@ -329,6 +332,7 @@ def _saturated(statistics: ProgramStatistics, healthy: Bools) -> list[Finding]:
                 "Choose a read-out range that covers all levels, and measure again.",
                 severe=n > _SEVERE * readings,
                 affected=n / readings,
+                code="at-a-rail",
             )
         )
     return out

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from rramfit.card.families import family
 from rramfit.card.quality import HeldOut
-from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.levels.goodness_bootstrap import bootstrap_p_value
 from rramfit.fitting.levels.levels import LevelsFit, fit_levels
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.likelihood import Frame, LevelReadings, refit
 from rramfit.measurement.file.record import Levels
@@ -334,6 +334,7 @@ def _findings(done: list[HeldOutLevel], skipped: list[str]) -> list[Finding]:
                 "array, or a shape that no family describes.",
                 severe=worst.distance >= SEVERE_DISTANCE,
                 affected=worst.distance * len(missed) / len(done),
+                code="heldout-distribution",
             )
         )
     if skipped:
@@ -344,6 +345,7 @@ def _findings(done: list[HeldOutLevel], skipped: list[str]) -> list[Finding]:
                 f"{'has' if len(skipped) == 1 else 'have'} too few cells for the held-out check: "
                 f"{shown}.",
                 f"Program at least {FEWEST_CELLS} cells to each level.",
+                code="heldout-too-few-cells",
             )
         )
     return out

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.statistics.over_array.lines import FEWEST_LINES
 from rramfit.fitting.statistics.over_array.periodic import shared_with_levels
 
@@ -55,7 +55,9 @@ def find_confounded(counts: tuple[Integers, Integers], *, where: str = "") -> li
         if hidden < 1:
             continue
         remedy = "Program a checkerboard or a random pattern in a second sweep."
-        out.append(Finding(f"{where}{_what(used, word, hidden)}.", remedy))
+        out.append(
+            Finding(f"{where}{_what(used, word, hidden)}.", remedy, code="pattern-hides-lines")
+        )
     return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.statistics.over_array.periodic import FALSE_ALARM, periodic_pattern
 from rramfit.units import format_p_value
 
@@ -57,6 +57,7 @@ def find_periodic(
                 "multiplexer or one programming operation, and measure again: cells do not cause "
                 "such a pattern.",
                 severe=found.amplitude > _LARGE,
+                code="periodic-offsets",
             )
         )
     return out

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.units import format_p_value
 
@@ -74,6 +74,7 @@ def find_drift(statistics: ProgramStatistics, spread: Floats) -> list[Finding]:
             "Let the chip and the instrument settle, program the levels in mixed order, or use "
             "only a part of the sweeps.",
             severe=abs(change) > _LARGE,
+            code="drift-over-sweeps",
         )
     ]
 
@@ -166,6 +167,7 @@ def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Findi
             "Remove the duplicates: they make cycle-to-cycle variation look too small.",
             severe=True,
             affected=copies / statistics.sweeps,
+            code="repeated-sweeps",
         )
     ]
 

@@ -36,11 +36,11 @@ from rramfit.card.uncertainty.comparison import (
     temperature_difference,
 )
 from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.characterization import Characterization, characterize
 from rramfit.fitting.comparison.level_matching import level_mismatch
 from rramfit.fitting.comparison.level_prediction import LevelPrediction, predict_levels
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.measurement.file.record import Measurement
 from rramfit.units import counted, format_p_value, format_percent, format_quantity
 
@@ -251,12 +251,14 @@ def _temperatures(sentence: str, *, compared: bool) -> Finding:
         return Finding(
             f"{sentence} Parameters that depend on temperature may differ for this reason alone.",
             "Measure the other chip at the temperature of the card.",
+            code="other-temperature",
         )
     return Finding(
         f"{sentence} This is the difference: retention at two temperatures is not compared, and "
         "there is nothing else to compare.",
         "Measure the other chip at the temperature of the card.",
         severe=True,
+        code="only-temperature-differs",
     )
 
 
@@ -273,6 +275,7 @@ def _findings(
                 f"The measurement of the other chip has severe findings. "
                 f"{found.card.quality.summary}",
                 "Correct that measurement first: it may cause the differences.",
+                code="severe-findings-of-the-other",
             )
         )
     decided = [p for p in tests if p.differs and not p.undecided]
@@ -282,6 +285,7 @@ def _findings(
                 f"{_counted(decided, tests)} significantly: {_listed(decided)}.",
                 "Make a separate card for this chip, or one card from several chips.",
                 severe=True,
+                code="parameters-differ",
             )
         )
     undecided = [p for p in tests if p.undecided]
@@ -291,6 +295,7 @@ def _findings(
                 f"{_counted(undecided, tests)} by more than the cells' errors; one array cannot "
                 f"tell whether arrays of this kind differ as much: {_listed(undecided)}.",
                 "Pool cards of several arrays to find out how much they differ.",
+                code="parameters-undecided",
             )
         )
     missed = [v for v in levels if v.fails and not v.undecided]
@@ -300,6 +305,7 @@ def _findings(
                 f"The card does not predict {_worst(missed, levels)}.",
                 "Compare read voltage, temperature and programming scheme of the two chips.",
                 severe=True,
+                code="distribution-differs",
             )
         )
     shifted = [v for v in levels if v.undecided]
@@ -310,6 +316,7 @@ def _findings(
                 f"{_worst(shifted, levels)}; one array cannot tell whether arrays of this kind "
                 "differ as much.",
                 "Pool cards of several arrays to find out how much they differ.",
+                code="distribution-undecided",
             )
         )
     return out

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import BranchCard, IVCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.electrical.iv_curves import CellCurves, current_shape, fit_curves
 from rramfit.fitting.electrical.iv_estimates import (
     PopulationEstimates,
@@ -42,7 +41,8 @@ from rramfit.fitting.electrical.switching_voltage import (
     SwitchingVoltage,
     fit_switching_voltages,
 )
-from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.screening.at_level import at_any_level
 from rramfit.fitting.screening.population_form import LevelDensity
 from rramfit.measurement.file.curves import on_common_voltages
@@ -253,6 +253,7 @@ def _findings(
                 "conductances read at 0.2 V by "
                 f"{format_quantity(offset.value / 0.2, 'S', digits=3)}",
                 "Zero the instrument, or subtract the offset from every current",
+                code="iv-offset",
             )
         )
     silent = cells.enough & ~outlier & ~(cells.conductance > ABOVE_NOISE * cells.conductance_stderr)
@@ -263,6 +264,7 @@ def _findings(
                 f"{format_quantity(typical, 'A', digits=3)}. b is fitted to "
                 f"{int(used.sum())} {what}",
                 "Measure high-resistance cells on a finer current range, or average more reads",
+                code="iv-below-noise",
             )
         )
     if outlier.any():
@@ -272,6 +274,7 @@ def _findings(
                 f"{OUTLIER:g} times as much as the median cell, and were left out",
                 "Check for cells that switched during the sweep, and sweep to a lower voltage",
                 severe=bool(outlier.sum() > 0.2 * n),
+                code="iv-outliers",
             )
         )
     b = fit.estimates["nonlinearity"]
@@ -281,6 +284,7 @@ def _findings(
                 f"I-V is sublinear (q = b|b| = {b.value * abs(b.value):.3g} 1/V²), which indicates "
                 "a series resistance",
                 "Subtract the voltage drop over the wires and the transistor before fitting b",
+                code="iv-sublinear",
             )
         )
     out += find_misfit(
@@ -304,7 +308,14 @@ def _off_level(cells: CellCurves, off: Bools, usable: int, what: str) -> list[Fi
             f"; their b is {line.theta[0]:.3g} 1/V at "
             f"{format_quantity(line.reference, 'S', digits=2)}"
         )
-    return [Finding(text, "Use the nonlinearity for the other cells only", affected=n / usable)]
+    return [
+        Finding(
+            text,
+            "Use the nonlinearity for the other cells only",
+            affected=n / usable,
+            code="iv-cells-off-level",
+        )
+    ]
 
 
 def _column_mean(d: Floats) -> Floats:

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.units import counted, format_percent, format_quantity
 
 __all__ = ["find_misfit"]
@@ -79,6 +79,7 @@ def find_misfit(
             f"Cells of {low} to {high} carry {format_percent(size)} {word} current than the law "
             f"G0·sinh(bV)/b {where}",
             "Fit a narrower voltage range, and check for a range switch of the instrument",
+            code="iv-misfit",
         )
     ]
 

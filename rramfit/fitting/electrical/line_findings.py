@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.electrical.line_noise import ErrorModel
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 
 __all__ = ["line_findings"]
 
@@ -47,6 +47,7 @@ def line_findings(
                 "The fit of the line resistances did not converge",
                 "Check the residuals between measured and predicted currents",
                 severe=True,
+                code="lines-not-converged",
             )
         )
     if gain <= 0:
@@ -56,6 +57,7 @@ def line_findings(
                 "inverted",
                 "Count currents that leave the columns below the last row as positive",
                 severe=True,
+                code="currents-inverted",
             )
         )
     if unidentified:
@@ -67,13 +69,20 @@ def line_findings(
             else "Add patterns with few active rows, near and far from the sense amplifiers "
             "(`rramfit measurement plan-lines`)"
         )
-        out.append(Finding(f"The input patterns do not identify {names}{only}", remedy))
+        out.append(
+            Finding(
+                f"The input patterns do not identify {names}{only}",
+                remedy,
+                code="lines-not-identified",
+            )
+        )
     outliers = int((measured & ~errors.used).sum())
     if outliers > _MANY_OUTLIERS * measured.sum():
         out.append(
             Finding(
                 f"{outliers} of {int(measured.sum())} currents are outliers and were left out",
                 "Read the cells again, and check for broken columns",
+                code="outlying-currents",
             )
         )
     if errors.noise > _NOISY:
@@ -82,6 +91,7 @@ def line_findings(
                 f"Currents deviate from the line model by {100 * errors.noise:.0f} %",
                 "Check the units, the order of rows and columns, and the state of inactive rows",
                 severe=True,
+                code="line-model-misfit",
             )
         )
     return out

@@ -31,7 +31,7 @@ from rramfit.errors import ArrayError, FitError
 from rramfit.fitting.electrical.line_findings import line_findings
 from rramfit.fitting.electrical.line_model import RESISTANCES, LineModel, Response
 from rramfit.fitting.electrical.line_noise import ErrorModel, fit_error_model
-from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.measurement.file.record import MVM
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ def _cells(mvm: MVM, findings: list[Finding]) -> tuple[Floats, Bools]:
                 ),
                 "Read all cells of /mvm",
                 severe=most,
+                code="columns-not-read",
             )
         )
     return np.maximum(g, 0.0), usable

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity, Scale
 from rramfit.card.schema import ReadoutCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
 from rramfit.fitting.electrical.readout_curves import (
     TransferCurves,
     best_line,
@@ -30,7 +29,8 @@ from rramfit.fitting.electrical.readout_curves import (
     repeat_noise,
     transfer_curves,
 )
-from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import Readout
 from rramfit.units import format_percent
@@ -259,6 +259,7 @@ def _findings(
                 f" and were left out: {_listed(broken)}",
                 "Treat these columns as dead, or check their amplifiers",
                 severe=bool(broken.size > 0.2 * len(enough)),
+                code="channel-gain",
             )
         )
     if (clipping := np.flatnonzero(~enough)).size:
@@ -268,6 +269,7 @@ def _findings(
                 f"{MIN_POINTS} inputs: {_listed(clipping)}",
                 "Measure these channels over the range in which they do not clip",
                 severe=bool(clipping.size > 0.2 * len(enough)),
+                code="channels-clip",
             )
         )
     if clipped > 0.05:
@@ -275,6 +277,7 @@ def _findings(
             Finding(
                 f"{format_percent(clipped)} of codes are at a rail and were left out",
                 "Lower the largest input, or set the full scale according to this fit",
+                code="codes-at-a-rail",
             )
         )
     if repeats < 2:
@@ -283,6 +286,7 @@ def _findings(
                 "Every point was measured once, so the noise was estimated from the distance to a "
                 "smooth curve",
                 "Repeat every point at least 8 times",
+                code="one-repeat",
             )
         )
     if not c.smooth:
@@ -291,6 +295,7 @@ def _findings(
                 "Codes deviate from a smooth curve by more than noise, so the nonlinearity is that "
                 "of the raw means and includes their noise",
                 "Check for missing codes or steps of the converter at half and quarter scale",
+                code="codes-not-smooth",
             )
         )
     if (falling := np.flatnonzero(c.steps_back > 0)).size:
@@ -299,6 +304,7 @@ def _findings(
                 f"Codes of {falling.size} of {len(c.gain)} channels decrease while the input "
                 f"increases: {_listed(np.flatnonzero(working)[falling])}",
                 "Check for missing codes, and for inputs that had not settled",
+                code="codes-not-monotonic",
             )
         )
     return out

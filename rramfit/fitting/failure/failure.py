@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import STUCK, Fault
-from rramfit.card.quantity import Quantity, quantities_frame
+from rramfit.card.quantity import Quantity, quantities_frame, quantities_html
 from rramfit.card.schema import FailureCard, StuckCard
 from rramfit.errors import FitError
 from rramfit.fitting.failure.failed_readings import failed_conductance
@@ -36,7 +36,7 @@ from rramfit.fitting.failure.fault_clustering import (
 from rramfit.fitting.failure.hard_soft import HardSoft, fit_hard_soft
 from rramfit.fitting.failure.shares import DOUBT, Share, clustered_share
 from rramfit.fitting.failure.stuck_shares import stuck_shares
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.variation.variation import VariationFit
@@ -142,11 +142,11 @@ class FailureFit:
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = f"<p><b>Programming failure ({self.verdict.word})</b></p>"
-        return f"{title}{self.to_frame().to_html()}{notes}"
+        return f"{title}{quantities_html(self.quantities())}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot P(not accepted) by level with its interval, and the hard and soft parts."""
-        from rramfit.fitting.axes import axes_or_new
+        from rramfit.fitting.results.axes import axes_or_new
 
         axes = axes_or_new(ax)
         for i, (word, marker) in enumerate((("probability", "o"), ("hard", "s"), ("soft", "^"))):
@@ -232,6 +232,7 @@ def fit_failure(
 _UNKNOWN = Finding(
     "Acceptance is not known, so programming failure cannot be estimated.",
     "Record /program/verified, or the verify window /levels/lower and /levels/upper.",
+    code="acceptance-unknown",
 )
 
 
@@ -362,6 +363,7 @@ def _verdict(
                 "Each cell was programmed once to each level. One attempt cannot distinguish hard "
                 "from soft failure.",
                 "Program every cell at least twice at each level.",
+                code="one-attempt",
             )
         )
     uneven = [
@@ -375,6 +377,7 @@ def _verdict(
                 "Cells differ in their soft failure probability: the variance of failures over "
                 f"cells exceeds the binomial one, with ratios {', '.join(uneven[:8])}.",
                 "Use the soft probability as the mean over cells; its interval is widened.",
+                code="uneven-soft-failure",
             )
         )
     most = max(levels, key=lambda x: x.probability.value, default=None)
@@ -386,6 +389,7 @@ def _verdict(
                 "Check the verify window and the pulse budget, and program the level again.",
                 severe=True,
                 affected=most.probability.value,
+                code="most-attempts-fail",
             )
         )
     return Verdict((*findings, *clustering.verdict.findings))

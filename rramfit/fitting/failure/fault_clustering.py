@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.streams import stream
 
 __all__ = ["ClusterTest", "FaultClustering", "find_clustering", "groups_of", "strata_by_levels"]
@@ -287,4 +287,5 @@ def _finding(n: int, test: ClusterTest, worst: tuple[Crowded, ...], *, affected:
         "Check what these cells share: driver, contact or decoder. The intervals include the "
         "clustering.",
         affected=affected,
+        code="faults-cluster",
     )

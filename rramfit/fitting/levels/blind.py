@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
 from rramfit.errors import FitError
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.statistics.state_mixture import (
@@ -156,7 +156,7 @@ class BlindLevels:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a histogram of the readings, and the thresholds between states."""
-        from rramfit.fitting.axes import axes_or_new
+        from rramfit.fitting.results.axes import axes_or_new
 
         axes = axes_or_new(ax)
         y = np.concatenate([b.conductance.ravel() for b in self.program.blocks()][:4])
@@ -348,6 +348,7 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
                 f"the number of levels is uncertain: BIC selects {counted(n, 'state')}, the "
                 f"likelihood of held-out cells {best.states_by_heldout}",
                 "record the levels in /program/level",
+                code="number-of-levels-uncertain",
             )
         )
     if n == 1:
@@ -355,6 +356,7 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
             Finding(
                 "the readings show only one state",
                 "record the levels in /program/level if several were programmed",
+                code="one-state",
             )
         )
     seen = certainty[np.isfinite(certainty)]
@@ -369,7 +371,7 @@ def _verdict(best: _Fit, certainty: Floats) -> Verdict:
         if uncertain > _UNCERTAIN_SHARE:
             what += "; the tails of overlapping levels are truncated"
         remedy = "record the levels in /program/level; the certainty of each cell is in the sidecar"
-        findings.append(Finding(what, remedy))
+        findings.append(Finding(what, remedy, code="levels-found-blind"))
     return Verdict(tuple(findings))
 
 

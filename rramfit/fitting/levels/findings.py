@@ -9,12 +9,13 @@ all readings are inside it and the chosen distribution has more than 0.5 % outsi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rramfit.fitting.levels.distribution import LEAST_CELLS
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.units import counted, format_percent, format_quantity
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def _level_numbers(levels: Sequence[LevelFit]) -> str:
 
 def _parameters(levels: Sequence[LevelFit]) -> Iterator[Finding]:
     """Report the findings of the fits of single levels, equal ones together."""
-    where: dict[tuple[str, str], list[LevelFit]] = {}
+    where: dict[Finding, list[LevelFit]] = {}
     for level in levels:
-        for f in level.result.verdict.findings if level.result else ():
-            where.setdefault((f.what, f.remedy), []).append(level)
-    for (what, remedy), concerned in where.items():
-        yield Finding(f"at {_level_numbers(concerned)}, {what}", remedy)
+        for finding in level.result.verdict.findings if level.result else ():
+            where.setdefault(finding, []).append(level)
+    for finding, concerned in where.items():
+        yield replace(finding, what=f"at {_level_numbers(concerned)}, {finding.what}")
 
 
 def _drifts(levels: Sequence[LevelFit]) -> Iterator[Finding]:
@@ -95,6 +96,7 @@ def _drifts(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         + (f" and {more} more" if more > 0 else "")
         + "; one array cannot tell whether other arrays share this trend, or differ by as much",
         "measure further arrays and pool their cards",
+        code="trend-over-the-array",
     )
 
 
@@ -118,6 +120,7 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "were programmed and few accepted, compare the verify window with the readings",
             severe=severe,
             affected=len(poor) / len(levels),
+            code="too-few-readings",
         )
     unresolved = [level for level in none if level.n_cells >= LEAST_CELLS]
     if unresolved:
@@ -128,6 +131,7 @@ def _few(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "read these levels in a range that covers and resolves them",
             severe=severe,
             affected=len(unresolved) / len(levels),
+            code="level-not-resolved",
         )
 
 
@@ -161,6 +165,7 @@ def _misfits(levels: Sequence[LevelFit]) -> Iterator[Finding]:
         "cells, a verify window that truncates the level, or a coarse converter",
         affected=sum(v.distribution.chosen.distance or 0.0 for v in bad if v.distribution)
         / len(levels),
+        code="no-family-fits",
     )
 
 
@@ -184,6 +189,7 @@ def _cut_distributions(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "redraw samples outside the window when sampling from the distribution; mean and "
             "standard deviation are those of the accepted readings and remain valid",
             affected=sum(shares.values()) / len(levels),
+            code="window-truncates",
         )
 
 
@@ -199,6 +205,7 @@ def _clipped(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "read these levels in a range that covers them",
             severe=any(2 * v.n_clipped > v.n_sample for v in bad),
             affected=sum(v.n_clipped / v.n_sample for v in bad) / len(levels),
+            code="level-clipped",
         )
 
 
@@ -226,6 +233,7 @@ def _outside_window(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "check that /levels belongs to this program, and check its units",
             severe=2 * len(bad) > len(levels),
             affected=len(bad) / len(levels),
+            code="mean-outside-window",
         )
 
 
@@ -241,6 +249,7 @@ def _order(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             "check the order of /levels and the levels in /program/level",
             severe=2 * wrong.size >= max(means.size - 1, 1),
             affected=wrong.size / (means.size - 1),
+            code="means-not-increasing",
         )
 
 
@@ -258,4 +267,5 @@ def _overlaps(levels: Sequence[LevelFit]) -> Iterator[Finding]:
             f"neighbouring levels overlap: the best threshold misreads {text}",
             "use fewer levels, or program with a narrower verify window",
             affected=sum(v.overlap.value for v in bad if v.overlap) / len(levels),
+            code="levels-overlap",
         )

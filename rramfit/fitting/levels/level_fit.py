@@ -11,7 +11,8 @@ from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard
 from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.levels.parameters import error_correlation
-from rramfit.fitting.result import FitResult
+from rramfit.fitting.results.result import FitResult
+from rramfit.fitting.statistics.inference import Driver
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
 __all__ = ["LevelFit"]
@@ -37,6 +38,8 @@ class LevelFit:
         Number of readings used to fit the distribution, and of those at a rail.
     readings : LevelReadings
         Readings used to fit the distribution, by cell.
+    driver : Driver
+        Cell means, with their smooth field and line offsets.
     mean, std : Quantity, optional
         Mean and standard deviation over the population of cells and cycles [S].
     distribution : LevelDistribution, optional
@@ -62,6 +65,7 @@ class LevelFit:
     n_sample: int
     n_clipped: int
     readings: LevelReadings = field(repr=False)
+    driver: Driver = field(repr=False)
     mean: Quantity | None
     std: Quantity | None
     distribution: LevelDistribution | None

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, quantities_html
 from rramfit.card.schema import LevelCard
 from rramfit.fitting.levels.capacity import stored_bits
 from rramfit.fitting.levels.findings import judge
@@ -37,7 +37,7 @@ from rramfit.fitting.levels.parameters import parameter_result
 from rramfit.fitting.levels.plots import draw_probability_paper
 from rramfit.fitting.levels.point_estimates import LevelEstimates, estimate_level
 from rramfit.fitting.levels.thresholds import separate
-from rramfit.fitting.result import Verdict
+from rramfit.fitting.results.result import Verdict
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.influence import PartErrors, offset_correlation
 from rramfit.measurement.file.record import Levels
@@ -156,7 +156,15 @@ class LevelsFit:
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = html.escape(f"{counted(len(self), 'level')} ({self.verdict.word})")
-        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+        shown = {
+            f"{v.name}: {name}": q
+            for v in self.levels
+            for name in ("mean", "std", "threshold", "overlap")
+            if (q := getattr(v, name)) is not None
+        }
+        families = ", ".join(f"{v.name} {v.family}" for v in self.levels if v.family)
+        text = f"<p>Families: {html.escape(families)}</p>" if families else ""
+        return f"<p><b>{title}</b></p>{text}{quantities_html(shown)}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw readings and distributions on normal probability paper."""
@@ -279,6 +287,7 @@ def _finish(
         n_sample=draft.n_sample,
         n_clipped=draft.n_clipped,
         readings=draft.readings,
+        driver=draft.driver,
         mean=mean,
         std=std,
         distribution=distribution,

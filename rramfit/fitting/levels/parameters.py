@@ -30,7 +30,7 @@ from scipy import special
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity, Scale
 from rramfit.fitting.levels.distribution import LevelDistribution
-from rramfit.fitting.result import Finding, FitResult, Verdict
+from rramfit.fitting.results.result import Finding, FitResult, Verdict
 from rramfit.fitting.statistics.inference import ClusteredCovariance
 from rramfit.fitting.statistics.influence import Influence
 
@@ -150,20 +150,23 @@ def _findings(distribution: LevelDistribution, unknown: list[str]) -> Iterator[F
             edge,
             "interpret the other parameters as those of this limiting distribution; the one at its "
             "bound has no error",
+            code="limiting-distribution",
         )
     if not distribution.maximum.regular:
         yield Finding(
             f"the readings do not determine the parameters of {distribution.family} separately "
             "(the information matrix is singular), so they have no intervals",
             _REMEDY,
+            code="parameters-not-determined",
         )
     elif unknown:
         which = unknown[0] if len(unknown) == 1 else f"{', '.join(unknown[:-1])} and {unknown[-1]}"
         have = "it has" if len(unknown) == 1 else "they have"
         what = f"the readings do not determine {which} of {distribution.family}"
-        yield Finding(f"{what}, so {have} no interval", _REMEDY)
+        yield Finding(f"{what}, so {have} no interval", _REMEDY, code="parameter-without-interval")
     if not math.isfinite(family(distribution.family).moments(distribution.parameters)[1]):
         yield Finding(
             "the tails of the fitted distribution are too heavy for a finite standard deviation",
             "look for outlier cells that passed screening",
+            code="infinite-deviation",
         )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from rramfit.fitting.results.axes import axes_or_new
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -35,10 +37,7 @@ def draw_probability_paper(levels: Sequence[LevelFit], ax: Axes | None = None) -
     ax : Axes, optional
         Axes to draw on; a new figure by default.
     """
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(6, 4), layout="constrained").subplots()
+    ax = axes_or_new(ax, size=(6.0, 4.0))
     for i, level in enumerate(levels):
         colour = _PALETTE[i % _FEW] if len(levels) <= _FEW else _shade(i / (len(levels) - 1))
         if level.quantiles.size:

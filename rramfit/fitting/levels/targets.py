@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.measurement.file.record import Levels, Measurement, Program, SweepBlock
 from rramfit.units import counted, format_percent, format_quantity
 
@@ -107,6 +107,7 @@ def find_mismatch(found: LevelMedians, levels: Levels) -> list[Finding]:
                 "check /levels/target, its unit, the order of the levels and the read-out gain",
                 severe=bool(off_target.size > 0.5 * seen.sum()),
                 affected=float(off_target.size / seen.sum()),
+                code="far-from-target",
             )
         )
     out += _order(found, levels)
@@ -153,6 +154,7 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
                 "check /program/level: levels must be numbered in ascending order of target",
                 severe=True,
                 affected=swapped.size / gap.size,
+                code="median-below-lower-level",
             )
         )
     elif close.any():
@@ -165,6 +167,7 @@ def _order(found: LevelMedians, levels: Levels) -> list[Finding]:
                 f"apart and cannot be distinguished, first {names}",
                 "use fewer levels or a narrower verify window",
                 affected=float(close.mean()),
+                code="levels-not-apart",
             )
         )
     return out
@@ -200,6 +203,7 @@ def set_aside_windows(measurement: Measurement) -> tuple[Measurement, Finding] |
         "correct /levels, or record /program/verified",
         severe=True,
         affected=1 - share,
+        code="windows-ignored",
     )
     levels = dataclasses.replace(levels, lower=None, upper=None)
     return dataclasses.replace(measurement, levels=levels, program=bare), finding

@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from rramfit.card import ModelCard, seal
+from rramfit.card.conditions.moments import with_moments
 from rramfit.card.quality import FitQuality, InputFile, Provenance, Quality
 from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import LevelCard
-from rramfit.card.uncertainty.draw_level import with_moments
 from rramfit.fitting.pooling.pool import Pool
 from rramfit.provenance import package_version
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.population_form import (
     FEWEST,
     Form,
@@ -107,6 +107,7 @@ class AtLevel:
                     "conductance at which they were accepted, by "
                     f"{format_quantity(float(self.moved[k]), 'S', digits=3)}",
                     "Check the levels of this group; its estimates describe the cells as they are",
+                    code="whole-level-moved",
                 )
             )
         off, n = int(self.off.sum()), int(self.at.sum() + self.off.sum())
@@ -129,6 +130,7 @@ class AtLevel:
                 "Use the estimates of this group only for cells at their level",
                 severe=off > _MOST * n,
                 affected=(off + left) / n,
+                code="cells-off-level",
             )
         )
         return out

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.cells import Fault
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.screening.screening import Screening
 from rramfit.fitting.screening.stuck import level_spread
@@ -206,6 +206,7 @@ def _finding(
             "the read-out has an offset.",
             _REMEDY,
             affected=negative / readings,
+            code="negative-readings",
         )
     ]
 
@@ -236,6 +237,7 @@ def _dead_lines(statistics: ProgramStatistics, screening: Screening) -> list[Fin
             f"The dead lines read {format_quantity(mean, 'S', digits=3)} and not zero, which is an "
             "offset of the read-out.",
             _REMEDY,
+            code="dead-lines-read-an-offset",
         )
     ]
 
@@ -262,5 +264,6 @@ def _current_at_zero(iv: IVSweeps) -> list[Finding]:
             "an offset of the instrument.",
             "Measure the current with open inputs and subtract it. The fit of /iv estimates the "
             "offset as a parameter.",
+            code="current-at-zero-volt",
         )
     ]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
 from rramfit.card.quality import ScreenedCard
-from rramfit.fitting.result import Verdict
+from rramfit.fitting.results.result import Verdict
 from rramfit.fitting.screening.line_faults import (
     DeadLines,
     find_dead_lines,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.stuck import StuckCells
 from rramfit.units import counted, format_percent
 
@@ -46,6 +46,7 @@ def fault_findings(
                 "Check the log file and its conversion.",
                 severe=True,
                 affected=1.0,
+                code="nothing-measured",
             )
         ]
     if healthy < 0.5 * measured or not healthy:
@@ -55,6 +56,7 @@ def fault_findings(
                 "Check contacts, selectors and the read-out, and measure again.",
                 severe=True,
                 affected=1 - healthy / measured,
+                code="few-healthy-cells",
             )
         )
     if expect_all and missing > _MISSING_SHARE * fault.size:
@@ -64,6 +66,7 @@ def fault_findings(
                 "Measure them too if they may behave differently: the card describes only the "
                 "measured cells.",
                 affected=missing / fault.size,
+                code="cells-not-measured",
             )
         )
     for kind, axis, word in ((Fault.DEAD_ROW, 1, "row"), (Fault.DEAD_COL, 0, "column")):
@@ -75,6 +78,7 @@ def fault_findings(
                     "Check the driver, bonding and probe of each dead line; the fits exclude its "
                     "cells.",
                     affected=lines.size / fault.shape[1 - axis],
+                    code="dead-lines",
                 )
             )
     if readings and clipped > _RAIL_SHARE * readings:
@@ -84,6 +88,7 @@ def fault_findings(
                 "at a rail of the read-out, and are used only as bounds.",
                 "Use a wider read-out range to measure these cells.",
                 affected=clipped / readings,
+                code="readings-clipped",
             )
         )
     return out
@@ -106,6 +111,7 @@ def ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list
                 "The file has no /program/verified and no verify window, so all readings are "
                 "accepted.",
                 "Record /program/verified, or the window /levels/lower and /levels/upper.",
+                code="no-acceptance",
             )
         ]
     flagged = int(cells.stuck.sum())
@@ -116,6 +122,7 @@ def ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list
                 f"{counted(int(cells.ambiguous.sum()), 'cell')} failed the only attempt, at low "
                 "conductance; one attempt cannot distinguish stuck-low from failed cells.",
                 "Program every cell to two levels, at least twice each.",
+                code="one-failed-attempt",
             )
         )
     if flagged and (attempts == 1 or cells.one_level):
@@ -125,6 +132,7 @@ def ambiguous_findings(cells: StuckCells, attempts: int, *, known: bool) -> list
                 + ("one attempt" if attempts == 1 else "one level")
                 + " may have failed only at this level.",
                 "Program every cell to two levels, at least twice each.",
+                code="stuck-or-failed",
             )
         )
     return out

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.population_form import outlier_limits
 from rramfit.fitting.screening.second_population import find_gap, place
 from rramfit.units import format_percent
@@ -84,6 +84,7 @@ class CollapsedShare:
             severe=low > MAX_COLLAPSED,
             affected=self.share.value,
             cause="collapse in /retention",
+            code="cells-collapsed",
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quantity import Scale
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.statistics.read_spread import ReadSpread
 from rramfit.units import format_percent
 
@@ -56,6 +56,7 @@ def fit_power_law(spread: ReadSpread, use: Bools) -> tuple[list[NoisePart], floa
                 f"{excluded} of {int(use.sum())} cells read 0 S or less on average and have no "
                 "relative noise",
                 "Subtract the offset of the read-out from the conductances",
+                code="noise-of-zero-cells",
             )
         )
     m = (spread.count - 1)[positive].astype(float)
@@ -67,6 +68,7 @@ def fit_power_law(spread: ReadSpread, use: Bools) -> tuple[list[NoisePart], floa
                     "Repeated reads of a cell do not differ: the read noise is below the step of "
                     "the converter",
                     "Read on a finer range",
+                    code="noise-below-the-step",
                 )
             )
         return [], float(np.median(np.abs(spread.mean[use]))), findings
@@ -111,6 +113,7 @@ def fit_power_law(spread: ReadSpread, use: Bools) -> tuple[list[NoisePart], floa
                 f"{format_percent(np.exp(np.ptp(np.quantile(x, (0.05, 0.95)))) - 1, 0)} (5–95 % "
                 "range), too little to determine the dependence of read noise on conductance",
                 "Read cells at several levels",
+                code="noise-one-conductance",
             )
         )
     return out, reference, findings

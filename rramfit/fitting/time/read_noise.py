@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import OffLevelNoise, ReadNoiseCard
 from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
-from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.statistics.read_spread import ReadSpread, first_readings, read_spread
@@ -282,6 +282,7 @@ def _too_few_cells(n: int) -> Finding:
         f"{cells} read at least twice: the variation of read noise between cells is unknown, and "
         "its size has no error",
         f"Read at least {MIN_CELLS} cells, preferably many",
+        code="noise-few-cells",
     )
 
 
@@ -296,6 +297,7 @@ def _findings(
                 "Every cell has gaps in its reads: neither the spectrum nor random telegraph noise "
                 "can be determined",
                 "Fill the NaN values in /reads/conductance",
+                code="noise-gaps",
             )
         )
     elif spectrum is None:
@@ -305,6 +307,7 @@ def _findings(
             Finding(
                 few if n < FEWEST_READS else uneven,
                 f"Take at least {FEWEST_READS} reads per cell at a constant interval",
+                code="noise-spectrum-not-known",
             )
         )
     if series and telegraph is None:
@@ -314,6 +317,7 @@ def _findings(
             Finding(
                 few if n < MIN_READS_FOR_TELEGRAPH else coarse,
                 f"Take at least {MIN_READS_FOR_TELEGRAPH} reads per cell, on a fine current range",
+                code="telegraph-not-known",
             )
         )
     if telegraph is not None and telegraph.share.ci95 and telegraph.share.ci95[0] > 0.2:
@@ -322,6 +326,7 @@ def _findings(
                 f"{format_percent(telegraph.share.value, 0)} of cells show random telegraph "
                 "noise: their read noise is not normal, and more cells switch over longer times",
                 "Average reads over more than the dwell time of a state, or program again",
+                code="telegraph-noise",
             )
         )
     if spectrum is not None and spectrum.exponent - 2 * spectrum.stderr > 0.3:
@@ -332,6 +337,7 @@ def _findings(
                 f"holds only for the {window} over which it was measured",
                 "Measure over the time scale of the application; averaging a few reads helps "
                 "little",
+                code="noise-grows",
             )
         )
     return out

@@ -29,21 +29,14 @@ from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import DriftCard, RetentionCard
-from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
-from rramfit.fitting.result import FitResult, ShowsResult, Verdict
-from rramfit.fitting.screening.at_level import AtLevel, find_at_level
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.at_level import AtLevel
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.time.drift import Drift, fit_drift
-from rramfit.fitting.time.lost_cells import (
-    CollapsedShare,
-    collapsed_share,
-    collapsing,
-    leaving,
-    worst_collapse,
-)
+from rramfit.fitting.time.lost_cells import CollapsedShare, collapsed_share
+from rramfit.fitting.time.retention_cells import MIN_CELLS, retention_cells
 from rramfit.fitting.time.retention_findings import findings
-from rramfit.fitting.time.retention_readings import retention_readings
 from rramfit.measurement.file.record import Levels, Reads
 
 if TYPE_CHECKING:
@@ -54,8 +47,6 @@ __all__ = ["CollapsedShare", "RetentionFit", "collapsed_share", "fit_retention"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-MIN_CELLS = 5  # cells with two readings that the estimates of a level need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,27 +155,11 @@ def fit_retention(
         If there are fewer than two times from programming on, no reading after programming, or no
         level with at least 5 cells.
     """
-    time, y, found = retention_readings(retention)
-    usable = np.ones(y.shape[1:], dtype=np.bool_) if healthy is None else healthy
-    if at_level is None:
-        at_level = find_at_level(_end(y), retention.level, usable)
-    use = usable & at_level.at & (np.isfinite(y).sum(axis=0) >= 2)
-    n_levels = max(int(retention.level.max()) + 1, len(levels) if levels else 0, 1)
-    level = retention.level[use]
-    cells = np.asarray(y[:, use].T, dtype=np.float64)
-    n_cells = np.bincount(level, minlength=n_levels)
-    if n_cells.max(initial=0) < MIN_CELLS:
-        msg = (
-            f"/retention: the largest level has {n_cells.max(initial=0)} cells with two readings; "
-            f"expected at least {MIN_CELLS}"
-        )
-        raise FitError(msg)
-    gone = leaving(cells, level, n_levels)
-    collapse = worst_collapse(cells, outlier=gone < len(time), cells=use)
-    if collapse is not None and collapse.below is not None:
-        late = collapsing(cells, collapse.below)
-        gone = np.where(collapse.collapsed, np.minimum(gone, late), gone)
-    cells = np.where(np.arange(len(time)) < gone[:, None], cells, np.nan)
+    kept = retention_cells(
+        retention, n_levels=len(levels) if levels else 0, healthy=healthy, at_level=at_level
+    )
+    time, cells, level, n_levels = kept.time, kept.readings, kept.level, kept.n_levels
+    found = kept.findings
     later = time > 0
     t0 = float(time[later][0])
     parts: list[_Part] = []
@@ -194,9 +169,9 @@ def fit_retention(
     if later.sum() > 1:
         drift = fit_drift(np.log(time[later] / t0), cells[:, later], level, n_levels)
         parts += _drift_parts(drift, level)
-    result = _assemble(parts, use, level, n_levels)
+    result = _assemble(parts, kept.use, level, n_levels)
     mean, std = _changes(cells, level, n_levels)
-    found += at_level.findings("/retention", left=int((gone < len(time)).sum()))
+    found += kept.at_level.findings("/retention", left=kept.left)
     found += findings(
         time=time,
         cells=cells,
@@ -204,9 +179,9 @@ def fit_retention(
         n_levels=n_levels,
         levels=levels,
         drift=drift,
-        n_cells=n_cells,
+        n_cells=kept.n_cells,
         temperature=retention.temperature,
-        collapse=collapse,
+        collapse=kept.collapse,
         min_cells=MIN_CELLS,
     )
     return RetentionFit(
@@ -223,9 +198,9 @@ def fit_retention(
         time=time,
         change_mean=mean,
         change_std=std,
-        n_cells=n_cells,
+        n_cells=kept.n_cells,
         target=np.array(levels.target) if levels else None,
-        collapsed=collapse,
+        collapsed=kept.collapse,
     )
 
 
@@ -349,13 +324,6 @@ def _changes(cells: Floats, level: Integers, n_levels: int) -> tuple[Floats, Flo
         mean[:, j] = np.where(n > 1, m, np.nan)
         std[:, j] = np.where(n > 1, np.sqrt(r2 / np.maximum(n - 1, 1)), np.nan)
     return mean, std
-
-
-def _end(y: Floats) -> Floats:
-    """Return the first finite reading along the first axis; NaN if there is none."""
-    seen = np.isfinite(y)
-    at = np.argmax(seen, axis=0)
-    return np.asarray(np.take_along_axis(y, at[None], axis=0)[0], dtype=np.float64)
 
 
 def _given(value: float | None, unit: str) -> Quantity | None:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.time.drift import Drift
 from rramfit.fitting.time.lost_cells import CollapsedShare
 from rramfit.measurement.file.record import Levels
@@ -52,6 +52,7 @@ def findings(
                 "A single reading after programming determines the first step, but not the drift "
                 "with ln t",
                 "Read at three or more times after programming, evenly spaced in ln t",
+                code="retention-one-reading",
             )
         )
     elif later.sum() == 2:
@@ -60,6 +61,7 @@ def findings(
                 "With two readings after programming, the growth of spread includes the read noise "
                 "of both",
                 "Read at three or more times after programming, evenly spaced in ln t",
+                code="retention-two-readings",
             )
         )
     elif drift is not None:
@@ -71,6 +73,7 @@ def findings(
                 f"{small.size} of {len(n_cells)} levels have fewer than {min_cells} cells with two "
                 f"readings, and no estimate: {_listed(small)}",
                 "Program more cells to these levels, or leave them out",
+                code="retention-few-cells",
             )
         )
     if temperature is None:
@@ -79,6 +82,7 @@ def findings(
                 "The temperature of the retention measurement is not stated",
                 "Set the attribute `temperature` [K] of /retention; drift is valid at one "
                 "temperature only",
+                code="retention-no-temperature",
             )
         )
     return out
@@ -121,6 +125,7 @@ def _selection(
             "first step includes regression to the mean and read noise",
             "Use the programmed target as the level, or read twice before the wait and assign the "
             "level from the first of the two readings",
+            code="retention-regression",
         )
     ]
 
@@ -157,6 +162,7 @@ def _departures(time: Floats, cells: Floats, level: Integers, drift: Drift) -> l
                 f"{format_quantity(float(a), 's')} to {format_quantity(float(b), 's')} the levels "
                 f"deviate from the line by {math.sqrt(excess[worst]):.1f} standard errors (rms)",
                 "Use the mean changes at the measured times instead of the fitted drift",
+                code="retention-not-logarithmic",
             )
         )
     known = [r for r in ratios if math.isfinite(r)]
@@ -167,6 +173,7 @@ def _departures(time: Floats, cells: Floats, level: Integers, drift: Drift) -> l
                 f"{min(known):.2f} to {max(known):.2f} times that of the fitted law",
                 "Use the fitted growth only from the reference time to the longest time; between "
                 "them use the measured changes",
+                code="retention-growth",
             )
         )
     return out

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import FitError
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.measurement.file.record import Reads
 from rramfit.units import format_quantity
 
@@ -72,4 +72,5 @@ def _invalid_times(time: Floats, valid: Bools) -> Finding:
         "readings out",
         "Is the clock's zero later than the programming, or was the difference taken the wrong "
         "way round? Write seconds since programming to /retention/time",
+        code="retention-times",
     )

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.line_groups import line_groups
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.statistics.inference import Driver
 from rramfit.fitting.statistics.over_array.periodic import FALSE_ALARM, periodic_pattern
 from rramfit.fitting.variation.one_level import LevelVariation
@@ -187,6 +187,7 @@ def _outlier_finding(outliers: list[_Outlier], axis: str, lines: int) -> Finding
         f"the other {word}s by more than the spread between {word}s explains.",
         f"Check the driver, sense amplifier and contact of {'this' if one else 'each'} {word}.",
         affected=len(clearest) / lines,
+        code="line-deviates",
     )
 
 
@@ -215,6 +216,7 @@ def _folded(levels: Sequence[LevelVariation]) -> list[Finding]:
                 f"Check what every {period}th {other} of a {word} shares, such as one of {period} "
                 f"sense amplifiers or multiplexer inputs, or {period} {other}s that are programmed "
                 "in turn. The errors and the card include these offsets.",
+                code="folded-line-offsets",
             )
         )
     return found

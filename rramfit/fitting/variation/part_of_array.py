@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.variation.one_level import LevelVariation
 from rramfit.units import format_quantity
 
@@ -57,6 +57,7 @@ def find_parts(levels: Sequence[LevelVariation], healthy: Bools) -> list[Finding
             f"conductance has a trend: if the trend continues over the array, "
             f"{' and '.join(parts)} there{more}.",
             "Program every level over the whole array.",
+            code="part-of-the-array",
         )
     ]
 

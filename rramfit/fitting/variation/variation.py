@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity, quantities_frame
+from rramfit.card.quantity import Quantity, quantities_frame, quantities_html
 from rramfit.card.schema import LineOffsets, VariationCard
 from rramfit.errors import FitError
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.at_level import AtLevel
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.fitting.statistics.read_spread import read_spread
@@ -164,14 +164,14 @@ class VariationFit:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
-        return f"<p><b>Variation ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
+        title = f"<p><b>Variation ({self.verdict.word})</b></p>"
+        return f"{title}{quantities_html(self.quantities())}{notes}"
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the components against the level, with 95 % intervals."""
-        if ax is None:
-            from matplotlib.figure import Figure
+        from rramfit.fitting.results.axes import axes_or_new
 
-            ax = Figure(figsize=(5, 3), layout="constrained").subplots()
+        ax = axes_or_new(ax)
         for name in ("total", "d2d", "c2c", "read"):
             points = [(v.level, getattr(v, name)) for v in self.levels if v is not None]
             points = [(k, q) for k, q in points if q is not None]
@@ -278,21 +278,25 @@ def _findings(
             "describes "
             + ("this cell, and that between cells is not known" if most == 1 else "these cells")
         )
-        found.append(Finding(what, "program more cells to these levels"))
+        found.append(Finding(what, "program more cells to these levels", code="few-cells"))
     known = {v.level for v in few}
     if absent := [k for k, v in enumerate(levels) if v is None and k not in known]:
         what = (
             f"fewer than {FEWEST_CELLS} cells were accepted at {_format_levels(absent)}, so no "
             "variation is reported there"
         )
-        found.append(Finding(what, "program more cells to these levels"))
+        found.append(Finding(what, "program more cells to these levels", code="no-variation"))
     if mixed := [v.level for v in fitted if v.d2d is None]:
         what = (
             f"at {_format_levels(mixed)}, too few cells were programmed more than once, so "
             "variation between cells and between cycles cannot be separated and only their sum is "
             "known"
         )
-        found.append(Finding(what, "program every cell to every level at least twice"))
+        found.append(
+            Finding(
+                what, "program every cell to every level at least twice", code="no-repeated-cells"
+            )
+        )
     found += _few_independent(fitted)
     found += line_findings(fitted)
     found += find_parts(fitted, healthy)
@@ -305,7 +309,7 @@ def _findings(
             "too small"
         )
         remedy = "increase the instrument's range"
-        found.append(Finding(what, remedy))
+        found.append(Finding(what, remedy, code="variation-clipped"))
     return found
 
 
@@ -321,7 +325,9 @@ def _few_independent(fitted: Sequence[LevelVariation]) -> list[Finding]:
             number = "below 1" if least < 1 else f"only {least:.1f}"
             what = why.format(_format_levels([v.level for v in levels]))
             what += f" the effective number of independent cells is {number}"
-            found.append(Finding(what, "measure more arrays, or a larger one"))
+            found.append(
+                Finding(what, "measure more arrays, or a larger one", code="few-independent-cells")
+            )
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.quality import FitQuality
-from rramfit.card.quantity import Quantity, quantities_frame
+from rramfit.card.quantity import Quantity, quantities_frame, quantities_html
 from rramfit.errors import sentence
 from rramfit.units import format_estimate
 
@@ -48,6 +48,9 @@ class Finding:
     cause : str
         What was found, such as "collapse in /retention", where two fits may find the same. Of
         findings with one cause and about the same share, `rank_findings` lists the first.
+    code : str
+        Its name in docs/reference/findings.md, such as "few-cells"; one for every place in the code
+        that makes a finding.
     """
 
     what: str
@@ -55,6 +58,7 @@ class Finding:
     severe: bool = False
     affected: float = 0.0
     cause: str = ""
+    code: str = ""
 
     def __str__(self) -> str:
         return f"{sentence(self.what)} {sentence(self.remedy)}".rstrip()
@@ -174,7 +178,7 @@ class FitResult:
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = html.escape(f"{self.title} (n = {self.n_observations}, {self.verdict.word})")
-        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+        return f"<p><b>{title}</b></p>{quantities_html(self.estimates)}{notes}"
 
 
 class ShowsResult:

@@ -16,11 +16,13 @@ __all__ = ["FailureCard", "StuckCard"]
 class FailureCard(Part):
     """Programming failure at one level."""
 
-    level: Count
-    probability: Quantity
-    hard: Quantity | None = None
-    soft: Quantity | None = None
-    n_attempts: Count
+    level: Count = Field(description="number of the level")
+    probability: Quantity = Field(description="probability that an attempt is not accepted")
+    hard: Quantity | None = Field(None, description="share of cells that never reach the level")
+    soft: Quantity | None = Field(
+        None, description="probability that another cell fails an attempt"
+    )
+    n_attempts: Count = Field(description="attempts to program this level")
     conductance: Quantity | None = Field(None, description="median conductance of failed cells")
 
 
@@ -32,8 +34,8 @@ class StuckCard(Part):
     about its own mean.
     """
 
-    low: Quantity
-    high: Quantity
+    low: Quantity = Field(description="share of cells stuck at low conductance")
+    high: Quantity = Field(description="share of cells stuck at high conductance")
     middle: Quantity | None = Field(
         None, description="share of cells stuck between the lowest and the highest level"
     )

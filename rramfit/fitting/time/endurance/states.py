@@ -10,10 +10,13 @@ points, weighted by the number of cells. A cell has failed when the window betwe
 lowest state is less than half of its window at the first point.
 
 Cells that are not in their states at the first point, as stuck cells are, are left out. A cell
-whose window later leaves the distribution of the others' windows, or that is in a second population
-of lost windows (`rramfit.fitting.time.lost_cells`), no longer counts in mean and standard deviation
-from there on; a wear that all cells have in common does. The same cells are read at all
-points, so standard errors are clustered by cell from the influence of every cell.
+whose window later leaves the distribution of the others' windows, that is in a second population
+of lost windows (`rramfit.fitting.time.lost_cells`), or that collapses in one step, no longer
+counts in mean and standard deviation from there on; a wear that all cells have in common does. The
+same cells are read at all points, so standard errors are clustered by cell from the influence of
+every cell.
+
+How long cells last is in `rramfit.fitting.time.endurance.life`.
 """
 
 from __future__ import annotations
@@ -26,28 +29,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rramfit.card.blocks.endurance import EnduranceCard, EnduranceState
 from rramfit.card.quantity import Quantity, Scale
-from rramfit.card.schema import EnduranceCard, EnduranceState
 from rramfit.errors import FitError
-from rramfit.fitting.axes import axes_or_new
-from rramfit.fitting.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.results.axes import axes_or_new
+from rramfit.fitting.results.result import FitResult, ShowsResult, Verdict
 from rramfit.fitting.statistics.inference import clustered_covariance
-from rramfit.fitting.time.endurance_cells import absent_cells, apart, lost_windows
+from rramfit.fitting.time.endurance.cells import absent_cells, apart, collapse_points, lost_windows
+from rramfit.fitting.time.endurance.failure_times import FAILED_BELOW, failure_times
+from rramfit.fitting.time.endurance.life import LifeFit, fit_life
+from rramfit.fitting.time.endurance.life_findings import life_findings
+from rramfit.fitting.time.endurance.state_findings import state_findings
 from rramfit.measurement.file.record import Endurance
-from rramfit.units import format_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["EnduranceFit", "fit_endurance"]
+__all__ = ["EnduranceFit", "endurance_lives", "fit_endurance"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 MIN_CELLS = 5
-FAILED_BELOW = 0.5  # a cell has failed with less than this share of its first window
-WORN_OUT = 0.5  # share of failed cells above which mean and spread no longer describe a state
 TAIL = 0.01  # tail probability of the states between which the read window is measured
 
 
@@ -70,6 +74,8 @@ class EnduranceFit(ShowsResult):
         Share of failed cells at each point.
     failed_share : Quantity, optional
         Share at the last point; None with a single state or a single point.
+    life : LifeFit, optional
+        How long cells last; None with a single state or a single point.
     """
 
     result: FitResult
@@ -80,6 +86,7 @@ class EnduranceFit(ShowsResult):
     tail_window: Floats
     failed: Floats
     failed_share: Quantity | None
+    life: LifeFit | None = None
 
     def __post_init__(self) -> None:
         for a in (self.order, self.cycle, self.mean, self.std, self.tail_window, self.failed):
@@ -104,6 +111,7 @@ class EnduranceFit(ShowsResult):
             window=e.get("window"),
             window_loss=e.get("window_loss"),
             failed=self.failed_share,
+            life=None if self.life is None else self.life.to_card(),
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -136,6 +144,69 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
         If there is no point, if a cycle number is negative, or if a state has fewer than 5 cells at
         the first point.
     """
+    cycle, every, order, use, absent = _readings(endurance, healthy)
+    points, states = every.shape[:2]
+    times = failure_times(cycle, every)
+    lost = lost_windows(every)
+    if times is not None:
+        lost = np.minimum(lost, collapse_points(times, every))
+    y = np.where((np.arange(points)[:, None] < lost)[:, None, :], every, np.nan)
+    mean, std = _moments(y)
+    x = np.log10(np.maximum(cycle, 1).astype(float))
+    parts = _states(x, y, mean, std)
+    if states > 1:
+        parts += _window(parts, mean, drifts=bool(np.ptp(x) > 0))
+    estimates, covariance = _assemble(parts, use)
+    tail = _tail_window(every) if states > 1 else np.full(points, np.nan)
+    failed, share = _failed(every)
+    life = None if times is None else fit_life(times, every)
+    findings = state_findings(cycle, tail, failed, share, estimates)
+    left_out = int(absent.sum())
+    findings += apart(left_out, int((lost < points).sum()), len(absent))
+    findings += [] if life is None else life_findings(life)
+    return EnduranceFit(
+        result=FitResult(
+            title="endurance",
+            estimates=estimates,
+            covariance=covariance,
+            n_observations=int(np.isfinite(y).sum()),
+            verdict=Verdict(tuple(findings)),
+        ),
+        order=order.astype(np.int64),
+        cycle=np.array(cycle),
+        mean=mean,
+        std=std,
+        tail_window=tail,
+        failed=failed,
+        failed_share=share,
+        life=life,
+    )
+
+
+def endurance_lives(endurance: Endurance, *, healthy: Bools | None = None) -> LifeFit | None:
+    """Return how long cells last, without fitting the states; see `fit_endurance`."""
+    cycle, y, *_ = _readings(endurance, healthy)
+    times = failure_times(cycle, y)
+    return None if times is None else fit_life(times, y)
+
+
+def _readings(
+    endurance: Endurance, healthy: Bools | None
+) -> tuple[Integers, Floats, Integers, Bools, Bools]:
+    """Return the readings of cells that are in their states at the first point.
+
+    Returns
+    -------
+    cycle : (point,) array
+        In rising order.
+    y : (point, state, cell) array
+        States in increasing order of their mean.
+    order : (state,) array
+    use : (row, col) bool array
+        The cells of `y`.
+    absent : (healthy cell,) bool array
+        Cells that are not in their states.
+    """
     points, states, rows, cols = endurance.conductance.shape
     if points == 0 or states == 0:
         msg = (
@@ -165,35 +236,7 @@ def fit_endurance(endurance: Endurance, *, healthy: Bools | None = None) -> Endu
         )
         raise FitError(msg)
     order = np.argsort(_moments(y)[0][0], kind="stable")
-    every = y[:, order]
-    lost = lost_windows(every)
-    y = np.where((np.arange(points)[:, None] < lost)[:, None, :], every, np.nan)
-    mean, std = _moments(y)
-    x = np.log10(np.maximum(cycle, 1).astype(float))
-    parts = _states(x, y, mean, std)
-    if states > 1:
-        parts += _window(parts, mean, drifts=bool(np.ptp(x) > 0))
-    estimates, covariance = _assemble(parts, use)
-    tail = _tail_window(every) if states > 1 else np.full(points, np.nan)
-    failed, share = _failed(every)
-    findings = _findings(cycle, tail, failed, share, estimates)
-    findings += apart(int(absent.sum()), int((lost < points).sum()), len(absent))
-    return EnduranceFit(
-        result=FitResult(
-            title="endurance",
-            estimates=estimates,
-            covariance=covariance,
-            n_observations=int(np.isfinite(y).sum()),
-            verdict=Verdict(tuple(findings)),
-        ),
-        order=order.astype(np.int64),
-        cycle=np.array(cycle),
-        mean=mean,
-        std=std,
-        tail_window=tail,
-        failed=failed,
-        failed_share=share,
-    )
+    return cycle, y[:, order], order, use, absent
 
 
 def _moments(y: Floats) -> tuple[Floats, Floats]:
@@ -311,51 +354,3 @@ def _failed(y: Floats) -> tuple[Floats, Quantity | None]:
     high = float(special.betaincinv(k + 0.5, n - k + 0.5, 0.975)) if k < n else 1.0
     stderr = math.sqrt((k + 0.5) * (n - k + 0.5) / (n + 1) ** 2 / (n + 2))
     return share, Quantity.within(k / n, stderr, "1", (low, high))
-
-
-def _findings(
-    cycle: Integers,
-    tail: Floats,
-    failed: Floats,
-    share: Quantity | None,
-    estimates: dict[str, Quantity],
-) -> list[Finding]:
-    out: list[Finding] = []
-    if np.unique(np.maximum(cycle, 1)).size < 2:
-        out.append(
-            Finding(
-                "The states were read at a single cycle count, which determines no drift",
-                "Read the states at three or more cycle counts, evenly spaced on a logarithmic "
-                "scale",
-            )
-        )
-    closed = np.flatnonzero(np.nan_to_num(tail, nan=math.inf) <= 0)
-    if closed.size:
-        out.append(
-            Finding(
-                f"The window between the 1 % tails of the states is closed at "
-                f"{int(cycle[closed[0]])} cycles",
-                "Use the array for fewer cycles, or program with verify",
-            )
-        )
-    if share is not None and share.value > 0.01:
-        first = int(cycle[np.flatnonzero(failed > 0.01)[0]])
-        out.append(
-            Finding(
-                f"{format_percent(share.value)} of cells have less than half of their initial "
-                f"window at {int(cycle[-1])} cycles (over 1 % from cycle {first} on)",
-                "Treat failed cells as stuck",
-                severe=share.value > WORN_OUT,
-                affected=share.value,
-            )
-        )
-    loss = estimates.get("window_loss")
-    if loss is not None and loss.ci95 is not None and loss.ci95[0] > 0.05:
-        out.append(
-            Finding(
-                f"The window loses {format_percent(loss.value, 0)} of its initial width per "
-                "decade of cycles",
-                "Design for the window width at the last cycle that the application needs",
-            )
-        )
-    return out

@@ -2,8 +2,9 @@
 
 A cell is absent if it is apart from the others in a state at the first point
 (`rramfit.fitting.screening.population_form`), as stuck cells are. It has lost its window if the
-change of its window leaves the distribution of the others' for good, or if it is in a second
-population of windows (`rramfit.fitting.time.lost_cells`).
+change of its window leaves the distribution of the others' for good, if it is in a second
+population of windows (`rramfit.fitting.time.lost_cells`), or if it falls in one step from half of
+its first window or more to less than 0.4 of it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.fitting.screening.population_form import FEWEST, own_form
 from rramfit.fitting.screening.second_population import find_gap
+from rramfit.fitting.time.endurance.failure_times import FailureTimes
 from rramfit.fitting.time.lost_cells import collapsing, leaving
 
-__all__ = ["absent_cells", "apart", "lost_windows"]
+__all__ = ["absent_cells", "apart", "collapse_points", "lost_windows"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+COLLAPSED = 0.4  # of its first window: a cell that falls below it in one step has lost its state
 REPORTED = 1e-3  # share of cells that the states do not describe from which they are reported
 
 
@@ -52,6 +55,26 @@ def lost_windows(y: Floats) -> Integers:
     return np.asarray(out, dtype=np.int64)
 
 
+def collapse_points(times: FailureTimes, y: Floats) -> Integers:
+    """Return the point at which each cell lost its window in one step, (cell,); else their number.
+
+    Parameters
+    ----------
+    times : FailureTimes
+    y : (point, state, cell) array
+        Conductance [S], states in increasing order.
+    """
+    points, number = len(y), np.arange(len(y))[:, None]
+    out = np.full(y.shape[2], points, dtype=np.int64)
+    cells, good = times.cells[times.failed], times.last_good[times.failed]
+    window = (y[:, -1] - y[:, 0])[:, cells]
+    later = np.isfinite(window) & (number > good)
+    first = np.where(later, number, points).min(axis=0)
+    after = np.take_along_axis(window, np.minimum(first, points - 1)[None], axis=0)[0]
+    out[cells] = np.where((first < points) & (after < COLLAPSED * window[0]), first, points)
+    return out
+
+
 def apart(absent: int, lost: int, n: int) -> list[Finding]:
     """Report the cells that the states do not describe."""
     if max(absent, lost) < 2 or absent + lost <= REPORTED * n:
@@ -62,5 +85,6 @@ def apart(absent: int, lost: int, n: int) -> list[Finding]:
             f"{lost} others lose their window later",
             "Use the means and spreads of the states for the other cells only",
             affected=(absent + lost) / n,
+            code="cells-without-states",
         )
     ]
