@@ -11,6 +11,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet "pip>=25.1"
 	$(PIP) install --quiet -c constraints.txt --group dev -e .
+	$(PIP) install --quiet -c constraints.txt --no-deps badcrossbar # its plots need pycairo, which is not used
 	touch $@
 
 demo: $(VENV)/installed
@@ -21,7 +22,8 @@ test: $(VENV)/installed
 
 # The tests with branch coverage.
 coverage: $(VENV)/installed
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile \
+	  --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -70,7 +70,8 @@ def migrate(content: Content, *, to: str) -> Migrated:
         If the chain does not lead there; the message names both versions.
     """
     at = str(content["schema_version"])
-    start, assumed = at, []
+    start = at
+    assumed: list[str] = []
     current = copy.deepcopy(dict(content))
     while at != to:
         if at not in _STEPS:
