@@ -22,12 +22,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.mapping.layers.analog_weight import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.datasets import Dataset
+from rramfit.mapping.study.scores.metrics import Metric
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.training.forward.layer_forward import Hardware
 from rramfit.training.forward.preparation import (
@@ -38,8 +38,9 @@ from rramfit.training.forward.preparation import (
     trained_forwards,
     trained_network,
 )
-from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
+from rramfit.training.loop.bn_recalibration import kept_statistics, recalibrate_batch_norm
 from rramfit.training.loop.history import Epoch
+from rramfit.training.loop.losses import distillation_loss
 from rramfit.training.loop.recipe import AwareStage
 from rramfit.training.loop.stage import (
     Loss,
@@ -51,9 +52,12 @@ from rramfit.training.loop.stage import (
     train_stage,
 )
 
-__all__ = ["Trained", "finish_training", "train_aware"]
+__all__ = ["Trained", "finish_training", "train_aware", "untrained_for_chips"]
 
 CALIBRATION_IMAGES = 256
+
+TESTED_WITH = 512
+"""Images for BatchNorm statistics before the test after each epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +92,7 @@ def train_aware(
     hardware: Hardware | None = None,
     exclude: Collection[str] = (),
     strict: bool = False,
+    metric: Metric | None = None,
 ) -> Trained:
     """Fine-tune a digital network for chips.
 
@@ -108,8 +113,11 @@ def train_aware(
         Measured products, see `rramfit.training.forward.layer_forward.Hardware`.
     exclude, strict
         As for `convert_to_analog`.
+    metric : Metric, optional
+        Of the history; by default that of the data.
     """
-    inputs = data.train_images[:CALIBRATION_IMAGES]
+    device = next(network.parameters()).device
+    inputs = data.train_images[:CALIBRATION_IMAGES].to(device)
     model = convert_to_analog(
         network,
         setup,
@@ -134,12 +142,18 @@ def train_aware(
         rising = stage.ramp * stage.epochs * steps
         set_step(model, at, strength=min(1.0, (at + 1) / rising) if rising else 1.0)
 
-    plain_test = tester(data, stage)
+    plain_test = tester(data, stage, metric)
+    few = stage.bn_recalibration_images
 
     def test(net: nn.Module) -> float:
         steps = [(f.step, f.strength) for _, _, f in trained_forwards(net)]
-        set_step(net, -1)  # cells that no training step draws
-        found = plain_test(net)
+        with kept_statistics(net):
+            # the moving averages lag behind; at the end the statistics are estimated again, too
+            set_step(net, -2)
+            net.train()
+            recalibrate_batch_norm(net, data.train_images[: min(TESTED_WITH, few)])
+            set_step(net, -1)  # cells that no training step draws
+            found = plain_test(net)
         for (_, _, forward), (step, strength) in zip(trained_forwards(net), steps, strict=True):
             forward.step, forward.strength = step, strength
         return found
@@ -154,6 +168,7 @@ def train_aware(
         before_step=before_step,
         test=test,
         extra=Anchors(model),
+        metric=metric,
     )
     digital, final = finish_training(
         model, data.train_images[: stage.bn_recalibration_images], inputs=inputs
@@ -188,8 +203,30 @@ def finish_training(
     model.train()
     recalibrate_batch_norm(model, images)
     model.eval()
-    renew_anchors(model, images[:CALIBRATION_IMAGES] if inputs is None else inputs)
+    few = images[:CALIBRATION_IMAGES] if inputs is None else inputs
+    renew_anchors(model, few.to(next(model.parameters()).device))
     return trained_network(model)
+
+
+def untrained_for_chips(
+    network: nn.Module,
+    setup: AnalogSetup,
+    images: Tensor,
+    *,
+    mapping: Mapping[str, LayerMapping] | None = None,
+    exclude: Collection[str] = (),
+    seed: int = 0,
+) -> tuple[nn.Module, dict[str, dict[str, Tensor]]]:
+    """Return what chip-aware training without a step returns: new BatchNorm statistics only.
+
+    This is the network to compare a trained one with: both have statistics of drawn chips.
+    """
+    inputs = images[:CALIBRATION_IMAGES].to(next(network.parameters()).device)
+    model = convert_to_analog(
+        network, setup, inputs=inputs, mapping=mapping, exclude=exclude, seed=seed
+    )
+    prepare_training(model, inputs, seed=seed)
+    return finish_training(model, images, inputs=inputs)
 
 
 def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:
@@ -201,13 +238,8 @@ def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:
     def loss(out: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad(), precision(stage, images.device):
             wanted = teacher(images).float()
-        soft = F.kl_div(
-            F.log_softmax(out / t, -1),
-            F.log_softmax(wanted / t, -1),
-            log_target=True,
-            reduction="batchmean",
-        )
-        return (1 - share) * plain(out, images, labels) + share * t**2 * soft
+        soft = distillation_loss(out, wanted, labels, t)
+        return (1 - share) * plain(out, images, labels) + share * soft
 
     return loss
 

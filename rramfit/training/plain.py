@@ -1,4 +1,4 @@
-"""Plain training of a digital network: cross entropy, AdamW, one cosine schedule.
+"""Plain training of a digital network: the usual loss of its task, AdamW, one cosine schedule.
 
 It is sufficient for small networks. The network is modified in place. The order of images depends
 only on the seed. There is no augmentation here.
@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.streams import torch_stream
+from rramfit.training.loop.losses import task_loss
 
 __all__ = ["train_plain"]
 
@@ -30,7 +30,7 @@ def train_plain(
     seed: int = 0,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> nn.Module:
-    """Train a network on labelled images.
+    """Train a network on labelled images, or other samples.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def train_plain(
         Seed of the order of images.
     on_epoch : callable (epoch, mean loss), optional
     """
-    generator = torch_stream(seed, "order")
+    generator, device = torch_stream(seed, "order"), next(model.parameters()).device
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
     steps = epochs * -(-len(labels) // batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -57,7 +57,7 @@ def train_plain(
         order = torch.randperm(len(labels), generator=generator)
         for start in range(0, len(labels), batch):
             at = order[start : start + batch]
-            loss = F.cross_entropy(model(images[at]), labels[at])
+            loss = task_loss(model(images[at].to(device)), labels[at].to(device))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

@@ -40,7 +40,9 @@ from rramfit.mapping.layers.digital_parts import (
 )
 from rramfit.mapping.layers.linear import AnalogLinear
 from rramfit.mapping.layers.matrix_layer import MatrixLayer
+from rramfit.mapping.layers.network import analog_matrices
 from rramfit.mapping.layers.recurrent import AnalogRecurrent
+from rramfit.mapping.tiles.calibration import LARGEST_ERROR
 from rramfit.mapping.tiles.setup import AnalogSetup, analog_setup
 
 __all__ = ["convert_to_analog"]
@@ -98,9 +100,17 @@ def convert_to_analog(
     Warns
     -----
     RramfitWarning
-        If more than 5 % of the operations stay digital, other than in excluded layers.
+        If more than 5 % of the operations stay digital, other than in excluded layers, or the
+        rounding of weights changes a layer's outputs by more than twice their size.
     """
-    setup = card if isinstance(card, AnalogSetup) else analog_setup(card)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    setup = card if isinstance(card, AnalogSetup) else analog_setup(card, device=device)
+    if setup.model.device.type != device.type:
+        msg = (
+            f"the network is on {device} and the setup on {setup.model.device}. Move the network, "
+            "or give device= to analog_setup"
+        )
+        raise MappingError(msg)
     new = _copied(model)
     names = _names_of_layers(new)
     found = {group[0]: new.get_submodule(group[0]) for group in names}
@@ -147,6 +157,7 @@ def convert_to_analog(
     _judge(parts, strict=strict)
     if inputs is not None:
         calibrate(new, inputs)
+        _judge_quantisation(new)
         recalibrate_when_loaded(new, inputs)
     return new
 
@@ -250,6 +261,23 @@ def _disable_fused_paths(model: nn.Module) -> None:
             module.activation_relu_or_gelu = 0  # disables the fused path
         elif isinstance(module, nn.TransformerEncoder):
             module.enable_nested_tensor = False
+
+
+def _judge_quantisation(model: nn.Module) -> None:
+    """Warn of weights whose rounding changes the outputs by more than twice the outputs."""
+    bad = [m for m in analog_matrices(model) if m.quantisation_error > LARGEST_ERROR]
+    if not bad:
+        return
+    worst = max(bad, key=lambda m: m.quantisation_error)
+    book = worst.setup.book
+    warnings.warn(
+        f"Rounding the weights to {len(book.values)} values (scheme {book.scheme}) changes the "
+        f"outputs of {worst.plan.name} by {worst.quantisation_error:.2g} times their size, and "
+        f"those of {len(bad)} of {len(analog_matrices(model))} matrices by more than "
+        f"{LARGEST_ERROR:g} times. Use pairs of cells, more slices or more levels.",
+        RramfitWarning,
+        stacklevel=3,
+    )
 
 
 def _judge(parts: tuple[DigitalPart, ...], *, strict: bool) -> None:

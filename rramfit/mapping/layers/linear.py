@@ -57,6 +57,7 @@ class AnalogLinear(MatrixLayer, nn.Linear):
             tile=setup.tile,
             scheme=setup.book.scheme,
             slices=setup.book.slices,
+            spare_columns=setup.spare_columns,
             vectors=vectors,
         )
         weight = layer.weight.to(setup.model.dtype)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rramfit.mapping.layers.analog_weight import AnalogWeight
 from rramfit.mapping.layers.matrix_layer import eager
 from rramfit.mapping.layout.plan import plan_matrix
+from rramfit.mapping.tiles.precision import round_significand
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 from rramfit.mapping.tiles.setup import AnalogSetup
 
@@ -54,6 +55,7 @@ class ManyMatrices(nn.Module):
                 tile=setup.tile,
                 scheme=setup.book.scheme,
                 slices=setup.book.slices,
+                spare_columns=setup.spare_columns,
                 vectors=vectors,
                 kind=kind,
             )
@@ -116,4 +118,6 @@ class ManyMatrices(nn.Module):
             out = matrix.multiply(chip, wide.reshape(-1, x.shape[-1]))
             out = out.reshape(*x.shape[:-1], weight.shape[0])
         out = out.to(x.dtype)
-        return out if bias is None else out + bias
+        if bias is None:
+            return out
+        return out + round_significand(bias, matrix.setup.peripherals.digital_bits)

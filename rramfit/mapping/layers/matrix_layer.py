@@ -19,6 +19,7 @@ from torch._compile import _disable_dynamo
 from torch.compiler import is_dynamo_compiling
 
 from rramfit.mapping.layers.analog_weight import AnalogWeight
+from rramfit.mapping.tiles.precision import round_significand
 from rramfit.mapping.tiles.programmed import ProgrammedMatrix
 
 __all__ = ["MatrixLayer", "eager", "keep_hooks", "vectors_per_sample"]
@@ -121,7 +122,9 @@ class MatrixLayer(nn.Module):
         """Add the bias to a product."""
         if self.bias is None:
             return out
-        biased: Tensor = out + self.bias.reshape(-1, *[1] * self.output_axes).to(out.dtype)
+        bits = self.analog.matrix.setup.peripherals.digital_bits
+        bias = round_significand(self.bias, bits)
+        biased: Tensor = out + bias.reshape(-1, *[1] * self.output_axes).to(out.dtype)
         return biased
 
     def prepare(self) -> None:

@@ -238,8 +238,9 @@ def plan_matrix(
     vectors: int = 1,
     weights: int | None = None,
     kind: str = "linear",
+    spare_columns: int = 0,
 ) -> MatrixPlan:
-    """Divide one matrix into tiles.
+    """Divide one matrix into tiles, each with some columns that hold no weights.
 
     Raises
     ------
@@ -256,11 +257,13 @@ def plan_matrix(
     """
     rows, cols = tile
     per_output = slices * (2 if scheme == "columns" else 1)
-    room = (cols - (scheme == "offset")) // per_output
+    room = (cols - (scheme == "offset") - spare_columns) // per_output
     if rows < 1 or room < 1:
         msg = (
             f"{name}: a weight needs {per_output} columns and does not fit into a tile of "
-            f"{rows} × {cols}; use larger tiles or fewer slices"
+            f"{rows} × {cols}"
+            + (f" with {spare_columns} spare columns" if spare_columns else "")
+            + "; use larger tiles or fewer slices"
         )
         raise MappingError(msg)
     row_blocks, column_blocks = -(-inputs // rows), -(-outputs // room)

@@ -3,6 +3,7 @@
 A chip is its index under a seed, so that results of chips 0 to 499 and 500 to 999 join to exactly
 those of chips 0 to 999. Of each chip the number of images that it classifies correctly is kept, and
 of each image the number of chips that are right on it; every statistic follows from these integers.
+With other metrics they are sums of scores in multiples of 1/unit.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ChipResults", "DrawnChips", "join", "pieces"]
+__all__ = ["ChipResults", "Counts", "DrawnChips", "join", "pieces"]
 
-Counts = NDArray[np.int32]
+Counts = NDArray[np.int32] | NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +55,15 @@ class ChipResults:
         Number of chips that are right on each image.
     drawn : DrawnChips, optional
         The same chips on drawn cards.
+    unit : int
+        1 for hits; otherwise scores are counted in multiples of 1/unit.
     """
 
     first: int
     hits: tuple[int, ...]
     by_image: Counts
     drawn: DrawnChips | None = None
+    unit: int = 1
 
     @property
     def indices(self) -> range:
@@ -68,8 +72,8 @@ class ChipResults:
 
     @property
     def accuracies(self) -> list[float]:
-        """Accuracy of each chip."""
-        return [n / len(self.by_image) for n in self.hits]
+        """Accuracy of each chip, or its mean score."""
+        return [n / (len(self.by_image) * self.unit) for n in self.hits]
 
     def to_json(self) -> dict[str, Any]:
         """Return the results as JSON types."""
@@ -78,6 +82,8 @@ class ChipResults:
             "hits": list(self.hits),
             "by_image": _packed(self.by_image),
         }
+        if self.unit != 1:
+            content["unit"] = self.unit
         if self.drawn is not None:
             content["drawn"] = {
                 "hits": list(self.drawn.hits),
@@ -95,8 +101,12 @@ class ChipResults:
         ValueError, KeyError, TypeError
             If the content is not what `to_json` returns.
         """
+        unit = content.get("unit", 1)
+        if type(unit) is not int or unit < 1:
+            msg = f"a unit of {unit!r}"
+            raise ValueError(msg)
         by_image = _unpacked(content["by_image"])
-        hits = _whole(content["hits"])
+        hits = _whole(content["hits"], least=0 if unit == 1 else None)
         drawn = None
         if "drawn" in content:
             given = content["drawn"]
@@ -109,9 +119,9 @@ class ChipResults:
             if set(drawn.by_image) != set(drawn.draw) or len(drawn.draw) != len(hits):
                 msg = "the draws do not match the chips"
                 raise ValueError(msg)
-        _check(hits, by_image)
+        _check(hits, by_image, unit=unit)
         (first,) = _whole([content["first"]])
-        return cls(first=first, hits=hits, by_image=by_image, drawn=drawn)
+        return cls(first=first, hits=hits, by_image=by_image, drawn=drawn, unit=unit)
 
 
 def join(parts: Sequence[ChipResults]) -> list[ChipResults]:
@@ -137,7 +147,8 @@ def join(parts: Sequence[ChipResults]) -> list[ChipResults]:
         if last.indices.stop > part.first:
             msg = f"chip {part.first} is given twice"
             raise ValueError(msg)
-        if len(last.by_image) != len(part.by_image) or (last.drawn is None) != (part.drawn is None):
+        alike = len(last.by_image) == len(part.by_image) and last.unit == part.unit
+        if not alike or (last.drawn is None) != (part.drawn is None):
             msg = f"chips {last.first} and {part.first} were not evaluated alike"
             raise ValueError(msg)
         joined[-1] = ChipResults(
@@ -145,6 +156,7 @@ def join(parts: Sequence[ChipResults]) -> list[ChipResults]:
             hits=last.hits + part.hits,
             by_image=last.by_image + part.by_image,
             drawn=_join_drawn(last.drawn, part.drawn),
+            unit=last.unit,
         )
     return joined
 
@@ -184,28 +196,37 @@ def pieces(
     return found
 
 
-def _check(hits: tuple[int, ...], by_image: Counts) -> None:
+def _check(hits: tuple[int, ...], by_image: Counts, *, unit: int = 1) -> None:
     images = len(by_image)
-    wrong = sum(hits) != int(by_image.sum()) or any(not 0 <= n <= images for n in hits)
-    if wrong or (by_image < 0).any() or (by_image > len(hits)).any():
+    wrong = sum(hits) != int(by_image.sum())
+    if unit == 1:
+        wrong |= any(not 0 <= n <= images for n in hits)
+        wrong |= bool((by_image < 0).any() or (by_image > len(hits)).any())
+    if wrong:
         msg = "the counts of chips and images differ"
         raise ValueError(msg)
 
 
-def _whole(values: Sequence[Any]) -> tuple[int, ...]:
-    if not all(type(x) is int and x >= 0 for x in values):
+def _whole(values: Sequence[Any], *, least: int | None = 0) -> tuple[int, ...]:
+    if not all(type(x) is int and (least is None or x >= least) for x in values):
         msg = "a count is not a whole number"
         raise TypeError(msg)
     return tuple(values)
 
 
 def _packed(counts: Counts) -> str:
-    return base64.b64encode(zlib.compress(counts.astype("<i4").tobytes(), 9)).decode("ascii")
+    """Pack counts as little-endian integers of four or eight bytes, compressed."""
+    kind = "<i4" if counts.dtype == np.int32 else "<i8"
+    packed = base64.b64encode(zlib.compress(counts.astype(kind).tobytes(), 9)).decode("ascii")
+    return packed if kind == "<i4" else f"i8:{packed}"
 
 
 def _unpacked(text: str) -> Counts:
+    wide = text.startswith("i8:")
     try:
-        content = zlib.decompress(base64.b64decode(text, validate=True))
+        content = zlib.decompress(base64.b64decode(text.removeprefix("i8:"), validate=True))
     except zlib.error as e:
         raise ValueError(str(e)) from None
+    if wide:
+        return np.frombuffer(content, dtype="<i8").astype(np.int64)
     return np.frombuffer(content, dtype="<i4").astype(np.int32)

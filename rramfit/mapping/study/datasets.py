@@ -1,8 +1,9 @@
-"""Data sets of labelled images.
+"""Data sets of labelled samples, mostly images.
 
 digits    scikit-learn's 1,797 handwritten digits of 8 × 8 pixels; every fifth is a test image
 CIFAR-10  the official pickles, `data_batch_1` … `data_batch_5` and `test_batch`, in a folder
 MNIST     and data sets of the same format (Fashion-MNIST): idx files, gzipped or not, in a folder
+yours     class folders, `.npz`, `module:callable` (`rramfit.mapping.study.given_data`)
 
 Images are float32 (sample, channel, height, width), from 0 to 1. CIFAR-10 images are normalized
 per channel to mean 0 and standard deviation 1 by the constants below, so they are signed.
@@ -10,6 +11,7 @@ per channel to mean 0 and standard deviation 1 by the constants below, so they a
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import math
@@ -27,6 +29,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rramfit.errors import InputError
+from rramfit.mapping.study.given_data import (
+    TEST_EVERY,
+    Arrays,
+    arrays_by_import,
+    arrays_of_folder,
+    arrays_of_npz,
+    has_class_folders,
+)
 
 __all__ = ["Dataset", "load_dataset"]
 
@@ -34,7 +44,7 @@ CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2470, 0.2435, 0.2616)
 """Mean and standard deviation per channel of the 50,000 training images; the usual constants."""
 
-TEST_EVERY = 5
+MOST_CLASSES = 1_000_000
 
 _LARGEST_BATCH = 2**26  # bytes; an official batch has 31 MB
 _LARGEST_IDX = 2**33  # bytes of images or labels
@@ -45,29 +55,57 @@ _IDX_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Images and labels for training and testing."""
+    """Samples and labels for training and testing.
+
+    Attributes
+    ----------
+    train_images : (sample, …) tensor
+        Images (sample, channel, height, width), other numbers, or tokens (sample, position).
+    train_labels : tensor
+        Classes (sample,) or tokens (sample, position), int64, or targets of a regression, float32.
+    classes : int
+        Number of classes or tokens; of a regression, of targets.
+    at_least : bool
+        Whether there may be more classes than the labels show.
+    """
 
     name: str
-    train_images: Tensor  # (sample, channel, height, width)
-    train_labels: Tensor  # (sample,) int64
+    train_images: Tensor
+    train_labels: Tensor
     test_images: Tensor
     test_labels: Tensor
     classes: int
+    at_least: bool = False
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        c, h, w = self.train_images.shape[1:]
-        return int(c), int(h), int(w)
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a sample; of images channels, height and width."""
+        return tuple(self.train_images.shape[1:])
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of a network's output for one sample."""
+        if self.train_labels.is_floating_point():
+            return tuple(self.train_labels.shape[1:]) or (1,)
+        return (*self.train_labels.shape[1:], self.classes)
+
+    @property
+    def metric(self) -> str:
+        """Name of the usual metric: accuracy, perplexity of tokens, rmse of a regression."""
+        if self.train_labels.is_floating_point():
+            return "rmse"
+        return "accuracy" if self.train_labels.ndim == 1 else "perplexity"
 
 
 def load_dataset(source: str | Path = "digits") -> Dataset:
-    """Load a data set by name or folder.
+    """Load a data set by name, folder, file or ``module:callable``.
 
     Raises
     ------
     InputError
-        If the folder holds neither format, or one of its files is invalid.
+        If the folder holds none of the formats, or one of its files is invalid.
+    MappingError
+        If the callable fails, or returns other than data.
 
     Examples
     --------
@@ -78,17 +116,49 @@ def load_dataset(source: str | Path = "digits") -> Dataset:
     if str(source) == "digits":
         return _digits()
     folder = Path(source)
+    if folder.is_file():
+        return _of_arrays(folder.name, arrays_of_npz(folder))
+    if ":" in str(source) and not folder.exists():
+        return _of_arrays(str(source), arrays_by_import(str(source)))
     for inner in (folder, folder / "cifar-10-batches-py"):
         if (inner / "test_batch").is_file():
             return _cifar(inner)
     if _idx_file(folder, _IDX_TEST[0]) is not None:
         return _idx(folder)
+    if folder.is_dir() and has_class_folders(folder):
+        arrays, classes = arrays_of_folder(folder)
+        data = _of_arrays(folder.resolve().name, arrays)
+        return dataclasses.replace(data, classes=len(classes), at_least=False)
     raise InputError(
         folder,
         "folder",
-        found="neither test_batch nor t10k-images-idx3-ubyte",
-        expected="the CIFAR-10 pickles or MNIST idx files",
-        remedy="give the folder that holds these files, or `digits`",
+        found="neither test_batch nor t10k-images-idx3-ubyte nor class folders"
+        if folder.is_dir()
+        else "no such folder or file",
+        expected="the CIFAR-10 pickles (test_batch), MNIST idx files, or a folder of images for "
+        "each class; or a .npz file",
+        remedy="give the folder that holds these files, `digits`, or module:callable",
+    )
+
+
+def _of_arrays(name: str, arrays: Arrays) -> Dataset:
+    """Return a data set of yours; the number of classes is the one that its labels show."""
+    images, labels, test_images, test_labels = arrays
+    if labels.is_floating_point():
+        classes = math.prod(labels.shape[1:])
+    else:
+        classes = int(max(labels.max(), test_labels.max())) + 1
+        if classes > MOST_CLASSES:
+            found, expected = f"class {classes - 1}", f"at most {MOST_CLASSES:,} classes"
+            raise InputError(name, "labels", found=found, expected=expected)
+    return Dataset(
+        name=name,
+        train_images=images,
+        train_labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        classes=classes,
+        at_least=not labels.is_floating_point(),
     )
 
 

@@ -1,40 +1,36 @@
 """Accuracy over chips: Monte Carlo over programmed networks, with 95 % intervals.
 
-The accuracy of one chip is the share of correct test images. Intervals over n independent chips:
-
-    mean            Student's t
-    deviation       χ², which assumes approximately normal accuracies
-    percentiles     order statistics [a(l), a(u)] with binomial ranks, for any distribution; the
-                    bound is 0 or 1 if n is too small for a rank
-    yield           share of chips at or above an accuracy; Clopper-Pearson
-
-These intervals cover the variation over chips on these test images. `Evaluation.total` also covers
-the choice of test images and, with draws of the card, what the card does not know
-(`rramfit.mapping.study.mean_accuracy`). All other numbers are those of the card as it is stated.
+The intervals are in `rramfit.mapping.study.scores.summary`; those of an evaluation cover the
+variation over chips on these test images. `Evaluation.total` also covers the choice of test images
+and, with draws of the card, what the card does not know (`rramfit.mapping.study.mean_accuracy`).
+All other numbers are those of the card as it is stated.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import special
 from torch import Tensor, nn
 
 from rramfit.card.schema import ModelCard
 from rramfit.errors import MappingError
-from rramfit.mapping.layers.network import analog_matrices, program
-from rramfit.mapping.study.chip_results import ChipResults, DrawnChips, join, pieces
+from rramfit.mapping.layers.network import analog_matrices, program, to_digital
+from rramfit.mapping.study.chip_results import ChipResults, Counts, DrawnChips, join, pieces
 from rramfit.mapping.study.drawn_cards import card_is_exact, check_draws, on_drawn_cards
-from rramfit.mapping.study.mean_accuracy import (
-    MeanAccuracy,
-    mean_accuracy,
-    mean_accuracy_of_counts,
+from rramfit.mapping.study.mean_accuracy import mean_accuracy, mean_accuracy_of_counts
+from rramfit.mapping.study.scores.metrics import ACCURACY, Measure, Metric, metric_by_name
+from rramfit.mapping.study.scores.scoring import (
+    Batches,
+    batches_of,
+    joint_output,
+    outputs_of,
+    scores_of,
 )
+from rramfit.mapping.study.scores.summary import Estimate, Evaluation, summarise
 
 __all__ = [
     "Estimate",
@@ -47,95 +43,26 @@ __all__ = [
     "summarise",
 ]
 
-TAIL = 0.025
-"""Probability on either side of an interval."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def percent(self) -> str:
-        """Format the estimate in per cent."""
-        return f"{100 * self.value:.2f} % ({100 * self.low:.2f}–{100 * self.high:.2f})"
-
-    def to_json(self) -> dict[str, object]:
-        """Return the estimate as JSON types."""
-        return {"value": self.value, "ci95": [self.low, self.high]}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Accuracies of one network on many chips.
-
-    Attributes
-    ----------
-    digital : float
-        Accuracy of the network in float32.
-    threshold : float
-        Minimum accuracy of a good chip, for the yield.
-    total : MeanAccuracy, optional
-        The mean with its full interval: chips, card, test images.
-    """
-
-    accuracies: tuple[float, ...]
-    digital: float
-    threshold: float
-    images: int
-    mean: Estimate
-    deviation: Estimate
-    percentile5: Estimate
-    percentile95: Estimate
-    chip_yield: Estimate
-    total: MeanAccuracy | None = None
-
-    @property
-    def chips(self) -> int:
-        """Number of chips."""
-        return len(self.accuracies)
-
-    def to_json(self) -> dict[str, object]:
-        """Return the evaluation as JSON types."""
-        return {
-            "chips": self.chips,
-            "images": self.images,
-            "digital_accuracy": self.digital,
-            "mean": self.mean.to_json(),
-            "sd": self.deviation.to_json(),
-            "percentile5": self.percentile5.to_json(),
-            "percentile95": self.percentile95.to_json(),
-            "yield": {"at": self.threshold, **self.chip_yield.to_json()},
-            "accuracies": list(self.accuracies),
-            "mean_total": None if self.total is None else self.total.to_json(),
-        }
-
-
-def accuracy(model: nn.Module, images: Tensor, labels: Tensor, *, batch: int = 500) -> float:
-    """Return the share of images that a network classifies correctly."""
-    return int(_right(model, images, labels, batch).sum()) / len(labels)
-
-
-def _right(model: nn.Module, images: Tensor, labels: Tensor, batch: int) -> Tensor:
-    """Return whether a network classifies each image correctly, (image,)."""
-    model.eval()
-    with torch.no_grad():
-        parts = [
-            model(images[at : at + batch]).argmax(-1) == labels[at : at + batch]
-            for at in range(0, len(labels), batch)
-        ]
-    return torch.cat(parts).cpu()
+def accuracy(
+    model: nn.Module,
+    images: Tensor | Batches,
+    labels: Tensor | None = None,
+    *,
+    batch: int = 500,
+    metric: Metric = ACCURACY,
+) -> float:
+    """Return the share of samples that a network classifies correctly, or another metric."""
+    counts = scores_of(model, batches_of(images, labels, batch), metric)
+    return metric.mean_of(int(counts.sum()), len(counts))
 
 
 def evaluate(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Tensor | Batches,
+    labels: Tensor | None = None,
     *,
-    digital: float,
+    digital: float | None = None,
     chips: int = 100,
     threshold: float | None = None,
     seed: int = 0,
@@ -144,6 +71,9 @@ def evaluate(
     on_chip: Callable[[int, float], None] | None = None,
     card: ModelCard | None = None,
     card_draws: int = 0,
+    metric: Metric | str = ACCURACY,
+    committee: int = 1,
+    mirror: bool = False,
 ) -> Evaluation:
     """Evaluate an analog network on many chips.
 
@@ -152,12 +82,14 @@ def evaluate(
     model : nn.Module
         From `convert_to_analog`.
     images, labels : tensors
-    digital : float
-        Accuracy of the network in float32.
+        Or a DataLoader of (image, label) in a fixed order, as `images`.
+    digital : float, optional
+        Accuracy of the network in float32. Default: it is computed.
     chips : int
         Number of chips; the chips have indices 0 to chips − 1.
     threshold : float, optional
-        Minimum accuracy of a good chip, for the yield. Default: two points below `digital`.
+        Minimum accuracy of a good chip, for the yield. Default: two points below `digital`; for
+        metrics that are not shares, 5 % worse.
     seed : int
     batch : int
         Images per batch.
@@ -170,6 +102,13 @@ def evaluate(
     card_draws : int
         Number of draws of the card within its uncertainty, among which the chips are divided. Each
         chip is then evaluated twice, as stated and drawn. By default, the card is taken as exact.
+    metric : Metric or str
+        Instead of the accuracy: a name of `rramfit.mapping.study.scores.metrics.METRICS`, or
+        ``module:callable``.
+    committee : int
+        Chips of one committee, which decide together; `chips` is the number of committees.
+    mirror : bool
+        Whether a chip decides on an image and its mirror image together.
 
     Raises
     ------
@@ -177,7 +116,10 @@ def evaluate(
         If the network has no analog layer, or the card cannot be drawn
         (`rramfit.mapping.study.drawn_cards`).
     """
-    check_study(model, card, chips=chips, draws=card_draws)
+    measured = metric_by_name(metric) if isinstance(metric, str) else metric
+    check_study(model, card, chips=chips, draws=card_draws, metric=measured)
+    if digital is None:
+        digital = accuracy(to_digital(model), images, labels, batch=batch, metric=measured)
     found: list[ChipResults] = []
     for piece in pieces(
         range(chips), (), size=chips if card_draws else 1, chips=chips, draws=card_draws
@@ -193,16 +135,32 @@ def evaluate(
             card=card,
             card_draws=card_draws,
             chips=chips,
+            metric=measured,
+            committee=committee,
+            mirror=mirror,
         )
         found.append(part)
         if on_chip is not None:
             for index, a in zip(part.indices, part.accuracies, strict=True):
-                on_chip(index, a)
+                on_chip(index, measured.measure.of_mean(a))
     (results,) = join(found)
-    return evaluation_of(results, digital=digital, threshold=threshold, card_draws=card_draws)
+    return evaluation_of(
+        results,
+        digital=digital,
+        threshold=threshold,
+        card_draws=card_draws,
+        measure=measured.measure,
+    )
 
 
-def check_study(model: nn.Module, card: ModelCard | None, *, chips: int, draws: int) -> None:
+def check_study(
+    model: nn.Module,
+    card: ModelCard | None,
+    *,
+    chips: int,
+    draws: int,
+    metric: Metric = ACCURACY,
+) -> None:
     """Check that a network can be evaluated on chips.
 
     Raises
@@ -210,6 +168,9 @@ def check_study(model: nn.Module, card: ModelCard | None, *, chips: int, draws: 
     MappingError
         If it has no analog layer, or the card cannot be drawn.
     """
+    if draws and metric.measure.name != "accuracy":
+        msg = f"draws of the card give intervals of an accuracy, not of {metric.measure.name}"
+        raise MappingError(msg)
     if not analog_matrices(model):
         msg = "the network has no analog layer; call convert_to_analog first"
         raise MappingError(msg)
@@ -219,8 +180,8 @@ def check_study(model: nn.Module, card: ModelCard | None, *, chips: int, draws: 
 
 def evaluate_chips(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Tensor | Batches,
+    labels: Tensor | None,
     indices: range,
     *,
     seed: int = 0,
@@ -229,48 +190,84 @@ def evaluate_chips(
     card: ModelCard | None = None,
     card_draws: int = 0,
     chips: int = 0,
+    metric: Metric = ACCURACY,
+    committee: int = 1,
+    mirror: bool = False,
 ) -> ChipResults:
     """Evaluate an analog network on some chips; the parameters are those of `evaluate`.
 
     Parameters
     ----------
     indices : range
-        Consecutive indices of chips.
+        Consecutive indices of chips, or of committees: committee c has chips c·n to c·n + n − 1.
     chips : int
         Number of chips of the whole study, among which the draws of the card are divided.
     """
+    batches = batches_of(images, labels, batch)
 
-    def run(index: int) -> NDArray[np.bool_]:
+    def put(index: int) -> None:
         program(model, seed=seed, index=index)
         if after_programming is not None:
             after_programming(model.eval())
-        return np.asarray(_right(model, images, labels, batch).numpy())
+
+    def run(index: int) -> NDArray[np.int64]:
+        if committee == 1:
+            put(index)
+            return np.asarray(scores_of(model, batches, metric, mirror=mirror).numpy())
+        each = []
+        for member in range(committee):
+            put(index * committee + member)
+            each.append(outputs_of(model, batches, mirror=mirror))
+        counts = []
+        for (_, y), outputs in zip(batches, zip(*each, strict=True), strict=True):
+            of_batch = [x for several in outputs for x in several]
+            labels = y.to(of_batch[0].device)
+            counts.append(metric.counts(joint_output(of_batch, labels), labels))
+        return np.asarray(torch.cat(counts).numpy())
 
     drawn = None
     if card_draws and card is not None and not card_is_exact(card):
-        of_draw: dict[int, NDArray[np.int32]] = {}
+        of_draw: dict[int, Counts] = {}
         draw, drawn_hits = [], []
         with on_drawn_cards(model, card, chips=chips, draws=card_draws, seed=seed) as use:
             for index in indices:
                 draw.append(use(index))
                 right = run(index)
                 drawn_hits.append(int(right.sum()))
-                of_draw[draw[-1]] = of_draw.get(draw[-1], np.int32(0)) + right.astype(np.int32)
+                before = of_draw.get(draw[-1], np.zeros(len(right), np.int32))
+                of_draw[draw[-1]] = before + right.astype(np.int32)
         drawn = DrawnChips(hits=tuple(drawn_hits), draw=tuple(draw), by_image=of_draw)
-    hits, by_image = [], np.zeros(len(labels), dtype=np.int32)
+    hits: list[int] = []
+    total = np.zeros(0, np.int64)
     for index in indices:
         right = run(index)
         hits.append(int(right.sum()))
-        by_image += right
-    return ChipResults(first=indices.start, hits=tuple(hits), by_image=by_image, drawn=drawn)
+        total = total + right if len(total) else right
+    return ChipResults(
+        first=indices.start,
+        hits=tuple(hits),
+        by_image=total.astype(np.int32) if metric.unit == 1 else total,
+        drawn=drawn,
+        unit=metric.unit,
+    )
 
 
 def evaluation_of(
-    results: ChipResults, *, digital: float, threshold: float | None = None, card_draws: int = 0
+    results: ChipResults,
+    *,
+    digital: float,
+    threshold: float | None = None,
+    card_draws: int = 0,
+    measure: Measure = ACCURACY.measure,
 ) -> Evaluation:
     """Return the evaluation of chips with these results; the parameters are those of `evaluate`."""
     found = results.accuracies
-    at = digital - 0.02 if threshold is None else threshold
+    at = measure.threshold(digital) if threshold is None else threshold
+    if measure.name != "accuracy":
+        values = [measure.of_mean(x) for x in found]
+        return summarise(
+            values, digital=digital, threshold=at, images=len(results.by_image), measure=measure
+        )
     summary = summarise(found, digital=digital, threshold=at, images=len(results.by_image))
     drawn = results.drawn
     too_few = drawn is not None and not 2 <= len(drawn.by_image) < len(found)  # a part of a study
@@ -279,59 +276,8 @@ def evaluation_of(
         return replace(summary, total=replace(total, card_draws=0 if too_few else card_draws))
     present = sorted(drawn.by_image)
     of_chip = [present.index(d) for d in drawn.draw]
-    shares = np.stack([drawn.by_image[d] for d in present]) / np.bincount(of_chip)[:, None]
+    counts = np.stack([drawn.by_image[d].astype(np.float64) for d in present])
+    shares = counts / np.bincount(of_chip)[:, None]
     accuracies = [n / len(results.by_image) for n in drawn.hits]
     total = mean_accuracy(accuracies, shares, stated=found, draws=of_chip)
     return replace(summary, total=total)
-
-
-def summarise(
-    accuracies: Sequence[float], *, digital: float, threshold: float, images: int
-) -> Evaluation:
-    """Compute mean, deviation, percentiles and yield of accuracies, with intervals.
-
-    Examples
-    --------
-    >>> e = summarise([0.9, 0.92, 0.91, 0.93], digital=0.95, threshold=0.9, images=100)
-    >>> e.mean.percent(), e.chip_yield.percent()
-    ('91.50 % (89.45–93.55)', '100.00 % (39.76–100.00)')
-    """
-    a = np.sort(np.asarray(accuracies, dtype=np.float64))
-    n, mean = len(a), float(a.mean())
-    std = float(a.std(ddof=1)) if n > 1 else 0.0
-    if n > 1:
-        half = float(special.stdtrit(n - 1, 1 - TAIL)) * std / math.sqrt(n)
-        upper, lower = (float(special.chdtri(n - 1, p)) for p in (TAIL, 1 - TAIL))
-        spread = (std * math.sqrt((n - 1) / upper), std * math.sqrt((n - 1) / lower))
-    else:
-        half, spread = math.inf, (0.0, math.inf)
-    return Evaluation(
-        accuracies=tuple(float(x) for x in accuracies),
-        digital=digital,
-        threshold=threshold,
-        images=images,
-        mean=Estimate(value=mean, low=max(mean - half, 0.0), high=min(mean + half, 1.0)),
-        deviation=Estimate(value=std, low=spread[0], high=min(spread[1], 0.5)),
-        percentile5=_percentile(a, 0.05),
-        percentile95=_percentile(a, 0.95),
-        chip_yield=_share(int((a >= threshold - 1e-12).sum()), n),
-    )
-
-
-def _percentile(rising: NDArray[np.float64], p: float) -> Estimate:
-    n = len(rising)
-    ranks = np.arange(n + 1)
-    below = special.bdtr(ranks, n, p)  # P(at most `ranks` chips are below the percentile)
-    low = int((below <= TAIL).sum())  # the interval starts at the low-th smallest
-    high = int((below < 1 - TAIL).sum()) + 1
-    return Estimate(
-        value=float(np.quantile(rising, p)),
-        low=float(rising[low - 1]) if low >= 1 else 0.0,
-        high=float(rising[high - 1]) if high <= n else 1.0,
-    )
-
-
-def _share(hits: int, n: int) -> Estimate:
-    low = float(special.betaincinv(hits, n - hits + 1, TAIL)) if hits else 0.0
-    high = float(special.betaincinv(hits + 1, n - hits, 1 - TAIL)) if hits < n else 1.0
-    return Estimate(value=hits / n, low=low, high=high)

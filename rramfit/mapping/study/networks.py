@@ -10,8 +10,10 @@ The widths are chosen here. Each network takes images (sample, channel, height, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -21,6 +23,9 @@ from rramfit.errors import CheckpointError, MappingError
 from rramfit.mapping.layers.tensor_files import load_tensors
 from rramfit.mapping.study.imported import import_callable
 
+if TYPE_CHECKING:
+    from rramfit.mapping.study.datasets import Dataset
+
 __all__ = ["NETWORKS", "ResidualBlock", "load_weights", "make_network", "mlp", "resnet8", "vgg5"]
 
 VGG5_WIDTHS = (64, 128, 256, 256)
@@ -28,9 +33,9 @@ RESNET8_WIDTHS = (16, 32, 64)
 MLP_HIDDEN = 64
 
 
-def mlp(shape: tuple[int, int, int], classes: int) -> nn.Module:
+def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     """Make a network of two linear layers."""
-    inputs = shape[0] * shape[1] * shape[2]
+    inputs = math.prod(shape)
     return nn.Sequential(
         nn.Flatten(), nn.Linear(inputs, MLP_HIDDEN), nn.ReLU(), nn.Linear(MLP_HIDDEN, classes)
     )
@@ -90,7 +95,7 @@ def resnet8(shape: tuple[int, int, int], classes: int) -> nn.Module:
     )
 
 
-NETWORKS: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
+NETWORKS: dict[str, Callable[[Any, int], nn.Module]] = {
     "mlp": mlp,
     "vgg5": vgg5,
     "resnet8": resnet8,
@@ -98,7 +103,12 @@ NETWORKS: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
 
 
 def make_network(
-    name: str, shape: tuple[int, int, int], classes: int, *, seed: int = 0
+    name: str,
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    seed: int = 0,
+    data: Dataset | None = None,
 ) -> nn.Module:
     """Make a network by name.
 
@@ -107,24 +117,42 @@ def make_network(
     name : str
         One of `NETWORKS`, or ``module:callable``. The callable takes no arguments; the working
         folder is searched too.
-    shape : (channels, height, width)
+    shape : tuple of int
+        Shape of a sample: (channels, height, width) of an image.
     classes : int
     seed : int
         Seed of the initial weights.
+    data : Dataset, optional
+        Data of another kind than images with classes: tokens, or a regression.
 
     Raises
     ------
     MappingError
         If the network does not exist, or does not map such images to class scores.
     """
+    if name in NETWORKS and data is not None:
+        _check_built_in(name, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name in NETWORKS:
             return NETWORKS[name](shape, classes)
-        return _by_import(name, shape, classes)
+        return _by_import(name, shape, classes, data)
 
 
-def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _check_built_in(name: str, data: Dataset) -> None:
+    """Check that a built-in network can be used with data."""
+    plain = len(data.output_shape) == 1 and data.train_images.is_floating_point()
+    if plain and (name == "mlp" or len(data.shape) == 3):
+        return
+    inputs = "numbers" if name == "mlp" else "images"
+    msg = (
+        f"network {name!r} maps {inputs} to one vector; {data.name} has samples "
+        f"{data.shape} and outputs {data.output_shape}. Use module:callable"
+    )
+    raise MappingError(msg)
+
+
+def _by_import(name: str, shape: tuple[int, ...], classes: int, data: Dataset | None) -> nn.Module:
     if ":" not in name:
         msg = f"unknown network {name!r}; expected {', '.join(NETWORKS)} or module:callable"
         raise MappingError(msg)
@@ -137,14 +165,18 @@ def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Modul
     if not isinstance(made, nn.Module):
         msg = f"network {name!r} returned a {type(made).__name__}; expected a torch.nn.Module"
         raise MappingError(msg)
-    wanted = f"expected {classes} outputs for an image {shape}"
+    what = "an image" if len(shape) == 3 else "an input"
+    wanted_shape = (classes,) if data is None else data.output_shape
+    wanted = f"expected {' × '.join(map(str, wanted_shape))} outputs for {what} {shape}"
+    sample = torch.zeros(1, *shape) if data is None else data.train_images[:1]
     try:
         with torch.no_grad():
-            out = made.eval()(torch.zeros(1, *shape))
+            out = made.eval()(sample)
     except Exception as e:  # user code can raise anything
         msg = f"network {name!r}: {type(e).__name__}: {e}; {wanted}"
         raise MappingError(msg) from e
-    if not isinstance(out, Tensor) or tuple(out.shape) != (1, classes):
+    more = data is not None and data.at_least
+    if not isinstance(out, Tensor) or not _fits(out, wanted_shape, more=more):
         found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         msg = f"network {name!r} returned {found}; {wanted}"
         raise MappingError(msg)
@@ -152,6 +184,15 @@ def _by_import(name: str, shape: tuple[int, int, int], classes: int) -> nn.Modul
         msg = f"network {name!r} has no trainable parameters; expected at least one"
         raise MappingError(msg)
     return made.train()
+
+
+def _fits(out: Tensor, wanted: tuple[int, ...], *, more: bool) -> bool:
+    """Return whether the output for one sample has the wanted shape, or more classes if allowed."""
+    if wanted == (1,) and tuple(out.shape) == (1,):
+        return True
+    last = out.shape[-1] if out.ndim else 0
+    enough = last >= wanted[-1] if more else last == wanted[-1]
+    return tuple(out.shape[:-1]) == (1, *wanted[:-1]) and enough
 
 
 def load_weights(model: nn.Module, path: Path) -> dict[str, dict[str, Tensor]] | None:

@@ -8,6 +8,7 @@ can be saved, resumed, made on several machines and merged.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from rramfit.errors import InputError
 from rramfit.mapping.study.chip_results import ChipResults, join, pieces
 from rramfit.mapping.study.evaluation import Evaluation, evaluation_of
+from rramfit.mapping.study.scores.metrics import ACCURACY, Measure
 from rramfit.provenance import atomic_file
 
 __all__ = ["CaseRecord", "StudyRecord", "load_record", "merge_records"]
@@ -64,7 +66,8 @@ class StudyRecord:
         As for `evaluate`.
     card_draws : int
     cases : dict of str to CaseRecord
-        An evaluation has one case.
+        An evaluation has one case, and one for each committee or mirrored images.
+    measure : Measure
     """
 
     kind: str
@@ -74,6 +77,7 @@ class StudyRecord:
     threshold: float
     card_draws: int
     cases: dict[str, CaseRecord]
+    measure: Measure = ACCURACY.measure
 
     def missing(self, case: str, wanted: range, *, size: int) -> list[range]:
         """Return chips of `wanted` that are not done, in pieces of at most `size`."""
@@ -86,7 +90,11 @@ class StudyRecord:
         if len(parts) != 1:
             return None
         return evaluation_of(
-            parts[0], digital=self.digital, threshold=self.threshold, card_draws=self.card_draws
+            parts[0],
+            digital=self.digital,
+            threshold=self.threshold,
+            card_draws=self.card_draws,
+            measure=self.measure,
         )
 
     def gaps(self) -> dict[str, list[range]]:
@@ -106,6 +114,7 @@ class StudyRecord:
             "digital": self.digital,
             "threshold": self.threshold,
             "card_draws": self.card_draws,
+            "metric": self.measure.to_json(),
             "cases": {
                 name: {"chips": case.chips, "parts": [part.to_json() for part in case.parts]}
                 for name, case in self.cases.items()
@@ -160,8 +169,11 @@ def _record_of(content: Mapping[str, Any]) -> StudyRecord:
         threshold=float(content["threshold"]),
         card_draws=int(content["card_draws"]),
         cases=cases,
+        measure=Measure.from_json(content["metric"]) if "metric" in content else ACCURACY.measure,
     )
-    if not cases or not all(0 <= x <= 1 for x in (record.digital, record.threshold)):
+    limits = (record.digital, record.threshold)
+    possible = all(0 <= x <= 1 if record.measure.share else math.isfinite(x) for x in limits)
+    if not cases or not possible:
         msg = "no case, or an accuracy that is not between 0 and 1"
         raise ValueError(msg)
     return record
@@ -184,6 +196,7 @@ def merge_records(records: Sequence[StudyRecord], paths: Sequence[Path]) -> Stud
         threshold=first.threshold,
         card_draws=first.card_draws,
         cases={},
+        measure=first.measure,
     )
     for record, path in zip(records, paths, strict=True):
         if (record.key, record.threshold) != (first.key, first.threshold):

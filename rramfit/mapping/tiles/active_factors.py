@@ -32,13 +32,18 @@ def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
         "stuck": f.stuck_share > 0,
         "dead_lines": f.dead_rows > 0 or f.dead_cols > 0,
         "read": bool((m.read_noise.scale > 0).any()),
-        "retention": setup.time >= age.reference_time
-        and any(
-            bool((x != 0).any()) for x in (age.first_step, age.first_spread, age.drift, age.growth)
-        ),
+        "retention": (
+            setup.time >= age.reference_time
+            and any(
+                bool((x != 0).any())
+                for x in (age.first_step, age.first_spread, age.drift, age.growth)
+            )
+        )
+        or (age.law is not None and setup.time >= age.reference_time),
         "nonlinearity": m.conduction is not None,
         "wires": setup.with_factors(FACTORS).has_wires,
         "readout": setup.readout is not None,
+        "between": setup.chip_spread is not None and setup.origin is None,
     }
     origin = setup.origin
     if isinstance(origin, ReplayedChips):

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from rramfit.errors import MappingError
+from rramfit.mapping.layout.codes import Codebook, nearest_code
 from rramfit.mapping.layout.plan import MatrixPlan
 from rramfit.mapping.tiles.peripherals import drive
 from rramfit.mapping.tiles.programmed import rows_of
 from rramfit.mapping.tiles.setup import AnalogSetup
 
-__all__ = ["Calibration", "calibrated"]
+__all__ = ["LARGEST_ERROR", "Calibration", "calibrated", "quantisation_error"]
 
 HEADROOM = 1.1
 """ADC range relative to the nominal currents; programmed tiles can carry larger currents."""
@@ -31,6 +32,10 @@ SAMPLED_VECTORS = 16
 
 MOST_VECTORS = 2048
 """Maximum number of vectors in a calibration, taken evenly."""
+
+
+LARGEST_ERROR = 2.0
+"""Change of the outputs by quantisation, relative to the outputs, above which it is a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +63,25 @@ class Calibration:
             full_scale=torch.maximum(self.full_scale * mine, other.full_scale * its),
             sample=sample,
         )
+
+
+def quantisation_error(book: Codebook, weight: Tensor, scale: Tensor, vectors: Tensor) -> float:
+    """Return how much the rounding of weights changes outputs, relative to the outputs.
+
+    Parameters
+    ----------
+    book : Codebook
+    weight : (output, input) tensor
+    scale : (output,) tensor
+        [weight per siemens]
+    vectors : (vector, input) tensor
+    """
+    with torch.no_grad():
+        x = vectors[:: -(-len(vectors) // MOST_VECTORS) or 1].to(weight)
+        rounded = book.values[nearest_code(book, weight / scale[:, None])] * scale[:, None]
+        size = float((x @ weight.T).square().sum())
+        error = float((x @ (rounded - weight).T).square().sum())
+    return math.sqrt(error / size) if size > 0 else 0.0
 
 
 def calibrated(

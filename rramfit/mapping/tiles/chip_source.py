@@ -13,7 +13,8 @@ on complete arrays, so trends and fields keep their positions.
 
 If a target is between two levels (weights not quantised), the cell has the deviation of the nearest
 level: g = target + (drawn − mean of the level), with the mean that the targets refer to. Cells that
-failed programming keep their drawn conductance.
+failed programming keep their drawn conductance. What the level means of a chip differ from those of
+the card (`shift`) is the same in all its tiles.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class ChipCells:
     chips: Chips | ReplayedChips
     tile: tuple[int, int]
     tiles: int
+    shift: Tensor | None = None  # [S] (level,) of this chip's level means
 
     def program(
         self, target: Tensor, level: Tensor, *, time: float, generator: torch.Generator
@@ -87,6 +89,10 @@ class ChipCells:
             accepted = self._cut(state.accepted)
             follows = accepted & (level >= 0)
             shift = torch.where(follows, found - mean, torch.zeros_like(found))
+            if self.shift is not None:
+                shift = shift + torch.where(
+                    follows, self.shift[level.clamp_min(0)], torch.zeros_like(found)
+                )
         conductance = torch.where(follows, target + shift, found).clamp_min(0)
         slope, b = self._conduction(conductance)
         return TileCells(
@@ -154,6 +160,7 @@ def draw_chip_cells(
     index: int = 0,
     seed: int,
     name: str,
+    shift: Tensor | None = None,
 ) -> ChipCells:
     """Draw the arrays that hold one matrix.
 
@@ -172,6 +179,8 @@ def draw_chip_cells(
     seed : int
     name : str
         Name of the matrix; the matrices of one chip are drawn independently.
+    shift : (level,) tensor, optional
+        Difference of this chip's level means from those of the model [S].
 
     Raises
     ------
@@ -202,7 +211,7 @@ def draw_chip_cells(
         arrays = -(-tiles // _per_array((rows, cols), tile))
         chips = chip_from_cells(model, origin, count=arrays, generator=generator)
     mean = model.mean if mean is None else mean
-    return ChipCells(model=model, mean=mean, chips=chips, tile=tile, tiles=tiles)
+    return ChipCells(model=model, mean=mean, chips=chips, tile=tile, tiles=tiles, shift=shift)
 
 
 def expected_conductance(

@@ -17,7 +17,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rramfit.array.devices.readout import ReadoutChannels, draw_channels
 from rramfit.array.wires.certificate import Certificate, certify
 from rramfit.array.wires.effective import effective_matrix
 from rramfit.card.cells import CellMaps
@@ -25,29 +24,18 @@ from rramfit.errors import MappingError
 from rramfit.mapping.layout.codes import fit_scales, full_scales
 from rramfit.mapping.layout.placement import Placement, place_around_faults
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
-from rramfit.mapping.tiles.calibration import Calibration, calibrated
+from rramfit.mapping.tiles.calibration import Calibration, calibrated, quantisation_error
 from rramfit.mapping.tiles.chip_source import (
     ChipCells,
     TileCells,
     draw_chip_cells,
     expected_conductance,
 )
+from rramfit.mapping.tiles.converters import DrawnChannels, converter_of, draw_converters
 from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
 from rramfit.mapping.tiles.pattern_wires import pattern_wires
-from rramfit.mapping.tiles.peripherals import (
-    Pass,
-    correction_terms,
-    drive,
-    ideal_readout,
-    readout_at,
-    reorder_channels,
-    rescale_channels,
-)
-from rramfit.mapping.tiles.programmed import (
-    Converter,
-    ProgrammedMatrix,
-    samples_per_chunk,
-)
+from rramfit.mapping.tiles.peripherals import Pass, drive
+from rramfit.mapping.tiles.programmed import ProgrammedMatrix, samples_per_chunk
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.mapping.tiles.targets import Targets, targets_of
 from rramfit.streams import torch_stream
@@ -68,6 +56,9 @@ class AnalogMatrix:
     placed : Placement
     programmed : ProgrammedMatrix or None
         The chip that `program` drew last.
+    quantisation_error : float
+        Change of the outputs by the rounding of weights to codes, relative to the outputs, at the
+        vectors of the calibration; root of mean squares.
     """
 
     def __init__(self, plan: MatrixPlan, setup: AnalogSetup) -> None:
@@ -78,7 +69,9 @@ class AnalogMatrix:
         self.nominal: Nominal | None = None
         self.calibration: Calibration | None = None
         self.programmed: ProgrammedMatrix | None = None
+        self.quantisation_error = 0.0
         self.chip = (0, 0)  # seed and index
+        self._weight: Tensor | None = None
         self._products = 0
 
     def prepare(
@@ -99,7 +92,7 @@ class AnalogMatrix:
             if scale is None:
                 quantised = "quantisation" in self.setup.factors
                 scale = (fit_scales if quantised else full_scales)(weight, self.setup.book)
-            self.scale = scale
+            self.scale, self._weight = scale, weight.detach()
             targets = self.targets(weight)
             self.placed = (
                 self._place(targets)
@@ -182,10 +175,13 @@ class AnalogMatrix:
         found = calibrated(self.plan, self.setup, self.nominal.matrix, vectors)
         self.calibration = found if self.calibration is None else self.calibration.joined(found)
         self._without_converters()
+        if "quantisation" in self.setup.factors and self._weight is not None:
+            error = quantisation_error(self.setup.book, self._weight, self._scale(), vectors)
+            self.quantisation_error = max(self.quantisation_error, error)
 
     def forget_ranges(self) -> None:
         """Discard the converters' ranges."""
-        self.calibration = None
+        self.calibration, self.quantisation_error = None, 0.0
         self._without_converters()
 
     def _without_converters(self) -> None:
@@ -212,8 +208,10 @@ class AnalogMatrix:
             index=index,
             seed=seed,
             name=name,
+            shift=s.level_shift(torch_stream(seed, f"between/{index}", device=s.model.device)),
         )
-        return self.wire(self._cells(weight, chip, seed, index), self._channels(seed, index))
+        channels = draw_converters(self.plan, s, seed=seed, index=index)
+        return self.wire(self._cells(weight, chip, seed, index), channels)
 
     def _cells(self, weight: Tensor, chip: ChipCells, seed: int, index: int) -> TileCells:
         targets, placed = self.targets(weight), self.permutation
@@ -225,23 +223,6 @@ class AnalogMatrix:
             placed.to_physical(targets.level),
             time=self.setup.time,
             generator=generator,
-        )
-
-    def _channels(self, seed: int, index: int) -> ReadoutChannels | None:
-        """Draw converters in physical positions, (tile, column)."""
-        s = self.setup
-        if not s.converts:
-            return None
-        card = readout_at(s.readout, s.peripherals.adc_bits, 1.0)
-        if "readout" not in s.factors:
-            card = ideal_readout(card)
-        device = s.model.device
-        return draw_channels(
-            card,
-            self.plan.tiles,
-            self.plan.tile[1],
-            generator=torch_stream(seed, f"channels/{index}/{self.plan.name}", device=device),
-            dtype=s.model.dtype,
         )
 
     def restore(
@@ -256,9 +237,10 @@ class AnalogMatrix:
         with torch.no_grad():
             self.scale, self.calibration, self.chip = scale, calibration, chip
             self._products = 0
-            self.programmed = self.wire(cells, self._channels(*chip)).fold()
+            channels = draw_converters(self.plan, self.setup, seed=chip[0], index=chip[1])
+            self.programmed = self.wire(cells, channels).fold()
 
-    def wire(self, cells: TileCells, channels: ReadoutChannels | None) -> ProgrammedMatrix:
+    def wire(self, cells: TileCells, channels: DrawnChannels | None) -> ProgrammedMatrix:
         """Connect cells to wires and converters."""
         s, plan, placed = self.setup, self.plan, self.permutation
         nominal = self.nominal
@@ -294,35 +276,14 @@ class AnalogMatrix:
             wires=pattern_wires(
                 plan, s, placed, g, estimate=nominal.estimate, by_density=by_density
             ),
-            converter=None if channels is None else self._converter(channels),
+            converter=None
+            if channels is None
+            else converter_of(plan, s, placed, self.calibration, channels),
             gain=nominal.gain,
             scale=self._scale(),
             significance=torch.tensor(s.book.significance).to(matrix),
             read_voltage=s.read_voltage,
-        )
-
-    def _converter(self, channels: ReadoutChannels) -> Converter:
-        s, plan = self.setup, self.plan
-        if self.calibration is None:
-            msg = f"{plan.name}: converters are not calibrated; call calibrate(vectors) first"
-            raise MappingError(msg)
-        tiles, cols = channels.gain.shape
-        place = torch.arange(tiles)[:, None] * cols + self.permutation.cols
-        index = plan.join(place[:, None])[:, 0].to(channels.gain.device)
-        full_scale = self.calibration.full_scale.repeat_interleave(cols, 1)
-        if s.peripherals.adc_range == "card" and s.readout is not None:
-            full_scale = torch.full_like(full_scale, s.readout.full_scale.value)
-        stretch = channels.full_scale / full_scale
-        offset, gain = correction_terms(channels, s.peripherals.correction)
-        return Converter(
-            channels=tuple(
-                rescale_channels(reorder_channels(channels, index[b : b + 1]), stretch[b : b + 1])
-                for b in range(plan.row_blocks)
-            ),
-            offset=offset.flatten()[index],
-            gain=gain.flatten()[index] * stretch,
-            correction=s.peripherals.correction,
-            quantised="adc" in s.factors,
+            digital_bits=s.peripherals.digital_bits,
         )
 
     def quantise_inputs(self, x: Tensor) -> Tensor:
@@ -349,6 +310,7 @@ class AnalogMatrix:
             return self.quantise_inputs(x) @ programmed.folded.T
         parts = []
         generator = self._noise(x.device)
+        programmed = self._in_batch(programmed, generator)
         for some in torch.split(x, samples_per_chunk(self.plan, 1)):
             voltages = [(c, v.T) for c, v in self._voltages(programmed, some)]
             parts.append(programmed.product(voltages, generator).T)
@@ -374,11 +336,20 @@ class AnalogMatrix:
         """
         parts = []
         generator = self._noise(images.device)
+        programmed = self._in_batch(programmed, generator)
         for some in torch.split(images, samples_per_chunk(self.plan, places)):
             voltages = [(c, unfold(v)) for c, v in self._voltages(programmed, some)]
             found = programmed.product(voltages, generator)
             parts.append(found.reshape(len(found), len(some), places).transpose(0, 1))
         return torch.cat(parts)
+
+    def _in_batch(
+        self, programmed: ProgrammedMatrix, generator: torch.Generator
+    ) -> ProgrammedMatrix:
+        """Draw the noise that is the same for all vectors of a batch."""
+        if self.setup.peripherals.read_noise == "white":
+            return programmed
+        return programmed.with_frozen_noise(generator)
 
     def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:
         """Return coefficient [input/V] and voltages [V] of each pass; bool with `takes_bits`."""

@@ -15,8 +15,12 @@ by the channels of `rramfit.array.devices.readout`. The codes are converted back
 
 where gain and offset are the mean over columns (`none`), the offset is that of each column
 (`offset`), offset and gain are those of each column (`linear`), or the cubic term is removed as
-well (`cubic`). Quantisation is straight-through: within its range a converter passes the gradient
-as if it had infinite resolution.
+well (`cubic`). Offset, gain and cubic term are known exactly, or from `calibration_reads` noisy
+reads (`rramfit.mapping.tiles.channel_calibration`). Quantisation is straight-through: within its
+range a converter passes the gradient as if it had infinite resolution.
+
+Digital numbers are float32, or have a significand of `digital_bits`: gains, offsets and scales of
+columns, biases, and partial sums after each addition.
 """
 
 from __future__ import annotations
@@ -60,16 +64,20 @@ class Peripherals:
     input_coding: Literal["amplitude", "bit_serial"] = "amplitude"
     dac_bits: int = 8  # resolution of an amplitude, or number of serial bits
     adc_bits: int | None = None  # None: the card's value, or 8
-    adc_range: Literal["calibrated", "card"] = "calibrated"
+    adc_range: Literal["calibrated", "card"] = "calibrated"  # an amplifier per tile, or none
     correction: Literal["none", "offset", "linear", "cubic"] = "linear"
     wire_correction: bool = True  # correct each column's nominal loss in the wires by a gain
     read_voltage: float | None = None  # [V] None: the card's value, or 0.2
+    calibration_reads: int | None = None  # per column and reference current; None: exact
+    digital_bits: int | None = None  # significand of digital numbers; None: float32
+    read_noise: Literal["white", "batch"] = "white"  # fresh for every vector, or for every batch
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("input_coding", self.input_coding, _CODINGS),
             ("correction", self.correction, _CORRECTIONS),
             ("adc_range", self.adc_range, ("calibrated", "card")),
+            ("read_noise", self.read_noise, ("white", "batch")),
         ):
             if value not in known:
                 msg = f"{name} is {value!r}; expected one of {', '.join(known)}"
@@ -78,6 +86,12 @@ class Peripherals:
             if bits is not None and not 1 <= bits <= 24:
                 msg = f"{name} is {bits}; expected 1 to 24"
                 raise MappingError(msg)
+        if self.digital_bits is not None and not 2 <= self.digital_bits <= 24:
+            msg = f"digital_bits is {self.digital_bits}; expected 2 to 24"
+            raise MappingError(msg)
+        if self.calibration_reads is not None and self.calibration_reads < 1:
+            msg = f"calibration_reads is {self.calibration_reads}; expected at least 1"
+            raise MappingError(msg)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ nonlinear cells            I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b�
                            the small nonlinear part of the current. A term that is negligible in
                            every column at the read voltage (`rramfit.mapping.tiles.matrix`) is
                            omitted.
-read noise                 one value per column and vector: Var I = V²·(σ·T/G)²
+read noise                 one value per column and vector: Var I = V²·(σ·T/G)²; or, for noise
+                           that is slow compared with a batch, one value per cell and batch
 gated or floating rows     solved for the active rows of each vector, or estimated
                            (`rramfit.mapping.tiles.pattern_wires`)
 """
@@ -35,6 +36,7 @@ from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.chip_source import TileCells
 from rramfit.mapping.tiles.pattern_wires import PatternWires
 from rramfit.mapping.tiles.peripherals import digitise, remove_cubic
+from rramfit.mapping.tiles.precision import round_significand
 
 __all__ = ["Converter", "ProgrammedMatrix", "rows_of", "samples_per_chunk"]
 
@@ -47,6 +49,7 @@ class Converter:
     """Analog-to-digital conversion of every column of every row block."""
 
     channels: tuple[ReadoutChannels, ...]  # one per row block, (1, column), at the tile's range
+    known: tuple[ReadoutChannels, ...]  # as their calibration found them
     offset: Tensor  # [LSB] (row block, column) correction of the codes
     gain: Tensor  # [LSB/A] (row block, column)
     correction: str
@@ -56,7 +59,9 @@ class Converter:
         """Digitise a row block's currents (column, vector); with `cubic`, linearize the codes."""
         channels, of = self.channels[block], current[None]
         code = digitise(of, channels, generator=generator, quantised=self.quantised, axis=1)
-        return (remove_cubic(code, channels, axis=1) if self.correction == "cubic" else code)[0]
+        if self.correction == "cubic":
+            code = remove_cubic(code, self.known[block], axis=1)
+        return code[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,6 +87,10 @@ class ProgrammedMatrix:
         [V]
     folded : (output, input) tensor or None
         The product as one matrix, if it is linear.
+    digital_bits : int or None
+        Significand of digital numbers; None: float32.
+    frozen : tensor like `matrix`, or None
+        Deviation of the matrix during a batch [S].
     """
 
     plan: MatrixPlan
@@ -97,13 +106,14 @@ class ProgrammedMatrix:
     significance: Tensor
     read_voltage: float
     folded: Tensor | None = None
+    digital_bits: int | None = None
+    frozen: Tensor | None = None
 
     @property
     def linear(self) -> bool:
         """Whether the product can be folded into one matrix."""
-        return not self.odd and all(
-            x is None for x in (self.read_variance, self.wires, self.converter)
-        )
+        others = (self.read_variance, self.wires, self.converter, self.digital_bits)
+        return not self.odd and all(x is None for x in others)
 
     @property
     def takes_bits(self) -> bool:
@@ -130,7 +140,16 @@ class ProgrammedMatrix:
         if self.plan.scheme == "offset":
             reference = self.plan.reference_columns.to(columns.device)
             out = out - sum(significance) * columns[..., reference, :]
-        return out * self.scale[:, None]
+        scale = round_significand(self.scale, self.digital_bits)
+        return round_significand(out * scale[:, None], self.digital_bits)
+
+    def with_frozen_noise(self, generator: torch.Generator) -> ProgrammedMatrix:
+        """Return the matrix with one value of the read noise per cell, for all vectors."""
+        if self.read_variance is None:
+            return self
+        std = self.read_variance.clamp_min(0).sqrt().detach()
+        noise = torch.randn(std.shape, generator=generator, device=std.device, dtype=std.dtype)
+        return dataclasses.replace(self, read_variance=None, frozen=std * noise)
 
     def fold(self) -> ProgrammedMatrix:
         """Compute `folded` if the product is linear."""
@@ -155,10 +174,12 @@ class ProgrammedMatrix:
             current = self.matrix[block, :rows].T @ voltage
         elif voltage.dtype == torch.bool:
             current = self.wires.planes[block].currents(voltage)
-            if self.odd or self.read_variance is not None:
+            if self.odd or self.read_variance is not None or self.frozen is not None:
                 voltage = voltage * self.read_voltage
         else:
             current = self.wires.block_currents(block, voltage)
+        if self.frozen is not None:
+            current = current + self.frozen[block, :rows].T @ voltage
         power = voltage
         for odd in self.odd:
             power = power * voltage * voltage
@@ -187,7 +208,7 @@ class ProgrammedMatrix:
         -------
         (output, vector) tensor
         """
-        rows = self.plan.tile[0]
+        rows, bits = self.plan.tile[0], self.digital_bits
         total = self.matrix.new_zeros(self.plan.width, voltages[0][1].shape[1])
         shift = self.matrix.new_zeros(self.plan.width)
         for coefficient, voltage in voltages:
@@ -199,11 +220,14 @@ class ProgrammedMatrix:
                     read = self.converter.convert(block, read, generator)
                     counts = counts / self.converter.gain[block]
                     shift = shift + counts * self.converter.offset[block]
+                counts = round_significand(counts, bits)
                 if torch.is_grad_enabled():
                     total = torch.addcmul(total, read, counts[:, None])
                 else:
                     total.addcmul_(read, counts[:, None])
-        return self.outputs(total - shift[:, None])
+                if bits is not None:
+                    total = round_significand(total, bits)
+        return self.outputs(total - round_significand(shift, bits)[:, None])
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:

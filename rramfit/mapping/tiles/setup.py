@@ -9,6 +9,8 @@ switched off; all are on by default:
     adc              currents are quantised and clipped         off: continuous values
     readout          channels have gain and offset errors,      off: identical, linear channels
                      a cubic term and noise
+    between          all tiles of a chip share a deviation      off: chips differ by their cells
+                     from the card's level means
 
 The factors of the cells are d2d, field, trend, c2c, failure, stuck, dead_lines, read, retention and
 nonlinearity (`rramfit.array.devices.device_model`).
@@ -28,6 +30,7 @@ from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.measured_chips import ReplayedChips
 from rramfit.array.wires.line import InactiveRows, LineResistance
 from rramfit.card.cells import CellMaps
+from rramfit.card.conditions.condition_findings import findings_at
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LineCard, ModelCard, ReadoutCard
 from rramfit.errors import MappingError
@@ -38,7 +41,7 @@ from rramfit.units import counted
 
 __all__ = ["FACTORS", "AnalogSetup", "WiresBy", "analog_setup", "factors_of"]
 
-FACTORS = ("quantisation", *DEVICE_FACTORS, "wires", "dac", "adc", "readout")
+FACTORS = ("quantisation", *DEVICE_FACTORS, "wires", "dac", "adc", "readout", "between")
 """Non-idealities that can be switched off."""
 
 WiresBy = Literal["exact", "estimate"]
@@ -62,8 +65,12 @@ class AnalogSetup:
     wires_by: WiresBy
     factors: frozenset[str]
     time: float  # [s] since programming
+    temperature: float | None  # [K] at which cells age; None: that of the card's bake
     origin: Origin | None
     place_around_faults: bool
+    spare_columns: int = 0  # of each tile, for a placement around faults
+    chip_spread: torch.Tensor | None = None  # [S] (level,) between chips
+    stated_chip_spread: float | None = None  # share of the level means; None: the card's
 
     def __deepcopy__(self, memo: dict[int, object]) -> AnalogSetup:
         """Share the setup; it is immutable."""
@@ -104,8 +111,19 @@ class AnalogSetup:
         return (
             self.converts
             or self.pattern_matters
+            or self.peripherals.digital_bits is not None
             or not self.factors.isdisjoint(("dac", "read", "nonlinearity"))
         )
+
+    def level_shift(self, generator: torch.Generator) -> torch.Tensor | None:
+        """Draw by how much a chip's level means differ from the card's [S], (level,).
+
+        All levels have the same number of standard deviations. None without differences.
+        """
+        if self.chip_spread is None or "between" not in self.factors or self.origin is not None:
+            return None
+        size = self.chip_spread
+        return size * torch.randn((), generator=generator, device=size.device, dtype=size.dtype)
 
     def on_chips_of(self, card: ModelCard) -> AnalogSetup:
         """Return the setup of the same network on chips of another card.
@@ -114,9 +132,17 @@ class AnalogSetup:
         of this setup, and the chips turn out to be as the other card describes.
         """
         rows = None if self.line is None else self.line.inactive_rows
-        model = DeviceModel.from_card(card, device=self.model.device, dtype=self.model.dtype)
+        model = DeviceModel.from_card(
+            card,
+            device=self.model.device,
+            dtype=self.model.dtype,
+            temperature=self.temperature,
+        )
         line = _line(card.line, rows)
-        return dataclasses.replace(self, model=model, line=line, readout=card.readout)
+        spread = None if self.stated_chip_spread is None else self.chip_spread
+        return dataclasses.replace(
+            self, model=model, line=line, readout=card.readout, chip_spread=spread
+        )
 
     def with_factors(self, factors: Collection[str]) -> AnalogSetup:
         """Return the setup with only these factors on."""
@@ -150,8 +176,11 @@ def analog_setup(
     inactive_rows: InactiveRows | None = None,
     factors: Collection[str] = FACTORS,
     time: float = 0.0,
+    temperature: float | None = None,
     origin: Origin | None = None,
     place_around_faults: bool = False,
+    spare_columns: int = 0,
+    chip_spread: float | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> AnalogSetup:
@@ -173,10 +202,18 @@ def analog_setup(
         Factors that are on.
     time : float
         Time since programming [s].
+    temperature : float, optional
+        At which cells age [K]; by default that of the card's (first) bake. What is beyond the
+        measurement is in the model's `assumptions`.
     origin : CellMaps, ReplayedChips or Chips, optional
         One measured chip, or given chips, to use instead of newly drawn chips.
     place_around_faults : bool
         Assign rows and columns around the faults of a fitted chip; needs its `CellMaps`.
+    spare_columns : int
+        Columns of each tile that hold no weights, so that a placement can avoid bad columns.
+    chip_spread : float, optional
+        Standard deviation of the level means between chips, as a share of the means. Default: the
+        card's `between`, if several arrays were measured.
     device, dtype : optional
 
     Raises
@@ -185,7 +222,9 @@ def analog_setup(
         If the levels cannot represent weights, a factor is unknown, or `origin` has another number
         of levels than the card.
     """
-    model = DeviceModel.from_card(card, device=device, dtype=dtype)
+    model = DeviceModel.from_card(card, device=device, dtype=dtype, temperature=temperature)
+    beyond = findings_at(card, time=time, temperature=temperature)
+    model = dataclasses.replace(model, assumptions=(*model.assumptions, *beyond))
     _check_levels(origin, card)
     if tile is None:
         rows, cols = model.shape if origin is not None else (128, 128)
@@ -193,7 +232,16 @@ def analog_setup(
     if place_around_faults and not isinstance(origin, CellMaps):
         msg = "placement around faults needs a fitted chip; give its sidecar (CellMaps) as origin"
         raise MappingError(msg)
+    if spare_columns and not place_around_faults:
+        msg = "spare columns are of use to a placement only; set place_around_faults"
+        raise MappingError(msg)
     peripherals = peripherals or Peripherals()
+    if peripherals.adc_range == "card" and card.readout is None:
+        msg = (
+            f"the converters' range is to be that of card {card.name}, which has no read-out "
+            "chain; use a range per tile"
+        )
+        raise MappingError(msg)
     voltage = peripherals.read_voltage
     if voltage is None:
         given = card.domain.read_voltage
@@ -210,9 +258,23 @@ def analog_setup(
         wires_by=wires_by,
         factors=factors_of(factors),
         time=time,
+        temperature=temperature,
         origin=origin,
         place_around_faults=place_around_faults,
+        spare_columns=spare_columns,
+        chip_spread=_chip_spread(card, model, chip_spread),
+        stated_chip_spread=chip_spread,
     )
+
+
+def _chip_spread(card: ModelCard, model: DeviceModel, stated: float | None) -> torch.Tensor | None:
+    """Return the standard deviation of each level's mean between chips [S]; None without one."""
+    if stated is not None:
+        return model.mean * stated if stated > 0 else None
+    between = [
+        0.0 if x.mean is None or x.mean.between is None else x.mean.between for x in card.levels
+    ]
+    return torch.tensor(between).to(model.mean) if any(between) else None
 
 
 def _check_levels(origin: Origin | None, card: ModelCard) -> None:

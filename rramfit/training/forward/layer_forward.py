@@ -176,7 +176,12 @@ class TrainedForward(nn.Module):
         setup, plan = matrix.setup, matrix.plan
         if setup.origin is None:
             generator = self._stream(f"cells/{plan.name}", level.device)
-            return self.distributions.draw(level, generator, strength=self.strength)
+            found, follows = self.distributions.draw(level, generator, strength=self.strength)
+            shift = setup.level_shift(self._stream("between", level.device))
+            if shift is not None:
+                at = shift.to(found)[level.long().clamp_min(0)] * self.strength
+                found = found + (at if follows is None else torch.where(follows, at, 0.0))
+            return found, follows
         chip = self._chip_cells_of(matrix)
         level = level.long()
         mean = setup.model.mean[level.clamp_min(0)]

@@ -115,7 +115,16 @@ class Anchors:
     def load(self, state: dict[str, Any]) -> None:
         """Restore saved anchors."""
         for name, layer, forward in trained_forwards(self.model):
-            forward.anchor = _anchor(state[name], layer)
+            forward.anchor = _anchor(_on(state[name], forward.log_scale.device), layer)
+
+
+def _on(state: Any, device: torch.device) -> Any:
+    """Return nested state with its tensors on a device."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {k: _on(v, device) for k, v in state.items()}
+    return state
 
 
 def _plain(anchor: Anchor) -> dict[str, Any]:

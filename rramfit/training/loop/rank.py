@@ -1,6 +1,8 @@
 """Rank of a process in data-parallel training under torchrun; without torchrun, a single process.
 
-Every rank takes its share of each batch, and DistributedDataParallel averages the gradients.
+Every rank takes its share of each batch, and DistributedDataParallel averages the gradients. Each
+process has its own GPU if the training is on GPUs. Then the processes communicate by NCCL,
+otherwise by Gloo.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Rank", "process_group"]
+from rramfit.errors import TrainingError
+
+__all__ = ["Rank", "device_by_name", "process_group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,47 @@ class Rank:
         return x
 
 
+def device_by_name(name: str) -> torch.device:
+    """Return the device of this process: "cpu", "cuda", or "auto" for CUDA where it exists.
+
+    Under torchrun, each process gets the GPU of its local rank.
+
+    Raises
+    ------
+    TrainingError
+        If there is no CUDA device, or fewer than processes.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    if not count:
+        msg = "no CUDA device was found; use the device cpu or auto"
+        raise TrainingError(msg)
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if local >= count:
+        msg = (
+            f"process {local} of this machine has no GPU; {count} were found. Start fewer processes"
+        )
+        raise TrainingError(msg)
+    return torch.device("cuda", local)
+
+
 @contextmanager
-def process_group() -> Iterator[Rank]:
-    """Join the process group of torchrun; without torchrun, do nothing."""
+def process_group(device: str | torch.device = "cpu") -> Iterator[Rank]:
+    """Join the process group of torchrun; without torchrun, do nothing.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Where this process trains.
+    """
     if "RANK" not in os.environ:
         yield Rank()
         return
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    on = torch.device(device)
+    if on.type == "cuda":
+        torch.cuda.set_device(on)
+    torch.distributed.init_process_group("nccl" if on.type == "cuda" else "gloo")
     try:
         yield Rank(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:

@@ -13,6 +13,7 @@ With bf16 the network runs under autocast; weights, their average and the optimi
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,16 +21,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from rramfit.errors import TrainingError
 from rramfit.mapping.study.datasets import Dataset
+from rramfit.mapping.study.scores.metrics import METRICS, Metric
 from rramfit.streams import torch_stream
 from rramfit.training.loop.augmentation import augment
 from rramfit.training.loop.average import WeightAverage
 from rramfit.training.loop.checkpoint import load_checkpoint, save_state
 from rramfit.training.loop.history import Epoch
+from rramfit.training.loop.losses import task_loss
 from rramfit.training.loop.rank import Rank
 from rramfit.training.loop.recipe import Stage, rate_at
 
@@ -56,7 +58,7 @@ class Progress:
     epochs: int
     step: int  # in this epoch, from 1
     steps: int
-    accuracy: float  # mean over this epoch, on augmented images
+    accuracy: float  # or another metric, mean over this epoch, on augmented images
     seconds_left: float  # until the end of the stage
 
 
@@ -115,6 +117,7 @@ def train_stage(
     before_step: Callable[[int, int, int], None] | None = None,
     test: Callable[[nn.Module], float] | None = None,
     extra: Extra | None = None,
+    metric: Metric | None = None,
 ) -> list[Epoch]:
     """Train a network in place for one stage; at the end it has its averaged weights.
 
@@ -125,7 +128,8 @@ def train_stage(
     stage : Stage
     run : Run
     loss : callable, optional
-        Default: cross entropy with the stage's label smoothing.
+        Default: that of the kind of labels, with the stage's label smoothing
+        (`rramfit.training.loop.losses`).
     groups : list of dict, optional
         Parameter groups for the optimizer, each with ``params``, and optionally ``rate_factor`` and
         ``weight_decay``.
@@ -136,6 +140,8 @@ def train_stage(
         Function that returns the accuracy of a network. Default: accuracy on the test images.
     extra : Extra, optional
         Additional state for the checkpoint.
+    metric : Metric, optional
+        Metric of the history, in place of the accuracy. Default: that of the data.
 
     Returns
     -------
@@ -176,6 +182,7 @@ def train_stage(
     if run.rank.world > 1:
         net = nn.parallel.DistributedDataParallel(model)
     criterion = loss or cross_entropy(stage)
+    of = metric or METRICS[data.metric]
     before = sum(x.seconds for x in history[-1:])
     start = time.monotonic()
     started_at = len(history) * steps
@@ -192,13 +199,11 @@ def train_stage(
                 if before_step is not None:
                     before_step(epoch, at, steps)
                 mine = run.rank.share(batch).to(device)
-                x = augment(
-                    images[mine],
-                    image_stream,
-                    crop=stage.crop,
-                    flip=stage.flip,
-                    cutout=stage.cutout,
-                )
+                x = images[mine]
+                if x.ndim == 4:
+                    x = augment(
+                        x, image_stream, crop=stage.crop, flip=stage.flip, cutout=stage.cutout
+                    )
                 x = _to_memory_format(x, stage)
                 y = labels[mine]
                 with precision(stage, device):
@@ -212,7 +217,7 @@ def train_stage(
                 if average is not None:
                     average.update(model, at)
                 total += value.detach() * len(y)
-                right += (out.detach().argmax(-1) == y).sum()
+                right += of.score(out.detach().float(), y).float().sum()
                 seen += len(y)
                 if run.on_step is not None:
                     spent = time.monotonic() - start
@@ -223,19 +228,19 @@ def train_stage(
                             epochs=stage.epochs,
                             step=step + 1,
                             steps=steps,
-                            accuracy=float(right / seen),
+                            accuracy=of.measure.of_mean(float(right / seen)),
                             seconds_left=left,
                         )
                     )
         sums = run.rank.total(torch.stack((total, right, seen)))
         with averaged(model, average):
-            found = (test or tester(data, stage))(model)
+            found = (test or tester(data, stage, of))(model)
         history.append(
             Epoch(
                 stage=run.stage,
                 epoch=epoch + 1,
                 loss=float(sums[0] / sums[2]),
-                train_accuracy=float(sums[1] / sums[2]),
+                train_accuracy=of.measure.of_mean(float(sums[1] / sums[2])),
                 test_accuracy=found,
                 rate=rate,
                 seconds=before + time.monotonic() - start,
@@ -258,10 +263,10 @@ def train_stage(
 
 
 def cross_entropy(stage: Stage) -> Loss:
-    """Return cross entropy with a stage's label smoothing."""
+    """Return the loss of the labels' kind, with a stage's label smoothing."""
 
     def loss(out: Tensor, _: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(out, labels, label_smoothing=stage.label_smoothing)
+        return task_loss(out, labels, label_smoothing=stage.label_smoothing)
 
     return loss
 
@@ -310,7 +315,7 @@ def precision(stage: Stage, device: torch.device) -> torch.autocast:
 
 
 def _to_memory_format(x: Tensor, stage: Stage) -> Tensor:
-    if stage.channels_last:
+    if stage.channels_last and x.ndim == 4:
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous()
 
@@ -329,12 +334,13 @@ def averaged(model: nn.Module, average: WeightAverage | None) -> Iterator[None]:
         model.load_state_dict(current)
 
 
-def tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
-    """Return a function for the accuracy on the test images, in a stage's precision."""
+def tester(data: Dataset, stage: Stage, metric: Metric | None) -> Callable[[nn.Module], float]:
+    """Return a function for the metric on the test images, in a stage's precision."""
+    of = metric or METRICS[data.metric]
 
-    def accuracy(model: nn.Module) -> float:
+    def found(model: nn.Module) -> float:
         device = next(model.parameters()).device
-        right = 0
+        counts = 0
         model.eval()
         with torch.no_grad(), precision(stage, device):
             for x, y in zip(
@@ -342,11 +348,11 @@ def tester(data: Dataset, stage: Stage) -> Callable[[nn.Module], float]:
                 torch.split(data.test_labels, TEST_BATCH),
                 strict=True,
             ):
-                out = model(_to_memory_format(x.to(device), stage))
-                right += int((out.argmax(-1) == y.to(device)).sum())
-        return right / len(data.test_labels)
+                out = model(_to_memory_format(x.to(device), stage)).float()
+                counts += int(of.counts(out, y.to(device)).sum())
+        return of.mean_of(counts, len(data.test_labels)) if len(data.test_labels) else math.nan
 
-    return accuracy
+    return found
 
 
 def _save_checkpoint(

@@ -83,7 +83,7 @@ def test_evaluation_is_the_accuracy_of_each_chip(case):
 
 def test_ablation_covers_every_active_factor(case):
     net, x, labels = case
-    setup = analog_setup(full_card(), tile=(8, 8), time=10.0)
+    setup = analog_setup(full_card(), tile=(8, 8), time=10.0, chip_spread=0.02)
     assert active_factors(setup) == FACTORS
     quiet = analog_setup(
         full_card(), tile=(8, 8), factors=("quantisation", "d2d", "dac", "retention")

@@ -103,6 +103,7 @@ class GroupedLayer(MatrixLayer):
             tile=setup.tile,
             scheme=setup.book.scheme,
             slices=setup.book.slices,
+            spare_columns=setup.spare_columns,
             vectors=vectors * packing.groups,
             weights=layer.weight.numel(),
             kind=f"{cls.kind}{len(layer.kernel_size)}d",
