@@ -52,20 +52,20 @@ def extreme_share(
     conductance : float
         [S]
     """
-    found = [t for t in (tails.levels if tails else []) if (t.level, t.side) == (level, side)]
-    if not found:
+    tail = tails.levels.get(f"{level}_{side}") if tails else None
+    if tail is None:
         return ExtremeShare()
-    tail, sign = found[0], 1.0 if side == "upper" else -1.0
+    sign = 1.0 if side == "upper" else -1.0
     if sign * (conductance - tail.threshold.value) <= 0:
         return ExtremeShare()
     rate = tail.exceedances / tail.readings
     heavier = tail.agreement == "heavier"
     at = [tail.threshold.value]
     log_share = [math.log(rate)]
-    for q in sorted(tail.quantiles, key=lambda q: -q.probability):
-        low, high = q.conductance.ci95 or (q.conductance.value, q.conductance.value)
+    for probability, q in sorted(tail.quantiles.items(), key=lambda x: -float(x[0])):
+        low, high = q.ci95 or (q.value, q.value)
         at.append(high if side == "upper" else low)
-        log_share.append(math.log(q.probability))
+        log_share.append(math.log(float(probability)))
     x = sign * np.array(at)
     limit = log_share[-1]
     if sign * conductance < x[-1]:

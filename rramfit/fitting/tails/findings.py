@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.tails.level_tail import COMPARED, LevelTail
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 __all__ = ["judge"]
 
@@ -15,32 +15,37 @@ _LISTED = 4
 
 def judge(tails: Sequence[LevelTail]) -> Verdict:
     """Return one finding for tails heavier than their families, and one for lighter ones."""
+    heavier = [t for t in tails if t.agreement == "heavier"]
+    lighter = [t for t in tails if t.agreement == "lighter"]
     findings = []
-    for word, remedy in (
-        (
-            "heavier",
-            "Take error rates from the extreme values, and look for a second population of cells.",
-        ),
-        (
-            "lighter",
-            "Take error rates from the extreme values; those of the family are upper bounds there.",
-        ),
-    ):
-        found = [t for t in tails if t.agreement == word]
-        if not found:
-            continue
-        listed = ", ".join(_described(t) for t in found[:_LISTED])
-        more = f", and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-        one = len(found) == 1
+    if heavier:
         findings.append(
             Finding(
-                f"{len(found)} tail{'' if one else 's'} of the levels {'is' if one else 'are'} "
-                f"{word} than the fitted family: {listed}{more}.",
-                remedy,
-                code=f"tail-{word}-than-family",
+                f"{_counted(heavier)} heavier than the fitted family: {_listed(heavier)}.",
+                "Take error rates from the extreme values, and look for a second population of "
+                "cells.",
+                code="tail-heavier-than-family",
+            )
+        )
+    if lighter:
+        findings.append(
+            Finding(
+                f"{_counted(lighter)} lighter than the fitted family: {_listed(lighter)}.",
+                "Take error rates from the extreme values; those of the family are upper bounds "
+                "there.",
+                code="tail-lighter-than-family",
             )
         )
     return Verdict(tuple(findings))
+
+
+def _counted(tails: Sequence[LevelTail]) -> str:
+    return f"{counted(len(tails), 'tail')} of the levels {'is' if len(tails) == 1 else 'are'}"
+
+
+def _listed(tails: Sequence[LevelTail]) -> str:
+    more = f", and {len(tails) - _LISTED} more" if len(tails) > _LISTED else ""
+    return ", ".join(_described(t) for t in tails[:_LISTED]) + more
 
 
 def _described(tail: LevelTail) -> str:

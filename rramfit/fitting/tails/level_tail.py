@@ -2,7 +2,7 @@
 
 The two disagree where the conductances that one reading in a million is beyond differ by more than
 1.7 times their combined 95 % half widths (0.1 % by chance), or where the most extreme reading is
-one that the family gives a chance of less than 0.1 %.
+one that the family gives a chance of less than 0.1 % in as many readings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.blocks.tails import LevelTailCard, TailQuantile, TailThreshold
+from rramfit.card.blocks.tails import LevelTailCard, TailThreshold
 from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.levels.distribution import LevelDistribution
@@ -84,6 +84,7 @@ class LevelTail:
             exceedances=pareto.exceedances,
             readings=pareto.n,
             effective=pareto.effective,
+            effective_count=pareto.exceedances / pareto.rate_effect,
             shape=_within(pareto.shape, pareto.shape_interval, "1"),
             scale=_within(pareto.scale, pareto.scale_interval, "ln S" if log else "S"),
             accepted=self.fit.accepted,
@@ -98,7 +99,7 @@ class LevelTail:
                 )
                 for c in self.fit.tried
             ],
-            quantiles=[TailQuantile(probability=p, conductance=q) for p, q in self.quantiles],
+            quantiles={f"{p:.0e}": q for p, q in self.quantiles},
             agreement=self.agreement,
         )
 
@@ -180,8 +181,7 @@ def _agreement(fit: TailFit, distribution: LevelDistribution, by_family: Quantit
     sample = fit.sample
     last = sample.to_conductance(sample.x[-1])
     tail = distribution.cdf if sample.side == "lower" else distribution.sf
-    independent = sample.x.size / fit.pareto.design_effect
-    if independent * float(tail(np.asarray(last))) < _UNEXPECTED:
+    if sample.x.size * float(tail(np.asarray(last))) < _UNEXPECTED:
         return "heavier"
     value, interval = fit.conductance(COMPARED)
     x, low, high = np.sort(sample.to_x(np.array([value, *interval])))[[1, 0, 2]]

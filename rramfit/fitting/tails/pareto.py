@@ -53,7 +53,9 @@ class ParetoTail:
     n, exceedances : int
         Readings, and those above the threshold.
     design_effect : float
-        Readings that carry as much information as one independent reading.
+        Readings that say as much of shape and scale as one independent reading.
+    rate_effect : float
+        The same of the share beyond the threshold.
     shapes, scales, slack : (r,) arrays
         Points of the likelihood region, and how much of the allowed fall of the log likelihood is
         left there.
@@ -65,6 +67,7 @@ class ParetoTail:
     n: int
     exceedances: int
     design_effect: float
+    rate_effect: float
     shapes: Floats = field(repr=False)
     scales: Floats = field(repr=False)
     slack: Floats = field(repr=False)
@@ -127,7 +130,7 @@ class ParetoTail:
 
     def _rates(self) -> tuple[Floats, Floats]:
         """Return the limits of ζ at each point of the region, (r,) each."""
-        spread = np.sqrt(2 * self.slack * (1 - self.rate) / self.effective)
+        spread = np.sqrt(2 * self.slack * (1 - self.rate) * self.rate_effect / self.exceedances)
         low, high = self.rate * np.exp(-spread), self.rate * np.exp(spread)
         return low, np.minimum(high, 1.0)
 
@@ -152,7 +155,12 @@ def _excess(share: Floats | float, scale: Floats | float, shape: Floats | float)
 
 
 def fit_pareto(
-    excess: Floats, threshold: float, n: int, *, design_effect: float = 1.0
+    excess: Floats,
+    threshold: float,
+    n: int,
+    *,
+    design_effect: float = 1.0,
+    rate_effect: float | None = None,
 ) -> ParetoTail:
     """Fit a generalised Pareto distribution by maximum likelihood.
 
@@ -164,7 +172,9 @@ def fit_pareto(
     n : int
         Number of all readings.
     design_effect : float
-        At least 1.
+        Of shape and scale, at least 1.
+    rate_effect : float, optional
+        Of the share beyond the threshold; by default the same.
     """
     unit = float(excess.mean())
     y, weight = _grouped(np.sort(excess / unit))
@@ -183,6 +193,7 @@ def fit_pareto(
         n=n,
         exceedances=k,
         design_effect=design_effect,
+        rate_effect=design_effect if rate_effect is None else rate_effect,
         shapes=shapes,
         scales=scales * unit,
         slack=np.maximum(allowed - fall, 0.0),

@@ -164,9 +164,10 @@ def error_rates_at(
     rates = []
     for i, (below, above) in enumerate(pairwise(at.levels)):
         own = card.levels[i].upper_threshold
-        t = given.get(below.index, own.value if own else None)
-        if t is None:
-            t = _balanced(start.levels[i], start.levels[i + 1])
+        if below.index in given:
+            t = given[below.index]
+        else:
+            t = own.value if own else _balanced(start.levels[i], start.levels[i + 1])
         value = _misread(below, above, t)
         drawn = np.array(
             [

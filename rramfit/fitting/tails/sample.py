@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rramfit.fitting.statistics.inference import Driver, clustered_covariance
 from rramfit.fitting.statistics.likelihood import LevelReadings
 
-__all__ = ["Side", "TailSample", "design_effect", "tail_sample"]
+__all__ = ["Side", "TailSample", "design_effect", "influence_effect", "tail_sample"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -117,12 +117,34 @@ def design_effect(
         return max(total / max(int((attempts > 0).sum()), 1), 1.0)
     share = count / total
     psi = np.where(attempts > 0, events - share * attempts, 0.0)
-    own = float((psi**2).sum())
-    cells = own / (total * share * (1 - share))
-    shared = 1.0
+    independent = np.array([total * share * (1 - share)])
+    return influence_effect(psi[None], independent, driver, whole_lines=whole_lines)
+
+
+def influence_effect(
+    influence: Floats, independent: Floats, driver: Driver | None, *, whole_lines: bool = True
+) -> float:
+    """Return the largest ratio of the variances of sums over cells to those without clusters.
+
+    Parameters
+    ----------
+    influence : (p, row, col) array
+        Summed influence of each cell's readings on p estimates; the sum over cells is zero.
+    independent : (p,) array
+        Their variances if readings were independent.
+    driver, whole_lines
+        As for `design_effect`.
+    """
+    own = (influence**2).sum(axis=(1, 2))
+    known = (own > 0) & (independent > 0)
+    if not known.any():
+        return 1.0
+    field, own = influence[known], own[known]
+    shared = np.ones(len(own))
     if driver is not None:
-        shared = float(clustered_covariance(psi[None] / total, driver=driver).inflation[0])
+        scale = np.sqrt(own)[:, None, None]
+        shared = np.maximum(shared, clustered_covariance(field / scale, driver=driver).inflation)
     if whole_lines:
-        for axis in (0, 1):
-            shared = max(shared, float((psi.sum(axis=axis) ** 2).sum()) / own)
-    return max(cells * max(shared, 1.0), 1.0)
+        for axis in (1, 2):
+            shared = np.maximum(shared, (field.sum(axis=axis) ** 2).sum(axis=1) / own)
+    return max(float(np.max(own / independent[known] * shared)), 1.0)

@@ -84,13 +84,15 @@ class TailsFit:
     def to_card(self) -> TailsCard:
         """Return the `tails` of a card."""
         return TailsCard(
-            error_rates=[_rate_card(r) for r in self.error_rates],
+            error_rates={f"{r.lower}_{r.upper}": _rate_card(r) for r in self.error_rates},
             bit_error_rate=self.bit_error_rate,
             bit_error_rate_by=self.by,
             codes=list(self.codes),
-            levels=[card for t in self.tails if (card := t.to_card()) is not None],
-            tolerance=[
-                ToleranceCard(
+            levels={
+                f"{t.level}_{t.side}": card for t in self.tails if (card := t.to_card()) is not None
+            },
+            tolerance={
+                f"{k}": ToleranceCard(
                     level=k,
                     coverage=COVERAGE,
                     confidence=CONFIDENCE,
@@ -101,11 +103,11 @@ class TailsFit:
                     cells_needed=t.cells_needed,
                 )
                 for k, t in self.tolerance.items()
-            ],
-            capability=[
-                CapabilityCard(level=k, pp=c.pp, ppk=c.ppk, beyond=c.beyond)
+            },
+            capability={
+                f"{k}": CapabilityCard(level=k, pp=c.pp, ppk=c.ppk, beyond=c.beyond)
                 for k, c in self.capability.items()
-            ],
+            },
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -167,8 +169,8 @@ def fit_tails(
     FitError
         If a threshold is not a number, or belongs to no pair of levels.
     """
-    given = dict(thresholds or {})
-    for k, t in given.items():
+    given: dict[int, float | None] = dict(thresholds or {})
+    for k, t in (thresholds or {}).items():
         if not (0 <= k < len(levels) - 1 and np.isfinite(t)):
             msg = (
                 f"threshold {t!r} above level {k} was given, but thresholds are conductances [S] "
@@ -182,15 +184,16 @@ def fit_tails(
     }
     rates = []
     for below, above in itertools.pairwise(levels.levels):
-        t = given.get(below.index, below.threshold.value if below.threshold else None)
-        if t is None:
+        best = below.threshold.value if below.threshold else None
+        threshold = given.get(below.index, best)
+        if threshold is None:
             continue
         rate = fit_error_rate(
             statistics,
             healthy,
             below,
             above,
-            t,
+            threshold,
             tails=(tails[below.index, "upper"].fit, tails[above.index, "lower"].fit),
             given=below.index in given,
         )
@@ -209,9 +212,9 @@ def fit_tails(
             if (found := level_tolerance(statistics, healthy, level)) is not None
         },
         capability={
-            level.index: found
+            level.index: capability
             for level in levels.levels
-            if (found := _capability(level)) is not None
+            if (capability := _capability(level)) is not None
         },
         verdict=judge(tuple(tails.values())),
     )

@@ -32,7 +32,7 @@ from rramfit.fitting.tails.pareto import (
     fit_pareto,
     log_survival,
 )
-from rramfit.fitting.tails.sample import TailSample, design_effect
+from rramfit.fitting.tails.sample import TailSample, design_effect, influence_effect
 
 __all__ = ["FEWEST", "Candidate", "TailFit", "fit_tail"]
 
@@ -45,6 +45,10 @@ FEWEST = 30
 _MOST_PER_ROOT, _MOST_SHARE = 2.5, 0.1
 _ACCEPTED = 0.1  # p-value
 _FEWEST_DIFFERENT = 10  # distinct readings beyond a threshold: fewer are steps of a converter
+_COARSE = (
+    f"readings beyond a threshold have fewer than {_FEWEST_DIFFERENT} different values; read with "
+    "a finer converter range"
+)
 _Z = np.linspace(-2.5, 2.5, 16)
 _T = special.ndtr(_Z)
 _WEIGHT = (_Z[1] - _Z[0]) * np.exp(-0.5 * _Z**2) / math.sqrt(2 * math.pi) / (_T * (1 - _T))
@@ -160,7 +164,9 @@ def fit_tail(
     first = min(n // 10, int(_MOST_PER_ROOT * math.sqrt(n)))
     if first < FEWEST:
         return f"{n} readings are too few; an extreme-value fit needs {10 * FEWEST}"
-    effect = _effect_beyond(sample, sample.x[-first - 1], attempts, driver)
+    if np.unique(sample.x[-first:]).size < _FEWEST_DIFFERENT:
+        return _COARSE
+    rate_effect, effect = _effects(sample, sample.x[-first - 1], attempts, driver)
     independent = n / effect
     most = int(min(_MOST_PER_ROOT * math.sqrt(independent), _MOST_SHARE * independent) * effect)
     least = math.ceil(FEWEST * effect)
@@ -178,16 +184,16 @@ def fit_tail(
         if np.unique(excess).size >= _FEWEST_DIFFERENT:
             tried.append((u, _candidate(sample, u, excess, sample.cell[beyond], effect)))
     if not tried:
-        return (
-            "readings beyond a threshold have fewer than "
-            f"{_FEWEST_DIFFERENT} different values; read with a finer converter range"
-        )
+        return _COARSE
     passed = [i for i, (_, c) in enumerate(tried) if c.p_value >= _ACCEPTED]
     at = passed[0] if passed else max(range(len(tried)), key=lambda i: tried[i][1].p_value)
     u, chosen = tried[at]
     half = _between(sample.x, max(chosen.exceedances // 2, 3))
     cut = u if half is None or np.unique(sample.x[sample.x > half]).size < 3 else half
-    found = [fit_pareto(sample.x[sample.x > v] - v, v, n, design_effect=effect) for v in (u, cut)]
+    found = [
+        fit_pareto(sample.x[sample.x > v] - v, v, n, design_effect=effect, rate_effect=rate_effect)
+        for v in (u, cut)
+    ]
     return TailFit(
         sample=sample,
         pareto=found[0],
@@ -198,14 +204,23 @@ def fit_tail(
     )
 
 
-def _effect_beyond(
+def _effects(
     sample: TailSample, threshold: float, attempts: Floats, driver: Driver | None
-) -> float:
-    """Return the design effect of the number of readings beyond a threshold."""
-    beyond = np.bincount(
-        sample.position[sample.cell[sample.x > threshold]], minlength=attempts.size
+) -> tuple[float, float]:
+    """Return the design effects of the number of readings beyond a threshold, and of their fit."""
+    beyond = sample.x > threshold
+    place = sample.position[sample.cell[beyond]]
+    count = np.bincount(place, minlength=attempts.size).astype(np.float64)
+    excess = sample.x[beyond] - threshold
+    shape, scale = estimate_pareto(excess)
+    influence = np.linalg.solve(_information(shape), _score(excess / scale, shape))
+    influence -= influence.mean(axis=1, keepdims=True)
+    sums = [np.bincount(place, row, attempts.size) for row in influence]
+    by_cell = np.asarray(sums, dtype=np.float64).reshape(-1, *attempts.shape)
+    return (
+        design_effect(count.reshape(attempts.shape), attempts, driver),
+        influence_effect(by_cell, (influence**2).sum(axis=1), driver),
     )
-    return design_effect(beyond.reshape(attempts.shape).astype(np.float64), attempts, driver)
 
 
 def _between(x: Floats, exceedances: int) -> float | None:
