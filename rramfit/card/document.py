@@ -125,7 +125,8 @@ def migrated_card(path: Path | str) -> tuple[ModelCard, tuple[str, ...]]:
     CardError
         If the card cannot be read.
     """
-    card, assumed = load_card(path), ()
+    card = load_card(path)
+    assumed: tuple[str, ...] = ()
     arguments = {**card.provenance.arguments, "migrated_from": card.schema_version}
     provenance = card.provenance.model_copy(update={"arguments": arguments})
     if _minor(card.schema_version) < _minor(SCHEMA_VERSION):

@@ -3,8 +3,8 @@
 A measurement may contain more levels than can be distinguished in a cell, or levels that hardly any
 cell reached; weights need a few well-separated levels. The selected levels keep their distribution,
 variation, failure, retention and held-out checks, and are renumbered in order. Left out is what
-depends on the full list of levels (read thresholds and overlap with the next level, bits per cell)
-and the sidecar. Fits and their verdicts remain those of the original card.
+depends on the full list of levels (read thresholds, overlap and error rate with the next level,
+bits per cell) and the sidecar. Fits and their verdicts remain those of the original card.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
                 "retention": _retention(card.retention, place),
                 "temperature": _temperature(card.temperature, place),
                 "bits_per_cell": None,
+                "tails": None if card.tails is None else card.tails.of_levels(place),
                 "domain": card.domain.model_copy(update={"conductance": conductance}),
                 "quality": card.quality.model_copy(
                     update={"heldout": _renumbered(card.quality.heldout, place)}

@@ -23,7 +23,9 @@ from rramfit.card.blocks.endurance import EnduranceCard, EnduranceState
 from rramfit.card.blocks.failure import FailureCard, StuckCard
 from rramfit.card.blocks.gauge import GaugeCard
 from rramfit.card.blocks.programming import ProgrammingCard
+from rramfit.card.blocks.pulses import PulseCard
 from rramfit.card.blocks.tails import TailsCard
+from rramfit.card.blocks.telegraph import TelegraphCard
 from rramfit.card.blocks.temperature import TemperatureCard
 from rramfit.card.canonical import save_card
 from rramfit.card.conditions.levels_at import AtConditions
@@ -213,6 +215,9 @@ class ReadNoiseCard(Part):
     telegraph_amplitude: Quantity | None = Field(
         None, description="distance of the two states relative to conductance, median of RTN cells"
     )
+    telegraph: TelegraphCard | None = Field(
+        None, description="dwell times and amplitude of two-state cells"
+    )
     off_level: OffLevelNoise | None = Field(
         None, description="of cells that are not at the level they were programmed to"
     )
@@ -312,6 +317,9 @@ class ModelCard(AtConditions):
     )
     programming: list[ProgrammingCard] | None = Field(
         None, description="pulses that programming takes, by level"
+    )
+    pulses: PulseCard | None = Field(
+        None, description="potentiation and depression by equal pulses"
     )
     gauge: GaugeCard | None = Field(
         None, description="repeatability and reproducibility of the measurement"

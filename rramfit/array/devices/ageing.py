@@ -14,6 +14,10 @@ which is that of conductance above s, a quarter of the level's mean, and of its 
 every time c and τ are solved for the two moments above, over the level's own states, so that steps
 of any length lead to the same chips. For a level that stays above s, c = μ and τ = v.
 
+A card of several bakes has a law of time and temperature instead (`rramfit.card.conditions`). In
+its logarithmic domain states are first multiplied by the change of the mean; then only the variance
+beyond that is added, on the scale y of the multiplied states.
+
 Two cards cannot be met: a mean that falls below zero stops just above it, and a variance smaller
 than that of a common shift on the scale of y is exceeded. A state below zero, which the offset of
 a read-out makes, hardly moves; levels whose mean is not positive age in siemens.
@@ -30,6 +34,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rramfit.card.conditions.change_at import ChangeAt
+
 __all__ = ["Ageing"]
 
 Floats = NDArray[np.float64]
@@ -42,6 +48,7 @@ _NODES, _STEP_NODES = 129, 61
 _CONVERGED = 1e-9
 _SURE = 6.0  # standard deviations that no cell moves beyond
 _WIDEST = 60.0  # largest √τ over s
+_LARGEST = 50.0  # change of the logarithm of a mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +61,8 @@ class Ageing:
     growth: Tensor  # [S] (level,) per root of ln t
     reference_time: float  # [s] after programming
     states: Tensor | None = None  # [S] (level, node) equally likely states after programming
+    law: ChangeAt | None = None  # instead of the four above
+    temperature: float | None = None  # [K] at which cells age; None if it is not known
     _moves: dict[float, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def stopped(self) -> Ageing:
@@ -89,15 +98,20 @@ class Ageing:
         if time < t0 or time <= since:
             return g
         shift, variance = self.moves(time)
+        ratio = grown = self.ratio(time)
         first = torch.zeros_like(variance)
         if since >= t0:
             before, known = self.moves(since)
-            shift, variance = shift - before, (variance - known).clamp_min(0)
+            grown = ratio / self.ratio(since)
+            shift = shift - grown * before
+            variance = (variance - grown**2 * known).clamp_min(0)
         else:
             first = torch.minimum(self.moves(t0)[1], variance)
             variance = variance - first
         move = shift[level] + first.sqrt()[level] * noise[0] + variance.sqrt()[level] * noise[1]
-        scale = self.scale[level]
+        if self.law is not None:
+            g = g * grown[level]
+        scale = (self.scale * ratio)[level]
         bent = scale > 0
         s = torch.where(bent, scale, 1.0)
         u = torch.maximum(g / s, torch.full_like(g, _LEAST))
@@ -113,23 +127,41 @@ class Ageing:
             return torch.zeros_like(self.drift)
         return (_SCALE * self.states.mean(dim=1)).clamp_min(0)
 
+    def ratio(self, time: float) -> Tensor:
+        """Return by how much states are multiplied at `time` [s], (level,)."""
+        if self.law is None:
+            return torch.ones_like(self.drift)
+        return torch.as_tensor(np.exp(self.law.log_mean(time).clip(max=_LARGEST))).to(self.drift)
+
     def moves(self, time: float) -> tuple[Tensor, Tensor]:
         """Return c [S] and τ [S²] of every level at `time` [s], each (level,)."""
         if time not in self._moves:
-            x = max(math.log(time / self.reference_time), 0.0)
-            mean = (self.first_step + self.drift * x).double().cpu().numpy()
-            variance = (self.first_spread**2 + self.growth**2 * x).double().cpu().numpy()
+            mean, variance, ratio = self._change(time)
             shift, spread = mean.copy(), variance.copy()
-            scales = self.scale.double().cpu().numpy()
+            scales = self.scale.double().cpu().numpy() * ratio
             for k in np.flatnonzero((scales > 0) & ((mean != 0) | (variance > 0))):
                 assert self.states is not None
-                states = self.states[k].double().cpu().numpy()
+                states = self.states[k].double().cpu().numpy() * ratio[k]
                 shift[k], spread[k] = _solve(states, scales[k], mean[k], variance[k])
             self._moves[time] = (
                 torch.as_tensor(shift).to(self.drift),
                 torch.as_tensor(spread).to(self.drift),
             )
         return self._moves[time]
+
+    def _change(self, time: float) -> tuple[Floats, Floats, Floats]:
+        """Return mean [S] and variance [S²] of the change, and the ratio before it, by level."""
+        if self.law is None:
+            x = max(math.log(time / self.reference_time), 0.0)
+            mean = (self.first_step + self.drift * x).double().cpu().numpy()
+            variance = (self.first_spread**2 + self.growth**2 * x).double().cpu().numpy()
+            return mean, variance, np.ones(len(mean))
+        ratio = self.ratio(time).double().cpu().numpy()
+        variance = self.law.variance(time)
+        if self.states is not None:  # what multiplying the states adds by itself
+            own = self.states.double().var(dim=1, unbiased=False).cpu().numpy()
+            variance = np.maximum(variance - own * (1 - ratio) ** 2, 0.0)
+        return self.law.mean(time), variance, ratio
 
 
 def _solve(states: Floats, scale: float, mean: float, variance: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rramfit.card.conditions.change_at import has_law
 from rramfit.card.schema import ModelCard
 from rramfit.units import format_quantity
 
@@ -78,6 +79,18 @@ DRAWN = frozenset(
         "retention.levels.first_spread",
         "retention.levels.drift",
         "retention.levels.growth",
+        "temperature.reference_temperature",
+        "temperature.reference_time",
+        *(
+            f"temperature.{law}.{name}"
+            for law in ("drift", "growth")
+            for name in ("exponent", "activation_energy", "assumed_energy")
+        ),
+        *(
+            f"temperature.{law}.levels.{name}"
+            for law in ("drift", "growth")
+            for name in ("step", "step_rate", "rate", "activation_energy")
+        ),
         "readout.full_scale",
         "readout.gain",
         "readout.offset",
@@ -113,8 +126,74 @@ DESCRIBED = frozenset(
         "iv.switching.voltage",
         "iv.switching.spread",
         "iv.branches.conductance",
+        "read_noise.telegraph.sample_time",
+        "read_noise.telegraph.record_time",
         "retention.longest_time",
+        "temperature.longest_time",
+        *(
+            f"temperature.bakes.{name}"
+            for name in (
+                *("temperature", "reference_time", "longest_time", "factor", "lost_bound"),
+                *("levels.drift", "levels.growth", "levels.factor"),
+            )
+        ),
+        *(
+            f"temperature.{law}.{name}"
+            for law in ("drift", "growth")
+            for name in (
+                *("time_energy", "between_bakes", "p_common", "p_arrhenius", "p_time"),
+                "levels.correlation",
+            )
+        ),
         "endurance.window",
+        "endurance.life.failed_bound",
+        "endurance.life.cycles_to_1pct_bound",
+        "endurance.life.families.log_likelihood",
+        "endurance.life.families.p_value",
+        "programming.lower",
+        "programming.upper",
+        "programming.inside",
+        "programming.pulses",
+        "programming.failure",
+        "programming.families.parameters",
+        "programming.families.correlation",
+        "programming.families.aic",
+        "programming.families.p_value",
+        "programming.budget_1pct",
+        "programming.budgets.failure",
+        "programming.residual",
+        "programming.residual_trend",
+        "programming.energy",
+        "programming.energy_per_pulse",
+        "programming.windows.window",
+        "programming.windows.accepted",
+        "programming.windows.pulses",
+        "programming.windows.failure",
+        "programming.windows.energy",
+        *(
+            f"pulses.{name}"
+            for name in (
+                *("responding", "lowest", "highest", "dynamic_range", "levels", "asymmetry"),
+                *("branches.forms.heldout_error", "branches.bound", "branches.rate"),
+                *("branches.scatter", "branches.step_noise", "branches.knots"),
+            )
+        ),
+        *(
+            f"pulses.branches.{name}{spread}"
+            for name in ("start", "end", "step", "nonlinearity")
+            for spread in ("", "_d2d", "_c2c")
+        ),
+        "gauge.levels.accuracy",
+        "gauge.levels.cells",
+        "gauge.levels.combined",
+        "gauge.levels.gauge",
+        "gauge.levels.interaction",
+        "gauge.levels.mean",
+        "gauge.levels.p_value",
+        "gauge.levels.repeatability",
+        "gauge.levels.reproducibility",
+        "gauge.levels.session",
+        "gauge.levels.share",
         "readout.inl_endpoint",
         "readout.clipped",
         "domain.temperature",
@@ -122,6 +201,17 @@ DESCRIBED = frozenset(
         "domain.conductance",
     }
 )
+
+
+def _dwell(card: ModelCard) -> str:
+    """Return how long two-state cells stay in a state, as the end of a sentence."""
+    t = card.read_noise.telegraph if card.read_noise else None
+    low, high = (t.dwell_low, t.dwell_high) if t else (None, None)
+    if low is None or high is None:
+        return ""
+    times = " and ".join(format_quantity(q.value, "s") for q in (low, high))
+    return f", where they stay for {times} (low, high)"
+
 
 LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "read_noise.spectral_exponent": lambda c: (
@@ -138,11 +228,23 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "read_noise.spectral_floor": lambda _: None,  # part of the spectrum that is named above
     "read_noise.telegraph_share": lambda c: (
         f"random telegraph noise is drawn as normal noise: "
-        f"{100 * c.read_noise.telegraph_share.value:.2g} % of cells have two states"
+        f"{100 * c.read_noise.telegraph_share.value:.2g} % of cells have two states{_dwell(c)}"
         if c.read_noise and c.read_noise.telegraph_share and c.read_noise.telegraph_share.value > 0
         else None
     ),
-    "read_noise.telegraph_amplitude": lambda _: None,  # of the cells that are named above
+    **dict.fromkeys(
+        (
+            "read_noise.telegraph_amplitude",
+            *(
+                f"read_noise.telegraph.{name}"
+                for name in (
+                    *("dwell_low", "dwell_low_spread", "dwell_high", "dwell_high_spread"),
+                    *("amplitude", "exponent", "reference_conductance"),
+                )
+            ),
+        ),
+        lambda _: None,  # of the cells that are named above
+    ),
     "retention.collapsed": lambda c: (
         f"no cell collapses with time: {100 * c.retention.collapsed.value:.2g} % did"
         if c.retention and c.retention.collapsed and c.retention.collapsed.value > 0
@@ -151,7 +253,7 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "retention.temperature": lambda c: (
         f"cells age as at {format_quantity(c.retention.temperature.value, 'K')}, whatever the "
         "temperature of use"
-        if c.retention and c.retention.temperature
+        if c.retention and c.retention.temperature and not has_law(c)
         else None
     ),
     "endurance.states.mean": lambda c: (
@@ -164,12 +266,43 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "endurance.states.growth": lambda _: None,
     "endurance.window_loss": lambda _: None,
     "endurance.failed": lambda _: None,
+    "endurance.life.surviving": lambda c: (
+        f"no cell wears out: {100 - 100 * c.endurance.life.surviving.value:.2g} % failed within "
+        f"{c.endurance.longest_cycle} cycles"
+        if c.endurance and c.endurance.life and c.endurance.life.failures
+        else None
+    ),
+    **dict.fromkeys(
+        (
+            "endurance.life.cycles_to_1pct",
+            "endurance.life.families.cycles_to_1pct",
+            "endurance.life.families.parameters",
+            "endurance.life.modes.incidence",
+            "endurance.life.hazard.rate",
+            "endurance.life.before_failure.shift",
+            "endurance.life.early.share",
+            "endurance.life.early.scale",
+            "endurance.life.early.wear_out_shape",
+            "endurance.life.early.wear_out_scale",
+        ),
+        lambda _: None,  # of the lives that are named above
+    ),
 }
 
 
-def left_out(card: ModelCard) -> list[str]:
-    """Return one sentence for everything in a card that drawn chips do not have."""
+def left_out(card: ModelCard, temperature: float | None = None) -> list[str]:
+    """Return one sentence for everything in a card that drawn chips do not have.
+
+    Parameters
+    ----------
+    card : ModelCard
+    temperature : float, optional
+        [K] that chips are drawn at; by default that of the (first) bake.
+    """
     found = [sentence(card) for sentence in LEFT_OUT.values()]
+    if temperature is None and card.temperature is not None and has_law(card):
+        at = format_quantity(card.temperature.reference_temperature.value, "K")
+        found.append(f"cells age as at {at}, because no temperature of use is given")
     if card.stuck is not None and card.stuck.share > 0:
         found.append("stuck cells are placed independently of one another, not in clusters")
     return [text for text in found if text]

@@ -33,6 +33,7 @@ from rramfit.array.devices.quantiles import interpolate, latent_knots
 from rramfit.array.devices.read_noise import ReadNoise, off_level_noise
 from rramfit.array.devices.stuck_cells import StuckState, stuck_states
 from rramfit.card.cells import Fault
+from rramfit.card.conditions.change_at import change_at
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
@@ -148,15 +149,25 @@ class DeviceModel:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        temperature: float | None = None,
     ) -> Self:
         """Make the model of a card.
 
+        Parameters
+        ----------
+        card : ModelCard
+        device, dtype : optional
+        temperature : float, optional
+            At which cells age [K]; by default that of the card's (first) bake.
+
         Raises
         ------
-        ArrayError
-            If the card has no levels, or a level without distribution, mean and target.
+        RramfitError
+            If the card has no levels, a level has no distribution, mean and target, or the card
+            has no activation energy and the temperature is not that of its bake.
         """
         p = level_parameters(card)
+        law = change_at(card, temperature, read=p.read)
         assumptions = list(p.assumptions)
 
         def tensor(x: NDArray[np.float64] | list[float]) -> Tensor:
@@ -201,12 +212,14 @@ class DeviceModel:
                 first_spread=tensor(first_spread),
                 drift=per_level([d.drift if d else None for d in aged], 0.0),
                 growth=per_level([d.growth if d else None for d in aged], 0.0),
-                reference_time=card.retention.reference_time.value if card.retention else 1.0,
+                reference_time=law.reference_time,
+                law=None if law.block is None else law,
+                temperature=law.temperature,
             ),
             faults=_faults(card, p, tensor, assumptions),
             conduction=_conduction(card, p),
             readout=card.readout,
-            assumptions=(*assumptions, *left_out(card)),
+            assumptions=(*assumptions, *left_out(card, temperature)),
         )
 
     @property

@@ -37,6 +37,7 @@ from rramfit.array.devices.line_shares import (
     stack_shares,
 )
 from rramfit.array.devices.quantiles import latent_knots, quantile_table
+from rramfit.card.conditions.change_at import read_noise_std
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import LevelCard, ModelCard, SpatialCard, VariationCard
 from rramfit.errors import ArrayError
@@ -134,18 +135,6 @@ def _spatial(card: ModelCard) -> list[SpatialCard]:
     ]
 
 
-def _read_noise(card: ModelCard, variation: VariationCard | None, mean: float) -> float:
-    """Return the standard deviation between reads of a state at one level [S]."""
-    if variation is not None and variation.read is not None:
-        return variation.read.value
-    noise = card.read_noise
-    if noise is None or noise.coefficient is None:
-        return 0.0
-    reference = _value(noise.reference_conductance, mean)
-    exponent = _value(noise.exponent, 0.0)
-    return noise.coefficient.value * abs(mean) * math.pow(abs(mean / reference), exponent)
-
-
 def relative_read_noise(state: Floats, power: float) -> Floats:
     """Return the read noise of states relative to that at the level's mean.
 
@@ -191,7 +180,10 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     by_level = {v.level: v for v in card.variation}
     variation = [by_level.get(level.index) for level in card.levels]
     read = np.array(
-        [_read_noise(card, v, m) for v, m in zip(variation, coefficients[:, 0], strict=True)]
+        [
+            read_noise_std(card, level.index, m)
+            for level, m in zip(card.levels, coefficients[:, 0], strict=True)
+        ]
     )
     state = variance - read**2 - trend
     for k in np.flatnonzero((state < 0) & (variance > 0)):

@@ -17,6 +17,7 @@ from pydantic import Field
 from rramfit.card.blocks.pulse_counts import (
     FAMILIES,
     mean_within,
+    measured_survival,
     pulses_for,
     tighter_survival,
 )
@@ -26,6 +27,7 @@ from rramfit.errors import CardError
 
 __all__ = ["BudgetPoint", "ProgrammingCard", "PulseFamily", "WindowCost"]
 
+MISFIT = 0.01  # p-value below which a distribution is rejected
 _ALL, _MOST = 1e-6, 100_000  # share that is not accepted without a budget; pulses
 _STEP = 1e-4  # relative, of numerical derivatives
 
@@ -145,14 +147,79 @@ class ProgrammingCard(Part):
                 expected="1 or more",
                 remedy="Choose a larger budget",
             )
-        return window_cost(
-            window,
-            self._accepted(window),
-            chosen,
-            budget=limit,
-            first=self.first,
-            inside=self.inside,
-            per_pulse=self.energy_per_pulse,
+        return self.cost_of(window, self._accepted(window), budget=limit)
+
+    def cost_of(
+        self, window: float, accepted: Quantity, *, budget: int | None = None
+    ) -> WindowCost:
+        """Return the cost of a window that accepts a share of what the present one accepts.
+
+        It follows from the chosen family; if that is rejected, from the measured failures against
+        budget (`rramfit.card.blocks.pulse_counts.measured_survival`). Errors are
+        those of the parameters and of the share, by first derivatives. Cells that
+        start inside the present window and outside the narrower one need pulses as those of the
+        other cells do that are accepted. Without a budget, attempts go on until all but a few in a
+        million are accepted.
+
+        Raises
+        ------
+        CardError
+            If the card has no distribution of pulses.
+        """
+        chosen = next((f for f in self.families if f.family == self.family), None)
+        if chosen is None:
+            raise self._refused(
+                found="no distribution of pulse counts",
+                expected="attempts that need different numbers of pulses",
+                remedy="Measure more attempts",
+            )
+        names = FAMILIES[chosen.family]
+        limit = _budget(chosen, self.first, accepted) if budget is None else budget
+        inside = 0.0 if self.inside is None else self.inside.value
+        measured = chosen.p_value is not None and chosen.p_value < MISFIT and bool(self.budgets)
+        points = [b.budget for b in self.budgets], [b.failure.value for b in self.budgets]
+        n, left = (np.array(x, dtype=float) for x in points)
+        left = np.minimum(left / max(1 - inside, 1e-9), 1.0)
+
+        def course(x: np.ndarray, q: float) -> np.ndarray:
+            if measured:
+                return measured_survival(n, left, limit, q)
+            parameters = dict(zip(names, x, strict=False))
+            return tighter_survival(chosen.family, parameters, limit, self.first, q)
+
+        def of(x: np.ndarray) -> np.ndarray:
+            q = float(x[-1])
+            s, never = course(x, q), float(course(x, 1.0)[-1])
+            moved = np.clip((s - never) / max(1 - never, 1e-9), 0.0, 1.0)
+            parts = ((1 - inside, s), (inside * (1 - q), moved))
+            return np.array(
+                [
+                    sum(share * mean_within(c) for share, c in parts),
+                    sum(share * c[-1] for share, c in parts),
+                ]
+            )
+
+        values, covariance = _values(chosen, names, accepted)
+        at = of(values)
+        steps = _STEP * np.maximum(np.abs(values), 1e-6)
+        slopes = np.stack(
+            [(of(values + e) - of(values - e)) / (2 * e.sum()) for e in np.diag(steps)]
+        )
+        errors = [math.sqrt(max(float(g @ covariance @ g), 0.0)) for g in slopes.T]
+        if measured:  # what the parameters are to a family
+            own = [(q.stderr or 0.0) / q.value for q in (self.pulses, self.failure) if q.value > 0]
+            errors = [math.hypot(e, float(a) * r) for e, a, r in zip(errors, at, own, strict=False)]
+        energy = None
+        if (each := self.energy_per_pulse) is not None:
+            error = math.hypot(errors[0] / at[0], (each.stderr or 0.0) / each.value)
+            value = float(at[0]) * each.value
+            energy = Quantity.estimated(value, value * error, "J", scale="log")
+        return WindowCost(
+            window=window,
+            accepted=accepted,
+            pulses=Quantity.estimated(float(at[0]), errors[0], "1", scale="log"),
+            failure=Quantity.estimated(float(at[1]), errors[-1], "1", scale="logit"),
+            energy=energy,
         )
 
     def _refused(self, *, found: str, expected: str, remedy: str) -> CardError:
@@ -181,54 +248,20 @@ class ProgrammingCard(Part):
         )
 
 
-def window_cost(
-    window: float,
-    accepted: Quantity,
-    family: PulseFamily,
-    *,
-    budget: int | None,
-    first: int,
-    inside: Quantity | None,
-    per_pulse: Quantity | None,
-) -> WindowCost:
-    """Return the cost of a window that accepts a share of what the present one accepts.
+def _budget(family: PulseFamily, first: int, accepted: Quantity) -> int:
+    """Return the pulses after which all but a few attempts in a million are accepted."""
+    parameters = {n: q.value for n, q in family.parameters.items()}
+    needed = pulses_for(_ALL, family.family, parameters, first)
+    return min(math.ceil((needed or _MOST) / max(accepted.value, 1e-3)), _MOST)
 
-    Errors are those of the family's parameters and of the share, by first derivatives. An attempt
-    that starts inside the present window needs pulses if it is outside the narrower one. Without a
-    budget, attempts go on until all but a few in a million are accepted.
-    """
-    names = FAMILIES[family.family]
-    if budget is None:
-        parameters = {n: q.value for n, q in family.parameters.items()}
-        needed = pulses_for(_ALL, family.family, parameters, first)
-        budget = min(math.ceil((needed or _MOST) / max(accepted.value, 1e-3)), _MOST)
-    values = np.array([*(family.parameters[n].value for n in names), accepted.value])
-    errors = np.array(
-        [*(family.parameters[n].stderr or 0.0 for n in names), accepted.stderr or 0.0]
-    )
-    correlation = np.eye(len(values))
+
+def _values(
+    family: PulseFamily, names: tuple[str, ...], accepted: Quantity
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the parameters and the share that a window accepts, with their covariance."""
+    known = [*(family.parameters[n] for n in names), accepted]
+    errors = np.array([q.stderr or 0.0 for q in known])
+    correlation = np.eye(len(known))
     if family.correlation is not None:
         correlation[:-1, :-1] = family.correlation
-    covariance = correlation * np.outer(errors, errors)
-    already = 0.0 if inside is None else inside.value
-
-    def of(x: np.ndarray) -> np.ndarray:
-        q = float(x[-1])
-        s = tighter_survival(family.family, dict(zip(names, x, strict=False)), budget, first, q)
-        tried = 1 - already * q
-        return np.array([tried * mean_within(s), tried * s[-1]])
-
-    at = of(values)
-    steps = _STEP * np.maximum(np.abs(values), 1e-6)
-    slopes = np.stack([(of(values + e) - of(values - e)) / (2 * e.sum()) for e in np.diag(steps)])
-    pulses_error, failure_error = (math.sqrt(max(float(g @ covariance @ g), 0.0)) for g in slopes.T)
-    pulses = Quantity.estimated(float(at[0]), pulses_error, "1", scale="log")
-    failure = Quantity.estimated(float(at[1]), failure_error, "1", scale="logit")
-    energy = None
-    if per_pulse is not None:
-        error = math.hypot(pulses_error / at[0], (per_pulse.stderr or 0.0) / per_pulse.value)
-        value = float(at[0]) * per_pulse.value
-        energy = Quantity.estimated(value, value * error, "J", scale="log")
-    return WindowCost(
-        window=window, accepted=accepted, pulses=pulses, failure=failure, energy=energy
-    )
+    return np.array([q.value for q in known]), correlation * np.outer(errors, errors)

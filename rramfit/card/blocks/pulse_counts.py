@@ -21,11 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["FAMILIES", "beta_shapes", "mean_within", "pulses_for", "survival", "tighter_survival"]
+__all__ = [
+    "FAMILIES",
+    "beta_shapes",
+    "mean_within",
+    "measured_survival",
+    "pulses_for",
+    "survival",
+    "thinned",
+    "tighter_survival",
+]
 
 Floats = NDArray[np.float64]
 
 _NODES = 400
+_CLOSE = 0.03
 _MOST = 1_000_000  # pulses; a quantile beyond is not looked for
 
 
@@ -90,12 +100,45 @@ def tighter_survival(
         k = np.maximum(n - first + 1.0, 0.0)
         exact = survival(family, parameters, n, first)
         plain = np.exp(k[:, None] * np.log1p(-np.minimum(p, 1 - 1e-12))).mean(axis=1)
-        thinned = np.exp(k[:, None] * np.log1p(-q * np.minimum(p, 1 - 1e-12))).mean(axis=1)
-        return np.asarray(np.clip(thinned + q * (exact - plain), 0.0, 1.0))
-    s = survival(family, parameters, n, first)
+        tight = np.exp(k[:, None] * np.log1p(-q * np.minimum(p, 1 - 1e-12))).mean(axis=1)
+        return np.asarray(np.clip(tight + q * (exact - plain), 0.0, 1.0))
+    return thinned(survival(family, parameters, n, first), q)
+
+
+def thinned(survivals: Floats, q: float) -> Floats:
+    """Return P(N > n) in a window that accepts a share q, from P(N > n) from n = 0 on."""
+    s = survivals
     with np.errstate(invalid="ignore", divide="ignore"):
         ends = np.where(s[:-1] > 0, 1 - s[1:] / s[:-1], 1.0)
-    return np.concatenate([[1.0 if first > 0 else s[0]], np.cumprod(1 - q * ends)])
+    return np.concatenate([s[:1], np.cumprod(1 - q * ends)])
+
+
+def measured_survival(pulses: Floats, survivals: Floats, budget: int, q: float) -> Floats:
+    """Return P(N > n) for n = 0 … budget in a window that accepts q, from measured P(N > n).
+
+    The measured course is described by a mixture of geometric distributions, of which p = 0 are
+    attempts that never succeed; each p is multiplied by q. Where no mixture is within 0.03 of the
+    measured course, as if several successes were needed, the chances at each pulse are instead.
+
+    Parameters
+    ----------
+    pulses, survivals : (point,) array
+        Numbers of pulses, from 1 on, and the share of attempts that need more.
+    """
+    from scipy import optimize
+
+    n = np.arange(budget + 1, dtype=float)
+    p = np.concatenate([[0.0], np.geomspace(3e-4, 0.9999, 60)])
+    at = np.concatenate([[0.0], pulses])
+    share = np.concatenate([[1.0], survivals])
+    weight = 1 / (0.002 + 0.02 * share)
+    weight[0] = 1e4  # the shares of the mixture add up to 1
+    courses = (1 - p) ** at[:, None]
+    mixture, _ = optimize.nnls(courses * weight[:, None], share * weight)
+    if np.abs(courses @ mixture - share).max() < _CLOSE:
+        return np.asarray((1 - q * p) ** n[:, None] @ mixture)
+    steps = np.interp(n, at, np.log(np.clip(share, 1e-9, 1.0)))
+    return thinned(np.exp(steps), q)
 
 
 def mean_within(survivals: Floats) -> float:

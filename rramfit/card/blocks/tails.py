@@ -6,6 +6,7 @@ after reads follow from the distributions of the levels (`rramfit.fitting.tails.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -18,7 +19,6 @@ __all__ = [
     "CodeCard",
     "ErrorRateCard",
     "LevelTailCard",
-    "TailQuantile",
     "TailThreshold",
     "TailsCard",
     "ToleranceCard",
@@ -57,13 +57,6 @@ class TailThreshold(Part):
     p_value: Finite = Field(description="of the Anderson-Darling test")
 
 
-class TailQuantile(Part):
-    """Conductance that a small share of readings is beyond."""
-
-    probability: Share
-    conductance: Quantity
-
-
 class LevelTailCard(Part):
     """Generalised Pareto distribution of the readings beyond a threshold, at one end of a level.
 
@@ -76,13 +69,18 @@ class LevelTailCard(Part):
     threshold: Quantity
     exceedances: Count
     readings: Count
-    effective: Finite = Field(description="independent exceedances that carry as much information")
+    effective: Finite = Field(
+        description="independent exceedances that say as much of shape and scale"
+    )
+    effective_count: Finite = Field(description="the same of the share beyond the threshold")
     shape: Quantity
     scale: Quantity = Field(description="[S], or [ln S] if log")
     accepted: bool = Field(description="whether the goodness-of-fit test accepted the threshold")
     tried: list[TailThreshold] = Field([], description="lowest threshold first")
-    quantiles: list[TailQuantile] = Field(
-        [], description="by extreme values; absent where the readings do not determine them"
+    quantiles: dict[str, Quantity] = Field(
+        {},
+        description="conductance that a share of readings is beyond, by the share (1e-06); absent "
+        "where the readings do not determine it [S]",
     )
     agreement: Literal["agree", "heavier", "lighter"] = Field(
         description="of the readings with the level's family, in this tail"
@@ -112,7 +110,7 @@ class ToleranceCard(Part):
     coverage: Share
     confidence: Share
     method: Literal["normal", "lognormal", "distribution-free"] | None = Field(
-        description="absent if there are too few cells for any method"
+        None, description="absent if there are too few cells for any method"
     )
     lower: Quantity | None = None
     upper: Quantity | None = None
@@ -132,14 +130,40 @@ class CapabilityCard(Part):
 
 
 class TailsCard(Part):
-    """Tails of the levels and what follows from them, at the end of programming."""
+    """Tails of the levels and what follows from them, at the end of programming.
 
-    error_rates: list[ErrorRateCard] = []
+    Parts are listed by level, so that cards with other gaps have the same key paths.
+    """
+
+    error_rates: dict[str, ErrorRateCard] = Field({}, description="by both levels: 0_1")
     bit_error_rate: Quantity | None = Field(
         None, description="in Gray code, by extreme values if they are known for every threshold"
     )
     bit_error_rate_by: Literal["extreme", "fitted", "counted"] | None = None
     codes: list[CodeCard] = []
-    levels: list[LevelTailCard] = []
-    tolerance: list[ToleranceCard] = []
-    capability: list[CapabilityCard] = []
+    levels: dict[str, LevelTailCard] = Field({}, description="by level and side: 0_upper")
+    tolerance: dict[str, ToleranceCard] = Field({}, description="by level")
+    capability: dict[str, CapabilityCard] = Field({}, description="by level")
+
+    def of_levels(self, place: Mapping[int, int]) -> TailsCard:
+        """Return what remains of some levels, with their new numbers, by the old ones.
+
+        Error rates are left out, because their neighbours may be.
+        """
+        return TailsCard(
+            levels={
+                f"{place[t.level]}_{t.side}": t.model_copy(update={"level": place[t.level]})
+                for t in self.levels.values()
+                if t.level in place
+            },
+            tolerance={
+                f"{place[t.level]}": t.model_copy(update={"level": place[t.level]})
+                for t in self.tolerance.values()
+                if t.level in place
+            },
+            capability={
+                f"{place[c.level]}": c.model_copy(update={"level": place[c.level]})
+                for c in self.capability.values()
+                if c.level in place
+            },
+        )

@@ -111,9 +111,9 @@ class ChangeLaw(Part):
 class TemperatureCard(Part):
     """Several bakes joined by the Arrhenius law."""
 
-    reference_temperature: Quantity
+    reference_temperature: Quantity = Field(description="of the first bake [K]")
     reference_time: Quantity = Field(description="t_ref [s]")
     longest_time: Quantity = Field(description="of all bakes [s]")
-    bakes: list[BakeCard] = []
+    bakes: list[BakeCard] = Field([], description="the bakes, in the order of the file")
     drift: ChangeLaw | None = Field(None, description="of the mean of each level")
     growth: ChangeLaw | None = Field(None, description="of the variance over the cells of a level")

@@ -62,7 +62,7 @@ def time_scale(time: ArrayLike, reference: float, exponent: float) -> Floats:
 
     Examples
     --------
-    >>> time_scale([1.0, 100.0], 1.0, 0.5).tolist()
+    >>> time_scale([1.0, 100.0], 1.0, 0.5).round(3).tolist()
     [0.0, 18.0]
     """
     return _power(np.log(np.asarray(time, dtype=np.float64) / reference), exponent)

@@ -210,9 +210,9 @@ def levels_at(
     Raises
     ------
     RramfitError
-        If time, temperature or reads are not numbers of their range, if a level has neither
-        distribution nor mean and std, or if a temperature is asked for that differs from the only
-        one that was measured, so that no activation energy is known.
+        If time, temperature or reads are not numbers of their range, if the card has no levels or
+        a level has neither distribution nor mean and std, or if a temperature is asked for that
+        differs from the only one that was measured, so that no activation energy is known.
 
     Examples
     --------
@@ -223,6 +223,12 @@ def levels_at(
     (False, True, 2e-05)
     """
     _check(time, reads)
+    if not card.levels:
+        msg = (
+            f"card {card.name} has no levels, so no distribution can be moved. Characterize a file "
+            "with programming sweeps"
+        )
+        raise RramfitError(msg)
     starts = [_start(card, level) for level in card.levels]
     read = np.array(
         [

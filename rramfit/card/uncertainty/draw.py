@@ -60,6 +60,7 @@ _KEPT = frozenset(
         "endurance",
         "programming",
         "gauge",
+        "tails",
     }
 )
 _KEPT_OF_LEVEL = frozenset({"upper_threshold", "overlap"})

@@ -8,7 +8,8 @@ have changed their state; neither is in these estimates. The power law of failed
 fitted apart where there are enough of them, because a network reads them too.
 
 The spectrum of the noise is fitted in `rramfit.fitting.statistics.spectrum`, and cells with random
-telegraph noise are found in `rramfit.fitting.time.telegraph`.
+telegraph noise are found in `rramfit.fitting.time.telegraph`; what these cells do is described in
+`rramfit.fitting.time.telegraph_behaviour`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from rramfit.fitting.statistics.spectrum import FEWEST_READS, Spectrum, evenly_s
 from rramfit.fitting.time.noise_power_law import MIN_CELLS, NoisePart, fit_power_law
 from rramfit.fitting.time.telegraph import MIN_READS as MIN_READS_FOR_TELEGRAPH
 from rramfit.fitting.time.telegraph import Telegraph, find_telegraph
+from rramfit.fitting.time.telegraph_behaviour import TelegraphBehaviour, describe_telegraph
 from rramfit.measurement.file.record import Reads
 from rramfit.streams import stream
 from rramfit.units import format_percent, format_quantity
@@ -39,7 +41,7 @@ from rramfit.units import format_percent, format_quantity
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ReadNoiseFit", "fit_read_noise"]
+__all__ = ["ReadNoiseFit", "complete_series", "fit_read_noise"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -66,6 +68,8 @@ class ReadNoiseFit(ShowsResult):
         Mean and standard deviation of the reads of each cell [S].
     spectrum : Spectrum, optional
     telegraph : Telegraph, optional
+    behaviour : TelegraphBehaviour, optional
+        Of the two-state cells.
     off_level_reference : float, optional
         Reference conductance of the cells that are not at their level [S].
     n_off_level : int
@@ -79,6 +83,7 @@ class ReadNoiseFit(ShowsResult):
     spectrum: Spectrum | None
     telegraph: Telegraph | None
     telegraph_amplitude: Quantity | None
+    behaviour: TelegraphBehaviour | None = None
     off_level_reference: float | None = None
     n_off_level: int = 0
 
@@ -97,6 +102,7 @@ class ReadNoiseFit(ShowsResult):
             spectral_floor=self.spectrum.floor if self.spectrum else None,
             telegraph_share=self.telegraph.share if self.telegraph else None,
             telegraph_amplitude=self.telegraph_amplitude,
+            telegraph=self.behaviour.card if self.behaviour else None,
             off_level=self._off_level_to_card(),
         )
 
@@ -171,7 +177,7 @@ def fit_read_noise(
     findings: list[Finding] = []
     power_law, reference, problems = fit_power_law(spread, use)
     findings += problems
-    series, where = _series(reads, use)
+    series, where = complete_series(reads, use)
     spectrum = fit_spectrum(series) if evenly_sampled(reads.time) and len(series) else None
     if spectrum is not None:
         influence = np.zeros(use.shape)
@@ -186,11 +192,15 @@ def fit_read_noise(
         raise FitError(msg)
     telegraph = find_telegraph(series, stream(seed, "telegraph")) if len(series) else None
     off = many & (at_level.off if stuck is None else at_level.off | stuck)
+    behaviour = None
+    if telegraph is not None and evenly_sampled(reads.time):
+        behaviour = describe_telegraph(series, telegraph.two_state, reads.time)
     off_level, off_reference = _off_level(spread, off)
     estimates, covariance = _assemble([*power_law, *parts, *off_level])
     if n < MIN_CELLS:
         findings.insert(0, _too_few_cells(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
+    findings += behaviour.findings() if behaviour else []
     findings += at_level.findings("/reads", left=int((spread.left & usable).sum()))
     return ReadNoiseFit(
         result=FitResult(
@@ -206,6 +216,7 @@ def fit_read_noise(
         spectrum=spectrum,
         telegraph=telegraph,
         telegraph_amplitude=_amplitude(telegraph, series),
+        behaviour=behaviour,
         off_level_reference=off_reference,
         n_off_level=int(off.sum()),
     )
@@ -230,7 +241,7 @@ def _levels(spread: ReadSpread, use: Bools) -> list[NoisePart]:
     return out
 
 
-def _series(reads: Reads, use: Bools) -> tuple[Floats, tuple[Integers, ...]]:
+def complete_series(reads: Reads, use: Bools) -> tuple[Floats, tuple[Integers, ...]]:
     """Return the gap-free series of every n-th cell, (cell, read), and their positions."""
     rows, cols = np.nonzero(use)
     max_cells = max(SERIES_READINGS // max(reads.shape[0], 1), 1)

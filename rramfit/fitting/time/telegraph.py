@@ -11,7 +11,7 @@ Gaussian series with the mean spectrum of the cells, because slow 1/f noise rese
 more often than white noise does. A cell has two states if T exceeds the quantile that one state
 exceeds with probability `FALSE_ALARM`, and if a mixture of two normals of equal spread has a better
 BIC than one normal. The share of two-state cells is corrected for false alarms; it counts only
-cells whose states can be resolved. Dwell times are not here.
+cells whose states can be resolved. Dwell times: `rramfit.fitting.time.dwell_times`.
 """
 
 from __future__ import annotations

@@ -35,16 +35,10 @@ from rramfit.fitting.results.axes import axes_or_new
 from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
 from rramfit.fitting.screening.at_level import AtLevel
 from rramfit.fitting.time.bakes.changes import BakeChanges, bake_changes
-from rramfit.fitting.time.bakes.energies import (
-    LATER,
-    Energies,
-    choose_law,
-    distinct,
-    infer_energies,
-    later_readings,
-)
+from rramfit.fitting.time.bakes.energies import Energies, infer_energies
 from rramfit.fitting.time.bakes.findings import bake_findings
-from rramfit.fitting.time.bakes.law_fit import LawData
+from rramfit.fitting.time.bakes.law_choice import LATER, choose_law, distinct, later_readings
+from rramfit.fitting.time.bakes.law_data import LawData
 from rramfit.fitting.time.bakes.zero_failures import failure_share
 from rramfit.fitting.time.retention import fit_retention
 from rramfit.fitting.time.retention_cells import retention_cells
@@ -281,8 +275,8 @@ def _drift(changes: Sequence[BakeChanges], data: dict[str, LawData], *, testable
         (s.level, s.bake, len(s.z)) for s in linear.sets
     ]:
         del domains["log"]
-    domain, fit, other = choose_law(changes, domains)
-    return infer_energies(domain, fit, testable=testable, other=other)
+    domain, fit, doubt = choose_law(changes, domains)
+    return infer_energies(domain, fit, testable=testable, doubt=doubt)
 
 
 def _growth(
@@ -290,10 +284,10 @@ def _growth(
 ) -> Energies | None:
     if not data.sets:
         return None
-    _, fit, _ = choose_law(changes, {"linear": data}, accelerates=drift.fit.kind.accelerates)
+    _, fit, doubt = choose_law(changes, {"linear": data}, accelerates=drift.fit.kind.accelerates)
     known = drift.energy or drift.assumed
     otherwise = () if known is None else (known, _scaled(known, 2.0))
-    return infer_energies("linear", fit, testable=testable, otherwise=otherwise)
+    return infer_energies("linear", fit, testable=testable, doubt=doubt, otherwise=otherwise)
 
 
 def _scaled(q: Quantity, factor: float) -> Quantity:

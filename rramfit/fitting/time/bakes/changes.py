@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_TIMES = 10  # of more readings, those nearest to even steps in ln t are used
-_FINE = 0.2  # share of different readings above which they are not rounded to coarse steps
+_FINE = 0.5  # share of different first readings above which they are not in coarse steps
 _CELLS_PER_TIME = 10  # cells per time that a level needs for correlations of its own
 
 
@@ -146,9 +146,9 @@ def bake_changes(cells: RetentionCells, temperature: float) -> BakeChanges:
 
 def _rounding(y: Floats) -> float:
     """Return the variance that coarse steps of readings add to a change [S²]; 0 for fine ones."""
-    known = y[np.isfinite(y)]
-    steps = np.unique(known)
-    if len(steps) < 2 or len(steps) > _FINE * len(known):
+    first = y[np.isfinite(y[:, 0]), 0]
+    steps = np.unique(first)
+    if len(steps) < 2 or len(steps) > _FINE * len(first):
         return 0.0
     return float(np.median(np.diff(steps)) ** 2 / 6)
 

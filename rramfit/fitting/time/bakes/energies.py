@@ -1,23 +1,13 @@
-"""Choice of the law, activation energies with their intervals, and tests of the law.
+"""Activation energies of a law with their intervals, and tests of the law.
 
-Choice. Laws are compared by χ² + ln(number of changes)·(number of parameters of the levels), as BIC
-does; a free exponent of time must gain `GAIN` (95 % of χ² with 1 degree of freedom). So the change
-follows ln t unless the readings reject it. The error of the exponent is kept all the same, for
-extrapolations. Where changes in siemens and of the logarithm of the mean fit about equally well,
-the energy's error contains their difference, weighted by the probability of the other one.
-
-Energy. Its error has two parts: that of the readings, and that between bakes, which readings of one
-bake cannot show (temperature of the oven, cells programmed anew). With ln f_b the rate of bake b
-from all levels, S their covariance and a_b = (1/T_ref − 1/T_b)/k,
-
-    ln f_b = E·a_b + η_b − η_0,   η ~ N(0, τ²)
-
-τ² is estimated by the method of Paule and Mandel from the bakes − 2 degrees of freedom that are
-left. Student's t has the Satterthwaite degrees of freedom of the sum of both parts: many where τ²
-is 0, and bakes − 2 where it dominates. The interval is that of the profile of χ² at this quantile,
-so it is open where the drift of the cooler bakes cannot be told from zero. Then there is no energy,
-and the law is stated for an assumed one: the lower limit, which is on the safe side below the
-hottest bake, or 0.
+Energy. Its error has two parts: that of the readings, and that between bakes
+(`rramfit.fitting.time.bakes.between_bakes`) with the doubt about the law, which readings of one
+bake cannot show. Student's t has the Satterthwaite degrees of freedom of the sum of both: many
+where bakes do not scatter, and bakes − 2 where that dominates. The interval is E ± t·s where the
+second part is the larger one, and otherwise that of the profile of χ² at this quantile. That one is
+open where the drift of the cooler bakes cannot be told from zero. Then there is no energy, and the
+law is stated for an assumed one: the lower limit, which is on the safe side below the hottest bake,
+or 0.
 
 Tests. One energy against one per level: likelihood ratio, difference of χ² with levels − 1 degrees
 of freedom. Arrhenius: difference to free ln f, with bakes − 2; needs three temperatures. Law of
@@ -34,14 +24,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from rramfit.card.quantity import Quantity
-from rramfit.fitting.time.bakes.changes import BakeChanges
+from rramfit.fitting.time.bakes.between_bakes import DETERMINED, between_bakes
+from rramfit.fitting.time.bakes.law_choice import distinct
+from rramfit.fitting.time.bakes.law_data import ENERGIES
 from rramfit.fitting.time.bakes.law_fit import (
-    ENERGIES,
-    Kind,
-    LawData,
     LawFit,
     at_factors,
     fit_law,
@@ -50,42 +39,16 @@ from rramfit.fitting.time.bakes.law_fit import (
     inverse_information,
 )
 
-__all__ = [
-    "GAIN",
-    "LATER",
-    "REJECTED",
-    "Energies",
-    "choose_law",
-    "distinct",
-    "infer_energies",
-    "later_readings",
-]
+__all__ = ["REJECTED", "Energies", "infer_energies"]
 
 Floats = NDArray[np.float64]
-
-GAIN = 3.841
-"""χ² that a free exponent, or the linear domain, has to gain."""
-
-LATER = 3
-"""Readings after programming in one bake that an exponent of time needs."""
 
 REJECTED = 0.05
 """p-value below which several energies, instead of one, are used."""
 
 _MISFIT = 0.01  # p-value of the law of time below which errors are inflated
-_SAME = 0.5  # [K] temperatures closer than this are one
 _FINE = 4001  # energies at which χ² is computed: steps of 2 meV
-_SAFE = 700.0  # largest exponent of e
 _KNOWN = 1e-9  # [eV] error of an energy that is given
-_DETERMINED = 1.0  # stderr of ln f above which a bake says nothing on τ
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """The same law in the other domain: its energy, and its probability by the scores."""
-
-    energy: float
-    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +119,7 @@ class Energies:
             values = np.array([np.nan, np.nan, theta[0]])
             keep = [0, 1, 4]
             out[np.ix_(keep, keep)] = covariance
-            steps = fit.data.steps(level, float(theta[0]), fit)
+            steps = fit.free_steps(level, float(theta[0]))
             if steps is not None:
                 values[:2] = steps[0]
                 out[2:4, 2:4] = steps[1] * self.inflation
@@ -199,78 +162,12 @@ class Energies:
         return dataclasses.replace(self, fit=fit, covariance=covariance)
 
 
-def later_readings(bake: BakeChanges) -> int:
-    """Return the number of readings after programming; 2 for a bake that a card states."""
-    return len(bake.time) + (bake.first_time > 0)
-
-
-def distinct(temperatures: Floats) -> int:
-    """Return the number of different temperatures."""
-    t = np.sort(temperatures)
-    return int(1 + (np.diff(t) > _SAME).sum())
-
-
-def choose_law(
-    bakes: Sequence[BakeChanges],
-    data: dict[str, LawData],
-    *,
-    accelerates: str | None = None,
-) -> tuple[str, LawFit, Alternative | None]:
-    """Return the domain and the law that describe the changes best, and the other domain.
-
-    Parameters
-    ----------
-    bakes : sequence of BakeChanges
-    data : dict of str to LawData
-        By domain, "log" and "linear", or one of them.
-    accelerates : {"rate", "time"}, optional
-        Only laws of this kind.
-    """
-    from_programming = [b.temperature for b in bakes if b.first_time == 0]
-    steps = len(from_programming) > 1 and distinct(np.array(from_programming)) > 1
-    testable = max(later_readings(b) for b in bakes) >= LATER
-    kinds = [Kind(accelerates="rate")]
-    if max(later_readings(b) for b in bakes) == 1:
-        kinds, steps = [Kind(accelerates="rate", steps="whole")], False
-    if steps:
-        kinds += [Kind(accelerates="rate", steps="free"), Kind(accelerates="time")]
-    if testable:
-        kinds += [dataclasses.replace(kinds[0], free_exponent=True)]
-    if testable and steps:
-        kinds += [Kind(accelerates="rate", steps=x, free_exponent=True) for x in ("power", "free")]
-    found: dict[str, tuple[float, LawFit]] = {}
-    for domain, of_domain in data.items():
-        scored = [
-            (_score(of_domain, kind, fit := fit_law(of_domain, kind)), fit)
-            for kind in kinds
-            if accelerates in (None, kind.accelerates)
-        ]
-        found[domain] = min(scored, key=lambda x: x[0])
-    best = min(found, key=lambda domain: found[domain][0])
-    score, fit = found.pop(best)
-    other = None
-    for other_score, alternative in found.values():
-        if alternative.kind == fit.kind:
-            weight = 1 / (1 + math.exp(min((other_score - score) / 2, _SAFE)))
-            other = Alternative(energy=alternative.energy, weight=weight)
-    return best, fit, other
-
-
-def _score(data: LawData, kind: Kind, fit: LawFit) -> float:
-    """Return χ² with a penalty for every parameter."""
-    of_level = len({s.level for s in data.sets}) * kind.parameters
-    if kind.steps == "free":
-        of_level += sum(s.first_time == 0 for s in data.sets)
-    values = sum(len(s.z) for s in data.sets)
-    return fit.chi2 + math.log(max(values, 2)) * of_level + GAIN * kind.free_exponent
-
-
 def infer_energies(
     domain: str,
     fit: LawFit,
     *,
     testable: bool,
-    other: Alternative | None = None,
+    doubt: float = 0.0,
     otherwise: Sequence[Quantity] = (),
 ) -> Energies:
     """Compute energies, intervals and tests of a law.
@@ -281,8 +178,8 @@ def infer_energies(
     fit : LawFit
     testable : bool
         Whether a bake has the readings that an exponent needs.
-    other : Alternative, optional
-        The same law in the other domain.
+    doubt : float
+        Variance of the energy over other laws that could be [eV²].
     otherwise : sequence of Quantity
         Energies to choose from by χ² if the data do not determine one.
     """
@@ -297,10 +194,8 @@ def infer_energies(
     own = inverse_information(fit.information(per_ev[None], with_exponent=kind.free_exponent))
     within = float(own[0, 0]) * inflation
     rates = free_factors(fit)
-    between = _between(rates, per_ev, within=within, inflation=inflation)
-    if other is not None:
-        doubt = other.weight * (other.energy - fit.energy) ** 2
-        between = dataclasses.replace(between, variance=between.variance + doubt)
+    between = between_bakes(rates, per_ev, within=within, inflation=inflation)
+    between = dataclasses.replace(between, variance=between.variance + doubt)
     temperatures = distinct(data.temperature)
     p_arrhenius = None
     if temperatures > 2:
@@ -327,6 +222,10 @@ def infer_energies(
         several = float(at.sum(axis=1).min() - at[:, levels].min(axis=0).sum()) / inflation
     stderr = math.sqrt(within + between.variance) if within > 0 else math.nan
     energy = found.quantity(fit.energy, stderr)
+    if temperatures > 1 and between.energy is not None and between.variance > within:
+        half = between.quantile * stderr  # the readings no longer give the interval its shape
+        ends = (fit.energy - half, fit.energy + half)
+        energy = Quantity.within(fit.energy, stderr, "eV", ends)
     assumed = None
     if energy is None and temperatures > 1:
         safe = Quantity.given(max(found.low or 0.0, 0.0), "eV")
@@ -370,54 +269,6 @@ def infer_energies(
         p_arrhenius=p_arrhenius,
         p_time=p_time,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Between:
-    """What the scatter between bakes adds to the energy's error."""
-
-    tau: float | None
-    variance: float
-    quantile: float
-    energy: float | None  # where the bakes are weighted with τ
-
-
-def _between(rates: LawFit, per_ev: Floats, *, within: float, inflation: float) -> _Between:
-    """Estimate τ from free rates of the bakes, and its part in the variance of the energy."""
-    normal = float(special.ndtri(0.975))
-    bakes = len(per_ev)
-    if bakes < 3:
-        return _Between(None, 0.0, normal, None)
-    slopes = np.eye(bakes)[1:]
-    covariance = inverse_information(rates.information(slopes, with_exponent=False))
-    S = covariance[: bakes - 1, : bakes - 1] * inflation
-    stderr = np.sqrt(np.diagonal(S))
-    good = np.isfinite(stderr) & (stderr < _DETERMINED)
-    if good.sum() < 2 or not np.any(per_ev[1:][good] != 0):
-        return _Between(None, 0.0, normal, None)
-    y, a, S = rates.log_factors[1:][good], per_ev[1:][good], S[np.ix_(good, good)]
-    shared = np.eye(len(y)) + 1.0
-    left = len(y) - 1
-
-    def gls(tau2: float) -> tuple[float, float, float]:
-        weight = np.linalg.inv(S + tau2 * shared)
-        variance = 1 / float(a @ weight @ a)
-        energy = variance * float(a @ weight @ y)
-        r = y - energy * a
-        return energy, variance, float(r @ weight @ r)
-
-    if gls(0.0)[2] <= left:
-        return _Between(0.0, 0.0, normal, None)
-    high = 1.0
-    while gls(high)[2] > left and high < 1e4:
-        high *= 4
-    tau2 = float(optimize.brentq(lambda x: gls(x)[2] - left, 0.0, high))
-    energy, variance, _ = gls(tau2)
-    extra = max(variance - gls(0.0)[1], 0.0)
-    total = within + extra
-    freedom = left * (total / extra) ** 2 if extra > 0 else math.inf
-    quantile = float(special.stdtrit(min(freedom, 1e6), 0.975))
-    return _Between(math.sqrt(tau2), extra, quantile, energy if good.all() else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,7 +325,7 @@ def _factor_quantities(rates: LawFit, inflation: float) -> list[Quantity | None]
     for b in range(1, bakes):
         variance = float(covariance[b - 1, b - 1]) * inflation
         stderr = math.sqrt(variance) if variance > 0 else math.nan
-        if not (stderr < 2 * _DETERMINED):
+        if not (stderr < 2 * DETERMINED):
             out.append(None)
             continue
         f = math.exp(float(rates.log_factors[b]))

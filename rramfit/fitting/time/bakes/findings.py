@@ -8,7 +8,8 @@ import numpy as np
 
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.results.result import Finding
-from rramfit.fitting.time.bakes.energies import REJECTED, Energies, distinct
+from rramfit.fitting.time.bakes.energies import REJECTED, Energies
+from rramfit.fitting.time.bakes.law_choice import distinct
 from rramfit.units import counted, format_estimate, format_p_value, format_quantity
 
 __all__ = ["bake_findings"]

@@ -25,6 +25,7 @@ from rramfit.fitting.time.bakes.changes import BakeChanges, Changes
 from rramfit.fitting.time.bakes.zero_failures import failure_share
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import Measurement
+from rramfit.units import counted
 
 __all__ = ["join_bakes", "with_joined_bakes"]
 
@@ -68,10 +69,10 @@ def join_bakes(sources: Sequence[Path | str | Measurement | ModelCard]) -> Bakes
         else:
             bakes += _of_measurement(source, n_levels, found)
     if len(bakes) < 2:
+        verb = "is" if len(bakes) == 1 else "are"
         msg = (
-            f"{len(bakes)} bakes are given; expected two or more. Add measurements or cards"
-            if len(bakes) != 1
-            else "1 bake is given; expected two or more. Add measurements or cards"
+            f"{counted(len(bakes), 'bake')} {verb} given; expected two or more. Add measurements "
+            "or cards"
         )
         raise FitError(msg)
     _check_levels(bakes)

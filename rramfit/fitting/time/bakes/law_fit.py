@@ -10,196 +10,28 @@ is minimised over m and over the activation energy E, with ln f_b = E/k·(1/T_re
 free ln f_b. Changes count from the first reading; where that is not at programming, steps drop out
 and the rest counts from there. The variance keeps the noise of two reads, which then is a free
 constant of its own and is projected out.
-
-The step from programming to the reference time is one of three:
-
-    constant   the same in all bakes
-    power      a constant, and the part of the power of time before the reference, f·rate/m
-    free       any, in every bake; projected out, so that only later changes count
-    whole      all there is: f times a step, where bakes are read once after programming
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from rramfit.card.blocks.temperature_law import Accelerates, acceleration, time_scale
-from rramfit.fitting.time.bakes.changes import BakeChanges
+from rramfit.fitting.time.bakes.law_data import ENERGIES, EXPONENTS, SAFE, Kind, LawData
 
-__all__ = [
-    "ENERGIES",
-    "EXPONENTS",
-    "Kind",
-    "LawData",
-    "LawFit",
-    "at_factors",
-    "fit_law",
-    "free_chi2",
-    "free_factors",
-    "inverse_information",
-]
+__all__ = ["LawFit", "at_factors", "fit_law", "free_chi2", "free_factors", "inverse_information"]
 
 Floats = NDArray[np.float64]
-
-ENERGIES = (-2.0, 6.0)
-"""[eV] within which an activation energy is looked for."""
-
-EXPONENTS = (-0.6, 1.5)
-"""Within which an exponent of time is looked for."""
 
 _GRID = 161  # energies
 _EXPONENT_GRID = 15
 _LEAST_POWER = 0.05  # exponent of a power of time from programming on
-_SAFE = 60.0  # |ln f| is no larger
-_SLOPE_STEP = 1e-4  # of the exponent
 _SINGULAR = 1e-11  # eigenvalues relative to the largest
 _LOST = 1e-6  # part of a parameter in singular directions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """Form of the law: what temperature accelerates, and the step before the reference time."""
-
-    accelerates: Accelerates
-    steps: Literal["constant", "power", "free", "whole"] = "constant"
-    free_exponent: bool = False
-
-    @property
-    def parameters(self) -> int:
-        """Number of parameters of a level in θ: step and rate, or only the rate."""
-        return 1 if self.steps in ("free", "whole") else 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Set:
-    """Changes of one level in one bake, and the inverse of their covariance."""
-
-    level: int
-    bake: int
-    z: Floats
-    weight: Floats  # (time, time)
-    time: Floats
-    first_time: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LawData:
-    """Changes of one kind in all bakes."""
-
-    sets: tuple[_Set, ...]
-    temperature: Floats  # [K] (bake,)
-    reference_temperature: float
-    reference_time: float
-    n_levels: int
-    _sums: dict[tuple[float, bool], tuple[Floats, Floats, Floats]] = field(
-        default_factory=dict, repr=False
-    )
-
-    @classmethod
-    def of(
-        cls,
-        bakes: Sequence[BakeChanges],
-        kind: str,
-        *,
-        reference_temperature: float,
-        reference_time: float,
-    ) -> LawData:
-        """Collect the changes of a kind: "mean", "log" or "variance"."""
-        sets = []
-        for b, bake in enumerate(bakes):
-            changes = getattr(bake, kind)
-            for k, (z, covariance) in enumerate(
-                zip(changes.value, changes.covariance, strict=True)
-            ):
-                seen = np.isfinite(z) & np.isfinite(np.diagonal(covariance))
-                seen &= np.nan_to_num(np.diagonal(covariance)) > 0
-                if not seen.any():
-                    continue
-                c = covariance[np.ix_(seen, seen)]
-                c = c + 1e-9 * np.trace(c) / len(c) * np.eye(len(c))
-                weight = np.linalg.inv(c)
-                if kind == "variance" and bake.first_time > 0 and not bake.stated:
-                    ones = weight.sum(axis=1)
-                    weight = weight - np.outer(ones, ones) / ones.sum()
-                sets.append(
-                    _Set(
-                        level=k,
-                        bake=b,
-                        z=z[seen],
-                        weight=weight,
-                        time=bake.time[seen],
-                        first_time=bake.first_time,
-                    )
-                )
-        return cls(
-            sets=tuple(sets),
-            temperature=np.array([bake.temperature for bake in bakes]),
-            reference_temperature=reference_temperature,
-            reference_time=reference_time,
-            n_levels=bakes[0].mean.value.shape[0],
-        )
-
-    def log_factors(self, energy: float | Floats) -> Floats:
-        """Return ln f of every bake, (…, bake)."""
-        per_ev = [acceleration(1.0, t, self.reference_temperature) for t in self.temperature]
-        return np.asarray(np.multiply.outer(np.asarray(energy, dtype=np.float64), per_ev))
-
-    def basis(self, s: _Set, exponent: float) -> Floats:
-        """Return the constant, x_m(t) and dx/dm of a set, (time, 3)."""
-        moments = [exponent, exponent - _SLOPE_STEP, exponent + _SLOPE_STEP]
-        x, low, high = (time_scale(s.time, self.reference_time, m) for m in moments)
-        slope = (high - low) / (2 * _SLOPE_STEP)
-        if s.first_time == 0:
-            return np.stack([np.ones_like(x), x, slope], axis=1)
-        x0, low0, high0 = (float(time_scale(s.first_time, self.reference_time, m)) for m in moments)
-        slope = slope - (high0 - low0) / (2 * _SLOPE_STEP)
-        return np.stack([np.zeros_like(x), x - x0, slope], axis=1)
-
-    def sums(self, exponent: float, kind: Kind) -> tuple[Floats, Floats, Floats]:
-        """Return B'WB and B'Wz by level and bake, and Σ z'Wz by level; B the basis."""
-        key = exponent, kind.steps == "free"
-        if key not in self._sums:
-            shape = (self.n_levels, len(self.temperature))
-            P, q, total = np.zeros((*shape, 3, 3)), np.zeros((*shape, 3)), np.zeros(shape[0])
-            for s in self.sets:
-                B, W = self.basis(s, exponent), s.weight
-                if key[1] and s.first_time == 0:
-                    ones = W.sum(axis=1)
-                    W = W - np.outer(ones, ones) / ones.sum()
-                    B = B * [0.0, 1.0, 1.0]
-                P[s.level, s.bake] = B.T @ W @ B
-                q[s.level, s.bake] = B.T @ W @ s.z
-                total[s.level] += float(s.z @ W @ s.z)
-            self._sums[key] = P, q, total
-        return self._sums[key]
-
-    def steps(self, level: int, rate: float, fit: LawFit) -> tuple[Floats, Floats] | None:
-        """Return step and step_rate of a level, fitted to free steps, and their covariance.
-
-        None if no bake was read at programming; step_rate is NaN if the bakes do not determine it.
-        """
-        A, rhs = np.zeros((2, 2)), np.zeros(2)
-        for s in self.sets:
-            if s.level != level or s.first_time > 0:
-                continue
-            f = math.exp(float(np.clip(fit.log_factors[s.bake], -_SAFE, _SAFE)))
-            ones = s.weight.sum(axis=1)
-            row = np.array([1.0, f])
-            A += np.outer(row, row) * ones.sum()
-            rhs += row * float(ones @ (s.z - rate * f * self.basis(s, fit.exponent)[:, 1]))
-        if A[0, 0] == 0:
-            return None
-        covariance = inverse_information(A)
-        if np.isfinite(covariance).all():
-            return covariance @ rhs, covariance
-        return np.array([rhs[0] / A[0, 0], np.nan]), np.diag([1 / A[0, 0], np.nan])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +94,27 @@ class LawFit:
                 out += G.T @ P[k, b] @ G
         return out
 
+    def free_steps(self, level: int, rate: float) -> tuple[Floats, Floats] | None:
+        """Return step and step_rate of a level, fitted to free steps, and their covariance.
+
+        None if no bake was read at programming; step_rate is NaN if the bakes do not determine it.
+        """
+        A, rhs = np.zeros((2, 2)), np.zeros(2)
+        for s in self.data.sets:
+            if s.level != level or s.first_time > 0:
+                continue
+            f = math.exp(float(np.clip(self.log_factors[s.bake], -SAFE, SAFE)))
+            ones = s.weight.sum(axis=1)
+            row = np.array([1.0, f])
+            A += np.outer(row, row) * ones.sum()
+            rhs += row * float(ones @ (s.z - rate * f * self.data.basis(s, self.exponent)[:, 1]))
+        if A[0, 0] == 0:
+            return None
+        covariance = inverse_information(A)
+        if np.isfinite(covariance).all():
+            return covariance @ rhs, covariance
+        return np.array([rhs[0] / A[0, 0], np.nan]), np.diag([1 / A[0, 0], np.nan])
+
 
 def inverse_information(information: Floats) -> Floats:
     """Return the covariance; NaN for parameters that the data do not determine."""
@@ -282,7 +135,7 @@ def inverse_information(information: Floats) -> Floats:
 
 def _columns(kind: Kind, log_factor: Floats, exponent: float) -> tuple[Floats, Floats, Floats]:
     """Return the matrix from θ to (constant, x), and its derivatives by ln f and m, (…, 2, p)."""
-    ln_f = np.clip(log_factor, -_SAFE, _SAFE)
+    ln_f = np.clip(log_factor, -SAFE, SAFE)
     f, one, none = np.exp(ln_f), np.ones_like(ln_f), np.zeros_like(ln_f)
 
     def matrix(constant: list[Floats], slope: list[Floats]) -> Floats:
@@ -345,12 +198,13 @@ def fit_law(data: LawData, kind: Kind, *, energy: float | None = None) -> LawFit
     if kind.free_exponent:
         least = _LEAST_POWER if kind.steps == "power" else EXPONENTS[0]
         grid = np.linspace(least, EXPONENTS[1], _EXPONENT_GRID)
-        i = int(np.argmin([best(float(x))[0] for x in grid]))
+        trials = data.log_factors(energies if energy is None else np.array([energy]))
+        i = int(np.argmin([chi2_at(trials, float(x)).min() for x in grid]))
         found = optimize.minimize_scalar(
             lambda x: best(float(x))[0],
             bounds=(grid[max(i - 1, 0)], grid[min(i + 1, len(grid) - 1)]),
             method="bounded",
-            options={"xatol": 1e-4},
+            options={"xatol": 1e-3},
         )
         m = float(found.x)
     _, found_energy = best(m)
@@ -394,7 +248,7 @@ def free_factors(fit: LawFit, *, level: int | None = None) -> LawFit:
         return float(_profile(data, kind, factors, m)[0][which].sum())
 
     found = optimize.minimize(chi2, fit.log_factors[1:], method="BFGS")
-    factors = np.concatenate([[0.0], np.clip(found.x, -_SAFE, _SAFE)])
+    factors = np.concatenate([[0.0], np.clip(found.x, -SAFE, SAFE)])
     return at_factors(data, kind, factors, exponent=m, level=level)
 
 

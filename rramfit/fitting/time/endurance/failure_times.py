@@ -126,6 +126,8 @@ def failure_times(cycle: Integers, y: Floats) -> FailureTimes | None:
     low = np.where(before, cycle[:, None], -1.0).max(axis=0)
     at_once = failed & (low < 0)
     kept = ~at_once
+    if not kept.any():
+        return None
     return FailureTimes(
         low=low[kept],
         high=high[kept],

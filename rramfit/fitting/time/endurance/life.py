@@ -13,7 +13,7 @@ the hazard does not fall with cycles, 1 % has not failed before N·min(1, ln 0.9
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,16 +204,7 @@ def fit_life(times: FailureTimes, y: Floats) -> LifeFit:
         hazard=hazard,
         shifts=shifts,
     )
-    return LifeFit(
-        times=times,
-        limit=limit,
-        distributions=found,
-        p_values=p_values,
-        early=early,
-        one_percent=_one_percent(fit),
-        hazard=hazard,
-        shifts=shifts,
-    )
+    return replace(fit, one_percent=_one_percent(fit))
 
 
 def _one_percent(fit: LifeFit) -> Quantity | None:
@@ -244,14 +235,23 @@ def _one_percent_of_bands(limit: ProductLimit) -> Quantity | None:
 
 
 def _bounds(times: FailureTimes) -> tuple[float, float]:
-    """Return upper limits of the share failed, and lower ones of the cycles to 1 %, at 95 %."""
-    longest = float(times.points[-1])
-    k = int(times.failed.sum())
-    n = k + int((times.low[~times.failed] >= longest).sum())
+    """Return upper limits of the share failed, and lower ones of the cycles to 1 %, at 95 %.
+
+    The cycles are the larger of what the last point gives, and the last point without a failure.
+    """
+    last = _bound_at(times, float(times.points[-1]))
+    good = times.points[times.points < times.high.min()]
+    before = _bound_at(times, float(good[-1])) if good.size else (1.0, 0.0)
+    return last[0], max(last[1], before[1])
+
+
+def _bound_at(times: FailureTimes, cycles: float) -> tuple[float, float]:
+    k = int((times.high <= cycles).sum())
+    n = k + int((times.low >= cycles).sum())
     if n <= k:
         return 1.0, 0.0
     p = float(special.betaincinv(k + 1, n - k, 0.95))
-    return p, longest * min(1.0, math.log1p(-_SHARE) / math.log1p(-p))
+    return p, cycles * min(1.0, math.log1p(-_SHARE) / math.log1p(-p))
 
 
 def _goodness(d: LifeDistribution, limit: ProductLimit) -> float | None:

@@ -50,7 +50,8 @@ def life_findings(fit: LifeFit) -> list[Finding]:
 def _bound(fit: LifeFit, n: int, k: int, longest: str) -> Finding:
     bound = "" if fit.failed_bound is None else format_percent(fit.failed_bound)
     cycles = format_number(fit.one_percent_bound or 0.0, 2)
-    least = f"less than {bound} fail by then, and 1 % not before {cycles} cycles (95 % confidence)"
+    share = f"at most {bound} fail by then, and " if k < n else ""
+    least = f"{share}1 % has not failed before {cycles} cycles (95 % confidence)"
     if k == 0:
         return Finding(
             f"None of {counted(n, 'cell')} failed by {longest}: {least}",
@@ -86,7 +87,7 @@ def _misfit(fit: LifeFit) -> list[Finding]:
         return [
             Finding(
                 f"Neither a Weibull nor a lognormal distribution describes the lives of the cells "
-                f"(p = {format_p_value(p)})",
+                f"({format_p_value(p)})",
                 "Use the Kaplan-Meier curve inside the measured range, and do not extrapolate",
                 code="life-misfit",
             )
