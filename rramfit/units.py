@@ -25,6 +25,7 @@ __all__ = [
     "format_percent",
     "format_quantity",
     "format_range",
+    "format_rate",
     "prefixed_unit",
     "round_estimate",
     "to_si",
@@ -294,6 +295,30 @@ def format_range(low: str, high: str) -> str:
     return (
         f"{low}\N{EN DASH}{high}" if (low + high).replace(".", "").isdigit() else f"{low} to {high}"
     )
+
+
+def format_rate(rate: float, interval: tuple[float, float] | None = None) -> str:
+    """Format an error rate with an exponent: two digits if its interval is within a factor of 2.
+
+    Examples
+    --------
+    >>> format_rate(7.63e-6, (5.1e-7, 1.23e-4)), format_rate(0.0123, (0.0119, 0.0127))
+    ('8e-6 (5e-7 to 1e-4)', '1.2e-2 (1.2e-2 to 1.3e-2)')
+    """
+    digits = 1
+    if interval is None or 0 < interval[1] <= 2 * interval[0]:
+        digits = 2
+    text = _with_exponent(rate, digits)
+    if interval is None:
+        return text
+    return f"{text} ({' to '.join(_with_exponent(x, digits) for x in interval)})"
+
+
+def _with_exponent(x: float, digits: int) -> str:
+    if x == 0:
+        return "0"
+    mantissa, _, exponent = f"{x:.{digits - 1}e}".partition("e")
+    return f"{mantissa}e{int(exponent)}"
 
 
 def _leading(x: float) -> float:

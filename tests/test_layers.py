@@ -14,25 +14,26 @@ BELOW["card"] = BASE
 BELOW["array"] = BELOW["card"] | {"card"}
 BELOW["measurement"] = BELOW["array"] | {"array"}
 BELOW["fitting"] = BELOW["measurement"] | {"measurement"}
-BELOW["reporting"] = BELOW["fitting"] | {"fitting", "mapping", "training"}
+BELOW["reporting"] = BELOW["fitting"] | {"fitting", "mapping", "training", "export"}
 BELOW["mapping"] = BELOW["array"] | {"array"}
 BELOW["training"] = BELOW["mapping"] | {"mapping"}
+BELOW["export"] = BELOW["mapping"] | {"mapping"}
 BELOW |= dict.fromkeys(BASE, BASE)
 
 TOP = "(modules of the package itself)"
 ROOMS = {
-    "card": [TOP, "uncertainty"],
+    "card": ["part", "quantity", "families", "blocks", "conditions", "schemas", TOP, "uncertainty"],
     "array": ["wires", "devices", TOP],
-    "measurement": ["file", "lab", "virtual", TOP],
+    "measurement": ["file", "lab", "virtual", "planning", TOP],
     "fitting": [
-        "result",
-        "axes",
+        "results",
         "statistics",
         "screening",
         "levels",
         "variation",
         "failure",
         "time",
+        "tails",
         "electrical",
         "checks",
         TOP,
@@ -41,6 +42,7 @@ ROOMS = {
     ],
     "mapping": ["layout", "tiles", "layers", "study", TOP],
     "training": ["forward", "loop", TOP],
+    "export": [TOP, "plain", "circuits", "networks", "imports"],
     "reporting": ["page", "report_data", "figures", "sections", TOP, "lots"],
 }
 """Rooms of each package, each of which may use those before it."""

@@ -34,6 +34,16 @@ _MOST_CELLS = 2**24  # of a NumPy array that is read
 FIELDS = 3
 """Fields of the header of a table that identify it; later ones may vary."""
 
+_CARD_WRITERS = {
+    "migrated_from": "card migrate",
+    "cited": "card cite",
+    "levels_taken": "card take",
+    "stated_by": "card from",
+    "cards": "card pool",
+    "bakes_joined": "card bakes",
+}
+"""Command that wrote a card, by a key of the arguments in its provenance."""
+
 Kind = str
 """What a file is: measurement, card, cells, checkpoint, report, table, JSON, lines, draft, input
 patterns; other if it is none of them."""
@@ -231,6 +241,7 @@ def _json(path: Path, first: str) -> Origin:
     if content.get("digest") != card_digest(content):
         return Origin("card")  # edited by hand
     arguments = content.get("provenance", {}).get("arguments", {})
-    if "levels_taken" in arguments:
-        return Origin("card", "card take")
-    return Origin("card", "card pool" if "cards" in arguments else "characterize")
+    for key, writer in _CARD_WRITERS.items():
+        if key in arguments:
+            return Origin("card", writer)
+    return Origin("card", "characterize")

@@ -244,7 +244,7 @@ def mapped(job: StudyJob, case: AblationCase, given: Subject) -> nn.Module:
     """Return the network on the chips of a case; the last one is kept."""
     if (job.key, case.name) not in _mapped:
         _mapped.clear()
-        _mapped[job.key, case.name] = given.on_chips(factors=case.factors)
+        _mapped[job.key, case.name] = given.on_chips(setup=case.of(given.setup))
     return _mapped[job.key, case.name]
 
 
@@ -266,10 +266,15 @@ def chips_of(job: StudyJob, case: AblationCase, first: int, stop: int) -> ChipRe
         given.data.test_labels[: job.images],
         range(first, stop),
         seed=given.seed,
-        after_programming=bn_recalibrator(given, job.bn_recalibration),
+        after_programming=None
+        if case.without == "bn-recalibration"
+        else bn_recalibrator(given, job.bn_recalibration),
         card=given.model_card,
         card_draws=job.card_draws,
         chips=case.chips,
+        metric=given.metric,
+        committee=case.committee,
+        mirror=case.mirror,
     )
 
 

@@ -81,6 +81,7 @@ def assemble_card(
         temperature=fits.temperature.to_card() if fits.temperature else None,
         endurance=fits.endurance.to_card() if fits.endurance else None,
         programming=fits.programming.to_card() if fits.programming else None,
+        pulses=fits.pulses.to_card() if fits.pulses else None,
         gauge=fits.gauge.to_card() if fits.gauge else None,
         readout=fits.readout.to_card() if fits.readout else None,
         domain=_domain(measurement, levels),

@@ -30,6 +30,7 @@ from rramfit.fitting.checks.diagnostics import diagnose
 from rramfit.fitting.checks.heldout import check_heldout
 from rramfit.fitting.electrical.iv import fit_iv
 from rramfit.fitting.electrical.line_fit import fit_line_resistance
+from rramfit.fitting.electrical.pulses import fit_pulse_response
 from rramfit.fitting.electrical.readout import fit_readout
 from rramfit.fitting.failure.effort import fit_programming
 from rramfit.fitting.failure.failure import fit_failure
@@ -325,6 +326,7 @@ def _fit_groups(m: Measurement, fits: Fits, run: _Run, seed: int) -> Fits:
             m.attempts,
             lambda attempts: fit_programming(attempts, m.levels),
         ),
+        pulses=run.fit_group("pulses", "/pulses", m.pulses, fit_pulse_response),
         gauge=run.fit("gauge", lambda: fit_gauge(m, healthy=healthy, seed=seed))
         if has_sessions(m)
         else None,

@@ -10,6 +10,7 @@ from rramfit.fitting.checks.diagnostics import Diagnostics
 from rramfit.fitting.checks.heldout import HeldOutCheck
 from rramfit.fitting.electrical.iv import IVFit
 from rramfit.fitting.electrical.line_fit import LineResistanceFit
+from rramfit.fitting.electrical.pulses import PulseFit
 from rramfit.fitting.electrical.readout import ReadoutFit
 from rramfit.fitting.failure.effort import ProgrammingFit
 from rramfit.fitting.failure.failure import FailureFit
@@ -66,6 +67,7 @@ class Fits:
     temperature: BakesFit | None = None
     endurance: EnduranceFit | None = None
     programming: ProgrammingFit | None = None
+    pulses: PulseFit | None = None
     gauge: GaugeFit | None = None
     iv: IVFit | None = None
     line: LineResistanceFit | None = None

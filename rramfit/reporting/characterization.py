@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from rramfit.reporting.page.document import Report
 from rramfit.reporting.report_data.report_data import ReportData
+from rramfit.reporting.sections.effort import effort_section, gauge_section
+from rramfit.reporting.sections.endurance import endurance_section
 from rramfit.reporting.sections.line_offsets import line_offsets_section
 from rramfit.reporting.sections.other_groups import (
-    endurance_section,
     iv_section,
     read_noise_section,
     readout_section,
@@ -25,6 +26,7 @@ from rramfit.reporting.sections.programming import (
     maps_section,
     variation_section,
 )
+from rramfit.reporting.sections.pulses import pulses_section
 from rramfit.reporting.sections.quality import (
     findings_section,
     heldout_section,
@@ -34,6 +36,8 @@ from rramfit.reporting.sections.quality import (
     screening_section,
 )
 from rramfit.reporting.sections.summary import header_facts, summary_blocks
+from rramfit.reporting.sections.tails import tails_section
+from rramfit.reporting.sections.temperature import temperature_section
 from rramfit.reporting.sections.wires import line_section
 
 if TYPE_CHECKING:
@@ -52,12 +56,17 @@ def report_from_data(data: ReportData) -> Report:
         variation_section(data),
         line_offsets_section(data),
         failure_section(data),
+        tails_section(data),
         read_noise_section(data),
         retention_section(data),
+        temperature_section(data),
         endurance_section(data),
+        effort_section(data),
+        pulses_section(data),
         iv_section(data),
         line_section(data),
         readout_section(data),
+        gauge_section(data),
         heldout_section(card),
         screening_section(card),
         missing_section(card),

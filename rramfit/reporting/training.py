@@ -22,12 +22,15 @@ from rramfit.reporting.page.document import (
     figure,
 )
 from rramfit.reporting.page.theme import INK, SERIES
+from rramfit.reporting.sections.conditions import condition_sections
 from rramfit.units import round_estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rramfit.mapping.study.conditions import Conditions
     from rramfit.mapping.study.evaluation import Evaluation
+    from rramfit.mapping.study.scores.metrics import Measure
     from rramfit.mapping.tiles.setup import AnalogSetup
     from rramfit.training.loop.history import Epoch
 
@@ -45,15 +48,19 @@ def training_report(
     recipe: str,
     history: Sequence[Epoch],
     found: Found,
+    measure: Measure,
+    conditions: Conditions | None = None,
 ) -> Report:
     """Report the epochs of a training run, and the accuracy of its networks on chips."""
+    unit, of = (" [%]" if measure.share else ""), measure
+    worst = "5th" if of.better == "higher" else "95th"
     curves = (
         figure(
-            partial(_draw_accuracy, history),
+            partial(_draw_accuracy, history, of),
             key="accuracy",
-            title="Accuracy by epoch",
-            caption="Accuracy of the averaged weights on test images (in hardware-aware stages, on "
-            "newly drawn cells), and on augmented training images. Lines separate the stages.",
+            title=f"{of.title} by epoch",
+            caption=f"{of.title} of the averaged weights on test images (in hardware-aware stages, "
+            "on newly drawn cells), and on augmented training images. Lines separate the stages.",
         ),
         figure(
             partial(_draw_loss, history),
@@ -67,15 +74,18 @@ def training_report(
         caption="Epochs",
         columns=(
             Column("stage", numeric=False),
-            *(Column(n) for n in ("epoch", "loss", "training [%]", "test [%]", "rate", "time [s]")),
+            *(
+                Column(n)
+                for n in ("epoch", "loss", f"training{unit}", f"test{unit}", "rate", "time [s]")
+            ),
         ),
         rows=tuple(
             (
                 e.stage,
                 str(e.epoch),
                 f"{e.loss:.4f}",
-                f"{100 * e.train_accuracy:.2f}",
-                f"{100 * e.test_accuracy:.2f}",
+                of.number(e.train_accuracy),
+                of.number(e.test_accuracy),
                 f"{e.rate:.3g}",
                 f"{e.seconds:.0f}",
             )
@@ -84,25 +94,25 @@ def training_report(
         folded=len(history) > 12,
     )
     networks = Table(
-        caption="Accuracy in per cent; mean over chips with its 95 % interval",
+        caption=f"{of.title}{unit}; mean over chips with its 95 % interval",
         columns=(
             Column("network", numeric=False),
             *(
                 Column(n)
-                for n in ("digital", "mean", "low", "high", "std", "5th percentile", "chips")
+                for n in ("digital", "mean", "low", "high", "std", f"{worst} percentile", "chips")
             ),
         ),
-        rows=tuple(_row(name, digital, on) for name, (digital, on) in found.items()),
+        rows=tuple(_row(name, digital, on, of) for name, (digital, on) in found.items()),
     )
     items = [
-        KeyFigure(label=f"{name}, digital", value=f"{100 * digital:.2f} %")
+        KeyFigure(label=f"{name}, digital", value=of.text(digital))
         for name, (digital, _) in found.items()
     ]
     items += [
         KeyFigure(
             label=f"{name}, mean over chips",
-            value=f"{100 * on.mean.value:.2f} %",
-            detail=f"± {100 * on.deviation.value:.2f} between chips",
+            value=of.text(on.mean.value),
+            detail=f"± {of.number(on.deviation.value)} between chips",
         )
         for name, (_, on) in found.items()
         if on is not None
@@ -115,18 +125,23 @@ def training_report(
         sections=(
             Section(key="networks", title="Networks", blocks=(networks,)),
             Section(key="epochs", title="Epochs", blocks=(*curves, epochs)),
+            *(() if conditions is None else condition_sections(conditions)),
             *assumption_sections(setup),
         ),
         footer=f"Made by rramfit {package_version()}.",
     )
 
 
-def _row(name: str, digital: float, on: Evaluation | None) -> tuple[str, ...]:
+def _row(name: str, digital: float, on: Evaluation | None, of: Measure) -> tuple[str, ...]:
     if on is None:
-        return (name, f"{100 * digital:.2f}", *[""] * 6)
-    mean = round_estimate(on.mean.value, (on.mean.low, on.mean.high), "1", percent=True)
-    others = (f"{100 * x.value:.2f}" for x in (on.deviation, on.percentile5))
-    return (name, f"{100 * digital:.2f}", mean.value, mean.low, mean.high, *others, str(on.chips))
+        return (name, of.number(digital), *[""] * 6)
+    mean: tuple[str, ...] = tuple(map(of.number, (on.mean.value, on.mean.low, on.mean.high)))
+    if of.share:
+        e = round_estimate(on.mean.value, (on.mean.low, on.mean.high), "1", percent=True)
+        mean = (e.value, e.low, e.high)
+    worst = on.percentile5 if of.better == "higher" else on.percentile95
+    others = (of.number(x.value) for x in (on.deviation, worst))
+    return (name, of.number(digital), *mean, *others, str(on.chips))
 
 
 def _separate_stages(history: Sequence[Epoch], ax: Axes) -> None:
@@ -136,15 +151,16 @@ def _separate_stages(history: Sequence[Epoch], ax: Axes) -> None:
     ax.set_xlabel("epoch")
 
 
-def _draw_accuracy(history: Sequence[Epoch], ax: Axes) -> None:
+def _draw_accuracy(history: Sequence[Epoch], of: Measure, ax: Axes) -> None:
+    scale = 100 if of.share else 1
     at = range(1, len(history) + 1)
     for label, color, values in (
         ("test", SERIES[0], [e.test_accuracy for e in history]),
         ("training", SERIES[1], [e.train_accuracy for e in history]),
     ):
-        ax.plot(at, [100 * v for v in values], color=color, linewidth=1.4, label=label)
+        ax.plot(at, [scale * v for v in values], color=color, linewidth=1.4, label=label)
     _separate_stages(history, ax)
-    ax.set_ylabel("accuracy [%]")
+    ax.set_ylabel(of.name + (" [%]" if of.share else ""))
     ax.legend(loc="lower right")
 
 

@@ -38,7 +38,7 @@ from rramfit.card.schema import (
     StuckCard,
     VariationCard,
 )
-from rramfit.fitting.result import Finding, Verdict
+from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.measurement import (
     MVM,

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from rramfit.reporting.page.document import Column, Report, Section, Table
+
 PROBE = """<!doctype html><body style="margin:0">
 <iframe id="f" src="report.html" style="border:0;width:WIDTHpx;height:900px"></iframe>
 <pre id="out">not loaded</pre>
@@ -170,3 +172,56 @@ def test_figures_show_values_enlarge_and_save_their_data(chromium, folder, tmp_p
     assert found["zoomed"]
     assert found["closed"]
     assert len(found) > 12
+
+
+SORT = """<!doctype html><body style="margin:0">
+<iframe id="f" src="lot.html" style="border:0;width:1200px;height:900px"></iframe>
+<pre id="out">not loaded</pre>
+<script>
+document.getElementById("f").onload = event => {
+  const d = event.target.contentDocument, out = {};
+  const box = d.querySelector(".scroll.sortable"), buttons = box.querySelectorAll("thead button");
+  const names = () => [...box.querySelectorAll("tbody tr")].filter(row => !row.hidden)
+    .map(row => row.cells[0].textContent.trim());
+  buttons[1].click();
+  out.up = names();
+  buttons[1].click();
+  out.down = names();
+  buttons[0].click();
+  out.named = names();
+  const input = d.querySelector(".filter input");
+  input.value = "BAD die1";
+  input.dispatchEvent(new Event("input"));
+  out.bad = names();
+  out.link = box.querySelector("tbody tr:not([hidden]) a").href;
+  document.getElementById("out").textContent = JSON.stringify(out);
+};
+</script>"""
+
+
+def test_tables_of_a_lot_are_sorted_and_filtered(chromium, tmp_path):
+    rows = (
+        ("die10", "4\N{NO-BREAK SPACE}\N{MICRO SIGN}S", "ok"),
+        ("die2", "900 nS", "bad"),
+        ("die11", "", "bad"),
+        ("die1", "1,200 uS", "ok"),
+    )
+    table = Table(
+        caption="Files",
+        columns=(Column("file", numeric=False), Column("mean"), Column("verdict", numeric=False)),
+        rows=rows,
+        links=tuple(f"{name}.report.html" for name, *_ in rows),
+        sortable=True,
+    )
+    section = Section(key="chips", title="Chips", blocks=(table,))
+    Report(title="Lot", sections=(section,)).save(tmp_path / "lot.html")
+    page = tmp_path / "sort.html"
+    page.write_text(SORT)
+    dom, console = visit(chromium, page, tmp_path / "profile")
+    assert console == ""
+    found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)[1]))
+    assert found["up"] == ["die2", "die10", "die1", "die11"]
+    assert found["down"] == ["die1", "die10", "die2", "die11"]
+    assert found["named"] == ["die1", "die2", "die10", "die11"]
+    assert found["bad"] == ["die11"]
+    assert found["link"] == (tmp_path / "die11.report.html").as_uri()

@@ -1,6 +1,7 @@
 """Lots: variation of parameters over chips, outliers, and the report."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,20 @@ from rramfit.errors import InputError
 from rramfit.measurement.virtual.cards import random_card
 from rramfit.reporting.lots import LotTable, Row, lot_report, plan_tasks, row_of_card
 from rramfit.reporting.lots.lot import write_lot_page
+from rramfit.reporting.lots.outliers import FALSE_ALARM, outliers_of
 from rramfit.reporting.lots.spool import RowSpool, write_csv
 
 CARD = random_card(3, levels=2, array=(16, 16))
 PLACE = "levels[0].mean"
+
+
+def with_stuck(name, low, levels=CARD.levels):
+    """Return a card with an estimated share of cells stuck low, and none stuck otherwise."""
+    none = Quantity.estimated(0.0, 1e-4, "1")
+    stuck = CARD.stuck.model_copy(
+        update={"low": Quantity.estimated(low, 0.0015, "1"), "high": none, "middle": none}
+    )
+    return seal(CARD.model_copy(update={"name": name, "stuck": stuck, "levels": levels}))
 
 
 def row_of(name, mean, stderr=0.1e-6, distribution=None):
@@ -129,3 +140,66 @@ def test_the_report_states_that_there_is_nothing_to_compare(lot):
 def test_one_name_for_two_files_is_an_error(tmp_path):
     with pytest.raises(InputError, match="mit the name"):
         plan_tasks([tmp_path / "a.h5", tmp_path / "b.h5"], output=tmp_path, name="x")
+
+
+@pytest.mark.parametrize("arrays", [4, 15, 60])
+def test_the_false_alarm_rate_of_outliers_is_the_stated_one(arrays):
+    rng = np.random.default_rng(arrays)
+    lots = rng.standard_normal((2000, arrays))
+    alarms = sum(outliers_of(values, np.zeros(arrays)).any() for values in lots)
+    assert alarms <= 2000 * FALSE_ALARM + 4 * np.sqrt(2000 * FALSE_ALARM)
+
+
+def test_two_outliers_do_not_hide_each_other():
+    values = np.append(np.random.default_rng(1).standard_normal(18), [9.0, 9.5])
+    assert list(np.flatnonzero(outliers_of(values, np.zeros(20)))) == [18, 19]
+
+
+def test_two_chips_that_differ_are_not_called_equal():
+    cards = [with_stuck("tile0", 649 / 16384), with_stuck("tile1", 241 / 16384)]
+    page = lot_report(LotTable.of(row_of_card(c, "lot.h5", report=False) for c in cards)).to_html()
+    assert re.search(
+        r"differ beyond their standard errors in 1 of \d+\s+parameters \(stuck.low", page
+    )
+    assert "No chip is an outlier" not in page
+    assert re.search(r"the most are 4\s%, in tile0\.", page)
+
+
+def test_yield_has_a_stated_criterion():
+    cards = [with_stuck(f"die{i}", low) for i, low in enumerate((0.004, 0.009, 0.02))]
+    table = LotTable.of(row_of_card(card, "die.h5", report=False) for card in cards)
+    assert re.search(r"Yield: 2 of 3\s+arrays.*at most 1\s%", lot_report(table).to_html())
+    assert re.search(r"Yield: 3 of 3\s+arrays", lot_report(table, most_stuck=0.03).to_html())
+
+
+def test_levels_are_compared_within_arrays_that_have_the_same():
+    scaled = [
+        level.model_copy(
+            update={
+                "target": level.target
+                and level.target.model_copy(update={"value": level.target.value * 4}),
+                "mean": Quantity.estimated(level.mean.value * 4, 0.1e-6, "S"),
+            }
+        )
+        for level in CARD.levels
+    ]
+    cards = [with_stuck(f"die{i}", 0.01) for i in range(4)]
+    cards += [with_stuck(f"x{i}", 0.01, scaled) for i in range(3)]
+    level = CARD.levels[0].model_copy(
+        update={"mean": Quantity.estimated(CARD.levels[0].mean.value, 0.1e-6, "S")}
+    )
+    cards[:4] = [seal(c.model_copy(update={"levels": [level, *c.levels[1:]]})) for c in cards[:4]]
+    rows = [row_of_card(card, "x.h5", report=False) for card in cards]
+    table = LotTable.of(Row.from_json(row.to_json()) for row in rows)
+    assert [arrays for _, arrays in table.level_sets] == [4, 3]
+    shared = table.shared()
+    assert table.names(shared[f"{PLACE} (levels B)"]) == ["x0", "x1", "x2"]
+    assert len(shared["stuck.low"]) == 7
+    assert "Arrays with other levels are compared by themselves" in lot_report(table).to_html()
+
+
+def test_a_chip_links_to_its_report(lot):
+    _, outcomes = lot
+    row = replace(outcomes[0], report="a b#1.report.html")
+    page = lot_report(LotTable.of([row, *outcomes[1:]])).to_html()
+    assert '<a href="a%20b%231.report.html">die0</a>' in page

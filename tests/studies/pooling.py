@@ -77,7 +77,7 @@ def lot_coverage(design: tuple[int, int, int], lots: int) -> dict[str, float]:
 
 def lot_card(task: tuple[int, Path]) -> Path:
     """Draw, measure and characterize one array of the virtual lot; return the path of its card."""
-    from rramfit.card.uncertainty.draw_level import with_moments
+    from rramfit.card.conditions.moments import with_moments
     from rramfit.fitting.characterization import characterize
     from rramfit.measurement import synthesize
     from rramfit.measurement.virtual.reference_chip import reference_card

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rramfit_cli.console import console, print_json
+from rramfit_cli.options.data import metric_option
 from rramfit_cli.options.network import (
     bn_recalibration_option,
     check_output_paths,
+    name_digital_parts,
     network_options,
+    print_card_warnings,
     subject,
 )
 from rramfit_cli.options.study import (
@@ -39,6 +42,12 @@ __all__ = ["ablate"]
 @click.option("--chips", type=click.IntRange(min=1), default=10, help="Number of chips per case.")
 @click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
 @bn_recalibration_option
+@metric_option
+@click.option(
+    "--helps",
+    is_flag=True,
+    help="Also leave out each help that the chips have, such as the amplifiers of the tiles.",
+)
 @study_options
 @click.option("-o", "--report", type=OUTPUT_REPORT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -47,6 +56,7 @@ def ablate(
     chips: int,
     images: int | None,
     bn_recalibration: int | None,
+    helps: bool,
     jobs: int,
     scheduler: str | None,
     shard: Shard | None,
@@ -70,16 +80,31 @@ def ablate(
     shard = given_shard(shard, 1 if first is not None or until is not None else chips, "chips")
     check_study_options(shard=shard, first=first, until=until, save=save, resume=resume)
     given = subject(options, trained=True)
+    print_card_warnings(given)
 
+    from rramfit.mapping import analog_matrices
     from rramfit.mapping.study.ablation import AblationCase, ablation_cases
+    from rramfit.mapping.study.conditions import active_helps, conditions_of
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
-    from rramfit_cli.study_runs import print_interrupted, resumed, run_study, study_job
+    from rramfit_cli.study_runs import mapped, print_interrupted, resumed, run_study, study_job
 
-    cases = ablation_cases(given.setup, chips + (first or 0))
+    left_out = active_helps(given.setup, bn_recalibration=bn_recalibration) if helps else ()
+    cases = ablation_cases(given.setup, chips + (first or 0), helps=left_out)
     job = study_job(given, options, images=images, bn_recalibration=bn_recalibration, jobs=jobs)
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    digital = accuracy(given.network, test, labels)
+    digital = accuracy(given.network, test, labels, metric=given.metric)
+    analog = mapped(job, cases[0], given)
+    conditions = conditions_of(
+        analog_matrices(analog),
+        given.model_card,
+        data=given.data.name,
+        images=len(labels),
+        seed=given.seed,
+        bn_recalibration=bn_recalibration,
+        metric=given.metric.measure.name,
+        digital=" ".join(name_digital_parts(analog)) or "none",
+    )
     record = StudyRecord(
         kind="ablate",
         key=job.key,
@@ -89,11 +114,13 @@ def ablate(
             "data": given.data.name,
             "seed": given.seed,
             "bn_recalibration_images": bn_recalibration,
+            "conditions": conditions.to_json(),
         },
         digital=digital,
-        threshold=digital - 0.02,
+        threshold=given.metric.measure.threshold(digital),
         card_draws=0,
         cases={case.name: CaseRecord(case.chips) for case in cases},
+        measure=given.metric.measure,
     )
     record = resumed(record, save, resume=resume)
 
@@ -127,7 +154,7 @@ def ablate(
             given.setup,
             given.data.name,
             found,
-            bn_recalibration_images=bn_recalibration,
+            conditions=conditions.with_chips(found.everything.chips),
         ).save(report)
     _print(record, as_json=as_json)
 
@@ -146,7 +173,11 @@ def _print(record: StudyRecord, *, as_json: bool) -> None:
     found = _ablation(record)
     if as_json:
         content = {} if found is None else found.to_json()
-        print_json({**record.about, **content, "record": record.to_json()})
+        about = dict(record.about)
+        if found is not None:
+            values = {**about["conditions"]["values"], "chips": found.everything.chips}
+            about["conditions"] = {**about["conditions"], "values": values}
+        print_json({**about, **content, "record": record.to_json()})
         return
     if found is None:
         done = sum(case.done for case in record.cases.values())
@@ -157,18 +188,25 @@ def _print(record: StudyRecord, *, as_json: bool) -> None:
 
     table = Table("factor", "alone", "cost", "all others", "recovered", box=None)
     digital, everything = found.everything.digital, found.everything.mean.value
+    of = found.everything.measure
     for f in found.factors:
         table.add_row(
             f.factor,
-            f"{100 * f.alone.mean.value:.2f} %",
-            f"{100 * (digital - f.alone.mean.value):+.2f}",
-            f"{100 * f.without.mean.value:.2f} %",
-            f"{100 * (f.without.mean.value - everything):+.2f}",
+            of.text(f.alone.mean.value),
+            of.difference(digital - f.alone.mean.value),
+            of.text(f.without.mean.value),
+            of.difference(f.without.mean.value - everything),
         )
     out = console()
     out.print(table)
+    if found.helps:
+        worth = Table("help", "without it", "worth", box=None)
+        for h in found.helps:
+            mean = h.without.mean.value
+            worth.add_row(h.help, of.text(mean), of.difference(everything - mean))
+        out.print(worth)
     out.print(
-        f"digital: {100 * digital:.2f} %; all factors: {found.everything.mean.percent()}; "
+        f"digital: {of.text(digital)}; all factors: {found.everything.mean.text(of)}; "
         f"inactive factors: {', '.join(found.absent) or 'none'}",
         highlight=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rramfit_cli.console import console, print_json
+from rramfit_cli.options.data import metric_option
 from rramfit_cli.options.network import (
     bn_recalibration_option,
     check_output_paths,
     name_digital_parts,
     network_options,
+    print_card_warnings,
     subject,
 )
 from rramfit_cli.options.study import (
@@ -28,12 +31,14 @@ from rramfit_cli.overwriting import force_option
 from rramfit_cli.progress import counted_progress
 
 if TYPE_CHECKING:
+    from rramfit.mapping.study.evaluation import Evaluation
     from rramfit.mapping.study.study_record import StudyRecord
     from rramfit.workers import Shard
 
 __all__ = ["evaluate"]
 
 _CASE = "all"
+_MIRRORED = "mirrored images"
 
 
 @click.command(cls=MergeableCommand)
@@ -42,8 +47,9 @@ _CASE = "all"
 @click.option("--images", type=click.IntRange(min=1), help="Number of test images. Default: all.")
 @click.option(
     "--yield-at",
-    type=FiniteRange(0, 1),
-    help="Minimum accuracy of a good chip, for the yield. Default: digital accuracy minus 0.02.",
+    type=FiniteRange(),
+    help="Minimum accuracy of a good chip, for the yield. Default: digital accuracy minus 0.02; "
+    "5 % worse than digital for a metric that is not a share.",
 )
 @click.option(
     "--card-uncertainty",
@@ -54,6 +60,18 @@ _CASE = "all"
     "draws, and each is evaluated twice.",
 )
 @bn_recalibration_option
+@metric_option
+@click.option(
+    "--committee",
+    "committees",
+    multiple=True,
+    type=click.IntRange(2, 8),
+    metavar="N",
+    help="Also evaluate committees of N chips, which decide together; can be repeated.",
+)
+@click.option(
+    "--mirror", is_flag=True, help="Also let each chip decide on an image and its mirror image."
+)
 @study_options
 @click.option("-o", "--report", type=OUTPUT_REPORT, help="HTML report to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -64,6 +82,8 @@ def evaluate(
     yield_at: float | None,
     card_draws: int | None,
     bn_recalibration: int | None,
+    committees: tuple[int, ...],
+    mirror: bool,
     jobs: int,
     scheduler: str | None,
     shard: Shard | None,
@@ -82,13 +102,14 @@ def evaluate(
 
     MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
     other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
-    and 100 reference chips.
+    and 100 reference chips. Committees and mirrored images are reported apart.
 
     Chips are indices under the seed: the results of parts, made with --shard or --first, are joined
     by `rramfit evaluate merge FILE…`, where FILEs are their --json outputs or --save files.
     """
     check_output_paths(options, report, save)
     _check_draws(card_draws, chips, options)
+    _check_together(card_draws, chips + (first or 0), committees, mirror=mirror)
     shard = given_shard(shard, 1 if first is not None or until is not None else chips, "chips")
     check_study_options(
         shard=shard, first=first, until=until, save=save, resume=resume, card_draws=card_draws
@@ -99,13 +120,23 @@ def evaluate(
         msg = f"--shard {shard} of {chips} chips has no chip; use at most {chips} shards"
         raise click.UsageError(msg)
     given = subject(options, trained=True)
+    print_card_warnings(given)
+    if yield_at is not None and given.metric.measure.share and not 0 <= yield_at <= 1:
+        msg = f"--yield-at {yield_at:g} is not a share; expected 0 to 1"
+        raise click.UsageError(msg)
+
+    if mirror and len(given.data.shape) != 3:
+        msg = f"--mirror needs images; the samples of {given.data.name} are not"
+        raise click.UsageError(msg)
 
     from rramfit.card.uncertainty.draw import draw_limits
     from rramfit.mapping import analog_matrices, program
     from rramfit.mapping.study.ablation import AblationCase
+    from rramfit.mapping.study.conditions import conditions_of
     from rramfit.mapping.study.evaluation import accuracy, check_study
     from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
     from rramfit.mapping.tiles.active_factors import active_factors
+    from rramfit.training.loop.bn_recalibration import batch_norm_finding, batch_norm_layers
     from rramfit_cli.study_runs import mapped, print_interrupted, resumed, run_study, study_job
 
     job = study_job(
@@ -118,11 +149,19 @@ def evaluate(
         jobs=jobs,
     )
     case = AblationCase(name=_CASE, factors=tuple(given.setup.factors), chips=total)
+    cases = [
+        case,
+        *(
+            dataclasses.replace(case, name=_committee(n), chips=total // n, committee=n)
+            for n in sorted(set(committees))
+        ),
+        *([dataclasses.replace(case, name=_MIRRORED, mirror=True)] if mirror else []),
+    ]
     analog = mapped(job, case, given)
     digital_layers = name_digital_parts(analog)
-    check_study(analog, given.model_card, chips=total, draws=card_draws or 0)
+    check_study(analog, given.model_card, chips=total, draws=card_draws or 0, metric=given.metric)
     test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    digital = accuracy(given.network, test, labels)
+    digital = accuracy(given.network, test, labels, metric=given.metric)
     limits = draw_limits(given.model_card) if card_draws else []
     estimated = [m for m in analog_matrices(analog) if m.nominal and m.nominal.estimate]
     if estimated:
@@ -137,7 +176,25 @@ def evaluate(
         "seed": given.seed,
         "bn_recalibration_images": bn_recalibration,
     }
+    finding = ""
+    if bn_recalibration is None and batch_norm_layers(given.network):
+        program(analog, seed=given.seed)
+        finding = batch_norm_finding(analog.eval(), given.inputs)
+        if finding:
+            click.echo(f"warning: {finding}", err=True)
+    conditions = conditions_of(
+        analog_matrices(analog),
+        given.model_card,
+        data=given.data.name,
+        images=len(labels),
+        seed=given.seed,
+        bn_recalibration=bn_recalibration,
+        metric=given.metric.measure.name,
+        digital=" ".join(digital_layers) or "none",
+        warnings=[finding] if finding else [],
+    )
     notes = {
+        "conditions": conditions.to_json(),
         "estimate_p99_percent": None if worst is None else worst.p99,
         "assumptions": [*given.assumptions, *limits, *digital_layers],
     }
@@ -147,27 +204,34 @@ def evaluate(
         key=job.key,
         about={"head": about, "notes": notes, "lines": lines},
         digital=digital,
-        threshold=digital - 0.02 if yield_at is None else yield_at,
+        threshold=given.metric.measure.threshold(digital) if yield_at is None else yield_at,
         card_draws=card_draws or 0,
-        cases={_CASE: CaseRecord(total)},
+        cases={one.name: CaseRecord(one.chips) for one in cases},
+        measure=given.metric.measure,
     )
     record = resumed(record, save, resume=resume)
+
+    def chips_of(one: AblationCase) -> range:
+        if one.committee == 1:
+            return wanted
+        return shard.block(one.chips) if shard else range((first or 0) // one.committee, one.chips)
+
     try:
         with (
             ends_as_interrupt(),
-            counted_progress("evaluating", len(wanted), "chips") as show,
+            counted_progress("evaluating", sum(len(chips_of(x)) for x in cases), "chips") as show,
         ):
             run_study(
                 job,
                 record,
-                [case],
-                lambda _: wanted,
+                cases,
+                chips_of,
                 given=given,
                 jobs=jobs,
                 scheduler=scheduler,
                 until=until,
                 save=save,
-                on_chips=lambda _: show(record.cases[_CASE].done, 0),
+                on_chips=lambda _: show(sum(x.done for x in record.cases.values()), 0),
             )
     except KeyboardInterrupt:
         print_interrupted(record, save)
@@ -181,8 +245,9 @@ def evaluate(
             given.setup,
             given.data.name,
             found,
-            bn_recalibration_images=bn_recalibration,
+            conditions=conditions.with_chips(found.chips),
             card_limits=limits,
+            together=_together(record),
         ).save(report)
     _print(record, as_json=as_json)
 
@@ -195,8 +260,12 @@ def _print(record: StudyRecord, *, as_json: bool) -> None:
     if found is None:
         msg = "the chips in --save have gaps; run the other parts, or merge them"
         raise click.UsageError(msg)
+    conditions = about["notes"]["conditions"]
     if as_json:
         whole = {**about["head"], **found.to_json(), **about["notes"]}
+        values = {**conditions["values"], "chips": found.chips}
+        whole["conditions"] = {**conditions, "values": values}
+        whole["together"] = {name: x.to_json() for name, x in _together(record).items()}
         print_json({**whole, "record": record.to_json()})
         return
     out = console()
@@ -206,23 +275,61 @@ def _print(record: StudyRecord, *, as_json: bool) -> None:
         f"{counted(found.chips, 'chip')}",
         highlight=False,
     )
+    of = found.measure
+    worst = found.percentile5 if of.better == "higher" else found.percentile95
     for label, text in (
-        ("digital", f"{100 * found.digital:.2f} %"),
-        ("mean", found.mean.percent()),
-        ("deviation", found.deviation.percent()),
-        ("5th percentile", found.percentile5.percent()),
-        (f"yield at {100 * found.threshold:.2f} %", found.chip_yield.percent()),
+        *([] if of.name == "accuracy" else [("metric", of.name)]),
+        ("digital", of.text(found.digital)),
+        ("mean", found.mean.text(of)),
+        ("deviation", found.deviation.text(of)),
+        ("5th percentile" if worst is found.percentile5 else "95th percentile", worst.text(of)),
+        (f"yield at {of.text(found.threshold)}", found.chip_yield.percent()),
     ):
         out.print(f"  {label:<18}{text}", highlight=False)
     if found.total is not None:
         parts = ", ".join(f"{name} {100 * x:.2f}" for name, x in found.total.parts())
         out.print(f"  {'mean, all errors':<18}{found.total.percent()}", highlight=False)
         out.print(f"  {'standard errors':<18}{parts} percentage points", highlight=False)
+    for name, x in _together(record).items():
+        out.print(f"  apart: {name}, mean {x.mean.text(of)} of {x.chips}", highlight=False)
+    helps = [f"{h['name']} ({h['state']})" for h in conditions["helps"] if h["on"]]
+    absent = conditions["values"]["not in the card"]
+    out.print(f"  {'not in the card':<18}{absent}", highlight=False)
+    out.print(f"  {'helps':<18}{'; '.join(helps) or 'none'}", highlight=False)
     for line in about["lines"]:
         out.print(f"  {line}", highlight=False)
 
 
 evaluate.merge = merge_command("evaluate", _print)
+
+
+def _committee(members: int) -> str:
+    return f"committees of {members} chips"
+
+
+def _together(record: StudyRecord) -> dict[str, Evaluation]:
+    """Return the evaluations of committees and of mirrored images, by name."""
+    found = {name: record.evaluation(name) for name in record.cases if name != _CASE}
+    return {name: x for name, x in found.items() if x is not None}
+
+
+def _check_together(
+    card_draws: int | None, chips: int, committees: tuple[int, ...], *, mirror: bool
+) -> None:
+    """Check that committees have enough chips.
+
+    Raises
+    ------
+    click.UsageError
+        If they have not, or the card is drawn.
+    """
+    if card_draws is not None and (committees or mirror):
+        msg = "--card-uncertainty is for single chips; remove --committee and --mirror"
+    elif committees and chips < max(committees):
+        msg = f"--committee {max(committees)} needs --chips {max(committees)} or more"
+    else:
+        return
+    raise click.UsageError(msg)
 
 
 def _check_draws(card_draws: int | None, chips: int, options: dict[str, Any]) -> None:

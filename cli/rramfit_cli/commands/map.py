@@ -12,6 +12,7 @@ from rramfit_cli.options.network import (
     check_output_paths,
     name_digital_parts,
     network_options,
+    print_card_warnings,
     subject,
 )
 from rramfit_cli.options.types import OUTPUT_REPORT, output_of
@@ -42,6 +43,7 @@ def map(  # noqa: A001  # the command's name
 
     check_output_paths(options, plan, report)
     given = subject(options, trained=False)
+    print_card_warnings(given)
     analog = given.on_chips()
     matrices = analog_matrices(analog)
     costs = mapping_plan(matrices)
@@ -54,7 +56,7 @@ def map(  # noqa: A001  # the command's name
         with atomic_file(plan) as temporary:
             temporary.write_text(canonical_json(content), encoding="utf-8")
     if report is not None:
-        from rramfit.reporting.network import mapping_report
+        from rramfit.reporting.mapping import mapping_report
 
         mapping_report(given.name, costs, placement_gain=content.get("placement_gain")).save(report)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rramfit.errors import sentence
-from rramfit_cli.commands.plan_lines import plan_lines
+from rramfit_cli.commands.plans import gauge, plan, plan_lines
 from rramfit_cli.commands.sample import sample
 from rramfit_cli.commands.synthesize import synthesize
 from rramfit_cli.console import console, print_json, stages
@@ -36,6 +36,8 @@ def measurement() -> None:
 
 measurement.add_command(synthesize)
 measurement.add_command(sample)
+measurement.add_command(plan)
+measurement.add_command(gauge)
 measurement.add_command(plan_lines)
 
 

@@ -7,16 +7,20 @@ from typing import Any
 
 import click
 
-from rramfit_cli.options.network import check_output_paths, network_options, subject
+from rramfit_cli.options.data import metric_option
+from rramfit_cli.options.network import (
+    check_output_paths,
+    network_options,
+    print_card_warnings,
+    subject,
+)
+from rramfit_cli.options.results import digital_accuracy, evaluate_on_chips, show_results
 from rramfit_cli.options.training import (
     check_resumable,
     check_training_files,
     checkpoint_identity,
     choose_recipe,
-    digital_accuracy,
-    evaluate_on_chips,
     load_teacher,
-    show_results,
     train_for_chips,
     training_log,
     training_options,
@@ -27,11 +31,12 @@ __all__ = ["retrain"]
 
 @click.command()
 @network_options
+@metric_option
 @training_options
 @click.option(
     "--hardware",
     metavar="MODULE:CALLABLE",
-    help="Function that measures products on a real chip at every step; see the README.",
+    help="Function that measures products on a real chip at every step.",
 )
 def retrain(
     hardware: str | None,
@@ -71,13 +76,18 @@ def retrain(
     check_file(out)
     check_training_files(csv, out, state)
     given = subject(options, trained=False)
+    print_card_warnings(given)
     guide = load_teacher(given.network, teacher)
-    measure = None if hardware is None else import_callable(hardware)
+    measured = None if hardware is None else import_callable(hardware)
     about = {**options, "teacher": teacher, "hardware": hardware}
     of = checkpoint_identity("retrain", how.retrain, given, about)
     if resume:
         check_resumable(done={out: of}, begun={state: of})
-    with process_group() as rank, training_log(csv, tensorboard, verbose=rank.first) as log:
+    measure = given.metric.measure
+    with (
+        process_group(given.device) as rank,
+        training_log(csv, tensorboard, verbose=rank.first, measure=measure) as log,
+    ):
         run = log.run(
             seed=given.seed,
             stage="retrain",
@@ -87,7 +97,7 @@ def retrain(
             rank=rank,
         )
         trained = train_for_chips(
-            given, how.retrain, run, out=out, recipe=how.name, teacher=guide, hardware=measure
+            given, how.retrain, run, out=out, recipe=how.name, teacher=guide, hardware=measured
         )
     if trained is None:
         return
@@ -97,11 +107,13 @@ def retrain(
         few = {"chips": chips, "images": images}
         found["before"] = (
             before,
-            evaluate_on_chips(given.network, given, mapping=given.mapping, **few),
+            evaluate_on_chips(given.network, given, mapping=given.mapping, name="before", **few),
         )
         found["retrained"] = (
             trained.accuracy,
-            evaluate_on_chips(trained.network, given, mapping=trained.mapping, **few),
+            evaluate_on_chips(
+                trained.network, given, mapping=trained.mapping, name="retrained", **few
+            ),
         )
     show_results(
         given,

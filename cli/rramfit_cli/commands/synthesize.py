@@ -110,6 +110,42 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic only in newer
     metavar="KELVIN",
     help="Temperature of a further bake in /retention; repeat for several.",
 )
+@click.option(
+    "--life",
+    type=FiniteRange(min=0, min_open=True),
+    nargs=2,
+    metavar="SHAPE CYCLES",
+    help="Cells of /endurance fail: Weibull shape, and the cycles by which 63 % have failed. Cells "
+    "that outlive the card's longest cycle count are censored.",
+)
+@click.option(
+    "--endurance-points",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Cycle counts at which /endurance is read.",
+)
+@click.option(
+    "--attempt-success",
+    type=FiniteRange(0, 1, min_open=True),
+    help="Probability that one pulse of /attempts brings the cell into its window.",
+)
+@click.option(
+    "--attempt-spread",
+    type=FiniteRange(min=0),
+    default=0.0,
+    help="Spread of this probability over cells (beta distribution with shapes p/SPREAD and "
+    "(1 - p)/SPREAD).",
+)
+@click.option(
+    "--sessions", type=click.IntRange(min=1), default=1, help="Sessions in which /reads is read."
+)
+@click.option(
+    "--session-spread",
+    type=FiniteRange(min=0),
+    default=0.0,
+    help="Relative standard deviation of readings between sessions.",
+)
 @click.option("--offset", type=float, default=0.0, help="Offset added to every cell reading [S].")
 @click.option("--floor", type=float, help="Lower limit of cell readings [S].")
 @click.option("--ceiling", type=float, help="Upper limit of cell readings [S].")
@@ -141,6 +177,12 @@ def synthesize(
     groups: tuple[str, ...],
     iv_loops: int,
     bakes: tuple[float, ...],
+    life: tuple[float, float] | None,
+    endurance_points: int,
+    attempt_success: float | None,
+    attempt_spread: float,
+    sessions: int,
+    session_spread: float,
     offset: float,
     floor: float | None,
     ceiling: float | None,
@@ -171,7 +213,16 @@ def synthesize(
         instrument=Instrument(
             offset=offset, floor=floor, ceiling=ceiling, missing=missing, max_pulses=max_pulses
         ),
-        plan=Plan(iv_loops=iv_loops, bake_temperatures=bakes),
+        plan=Plan(
+            iv_loops=iv_loops,
+            bake_temperatures=bakes,
+            life=life,
+            endurance_points=endurance_points,
+            attempt_success=attempt_success,
+            attempt_spread=attempt_spread,
+            sessions=sessions,
+            session_spread=session_spread,
+        ),
         mess=Mess(**dict(mess)),
         array_id=array_id,
         measured_at=measured_at,

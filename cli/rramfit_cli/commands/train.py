@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rramfit_cli.options.network import check_output_paths, network_options, subject
+from rramfit_cli.options.data import metric_option
+from rramfit_cli.options.network import (
+    check_output_paths,
+    network_options,
+    print_card_warnings,
+    subject,
+)
+from rramfit_cli.options.results import digital_accuracy, evaluate_on_chips, show_results
 from rramfit_cli.options.training import (
     check_resumable,
     check_training_files,
     checkpoint_identity,
     choose_recipe,
-    digital_accuracy,
-    evaluate_on_chips,
     load_teacher,
     save_trained,
-    show_results,
     train_for_chips,
     training_log,
     training_options,
@@ -34,6 +38,7 @@ __all__ = ["train"]
 
 @click.command()
 @network_options
+@metric_option
 @training_options
 @click.option("--plain", is_flag=True, help="Train only the digital network, not for chips.")
 def train(
@@ -57,13 +62,17 @@ def train(
     The command also writes files next to OUTPUT: a .csv with one line per epoch, a .plain.pt with
     the digital network of the first stage, and during training a .state file for --resume. In
     training for chips, the test accuracy is measured on newly drawn cells. Under torchrun, all
-    processes train the same network.
+    processes train the same network. At the end, the network is compared with the float32 network
+    as it is (float32) and with BatchNorm statistics of drawn chips (recalibrated), which the
+    trained network has, too.
     """
     how = choose_recipe(recipe, options["data"])
     model, checkpoint = options["model"], options["checkpoint"]
     out = output or Path(f"{model.replace(':', '.')}.pt")
 
     from rramfit.provenance import check_file
+    from rramfit.training.aware import untrained_for_chips
+    from rramfit.training.loop.bn_recalibration import batch_norm_layers
     from rramfit.training.loop.rank import process_group
 
     if plain and checkpoint:
@@ -76,6 +85,8 @@ def train(
     check_file(out)
     check_training_files(csv, out, first, state, aware_state)
     given = subject(options, trained=False)
+    if not plain:
+        print_card_warnings(given)
     guide = load_teacher(given.network, teacher)
     of_plain = checkpoint_identity("plain", how.plain, given, {"model": model, "seed": given.seed})
     of = checkpoint_identity("aware", how.aware, given, {**options, "teacher": teacher})
@@ -87,7 +98,11 @@ def train(
         done[out], begun[aware_state] = of, of
     if resume:
         check_resumable(done=done, begun=begun)
-    with process_group() as rank, training_log(csv, tensorboard, verbose=rank.first) as log:
+    measure = given.metric.measure
+    with (
+        process_group(given.device) as rank,
+        training_log(csv, tensorboard, verbose=rank.first, measure=measure) as log,
+    ):
         common = {"seed": given.seed, "resume": resume, "rank": rank}
         if not checkpoint:
             run = log.run(identity=of_plain, checkpoint=state, **common)
@@ -110,9 +125,26 @@ def train(
             few = {"chips": chips, "images": images}
             found["float32"] = (
                 naive,
-                evaluate_on_chips(given.network, given, mapping=given.mapping, **few),
+                evaluate_on_chips(
+                    given.network, given, mapping=given.mapping, name="float32", **few
+                ),
             )
-            on_chips = evaluate_on_chips(trained.network, given, mapping=trained.mapping, **few)
+            if batch_norm_layers(given.network) and how.aware.bn_recalibration_images:
+                network, mapping = untrained_for_chips(
+                    given.network,
+                    given.setup,
+                    given.data.train_images[: how.aware.bn_recalibration_images],
+                    mapping=given.mapping,
+                    exclude=given.digital,
+                    seed=given.seed,
+                )
+                found["recalibrated"] = (
+                    digital_accuracy(given, network),
+                    evaluate_on_chips(network, given, mapping=mapping, name="recalibrated", **few),
+                )
+            on_chips = evaluate_on_chips(
+                trained.network, given, mapping=trained.mapping, name="trained", **few
+            )
             found["trained"] = (trained.accuracy, on_chips)
     show_results(
         given,
@@ -136,7 +168,7 @@ def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Pat
     if kept is not None:
         network.load_state_dict(kept["model"])
         return stage_of(csv, run.stage)
-    history = train_stage(network, given.data, how.plain, run)
+    history = train_stage(network, given.data, how.plain, run, metric=given.metric)
     if run.rank.first:
         save_trained(given, network, run, out=out, recipe=how.name)
     return history

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rramfit_cli.options.data import DATA_OPTION, DEVICE_OPTION
+from rramfit_cli.options.helps import HELP_OPTIONS, peripherals_of
 from rramfit_cli.options.types import INPUT, SEED, FiniteRange
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from rramfit.array import ReplayedChips
     from rramfit.card import ModelCard
     from rramfit.card.cells import CellMaps
     from rramfit.mapping.study.datasets import Dataset
+    from rramfit.mapping.study.scores.metrics import Metric
     from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = [
@@ -29,6 +33,7 @@ __all__ = [
     "check_output_paths",
     "name_digital_parts",
     "network_options",
+    "print_card_warnings",
     "subject",
 ]
 
@@ -42,6 +47,7 @@ LARGEST_TILE = 4096
 FACTORS = (
     *("quantisation", "d2d", "field", "lines", "trend", "c2c", "failure", "stuck"),
     *("dead_lines", "read", "retention", "nonlinearity", "wires", "dac", "adc", "readout"),
+    "between",
 )
 """Copy of the factors of `rramfit.mapping.tiles.setup`, so that help does not import torch."""
 
@@ -67,11 +73,7 @@ _OPTIONS = (
     click.option(
         "--card", type=INPUT, help="Model card of the chips. Default: the reference chip."
     ),
-    click.option(
-        "--data",
-        default="digits",
-        help="Data set: `digits`, or a folder with CIFAR-10 or MNIST-format files.",
-    ),
+    DATA_OPTION,
     click.option("--checkpoint", type=INPUT, help="Checkpoint with the weights of MODEL."),
     click.option("--tile", type=_Tile(), help="Size of a tile. Default: 128x128."),
     click.option(
@@ -97,25 +99,7 @@ _OPTIONS = (
         type=click.Choice(["amplitude", "bit-serial"]),
         help="Coding of inputs. Default: bit-serial for gated rows, otherwise amplitude.",
     ),
-    click.option(
-        "--dac-bits", type=click.IntRange(1, 24), default=8, help="Input resolution [bits]."
-    ),
-    click.option(
-        "--adc-bits",
-        type=click.IntRange(1, 24),
-        help="ADC resolution [bits]. Default: the card's value, or 8.",
-    ),
-    click.option(
-        "--correction",
-        type=click.Choice(["none", "offset", "linear", "cubic"]),
-        default="linear",
-        help="Digital correction of ADC errors, for each column.",
-    ),
-    click.option(
-        "--no-wire-correction",
-        is_flag=True,
-        help="Do not correct the nominal loss in wires by a digital gain for each column.",
-    ),
+    *HELP_OPTIONS,
     click.option(
         "--wires",
         type=click.Choice(["exact", "estimate"]),
@@ -129,6 +113,12 @@ _OPTIONS = (
     ),
     click.option(
         "--time", type=FiniteRange(min=0), default=0.0, help="Time since programming [s]."
+    ),
+    click.option(
+        "--temperature",
+        type=FiniteRange(min=0, min_open=True),
+        metavar="KELVIN",
+        help="Temperature at which cells age [K]. Default: that of the card's bake.",
     ),
     click.option(
         "--off",
@@ -158,6 +148,7 @@ _OPTIONS = (
         "--strict", is_flag=True, help="Refuse other layers with weights that would stay digital."
     ),
     click.option("--seed", type=SEED, default=0, help="Seed of all random numbers."),
+    DEVICE_OPTION,
 )
 
 
@@ -191,6 +182,7 @@ class Subject:
     mapping: dict[str, dict[str, Tensor]] | None  # from the checkpoint
     seed: int
     assumptions: tuple[str, ...]
+    metric: Metric
     digital: tuple[str, ...] = ()  # layers that stay digital on purpose
     strict: bool = False
 
@@ -199,7 +191,7 @@ class Subject:
         *,
         network: nn.Module | None = None,
         mapping: Mapping[str, Mapping[str, Tensor]] | None = None,
-        factors: Collection[str] | None = None,
+        setup: AnalogSetup | None = None,
     ) -> nn.Module:
         """Map the network onto chips.
 
@@ -208,14 +200,14 @@ class Subject:
         network : nn.Module, optional
             With other weights; then `mapping` is that of this network.
         mapping : mapping, optional
-        factors : collection of str, optional
-            Factors that are on.
+        setup : AnalogSetup, optional
+            Instead of the subject's.
         """
         from rramfit.mapping import convert_to_analog
 
         return convert_to_analog(
             self.network if network is None else network,
-            self.setup if factors is None else self.setup.with_factors(factors),
+            self.setup if setup is None else setup,
             inputs=self.inputs,
             mapping=self.mapping if network is None else mapping,
             exclude=self.digital,
@@ -226,7 +218,12 @@ class Subject:
     @property
     def inputs(self) -> Tensor:
         """Calibration images."""
-        return self.data.train_images[:_CALIBRATION_IMAGES]
+        return self.data.train_images[:_CALIBRATION_IMAGES].to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the network and its chips."""
+        return self.setup.model.device
 
 
 def bn_recalibrator(given: Subject, images: int | None) -> Callable[[nn.Module], None] | None:
@@ -249,6 +246,14 @@ def bn_recalibrator(given: Subject, images: int | None) -> Callable[[nn.Module],
         msg = f"{given.name} has no BatchNorm layers; remove --bn-recalibration"
         raise click.UsageError(msg)
     return lambda network: recalibrate_batch_norm(network, given.data.train_images[:images])
+
+
+def print_card_warnings(given: Subject) -> None:
+    """Print what makes chips of the card doubtful: its verdict, and times beyond its data."""
+    from rramfit.mapping.study.conditions import card_warnings
+
+    for warning in card_warnings(given.model_card, given.setup):
+        click.echo(f"warning: {warning}", err=True)
 
 
 def name_digital_parts(analog: nn.Module) -> list[str]:
@@ -296,16 +301,20 @@ def subject(options: dict[str, Any], *, trained: bool, weights: bytes | None = N
     if options["place"] and not options["cells"]:
         msg = "--place needs the faults of a fitted chip; add --cells"
         raise click.UsageError(msg)
+    if options["spare_columns"] and not options["place"]:
+        msg = "--spare-columns are of use to a placement; add --place"
+        raise click.UsageError(msg)
     import torch
 
     from rramfit.card import load_card
     from rramfit.card.cells import load_cells
     from rramfit.mapping.study.datasets import load_dataset
     from rramfit.mapping.study.networks import load_weights, make_network
-    from rramfit.mapping.tiles.peripherals import Peripherals
+    from rramfit.mapping.study.scores.metrics import metric_by_name
     from rramfit.mapping.tiles.setup import analog_setup
     from rramfit.measurement import read_measurement, replay
     from rramfit.measurement.virtual.reference_chip import reference_card
+    from rramfit.training.loop.rank import device_by_name
     from rramfit.training.plain import train_plain
     from rramfit_cli.allocator import keep_freed_memory
 
@@ -319,33 +328,36 @@ def subject(options: dict[str, Any], *, trained: bool, weights: bytes | None = N
         origin = load_cells(options["cells"])
     elif options["replay"]:
         origin = replay(read_measurement(options["replay"]))
+    device = device_by_name(options["device"])
     setup = analog_setup(
         card,
+        device=device,
         tile=options["tile"],
         scheme=options["scheme"],
         slices=options["slices"],
         weight_values=options["weight_values"],
-        peripherals=Peripherals(
-            input_coding="bit_serial" if serial == "bit-serial" else "amplitude",
-            dac_bits=options["dac_bits"],
-            adc_bits=options["adc_bits"],
-            correction=options["correction"],
-            wire_correction=not options["no_wire_correction"],
-        ),
+        peripherals=peripherals_of(options, coding=serial),
         wires_by=options["wires"] or ("exact" if rows == "grounded" else "estimate"),
         inactive_rows=options["inactive_rows"],
         factors=[f for f in FACTORS if f not in options["off"]],
         time=options["time"],
+        temperature=options["temperature"],
         origin=origin,
         place_around_faults=options["place"],
+        spare_columns=options["spare_columns"],
+        chip_spread=options["chip_spread"],
     )
     data = load_dataset(options["data"])
-    network = make_network(options["model"], data.shape, data.classes, seed=options["seed"])
+    metric = metric_by_name(options.get("metric") or data.metric)
+    network = make_network(
+        options["model"], data.shape, data.classes, seed=options["seed"], data=data
+    ).to(device)
     mapping = None
     if options["checkpoint"]:
         mapping = load_weights(network, options["checkpoint"])
     elif weights is not None:
-        network.load_state_dict(torch.load(io.BytesIO(weights), weights_only=True))
+        state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
     elif trained:
         if options["model"] != "mlp":
             msg = (
@@ -364,6 +376,7 @@ def subject(options: dict[str, Any], *, trained: bool, weights: bytes | None = N
         mapping=mapping,
         seed=options["seed"],
         assumptions=setup.model.assumptions,
+        metric=metric,
         digital=tuple(options["digital"]),
         strict=options["strict"],
     )

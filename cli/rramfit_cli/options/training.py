@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rramfit_cli.console import console, print_json, stages
+from rramfit_cli.console import stages
+from rramfit_cli.options.results import digital_accuracy
 from rramfit_cli.options.types import INPUT, OUTPUT_REPORT, output_of
 from rramfit_cli.overwriting import FIELDS, check_before, force_option
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from rramfit.mapping.study.evaluation import Evaluation
+    from rramfit.mapping.study.scores.metrics import Measure
     from rramfit.training.forward.layer_forward import Hardware
     from rramfit.training.loop.history import Epoch
     from rramfit.training.loop.recipe import AwareStage, Recipe, Stage
@@ -34,11 +35,8 @@ __all__ = [
     "check_training_files",
     "checkpoint_identity",
     "choose_recipe",
-    "digital_accuracy",
-    "evaluate_on_chips",
     "load_teacher",
     "save_trained",
-    "show_results",
     "train_for_chips",
     "training_log",
     "training_options",
@@ -50,7 +48,7 @@ _OPTIONS = (
     click.option(
         "--recipe",
         help="Training recipe: a TOML file, or digits, cifar10, cifar10-adapt, cifar10-average or "
-        "cifar10-finish. Default: digits or cifar10, according to --data.",
+        "cifar10-finish. Default: cifar10 for a folder of --data, otherwise digits.",
     ),
     click.option(
         "-o",
@@ -102,7 +100,7 @@ def choose_recipe(name: str | None, data: str) -> Recipe:
     from rramfit.training.loop.recipe import load_recipe
 
     if name is None:
-        name = "digits" if data == "digits" else "cifar10"
+        name = "cifar10" if Path(data).is_dir() else "digits"
     return load_recipe(name)
 
 
@@ -183,6 +181,7 @@ class TrainingLog:
     csv: Path
     status: Callable[[str], None]
     board: Callable[[Epoch], None] | None
+    measure: Measure | None = None  # None: accuracy
     before: list[Epoch] = field(default_factory=list)
     seconds_left: float = 0.0
 
@@ -192,12 +191,15 @@ class TrainingLog:
 
         return Run(on_epoch=self.on_epoch, on_step=self.on_step, **how)
 
+    def _text(self, value: float) -> str:
+        return f"{100 * value:.2f} %" if self.measure is None else self.measure.text(value)
+
     def on_step(self, at: Progress) -> None:
         """Show the progress of an epoch."""
         self.seconds_left = at.seconds_left
         self.status(
             f"epoch {at.epoch} of {at.epochs}, step {at.step} of {at.steps}, "
-            f"{100 * at.accuracy:.1f} %, {_clock(at.seconds_left)} left"
+            f"{self._text(at.accuracy)}, {_clock(at.seconds_left)} left"
         )
 
     def on_epoch(self, history: Sequence[Epoch]) -> None:
@@ -208,7 +210,8 @@ class TrainingLog:
         last = history[-1]
         click.echo(
             f"{last.stage} epoch {last.epoch}: loss {last.loss:.4f}, "
-            f"train {100 * last.train_accuracy:.2f} %, test {100 * last.test_accuracy:.2f} %, "
+            f"train {self._text(last.train_accuracy)}, "
+            f"test {self._text(last.test_accuracy)}, "
             f"{_clock(last.seconds)} elapsed, {_clock(self.seconds_left)} left",
             file=sys.stderr,
         )
@@ -217,7 +220,9 @@ class TrainingLog:
 
 
 @contextlib.contextmanager
-def training_log(csv: Path, tensorboard: Path | None, *, verbose: bool) -> Iterator[TrainingLog]:
+def training_log(
+    csv: Path, tensorboard: Path | None, *, verbose: bool, measure: Measure
+) -> Iterator[TrainingLog]:
     """Report epochs and steps on standard error; only the first process is verbose."""
     from rramfit.training.loop.history import tensorboard_log
 
@@ -227,7 +232,7 @@ def training_log(csv: Path, tensorboard: Path | None, *, verbose: bool) -> Itera
         if tensorboard is not None and verbose:
             board = stack.enter_context(tensorboard_log(tensorboard))
         try:
-            yield TrainingLog(csv=csv, status=status, board=board)
+            yield TrainingLog(csv=csv, status=status, measure=measure, board=board)
         except KeyboardInterrupt:
             if verbose:
                 click.echo("stopped; use --resume to continue after the last epoch", err=True)
@@ -291,6 +296,7 @@ def train_for_chips(
             hardware=hardware,
             exclude=given.digital,
             strict=given.strict,
+            metric=given.metric,
         )
         name_digital_parts(trained.analog)
         network, mapping, history = trained.network, trained.mapping, trained.history
@@ -325,78 +331,3 @@ def save_trained(
     )
     if run.checkpoint is not None:
         run.checkpoint.unlink(missing_ok=True)
-
-
-def digital_accuracy(given: Subject, network: nn.Module) -> float:
-    """Return the digital accuracy on all test images."""
-    from rramfit.mapping.study.evaluation import accuracy
-
-    return accuracy(network, given.data.test_images, given.data.test_labels)
-
-
-def evaluate_on_chips(
-    network: nn.Module,
-    given: Subject,
-    *,
-    mapping: Mapping[str, Mapping[str, Tensor]] | None,
-    chips: int,
-    images: int,
-) -> Evaluation:
-    """Evaluate a network on chips."""
-    from rramfit.mapping.study.evaluation import accuracy, evaluate
-
-    test, labels = given.data.test_images[:images], given.data.test_labels[:images]
-    analog = given.on_chips(network=network, mapping=mapping)
-    digital = accuracy(network, test, labels)
-    return evaluate(analog, test, labels, digital=digital, chips=chips, seed=given.seed)
-
-
-def show_results(
-    given: Subject,
-    found: Mapping[str, tuple[float, Evaluation | None]],
-    *,
-    recipe: str,
-    output: Path,
-    history: Sequence[Epoch],
-    report: Path | None,
-    as_json: bool,
-) -> None:
-    """Print the result of a training: digital accuracy and accuracy on chips of each network."""
-    if report is not None:
-        from rramfit.reporting.training import training_report
-
-        training_report(
-            given.name,
-            given.setup,
-            given.data.name,
-            recipe=recipe,
-            history=history,
-            found=found,
-        ).save(report)
-    if as_json:
-        print_json(
-            {
-                "network": given.name,
-                "card": given.card,
-                "data": given.data.name,
-                "recipe": recipe,
-                "seed": given.seed,
-                "epochs": len(history),
-                "checkpoint": str(output),
-                **{
-                    name: {"digital": digital, "chips": None if on is None else on.to_json()}
-                    for name, (digital, on) in found.items()
-                },
-            }
-        )
-        return
-    from rramfit.units import counted
-
-    out = console()
-    out.print(f"[bold]{given.name}[/] on {given.data.name}, {output}", highlight=False)
-    for name, (digital, on) in found.items():
-        out.print(f"  {name + ', digital':<20}{100 * digital:.2f} %", highlight=False)
-        if on is not None:
-            chips = f"{name}, {counted(on.chips, 'chip')}"
-            text = f"{on.mean.percent()} on {on.images} images, chips of {given.card}"
-            out.print(f"  {chips:<20}{text}", highlight=False)

@@ -12,16 +12,17 @@ of two chips then differ as the chips do, which is for the comparison of paramet
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.schema import LevelCard, ModelCard
+from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.comparison import levels_found_blind
 from rramfit.fitting.results.result import Finding
 from rramfit.units import counted
 
-__all__ = ["SAME_TARGET", "level_mismatch"]
+__all__ = ["SAME_TARGET", "LevelPlaces", "level_mismatch", "level_places", "places_match"]
 
 Floats = NDArray[np.float64]
 
@@ -30,22 +31,41 @@ _WITHIN = 1.0  # standard deviations of a level within which its targets are the
 _SHOWN = 6
 
 
+class LevelPlaces(NamedTuple):
+    """Where the levels of a chip are, one number per level [S].
+
+    Attributes
+    ----------
+    blind : bool
+        Whether they were found from the readings.
+    target : list of float
+        NaN without a target.
+    centre : list of float
+        Mean of the readings, else the target.
+    spread : list of float
+        Standard deviation; 0 if unknown.
+    """
+
+    blind: bool
+    target: list[float]
+    centre: list[float]
+    spread: list[float]
+
+
 def level_mismatch(card: ModelCard, other: ModelCard) -> Finding | None:
     """Report that two cards have different levels; None if they have the same, or none."""
     if not card.levels or not other.levels:
         return None
-    cards = (card, other)
-    if any(levels_found_blind(c) for c in cards) or not all(map(_has_targets, cards)):
-        centres = [np.array([_centre(x) for x in c.levels]) for c in cards]
-        if _same_by_nearness(*centres):
-            return None
-        remedy = "Compare chips whose states lie near each other, or record the levels."
-    else:
-        centres = [np.array([_target(x) for x in c.levels]) for c in cards]
-        spreads = [np.array([_spread(x) for x in c.levels]) for c in cards]
-        if _same_targets(*centres, *spreads):
-            return None
-        remedy = "Compare chips that were programmed to the same levels."
+    places = (level_places(card), level_places(other))
+    if places_match(*places):
+        return None
+    by_target = all(map(_by_target, places))
+    centres = [np.array(p.target if by_target else p.centre) for p in places]
+    remedy = (
+        "Compare chips that were programmed to the same levels."
+        if by_target
+        else "Compare chips whose states lie near each other, or record the levels."
+    )
     shown = [
         ", ".join(f"{g * 1e6:.3g}" for g in c[:_SHOWN]) + (", …" * (len(c) > _SHOWN))
         for c in centres
@@ -59,21 +79,27 @@ def level_mismatch(card: ModelCard, other: ModelCard) -> Finding | None:
     )
 
 
-def _has_targets(card: ModelCard) -> bool:
-    return any(level.target is not None for level in card.levels)
+def level_places(card: ModelCard) -> LevelPlaces:
+    """Return where the levels of a card are."""
+    return LevelPlaces(
+        blind=levels_found_blind(card),
+        target=[math.nan if x.target is None else x.target.value for x in card.levels],
+        centre=[math.nan if (c := x.mean or x.target) is None else c.value for x in card.levels],
+        spread=[0.0 if x.std is None else x.std.value for x in card.levels],
+    )
 
 
-def _target(level: LevelCard) -> float:
-    return math.nan if level.target is None else level.target.value
+def places_match(a: LevelPlaces, b: LevelPlaces) -> bool:
+    """Return whether two chips have the same levels, or one has none."""
+    if not a.centre or not b.centre:
+        return True
+    if _by_target(a) and _by_target(b):
+        return _same_targets(*(np.array(x) for x in (a.target, b.target, a.spread, b.spread)))
+    return _same_by_nearness(np.array(a.centre), np.array(b.centre))
 
 
-def _centre(level: LevelCard) -> float:
-    centre = level.mean or level.target
-    return math.nan if centre is None else centre.value
-
-
-def _spread(level: LevelCard) -> float:
-    return 0.0 if level.std is None else level.std.value
+def _by_target(places: LevelPlaces) -> bool:
+    return not places.blind and any(map(math.isfinite, places.target))
 
 
 def _same_targets(a: Floats, b: Floats, spread_a: Floats, spread_b: Floats) -> bool:

@@ -147,6 +147,7 @@ def _program(path: Path, f: File, levels: Levels | None) -> Program | None:
         open_blocks=SweepsInFile(
             path=path, levels=levels, acceptance=acceptance, state=FileState.of(path)
         ),
+        session=_sessions(f, "program"),
     )
 
 
@@ -162,7 +163,16 @@ def _reads_of(path: Path, f: File, name: str) -> Reads:
         read_voltage=None if voltage is None else float(voltage),
         temperature=None if temperature is None else float(temperature),
         open_blocks=ReadsInFile(path=path, group=name, state=FileState.of(path)),
+        session=_sessions(f, name),
     )
+
+
+def _sessions(f: File, name: str) -> tuple[str, ...] | None:
+    """Return the session of each sweep or read; None if the version or the file has none."""
+    rules = groups_of(plain(f.attrs["format_version"])).get(name)
+    if rules is None or "session" not in rules.datasets or "session" not in f[name]:
+        return None
+    return tuple(visible(str(plain(v))) for v in f[name]["session"][...])
 
 
 def _endurance(f: File) -> Endurance | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ def program_in_memory(
     pulses: Integers | None = None,
     max_pulses: int | None = None,
     levels: Levels | None = None,
+    session: Sequence[str] | None = None,
 ) -> Program:
     """Return programming sweeps given as arrays.
 
@@ -47,6 +48,8 @@ def program_in_memory(
     max_pulses : int, optional
     levels : Levels, optional
         Target levels and their verify windows.
+    session : sequence of str, optional
+        Tester, day or operator session of each sweep.
 
     Raises
     ------
@@ -75,6 +78,9 @@ def program_in_memory(
         if a is not None and a.shape != g.shape:
             msg = f"{name} has shape {a.shape}; expected {g.shape}, the shape of conductance"
             raise ValueError(msg)
+    if session is not None and len(session) != len(g):
+        msg = f"session has {len(session)} entries; expected {len(g)}, one for each sweep"
+        raise ValueError(msg)
     rows, cols = g.shape[1:]
     return Program(
         shape=(len(g), rows, cols),
@@ -88,6 +94,7 @@ def program_in_memory(
             accepted=accepted,
             pulses=None if pulses is None else np.asarray(pulses, dtype=np.int64),
         ),
+        session=None if session is None else tuple(session),
     )
 
 
@@ -98,6 +105,7 @@ def reads_in_memory(
     level: Integers,
     read_voltage: float | None = None,
     temperature: float | None = None,
+    session: Sequence[str] | None = None,
 ) -> Reads:
     """Return repeated reads given as arrays.
 
@@ -113,7 +121,12 @@ def reads_in_memory(
         [V]
     temperature : float, optional
         [K]
+    session : sequence of str, optional
+        Tester, day or operator session of each read.
     """
+    if session is not None and len(session) != len(conductance):
+        msg = f"session has {len(session)} entries; expected {len(conductance)}, one for each read"
+        raise ValueError(msg)
     g = np.asarray(conductance, dtype=np.float64)
     if g.ndim != 3 or time.shape != g.shape[:1] or level.shape != g.shape[1:]:
         msg = (
@@ -129,6 +142,7 @@ def reads_in_memory(
         read_voltage=read_voltage,
         temperature=temperature,
         open_blocks=_ReadsInMemory(conductance=g),
+        session=None if session is None else tuple(session),
     )
 
 

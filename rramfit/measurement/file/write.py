@@ -146,6 +146,7 @@ def _version(measurement: Measurement) -> str:
         or measurement.attempts is not None
         or len(measurement.bakes) > 1
         or _open_window(measurement.levels)
+        or any(x is not None and x.session for x in (measurement.program, measurement.reads))
         or any(
             getattr(identity, name) is not None
             for name, rule in ROOT_ATTRIBUTES.items()
@@ -242,6 +243,8 @@ def _program(f: h5py.File, program: Program) -> None:
     group.attrs["read_voltage"] = float(program.read_voltage)
     if program.max_pulses is not None:
         group.attrs["max_pulses"] = int(program.max_pulses)
+    if program.session:
+        _text(group, "session", program.session)
     conductance = _cell_dataset(group, "conductance", program.shape, np.float32, units="S")
     level = _cell_dataset(group, "level", program.shape, np.int32) if program.levels_known else None
     verified = (
@@ -278,6 +281,8 @@ def _reads(f: h5py.File, name: str, reads: Reads | None) -> None:
         first += len(block)
     _store(group, "time", reads.time, units="s")
     _store(group, "level", reads.level.astype(np.int32))
+    if reads.session and name == "reads":
+        _text(group, "session", reads.session)
 
 
 def _small_groups(f: h5py.File, measurement: Measurement) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.errors import MeasurementError
+from rramfit.errors import MeasurementError, visible
 from rramfit.hdf5 import Dataset
 from rramfit.hdf5.nodes import File
 from rramfit.measurement.file.acceptance import acceptance_source, inside_window
@@ -347,6 +347,7 @@ def _program(group: _Group, levels: Levels | None) -> Program:
             acceptance=acceptance,
             shape=shape,
         ),
+        session=_sessions(group),
     )
 
 
@@ -363,7 +364,13 @@ def _reads(group: _Group) -> Reads:
         open_blocks=_LabReads(
             path=group.path, conductance=group.datasets["conductance"], shape=shape
         ),
+        session=_sessions(group),
     )
+
+
+def _sessions(group: _Group) -> tuple[str, ...] | None:
+    values = group.read("session").flat if "session" in group.datasets else ()
+    return tuple(visible(str(plain(v))) for v in values) or None  # texts, or numbers
 
 
 def _endurance(group: _Group) -> Endurance:

@@ -4,10 +4,13 @@ With x = log10(max(cycle, 1)) less that of the first point, the reading of cell 
 
     G = mean_s + drift_s·x + (std_s + growth_s·x)·(√½·z_cs + √½·ε)
 
-with z the cell's own deviation and ε drawn afresh at every point, both standard normal. A share
-`failed` of the cells loses its window at a cycle count that is uniform in x; from then on, all
-states read as the lowest one. Stuck cells and cells in dead lines read their constant in every
-state; with the mess `off_level`, so do further cells, at a conductance anywhere over the levels.
+with z the cell's own deviation and ε drawn afresh at every point, both standard normal. If the card
+has a distribution of lives, every cell draws its life from it, and its mode of failure from the
+incidence of the modes: from then on all states read as the lowest one (stuck low), as the highest
+one (stuck high), or within a third of the window in its middle. Otherwise, a share `failed` of the
+cells loses its window at a cycle count that is uniform in x, and is stuck low. Stuck cells and
+cells in dead lines read their constant in every state; with the mess `off_level`, so do further
+cells, at a conductance anywhere over the levels.
 """
 
 from __future__ import annotations
@@ -17,15 +20,26 @@ import math
 import numpy as np
 from scipy import special
 
+from rramfit.card.blocks.endurance import EnduranceCard, FailureMode, LifeCard, LifeFamily
 from rramfit.card.cells import Fault
-from rramfit.card.schema import EnduranceCard, ModelCard
-from rramfit.measurement.file.record import Endurance, Floats
+from rramfit.card.quantity import Quantity
+from rramfit.card.schema import ModelCard
+from rramfit.measurement.file.record import Bools, Endurance, Floats, Integers
 from rramfit.measurement.virtual import mess as kinds
 from rramfit.measurement.virtual.messy_chip import MessyChip
 from rramfit.measurement.virtual.tester import Instrument, Plan
 from rramfit.streams import stream
 
-__all__ = ["draw_endurance", "endurance_failed"]
+__all__ = [
+    "draw_endurance",
+    "endurance_failed",
+    "failed_by_life",
+    "life_parameters",
+    "with_weibull_lives",
+]
+
+MODE_SHARES = {"stuck low": 0.3, "stuck high": 0.5, "window closure": 0.2}
+"""Shares of the modes of failure of cells with `Plan.life`."""
 
 
 def draw_endurance(
@@ -47,9 +61,7 @@ def draw_endurance(
     x = np.log10(cycle / first)
     shape = chip.shape
     fixed = _fixed(chip, seed)
-    alive = stream(seed, "endurance/failed").random((2, *shape))
-    share = part.failed.value if part.failed else 0.0
-    lost = (alive[0] < share) & (x[:, None, None] >= alive[1] * x[-1]) & (x[:, None, None] > 0)
+    lost, mode = _lost(part, cycle, shape, seed)
     out = np.empty((len(cycle), len(part.states), *shape))
     for s, state in enumerate(part.states):
         name = f"endurance/{s}"
@@ -60,9 +72,12 @@ def draw_endurance(
         growth = state.growth.value if state.growth else 0.0
         mean, std = state.mean.value + drift * x, state.std.value + growth * x
         g = mean[:, None, None] + std[:, None, None] * z
-        if s:
-            g = np.where(lost, out[:, 0], g)
         out[:, s] = g
+    low, high = out[:, 0].copy(), out[:, -1].copy()
+    for s in range(len(part.states)):
+        third = (1 + s / max(len(part.states) - 1, 1)) / 3
+        failed = np.select([mode == 0, mode == 1], [low, high], low + third * (high - low))
+        out[:, s] = np.where(lost, failed, out[:, s])
     out = np.where(np.isfinite(fixed), fixed, out)
     if chip.mess.column_gain:
         out *= chip.gain
@@ -72,6 +87,89 @@ def draw_endurance(
         for i in range(len(cycle))
     ]
     return Endurance(conductance=np.array(readings), cycle=cycle)
+
+
+def _lost(
+    part: EnduranceCard, cycle: Integers, shape: tuple[int, int], seed: int
+) -> tuple[Bools, Integers]:
+    """Return which cells have failed at each point, (point, row, col), and how, (row, col)."""
+    life = part.life
+    if life is None or life.family is None:
+        x = np.log10(cycle / cycle[0])[:, None, None]
+        alive = stream(seed, "endurance/failed").random((2, *shape))
+        share = part.failed.value if part.failed else 0.0
+        lost = (alive[0] < share) & (x >= alive[1] * x[-1]) & (x > 0)
+        return lost, np.zeros(shape, dtype=np.int64)
+    family, mu, sigma = life_parameters(life)
+    u = stream(seed, "endurance/life").random(shape)
+    z = np.log(-np.log(u)) if family == "weibull" else -special.ndtri(u)
+    incidence = np.array([max(m.incidence.value, 0.0) for m in life.modes] or [1.0])
+    edges = np.cumsum(incidence / incidence.sum())[:-1]
+    drawn = np.searchsorted(edges, stream(seed, "endurance/mode").random(shape), side="right")
+    names = [m.mode for m in life.modes] or ["stuck low"]
+    kinds = np.array([("stuck low", "stuck high", "window closure").index(n) for n in names])
+    return cycle[:, None, None] >= np.exp(mu + sigma * z), kinds[drawn].astype(np.int64)
+
+
+def life_parameters(life: LifeCard) -> tuple[str, float, float]:
+    """Return the family of a card's lives, and location and scale of ln cycles.
+
+    Raises
+    ------
+    ValueError
+        If the card has no distribution of lives.
+    """
+    for f in life.families:
+        if f.family == life.family:
+            p = {name: q.value for name, q in f.parameters.items()}
+            if f.family == "weibull":
+                return f.family, math.log(p["scale"]), 1 / p["shape"]
+            return f.family, math.log(p["median"]), p["sigma"]
+    msg = "the card has no distribution of lives"
+    raise ValueError(msg)
+
+
+def with_weibull_lives(card: ModelCard, shape: float, scale: float) -> ModelCard:
+    """Return a card whose cells have Weibull lives; they get stuck, or their window closes."""
+    if card.endurance is None:
+        return card
+    share = 1 - math.exp(-((max(card.endurance.longest_cycle, 1) / scale) ** shape))
+    one = scale * (-math.log1p(-0.01)) ** (1 / shape)
+    life = LifeCard(
+        cells=0,
+        failures=0,
+        family="weibull",
+        families=[
+            LifeFamily(
+                family="weibull",
+                parameters={
+                    "shape": Quantity.given(shape, "1"),
+                    "scale": Quantity.given(scale, "cycles"),
+                },
+                cycles_to_1pct=Quantity.given(one, "cycles"),
+                log_likelihood=0.0,
+            )
+        ],
+        cycles_to_1pct=Quantity.given(one, "cycles"),
+        surviving=Quantity.given(1 - share, "1"),
+        modes=[
+            FailureMode.model_validate(
+                {"mode": mode, "failures": 0, "incidence": Quantity.given(share * part, "1")}
+            )
+            for mode, part in MODE_SHARES.items()
+        ],
+    )
+    endurance = card.endurance.model_copy(update={"life": life, "failed": None})
+    return card.model_copy(update={"endurance": endurance})
+
+
+def failed_by_life(part: EnduranceCard) -> float:
+    """Return the share of cells whose drawn life ends by the longest cycle."""
+    if part.life is None or part.life.family is None:
+        return part.failed.value if part.failed else 0.0
+    family, mu, sigma = life_parameters(part.life)
+    z = (math.log(max(part.longest_cycle, 1)) - mu) / sigma
+    return -math.expm1(-math.exp(z)) if family == "weibull" else float(special.ndtr(z))
 
 
 def endurance_failed(part: EnduranceCard) -> float:
@@ -89,7 +187,7 @@ def endurance_failed(part: EnduranceCard) -> float:
         mean += sign * (state.mean.value / 2 + drift * x)
         variance += last**2 + first**2 / 4 - first * last / 2  # half of a cell's deviation is kept
     by_variation = float(special.ndtr(-mean / math.sqrt(variance))) if variance > 0 else 0.0
-    share = part.failed.value if part.failed else 0.0
+    share = failed_by_life(part)
     return share + (1 - share) * by_variation
 
 

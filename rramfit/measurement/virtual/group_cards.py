@@ -12,9 +12,11 @@ and c2c share what it leaves of the level's variance.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
+from rramfit.card.blocks.temperature import ChangeLaw, LevelLaw, TemperatureCard
 from rramfit.card.document import seal
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import (
@@ -31,9 +33,10 @@ from rramfit.card.schema import (
 )
 from rramfit.streams import stream
 
-__all__ = ["with_groups"]
+__all__ = ["with_bakes", "with_groups"]
 
 given = Quantity.given
+Domain = Literal["linear", "log"]
 
 
 def with_groups(card: ModelCard, seed: int) -> ModelCard:
@@ -62,6 +65,70 @@ def with_groups(card: ModelCard, seed: int) -> ModelCard:
         "readout": _readout(seed),
     }
     return seal(card.model_copy(update=parts))
+
+
+def with_bakes(
+    card: ModelCard, *, energy: float, exponent: float = 0.0, domain: Domain = "linear"
+) -> ModelCard:
+    """Return the card with a law of time and temperature that has its drift and growth.
+
+    Parameters
+    ----------
+    card : ModelCard
+        With retention; its temperature and reference time are those of the law.
+    energy : float
+        Activation energy of the rate of change of mean and variance [eV].
+    exponent : float
+        Of time; 0 is its logarithm. Above 0, the change starts at programming.
+    domain : {"linear", "log"}
+        Whether the mean changes in siemens or by a factor.
+    """
+    r = card.retention
+    if r is None or r.temperature is None:
+        msg = f"card {card.name!r} has no retention with a temperature; with_bakes needs one"
+        raise ValueError(msg)
+
+    def law(rows: list[LevelLaw], domain: Domain) -> ChangeLaw:
+        return ChangeLaw(
+            domain=domain,
+            accelerates="rate",
+            exponent=given(exponent, "1"),
+            fitted_exponent=exponent != 0,
+            activation_energy=given(energy, "eV"),
+            levels=rows,
+        )
+
+    drift: list[LevelLaw] = []
+    growth: list[LevelLaw] = []
+    for row in r.levels:
+        mean = card.levels[row.level].mean
+        scale = 1.0 if domain == "linear" or mean is None else mean.value
+        unit = "S" if domain == "linear" else "1"
+        values = {
+            name: 0.0 if q is None else q.value
+            for name, q in (
+                ("step", row.first_step),
+                ("rate", row.drift),
+                ("spread", row.first_spread),
+                ("growth", row.growth),
+            )
+        }
+        for rows, step, rate, u in (
+            (drift, values["step"] / scale, values["rate"] / scale, unit),
+            (growth, values["spread"] ** 2, values["growth"] ** 2, "S²"),
+        ):
+            started = {"step_rate": given(rate / exponent, u)} if exponent > 0 else {}
+            rows.append(
+                LevelLaw(level=row.level, step=given(step, u), rate=given(rate, u), **started)
+            )
+    block = TemperatureCard(
+        reference_temperature=r.temperature,
+        reference_time=r.reference_time,
+        longest_time=r.longest_time,
+        drift=law(drift, domain),
+        growth=law(growth, "linear"),
+    )
+    return seal(card.model_copy(update={"temperature": block}))
 
 
 def _read_noise(seed: int, reference: float) -> ReadNoiseCard:

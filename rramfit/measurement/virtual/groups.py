@@ -2,8 +2,10 @@
 
 Each group programs the chip again, with its own balanced pattern. In `/reads` and `/retention`,
 `level` is the programmed level of a cell, or -1 if its programming was not accepted; with the mess
-`off_level` it is the level that was asked for. Failed cells of `/iv` lose part of their conductance
-in the middle of the sweep. `/endurance` is in `rramfit.measurement.virtual.endurance`.
+`off_level` it is the level that was asked for. Cells of bakes at other temperatures age by the
+card's law if it has one of several bakes, and otherwise as if their times were longer. Failed cells
+of `/iv` lose part of their conductance in the middle of the sweep. `/endurance` is in
+`rramfit.measurement.virtual.endurance`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rramfit.card.blocks.temperature_law import acceleration
+from rramfit.card.conditions.change_at import has_law
 from rramfit.card.schema import LineCard, ModelCard
 from rramfit.measurement.file.in_memory import reads_in_memory
 from rramfit.measurement.file.record import MVM, Floats, IVSweeps, Levels, Readout, Reads
@@ -25,12 +29,10 @@ from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
 from rramfit.streams import stream, torch_stream
 
 if TYPE_CHECKING:
+    from rramfit.array.devices.ageing import Ageing
     from rramfit.array.wires.line import LineResistance
 
 __all__ = ["drawn_groups", "line_of"]
-
-BOLTZMANN = 8.617333262e-5
-"""[eV/K]"""
 
 OFF_LEVEL = ("reads", "retention", "iv")
 """Groups whose programming may fail without the file saying so; /mvm reads every cell."""
@@ -51,12 +53,16 @@ def drawn_groups(
     out: dict[str, Any] = {}
     if "reads" in groups:
         times = np.arange(plan.reads, dtype=np.float64) * plan.read_interval
-        out["reads"] = _reads(
+        reads = _reads(
             chip, "reads", times, instrument=instrument, read_voltage=read_voltage, seed=seed
         )
+        out["reads"] = reads if plan.sessions < 2 else _in_sessions(reads, plan, seed)
     if "retention" in groups:
         retention = card.retention and card.retention.temperature
         kelvin = retention.value if retention else instrument.temperature
+        law = has_law(card)
+        if law and card.temperature is not None:
+            kelvin = card.temperature.reference_temperature.value
         out["retention"], *more = (
             _reads(
                 chip,
@@ -65,7 +71,8 @@ def drawn_groups(
                 instrument=instrument,
                 read_voltage=read_voltage,
                 temperature=at,
-                acceleration=math.exp(plan.bake_energy / BOLTZMANN * (1 / kelvin - 1 / at)),
+                time_factor=1.0 if law else math.exp(acceleration(plan.bake_energy, at, kelvin)),
+                bake_ageing=_ageing_at(card, at) if law else None,
                 seed=seed,
             )
             for k, at in enumerate((kelvin, *plan.bake_temperatures))
@@ -91,6 +98,16 @@ def drawn_groups(
     return out
 
 
+def _ageing_at(card: ModelCard, temperature: float) -> Ageing:
+    """Return how cells age at one temperature, by the card's law of several bakes."""
+    import torch
+
+    from rramfit.array.devices.device_model import DeviceModel
+
+    model = DeviceModel.from_card(card, dtype=torch.float64, temperature=temperature)
+    return model.state_ageing
+
+
 def _programmed(chip: MessyChip, name: str, seed: int) -> State:
     """Program the chip again."""
     pattern_seed = int(stream(seed, f"{name}/pattern").integers(2**62))
@@ -107,17 +124,21 @@ def _reads(
     read_voltage: float,
     seed: int,
     temperature: float | None = None,
-    acceleration: float = 1.0,
+    time_factor: float = 1.0,
+    bake_ageing: Ageing | None = None,
 ) -> Reads:
     """Read one programmed state repeatedly; for `/retention`, age the cells between reads."""
     bake = name.partition("/")[0] == "retention"
     state = _programmed(chip, name, seed)
+    if bake_ageing is not None:
+        baked = dataclasses.replace(state.programmed, ageing=bake_ageing)
+        state = dataclasses.replace(state, programmed=baked)
     noise, ageing = torch_stream(seed, f"{name}/read"), torch_stream(seed, f"{name}/age")
     readings = []
     for i, time in enumerate(times):
         passed = 0.0
         if bake:
-            passed = acceleration * float(time)
+            passed = time_factor * float(time)
             aged = state.programmed.age(passed, ageing)
             state = dataclasses.replace(state, programmed=aged)
         reading = chip.read(state, noise, f"{name}/{i}", time=passed)
@@ -128,6 +149,22 @@ def _reads(
         level=state.level,
         read_voltage=read_voltage,
         temperature=temperature,
+    )
+
+
+def _in_sessions(reads: Reads, plan: Plan, seed: int) -> Reads:
+    """Read in several sessions, in which all readings differ by a factor."""
+    session = np.arange(reads.shape[0]) * plan.sessions // reads.shape[0]
+    drawn = stream(seed, "reads/session").standard_normal(plan.sessions)
+    factor = (1 + plan.session_spread * drawn)[session]
+    readings = (reads.read_all() * factor[:, None, None]).astype(np.float32)
+    return reads_in_memory(
+        readings.astype(np.float64),
+        time=reads.time,
+        level=reads.level,
+        read_voltage=reads.read_voltage,
+        temperature=reads.temperature,
+        session=[f"session {k + 1}" for k in session],
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from rramfit.measurement.file.record import (
     Program,
     SweepBlock,
 )
+from rramfit.measurement.virtual.endurance import with_weibull_lives
 from rramfit.measurement.virtual.groups import drawn_groups
 from rramfit.measurement.virtual.mess import Mess
 from rramfit.measurement.virtual.messy_chip import MessyChip, messy_chip
@@ -135,6 +136,8 @@ def synthesize(
             msg = f"card {card.name!r} has no {group}, which the group /{group} needs"
             raise ArrayError(msg)
     instrument, plan = instrument or Instrument(), plan or Plan()
+    if plan.life is not None:
+        card = with_weibull_lives(card, *plan.life)
     voltage = card.domain.read_voltage
     read_voltage = instrument.read_voltage if voltage is None else voltage.value
     chip = messy_chip(virtual_chip(card, rows=rows, cols=cols, seed=seed), mess or Mess(), seed)
@@ -160,10 +163,13 @@ def synthesize(
         cols=cols,
         levels=levels,
         program=program,
-        truth={
-            **truth(card, chip, groups=groups, instrument=instrument, seed=seed),
-            **switching_truth(groups, plan, levels),
-        },
+        truth=_of_sessions(
+            {
+                **truth(card, chip, groups=groups, instrument=instrument, seed=seed),
+                **switching_truth(groups, plan, levels),
+            },
+            plan,
+        ),
         **drawn_groups(
             card,
             chip,
@@ -175,6 +181,21 @@ def synthesize(
             seed=seed,
         ),
     )
+
+
+def _of_sessions(values: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Add what sessions are; leave out what they add to, the noise of reads."""
+    if plan.sessions < 2:
+        return values
+    kept = {
+        name: value
+        for name, value in values.items()
+        if not name.startswith("read_noise.") and not name.endswith((".read", ".c2c"))
+    }
+    for k in range(len(values)):
+        if f"levels[{k}].mean" in values:
+            kept[f"gauge.levels[{k}].session"] = plan.session_spread * values[f"levels[{k}].mean"]
+    return kept
 
 
 def _levels(card: ModelCard, chip: Chips) -> Levels:

@@ -71,7 +71,12 @@ class Plan:
     attempt_cells: int = 64
     attempts: int = 8  # of each cell
     attempt_pulses: int = 30  # after which an attempt is given up
+    attempt_success: float | None = None  # of one pulse; None = pulses move ln G step by step
+    attempt_spread: float = 0.0  # of it over cells, as the spread of a beta-geometric distribution
     endurance_points: int = 5  # from the card's first to its longest cycle, even in its logarithm
+    life: tuple[float, float] | None = None  # Weibull shape and scale [cycles] of /endurance
+    sessions: int = 1  # of /reads, one after the other
+    session_spread: float = 0.0  # relative, std over sessions of a factor of all readings
     mvm_patterns: int = 32  # half of the rows active
     readout_points: int = 65
     readout_repeats: int = 4

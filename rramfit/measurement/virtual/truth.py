@@ -21,12 +21,17 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from rramfit.card.cells import Fault
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import ModelCard
 from rramfit.measurement.virtual.distribution_truth import direct_parameters
-from rramfit.measurement.virtual.endurance import endurance_failed
+from rramfit.measurement.virtual.endurance import (
+    endurance_failed,
+    failed_by_life,
+    life_parameters,
+)
 from rramfit.measurement.virtual.mess import TELEGRAPH
 from rramfit.measurement.virtual.mess_truth import (
     Moments,
@@ -253,6 +258,11 @@ def _electrical_truth(card: ModelCard) -> dict[str, float]:
         for name in ("first_step", "first_spread", "drift", "growth"):
             if (quantity := getattr(aged, name)) is not None:
                 out[f"retention.levels[{i}].{name}"] = quantity.value
+    if card.temperature is not None:
+        for name, law in (("drift", card.temperature.drift), ("growth", card.temperature.growth)):
+            if law is not None and law.activation_energy is not None:
+                out[f"temperature.{name}.activation_energy"] = law.activation_energy.value
+                out[f"temperature.{name}.exponent"] = law.exponent.value
     out |= _endurance_truth(card)
     return out
 
@@ -263,7 +273,7 @@ def _endurance_truth(card: ModelCard) -> dict[str, float]:
     part = card.endurance
     if part is None:
         return out
-    fails = part.failed is not None and part.failed.value > 0
+    fails = failed_by_life(part) > 0
     for i, state in enumerate(part.states):
         for name in ("mean", "std", "drift", "growth"):
             quantity: Quantity | None = getattr(state, name)
@@ -274,6 +284,20 @@ def _endurance_truth(card: ModelCard) -> dict[str, float]:
             out[f"endurance.{name}"] = quantity.value
     if len(part.states) > 1:
         out["endurance.failed"] = endurance_failed(part)
+    if part.life is not None and part.life.family is not None:
+        family, mu, sigma = life_parameters(part.life)
+        place = f"endurance.life.families[{0 if family == 'weibull' else 1}].parameters"
+        names = ("scale", "shape") if family == "weibull" else ("median", "sigma")
+        z = math.log(-math.log1p(-0.01)) if family == "weibull" else float(special.ndtri(0.01))
+        out[f"{place}.{names[0]}"] = math.exp(mu)
+        out[f"{place}.{names[1]}"] = 1 / sigma if family == "weibull" else sigma
+        out["endurance.life.cycles_to_1pct"] = math.exp(mu + sigma * z)
+        out["endurance.life.surviving"] = 1 - failed_by_life(part)
+        whole = sum(m.incidence.value for m in part.life.modes)
+        for m in part.life.modes if whole > 0 else ():
+            at = ("stuck low", "stuck high", "window closure").index(m.mode)
+            share = failed_by_life(part) * m.incidence.value / whole
+            out[f"endurance.life.modes[{at}].incidence"] = share
     return out
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from rramfit.provenance import package_version
-from rramfit.reporting.lots.tables import LotTable, ParameterColumn
+from rramfit.reporting.lots.outliers import FALSE_ALARM, FEWEST
+from rramfit.reporting.lots.tables import LotTable, ParameterColumn, set_name
 from rramfit.reporting.page.document import (
     Block,
     Column,
@@ -20,7 +23,7 @@ from rramfit.reporting.page.document import (
 )
 from rramfit.reporting.page.document import figure as draw_figure
 from rramfit.reporting.page.theme import SERIES
-from rramfit.reporting.page.wording import axis_unit, counted, with_unit
+from rramfit.reporting.page.wording import axis_unit, counted, share, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +36,30 @@ _MOST_FIGURES = 24
 _MOST_CHIPS = 100  # of a figure with one line per chip
 _MOST_NOTES = 20
 _LINE = 0.22  # [inch] per chip
+_MOST_STUCK = 0.01
+_FIRST = (".mean", ".std", ".probability")  # parameters of levels and failures listed first
+_FIRST_FIELDS = frozenset(
+    {
+        "stuck.low",
+        "stuck.high",
+        "stuck.middle",
+        "line.wordline_resistance",
+        "line.bitline_resistance",
+        "read_noise.coefficient",
+        "iv.nonlinearity",
+    }
+)
 
 
-def lot_report(table: LotTable) -> Report:
-    """Build the report of many characterized files."""
+def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
+    """Build the report of many characterized files.
+
+    Parameters
+    ----------
+    table : LotTable
+    most_stuck : float
+        Largest share of stuck cells of an array that counts in the yield.
+    """
     without = table.without_card
     bad = sum(verdict == "bad" for _, _, verdict, _ in table.chips)
     failed = sum(verdict == "failed" for _, _, verdict, _ in without)
@@ -47,15 +70,16 @@ def lot_report(table: LotTable) -> Report:
         f"{'have' if bad > 1 else 'has'} the verdict bad."
     )
     spread = table.spread_frame()
-    lead: list[Block] = [Prose(paragraphs=(count, _outlier_text(spread)))]
+    texts = (count, _yield_text(table, most_stuck), _outlier_text(spread), _level_text(table))
+    lead: list[Block] = [Prose(paragraphs=tuple(text for text in texts if text))]
     lead += [Note(text=text, tone="bad") for _, _, _, text in without[:_MOST_NOTES]]
     if len(without) > _MOST_NOTES:
         more = len(without) - _MOST_NOTES
         lead.append(Note(text=f"{more} more have no card; the table says why.", tone="bad"))
-    sections = [Section(key="chips", title="Chips", blocks=(_chips(table),))]
+    sections = [Section(key="chips", title="Chips", blocks=(_chips(table, spread),))]
     if len(spread):
         sections.append(
-            Section(key="spread", title="Variation between chips", blocks=(_spread(spread),))
+            Section(key="spread", title="Variation between chips", blocks=_spread(spread))
         )
         figures = tuple(_figures(table, spread))
         sections.append(Section(key="figures", title="Parameters by chip", blocks=figures))
@@ -68,45 +92,135 @@ def lot_report(table: LotTable) -> Report:
     )
 
 
+def _yield_text(table: LotTable, most_stuck: float) -> str:
+    """Return a sentence with the yield and its criterion."""
+    known = [x for x in table.stuck if math.isfinite(x)]
+    if not known:
+        return ""
+    good = sum(x <= most_stuck for x in known)
+    worst = max(range(len(table.stuck)), key=lambda i: (table.stuck[i] >= 0, table.stuck[i]))
+    return (
+        f"Yield: {good} of {counted(len(known), 'array')} with a card ({share(good / len(known))}) "
+        f"have at most {share(most_stuck)} of their cells stuck low, high or in the middle; the "
+        f"most are {share(table.stuck[worst])}, in {table.chips[worst][0]}."
+    )
+
+
 def _outlier_text(spread: pd.DataFrame) -> str:
-    """Return a sentence with the outliers and the number of parameters of each."""
+    """Return sentences with the outliers and the number of parameters of each."""
     if not len(spread):
         return "No parameter was measured on two chips; there is nothing to compare."
+    unlike = [str(path) for path in spread.index[spread["differ"].astype(bool)]]
+    some = ", ".join(unlike[:4]) + (", …" if len(unlike) > 4 else "")
+    apart = (
+        f"The chips differ beyond their standard errors in {len(unlike)} of "
+        f"{counted(len(spread), 'parameter')} ({some})."
+        if unlike
+        else "The chips do not differ beyond their standard errors."
+    )
+    tested = spread["chips"] >= FEWEST
+    if not tested.any():
+        return f"{apart} Outliers can be named among {FEWEST} chips or more."
     times = Counter(name for names in spread["outliers"] for name in names.split())
+    rule = (
+        f"By chance, {share(FALSE_ALARM)} of {counted(int(tested.sum()), 'parameter')} would have "
+        "an outlier (generalized extreme studentized deviate)."
+    )
     if not times:
-        return "No chip is an outlier in any parameter."
+        return f"{apart} No chip is an outlier among the others in any parameter. {rule}"
     named = [f"{name} in {n}" for name, n in times.most_common(5)]
     more = f", and {len(times) - 5} more chips" if len(times) > 5 else ""
-    return f"Outliers in {len(spread)} parameters: {', '.join(named)}{more}."
+    return f"{apart} Outliers in {len(spread)} parameters: {', '.join(named)}{more}. {rule}"
 
 
-def _chips(table: LotTable) -> Table:
-    columns = ("file", "array", "verdict", "summary")
+def _level_text(table: LotTable) -> str:
+    """Return a sentence with the sets of levels, if there are several."""
+    if len(table.level_sets) < 2:
+        return ""
+    sets = []
+    for i, (places, arrays) in enumerate(table.level_sets):
+        known = [
+            target if math.isfinite(target) else centre
+            for target, centre in zip(places.target, places.centre, strict=True)
+        ]
+        ends = [x for x in known if math.isfinite(x)]
+        span = f", {with_unit(min(ends), 'S')} to {with_unit(max(ends), 'S')}" if ends else ""
+        sets.append(f"{set_name(i)}: {counted(len(known), 'level')}{span}, of {arrays}")
+    shown = "; ".join(sets[:6]) + ("; …" if len(sets) > 6 else "")
+    return f"Arrays with other levels are compared by themselves ({shown})."
+
+
+def _chips(table: LotTable, spread: pd.DataFrame) -> Table:
+    times = Counter(name for names in spread["outliers"] for name in names.split())
+    columns = (
+        Column("file", numeric=False),
+        Column("array", numeric=False),
+        Column("verdict", numeric=False),
+        Column("stuck cells"),
+        Column("outlier in"),
+        Column("summary", numeric=False),
+    )
+    rows = [
+        (
+            name,
+            identity,
+            verdict,
+            share(stuck) if math.isfinite(stuck) else "",
+            str(times[name]) if times[name] else "",
+            text,
+        )
+        for (name, identity, verdict, text), stuck in zip(table.chips, table.stuck, strict=True)
+    ]
     return Table(
         caption="Files in the order given",
-        columns=tuple(Column(name, numeric=False) for name in columns),
-        rows=tuple(table.chips),
+        columns=columns,
+        rows=tuple(rows),
+        links=tuple(
+            quote(r, safe="", errors="surrogateescape") if r else "" for r in table.reports
+        ),
+        sortable=True,
     )
 
 
-def _spread(spread: pd.DataFrame) -> Table:
-    rows = []
+def _spread(spread: pd.DataFrame) -> tuple[Table, ...]:
+    """Return the table of the parameters that matter most, and folded, the others by their part."""
+    rows: dict[str, list[tuple[str, ...]]] = {"": []}
     for path, x in spread.iterrows():
         shown = (with_unit(float(x[c]), x["unit"]) for c in ("median", "within", "between"))
-        rows.append((str(path), str(x["chips"]), *shown, str(x["outliers"])))
-    return Table(
-        caption="Parameters over chips: median, standard error (root mean square over chips), "
-        "standard deviation between chips beyond the standard error, and outliers",
-        columns=(
-            Column("parameter", numeric=False),
-            Column("chips"),
-            Column("median"),
-            Column("standard error"),
-            Column("std between chips"),
-            Column("outliers", numeric=False),
-        ),
-        rows=tuple(rows),
+        row = (str(path), str(x["chips"]), *shown, str(x["outliers"]))
+        rows.setdefault(_part(str(path).partition(" ")[0]), []).append(row)
+    columns = (
+        Column("parameter", numeric=False),
+        Column("chips"),
+        Column("median"),
+        Column("standard error"),
+        Column("std between chips"),
+        Column("outliers", numeric=False),
     )
+    what = (
+        "median, standard error (root mean square over chips), standard deviation between chips "
+        "beyond the standard error, and outliers"
+    )
+    return tuple(
+        Table(
+            caption=part.replace("_", " ").capitalize() if part else f"Main parameters: {what}",
+            columns=columns,
+            rows=tuple(of_part),
+            folded=bool(part),
+            sortable=True,
+        )
+        for part, of_part in rows.items()
+        if of_part
+    )
+
+
+def _part(path: str) -> str:
+    """Return the part of the card that a parameter is in; "" for those listed first."""
+    if "distribution" in path:
+        return "distributions"
+    if path in _FIRST_FIELDS or path.endswith(_FIRST):
+        return ""
+    return path.partition(".")[0].partition("[")[0]
 
 
 def _figures(table: LotTable, spread: pd.DataFrame) -> list[Figure]:

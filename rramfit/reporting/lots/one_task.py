@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rramfit.errors import OutputError, RramfitError, RramfitWarning
 from rramfit.fitting.characterization import characterize
-from rramfit.fitting.result import rank_findings
+from rramfit.fitting.results.result import rank_findings
 from rramfit.measurement.file.plausibility import raise_implausible
 from rramfit.measurement.file.read import read_measurement
 from rramfit.measurement.file.record import Measurement

@@ -11,11 +11,13 @@ A row holds no card, only the numbers that a lot compares. It can be rebuilt fro
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rramfit.card import ModelCard, quantities
 from rramfit.card.canonical import canonical_json, card_content
+from rramfit.fitting.comparison.level_matching import LevelPlaces, level_places
 
 __all__ = ["Row", "families", "row_of_card"]
 
@@ -44,6 +46,10 @@ class Row:
         Key path of each estimate: [value, standard error, lower, upper, unit].
     families : dict
         Key path of each level's distribution, and its family.
+    levels : list of [target, mean, std]
+        Of each level [S]; a missing target is None.
+    blind : bool
+        Whether the levels were found from the readings.
     findings : list of [fit, text]
         The most important first.
     not_run : list of str
@@ -67,6 +73,8 @@ class Row:
     report: str | None = None
     estimates: dict[str, list[Any]] = field(default_factory=dict)
     families: dict[str, str] = field(default_factory=dict)
+    levels: list[list[float | None]] = field(default_factory=list)
+    blind: bool = False
     findings: list[list[str]] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -76,6 +84,13 @@ class Row:
     def has_card(self) -> bool:
         """Whether the array has a card."""
         return self.card is not None
+
+    @property
+    def level_places(self) -> LevelPlaces:
+        """Where the levels of the array are."""
+        numbers = [[math.nan if x is None else x for x in level] for level in self.levels]
+        target, centre, spread = map(list, zip(*numbers, strict=True)) if numbers else ([], [], [])
+        return LevelPlaces(self.blind, target, centre, spread)
 
     def to_json(self) -> str:
         """Return the row as one line of JSON."""
@@ -124,6 +139,7 @@ def row_of_card(
             if q.verdict in ("bad", "warning")
             for what, remedy in zip(q.findings, q.remedies, strict=False)
         ]
+    places = level_places(card)
     return Row(
         file=file,
         name=card.name,
@@ -141,6 +157,11 @@ def row_of_card(
             if q.stderr is not None
         },
         families=families(card),
+        levels=[
+            [None if math.isnan(x) else x for x in level]
+            for level in zip(places.target, places.centre, places.spread, strict=True)
+        ],
+        blind=places.blind,
         findings=findings,
         not_run=[fit for fit, q in quality.fits.items() if q.verdict == "not run"],
         kept=kept,

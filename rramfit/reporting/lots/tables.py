@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.fitting.comparison.level_matching import LevelPlaces, places_match
+from rramfit.reporting.lots.outliers import differ, outliers_of
 from rramfit.reporting.lots.row import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LotTable", "ParameterColumn"]
-
-_OUTLIER = 3.5  # |robust z| above which a chip is an outlier (Iglewicz & Hoaglin, 1993)
+__all__ = ["LotTable", "ParameterColumn", "set_name"]
+_STUCK = ("stuck.low", "stuck.high", "stuck.middle")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,35 +62,64 @@ class LotTable:
     """The arrays of a lot, and their parameters.
 
     The parameters of a distribution are compared within its family, which is given in parentheses:
-    the shape of a gamma distribution is not that of a Weibull distribution.
+    the shape of a gamma distribution is not that of a Weibull distribution. The parameters of a
+    level are compared within arrays that have the same levels; if there are several sets of levels,
+    they are named A, B, … in parentheses.
 
     Attributes
     ----------
     chips : list of (name, array id, verdict, text)
         Text is the summary of the card, or why there is none.
     parameters : dict of str to ParameterColumn
+    reports : list of str or None
+        File of the report of each chip.
+    stuck : list of float
+        Share of the cells of each chip that are stuck low, high or in the middle; NaN if unknown.
+    level_sets : list of (LevelPlaces, number of arrays)
+        The different sets of levels, in the order of their first arrays.
     """
 
     chips: list[tuple[str, str, str, str]] = field(default_factory=list)
     parameters: dict[str, ParameterColumn] = field(default_factory=dict)
+    reports: list[str | None] = field(default_factory=list)
+    stuck: list[float] = field(default_factory=list)
+    level_sets: list[tuple[LevelPlaces, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> LotTable:
         """Build the table; the rows are read once."""
         table = cls()
+        columns: dict[tuple[str, str, int], ParameterColumn] = {}
         for row in rows:
             text = row.summary if row.has_card else row.problem
             identity = str(row.array.get("id", ""))
+            levels = table._level_set(row.level_places) if row.levels else -1
             for path, (value, stderr, low, high, unit) in row.estimates.items():
                 family = next(
-                    (f for head, f in row.families.items() if path.startswith(f"{head}.")), None
+                    (f for head, f in row.families.items() if path.startswith(f"{head}.")), ""
                 )
-                key = path if family is None else f"{path} ({family})"
-                column = table.parameters.setdefault(key, ParameterColumn(unit=unit))
+                key = (path, family, levels if "[" in path else -1)
+                column = columns.setdefault(key, ParameterColumn(unit=unit))
                 column.which.append(len(table.chips))
                 column.numbers.extend((value, stderr, low, high))
             table.chips.append((row.name, identity, row.verdict, text))
+            table.reports.append(row.report)
+            stuck = [row.estimates[path][0] for path in _STUCK if path in row.estimates]
+            table.stuck.append(sum(stuck) if stuck else math.nan)
+        for (path, family, levels), column in columns.items():
+            several = levels >= 0 and len(table.level_sets) > 1
+            notes = [family] * bool(family) + [f"levels {set_name(levels)}"] * several
+            table.parameters[path + (f" ({', '.join(notes)})" if notes else "")] = column
         return table
+
+    def _level_set(self, places: LevelPlaces) -> int:
+        """Return the position of the set with these levels; a new one is added."""
+        for i, (known, count) in enumerate(self.level_sets):
+            if places_match(known, places):
+                self.level_sets[i] = (known, count + 1)
+                return i
+        self.level_sets.append((places, 1))
+        return len(self.level_sets) - 1
 
     @property
     def without_card(self) -> list[tuple[str, str, str, str]]:
@@ -108,19 +139,18 @@ class LotTable:
 
         Columns: chips, median, mean, std (observed between chips), within (root mean square of the
         standard errors), between (√(std² − within²), not explained by the standard errors), unit,
-        and outliers: names of cards whose value is more than 3.5 robust standard deviations
-        (1.4826·MAD, at least the standard error) from the median.
+        outliers: names of cards, by `outliers_of`; and differ: whether the values differ beyond
+        their standard errors (χ², 1 % over all parameters).
         """
         import pandas as pd
 
         rows = {}
-        for path, column in self.shared().items():
+        shared = self.shared()
+        for path, column in shared.items():
             value, error = column.value, column.stderr
             within = float(np.sqrt(np.mean(error**2)))
             std = float(value.std(ddof=1))
-            away = np.abs(value - np.median(value))
-            scale = np.maximum(1.4826 * np.median(away), error)
-            far = away > _OUTLIER * np.where(scale > 0, scale, np.inf)
+            far = outliers_of(value, error)
             rows[path] = {
                 "chips": len(column),
                 "median": float(np.median(value)),
@@ -132,6 +162,18 @@ class LotTable:
                 "outliers": " ".join(
                     name for name, f in zip(self.names(column), far, strict=True) if f
                 ),
+                "differ": differ(value, error, len(shared)),
             }
         columns = ["chips", "median", "mean", "std", "within", "between", "unit", "outliers"]
+        columns.append("differ")
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def set_name(position: int) -> str:
+    """Return the name of a set of levels: A to Z, then AA and so on."""
+    name = ""
+    left = position + 1
+    while left:
+        left, at = divmod(left - 1, 26)
+        name = chr(ord("A") + at) + name
+    return name

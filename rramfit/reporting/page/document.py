@@ -114,6 +114,10 @@ class Table:
         Whether the table is collapsed at first.
     width : {"third", "half", "full"}
         Share of the page's width.
+    links : tuple of str
+        Relative address of each row's page, "" for none; () if no row has one.
+    sortable : bool
+        Whether a script lets the reader sort the rows by a column and filter them by words.
     """
 
     kind: ClassVar[str] = "table"
@@ -122,6 +126,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     folded: bool = False
     width: Width = "full"
+    links: tuple[str, ...] = ()
+    sortable: bool = False
 
     def __post_init__(self) -> None:
         for row in self.rows:

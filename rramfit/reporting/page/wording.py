@@ -53,7 +53,9 @@ _FIT_NAMES = {
     "heldout": "held-out check",
     "iv": "I–V",
     "line": "wire resistance",
+    "pulses": "pulse response",
     "readout": "read-out chain",
+    "tails": "tails and error rates",
 }
 
 

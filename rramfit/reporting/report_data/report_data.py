@@ -18,7 +18,7 @@ from scipy import special
 
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.card.schema import LevelCard, ModelCard
-from rramfit.fitting.result import Finding, Verdict, rank_findings
+from rramfit.fitting.results.result import Finding, Verdict, rank_findings
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
 from rramfit.measurement.file.record import Measurement, Reads
 

@@ -1,6 +1,7 @@
-"""Sections on retention, endurance, I–V, read noise and read-out.
+"""Sections on retention, I–V, read noise and read-out.
 
-Not here: the wires (`rramfit.reporting.sections.wires`).
+Not here: endurance (`rramfit.reporting.sections.endurance`) and the wires
+(`rramfit.reporting.sections.wires`).
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from functools import partial
 
 import numpy as np
 
+from rramfit.card.blocks.electrical import BranchCard, SwitchingCard
 from rramfit.card.schema import (
-    BranchCard,
     DriftCard,
-    EnduranceState,
     ReadoutCard,
-    SwitchingCard,
 )
-from rramfit.fitting.electrical.iv_switching import find_switching
+from rramfit.fitting.electrical.iv.switching import find_switching
 from rramfit.measurement.file.curves import on_common_voltages
 from rramfit.reporting.figures.electrical import (
     draw_iv,
@@ -25,7 +24,6 @@ from rramfit.reporting.figures.electrical import (
 )
 from rramfit.reporting.figures.maps import draw_difference_map
 from rramfit.reporting.figures.time import (
-    draw_endurance,
     draw_retention,
     draw_retention_change,
     evenly,
@@ -40,10 +38,10 @@ from rramfit.reporting.report_data.report_data import (
     level_tracks,
     read_spread,
 )
+from rramfit.reporting.sections.telegraph import telegraph_blocks
 from rramfit.units import counted
 
 __all__ = [
-    "endurance_section",
     "iv_section",
     "read_noise_section",
     "readout_section",
@@ -116,28 +114,6 @@ def retention_section(e: ReportData) -> Section | None:
     return Section(key="retention", title="Retention", blocks=tuple(blocks)) if blocks else None
 
 
-def endurance_section(e: ReportData) -> Section | None:
-    """Return the section on the change of the switched states with cycles."""
-    data, card = e.measurement.endurance, e.card.endurance
-    blocks: list[Block] = []
-    if data is not None and np.isfinite(data.conductance[:, :, e.healthy]).any():
-        blocks.append(
-            figure(
-                partial(draw_endurance, endurance=data, healthy=e.healthy),
-                key="endurance",
-                title="States over cycles",
-                caption="Median of the healthy cells in each switched state. Bands contain the "
-                "middle 80 % of the cells.",
-            )
-        )
-    if card is not None:
-        caption = f"Endurance from {card.first_cycle:,} to {card.longest_cycle:,} cycles"
-        blocks.append(quantity_table(caption, part_rows(card), width="half"))
-        if card.states:
-            blocks.append(_states_table(card.states))
-    return Section(key="endurance", title="Endurance", blocks=tuple(blocks)) if blocks else None
-
-
 def iv_section(e: ReportData) -> Section | None:
     """Return the section on the nonlinearity of the cells."""
     data, card = e.measurement.iv, e.card.iv
@@ -186,6 +162,7 @@ def read_noise_section(e: ReportData) -> Section | None:
             cells = counted(card.off_level.n_cells, "cell")
             caption = f"Read noise of {cells} that are not at their level"
             blocks.append(quantity_table(caption, part_rows(card.off_level), width="half"))
+        blocks += telegraph_blocks(e)
     return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
 
 
@@ -232,27 +209,6 @@ def _drift_table(e: ReportData, levels: list[DriftCard]) -> Table:
     )
     caption = "Drift of each level, with 95 % intervals (t is relative to the reference time)"
     return Table(caption=caption, columns=columns, rows=rows)
-
-
-def _states_table(states: list[EnduranceState]) -> Table:
-    columns = (
-        Column("state", numeric=False),
-        Column("mean at the first cycle"),
-        Column("std at the first cycle"),
-        Column("drift of the mean per decade"),
-        Column("growth of the std per decade"),
-    )
-    rows = tuple(
-        (
-            str(x.state),
-            *(
-                _ABSENT if q is None else with_interval(q)
-                for q in (x.mean, x.std, x.drift, x.growth)
-            ),
-        )
-        for x in states
-    )
-    return Table(caption="Switched states, with 95 % intervals", columns=columns, rows=rows)
 
 
 def _switching_table(switching: list[SwitchingCard]) -> Table:

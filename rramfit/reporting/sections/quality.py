@@ -9,7 +9,7 @@ from functools import partial
 from rramfit.card.quantity import quantities
 from rramfit.card.schema import ModelCard
 from rramfit.errors import sentence
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.reporting.figures.heldout import draw_coverage
 from rramfit.reporting.page.document import (
     Block,

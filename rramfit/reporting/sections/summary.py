@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rramfit.card.quantity import Quantity, quantities
 from rramfit.card.schema import ModelCard
 from rramfit.errors import sentence
-from rramfit.fitting.result import Finding
+from rramfit.fitting.results.result import Finding
 from rramfit.reporting.page.document import Block, KeyFigure, KeyFigures, Prose, Tone
 from rramfit.reporting.page.wording import (
     capacity,

@@ -66,6 +66,9 @@ def fingerprint(card: ModelCard) -> list[object]:
             out.append(float(value))
 
     add(model)
+    if card.temperature is not None:
+        hot = DeviceModel.from_card(card, temperature=380.0).ageing.law
+        add([hot.reference_time, hot.mean(1e5), hot.log_mean(1e5), hot.variance(1e5)])
     if card.readout is not None:
         add(draw_channels(card.readout, 2, 4, generator=torch.Generator().manual_seed(1)))
     setup = analog_setup(card, tile=(16, 16), wires_by="exact")
@@ -158,6 +161,8 @@ def prepared(content: dict, path: str) -> dict:
             v["read"] = None
         content["read_noise"]["reference_conductance"] = quantity | {"value": 50e-6, "unit": "S"}
         content["read_noise"]["exponent"] = quantity | {"value": -0.4, "unit": "1"}
+    if path.startswith("temperature."):
+        content["temperature"] = baked(path)
     if path == "variation.c2c":
         for v in content["variation"]:
             v["d2d"] = None
@@ -176,6 +181,41 @@ def prepared(content: dict, path: str) -> dict:
     if path in ("readout.gain", "readout.gain_spread", "readout.offset", "readout.offset_spread"):
         readout["channel_gain"] = readout["channel_offset"] = []
     return content
+
+
+def baked(path: str) -> dict:
+    """Several bakes; levels have energies of their own where these are under test."""
+
+    def given(value: float, unit: str) -> dict:
+        return {"value": value, "unit": unit}
+
+    def law(scale: float, unit: str) -> dict:
+        own = given(1.1, "eV") if path.endswith("levels.activation_energy") else None
+        assumed = path.endswith("assumed_energy")
+        level = {
+            "step": given(0.01 * scale, unit),
+            "step_rate": given(0.02 * scale, unit),
+            "rate": given(0.01 * scale, unit),
+            "activation_energy": own,
+        }
+        return {
+            "domain": "linear",
+            "accelerates": "rate",
+            "exponent": given(0.2, "1"),
+            "fitted_exponent": True,
+            "activation_energy": None if assumed else given(0.9, "eV"),
+            "assumed_energy": given(0.9, "eV") if assumed else None,
+            "common": own is None,
+            "levels": [{"level": k, **level} for k in range(2)],
+        }
+
+    return {
+        "reference_temperature": given(358.15, "K"),
+        "reference_time": given(60.0, "s"),
+        "longest_time": given(86400.0, "s"),
+        "drift": law(-1e-6, "S"),
+        "growth": law(1e-10, "S²"),
+    }
 
 
 @pytest.mark.parametrize(

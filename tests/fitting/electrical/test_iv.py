@@ -8,7 +8,7 @@ import pytest
 
 from rramfit.errors import FitError
 from rramfit.fitting.electrical.iv import fit_iv
-from rramfit.fitting.electrical.iv_curves import current_shape
+from rramfit.fitting.electrical.iv.curves import current_shape
 from rramfit.measurement.file.record import IVSweeps
 
 OFFSET, NOISE = 6e-7, 1e-7

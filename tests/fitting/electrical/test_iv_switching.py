@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rramfit.fitting.electrical.iv import fit_iv
-from rramfit.fitting.electrical.iv_switching import find_switching
+from rramfit.fitting.electrical.iv.switching import find_switching
 from rramfit.measurement.file.curves import on_common_voltages
 from rramfit.measurement.file.record import IVSweeps
 

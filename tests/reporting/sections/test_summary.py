@@ -7,7 +7,7 @@ import pytest
 from rramfit.card import Quantity
 from rramfit.card.quality import Quality, ScreenedCard
 from rramfit.card.schema import OffLevelNoise, ReadNoiseCard, StuckCard
-from rramfit.fitting.result import Finding, Verdict, rank_findings
+from rramfit.fitting.results.result import Finding, Verdict, rank_findings
 from rramfit.reporting.page.document import Prose
 from rramfit.reporting.page.tables import levels_table
 from rramfit.reporting.report_data.report_data import ReportData

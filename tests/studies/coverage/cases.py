@@ -14,7 +14,7 @@ SHAPE = (48, 48)
 FAMILIES = ("normal", "lognormal", "student_t")
 PROGRAM = ("program",)
 WITH_READS = ("program", "reads")
-EVERY_GROUP = ("program", "reads", "retention", "iv", "endurance", "mvm", "readout")
+EVERY_GROUP = ("program", "reads", "retention", "iv", "pulses", "endurance", "mvm", "readout")
 READS = 48
 
 
@@ -34,6 +34,8 @@ class Case:
         Largest share of dead rows and of dead columns.
     mess : dict
         Arguments of `Mess`.
+    plan : dict
+        Arguments of `Plan`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     card: dict[str, Any] = field(default_factory=dict)
     dead: float = 0.0
     mess: dict[str, float] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -150,6 +153,42 @@ CASES = (
         mess={"shared_failures": 0.7},
     ),
     Case(
+        "wear-out",
+        "Cells of /endurance have Weibull lives of shape 1.8 and scale 20,000 cycles, of which "
+        "10,000 are cycled: a quarter fails, stuck low, stuck high or with a closed window. "
+        "/attempts of 200 cells, whose pulses succeed with probability 0.15, and /reads in 5 "
+        "sessions that differ by 2 %.",
+        sweeps=3,
+        groups=("program", "reads", "endurance", "attempts"),
+        card={"spatial": False, "failures": False},
+        plan={
+            "life": (1.8, 2e4),
+            "endurance_points": 9,
+            "attempt_cells": 200,
+            "attempts": 3,
+            "attempt_success": 0.15,
+            "sessions": 5,
+            "session_spread": 0.02,
+            "reads": 20,
+        },
+    ),
+    Case(
+        "few failures",
+        "The same lives with a scale of 200,000 cycles: 0.5 % of cells fail. Pulses of a cell "
+        "succeed with a probability of its own (mean 0.15, beta-geometric spread 0.03).",
+        sweeps=3,
+        groups=("program", "endurance", "attempts"),
+        card={"spatial": False, "failures": False},
+        plan={
+            "life": (1.8, 2e5),
+            "endurance_points": 9,
+            "attempt_cells": 200,
+            "attempts": 3,
+            "attempt_success": 0.15,
+            "attempt_spread": 0.03,
+        },
+    ),
+    Case(
         "everything",
         "Moving and middle-stuck cells 0.5 % each, clusters 1 %, shared failures 0.5, off level "
         "2 %, telegraph 3 %, line offsets of 0.3, 0.3 and 0.2, over fields and failures; every "
@@ -168,5 +207,14 @@ CASES = (
             "col_offsets": 0.3,
             "folded_offsets": 0.2,
         },
+    ),
+    Case(
+        "bakes",
+        "Three bakes, at 85, 100 and 120 °C; only /retention. The energy is 0.4 to 0.9 eV. In "
+        "turn, temperature accelerates time, the rate of ln t in siemens, and the rate of a power "
+        "of time (exponent 0.3) of the logarithm.",
+        groups=("retention",),
+        card={"failures": False},
+        plan={"bake_temperatures": (373.15, 393.15)},
     ),
 )

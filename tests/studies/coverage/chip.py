@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cases import EVERY_GROUP, FAMILIES, READS, SHAPE, Case
+from cases import FAMILIES, READS, SHAPE, Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def one_chip(job: tuple[Case, int]) -> Record:
             sweeps=case.sweeps,
             seed=seed,
             groups=case.groups,
-            plan=Plan(reads=READS),
+            plan=Plan(**{"reads": READS, "bake_energy": energy_of(seed), **case.plan}),
             mess=mess,
         )
         found = characterize(measurement, seed=chip)
@@ -80,7 +80,27 @@ def card_of(case: Case, chip: int, seed: int) -> Any:
         rows, cols = stream(seed, "study/dead").uniform(0.0, case.dead, 2)
         dead = {"dead_rows": Quantity.given(rows, "1"), "dead_cols": Quantity.given(cols, "1")}
         card = card.model_copy(update={"stuck": card.stuck.model_copy(update=dead)})
-    return with_groups(card, seed) if case.groups == EVERY_GROUP else card
+    if "bake_temperatures" in case.plan:
+        return baked(with_groups(card, seed), chip, seed)
+    return with_groups(card, seed) if "endurance" in case.groups else card
+
+
+def energy_of(seed: int) -> float:
+    """Return the activation energy of the bakes of one chip [eV]."""
+    from rramfit.streams import stream
+
+    return float(stream(seed, "study/energy").uniform(0.4, 0.9))
+
+
+def baked(card: Any, chip: int, seed: int) -> Any:
+    """Return the card with a law of temperature; that of every third chip accelerates time."""
+    from rramfit.measurement.virtual.group_cards import with_bakes
+
+    if chip % 3 == 0:
+        return card
+    if chip % 3 == 1:
+        return with_bakes(card, energy=energy_of(seed))
+    return with_bakes(card, energy=energy_of(seed), exponent=0.3, domain="log")
 
 
 def estimates(found: Any) -> Iterator[tuple[str, Any]]:

@@ -43,9 +43,35 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
         truth.setdefault("read_noise.spectral_exponent", 0.0)  # reads are drawn independently
     if measurement.retention is not None:
         truth.setdefault("retention.collapsed", 0.0)
+    if len(measurement.bakes) > 1:
+        truth |= energy_truth(card, truth)
     if measurement.readout is not None:
         truth |= readout_truth(card, measurement)
     return truth
+
+
+def energy_truth(card: Any, truth: dict[str, float]) -> dict[str, float]:
+    """Return the activation energies of several bakes, and the exponent of time.
+
+    The variance has a clean energy only where the mean changes in siemens: what multiplies a
+    level's conductance also changes its spread.
+    """
+    law = card.temperature and card.temperature.drift
+    energy = law.activation_energy.value if law else truth["retention.activation_energy"]
+    out = {"temperature.drift.activation_energy": energy}
+    out |= {
+        f"temperature.drift.levels[{k}].activation_energy": energy for k in range(len(card.levels))
+    }
+    out["temperature.drift.exponent"] = law.exponent.value if law else 0.0
+    if law and law.domain == "linear":
+        out["temperature.growth.activation_energy"] = energy
+    else:
+        for name in ("activation_energy", "exponent"):
+            truth.pop(f"temperature.growth.{name}", None)
+    if law and law.exponent.value:  # one bake alone is fitted with the logarithm of time
+        for path in [p for p in truth if p.startswith("retention.levels")]:
+            del truth[path]
+    return out
 
 
 def level_truth(card: Any, fitted: Any, mess: Any) -> dict[str, float]:
@@ -69,6 +95,25 @@ def level_truth(card: Any, fitted: Any, mess: Any) -> dict[str, float]:
             out |= {f"levels[{k}].upper_threshold": t, f"levels[{k}].overlap": overlap}
     if len(true) > 1 and all(same):
         out["bits_per_cell"] = bits(true)
+    return out | tails_truth(fitted, true)
+
+
+def tails_truth(fitted: Any, true: list[Any]) -> dict[str, float]:
+    """Return error rates at the fitted thresholds, and extrapolated conductances [S]."""
+    out: dict[str, float] = {}
+    if fitted.tails is None or not all(parameters for _, parameters in true):
+        return out
+    for key, rate in fitted.tails.error_rates.items():
+        at = np.array([rate.threshold.value])
+        (a, p), (b, q) = true[rate.lower], true[rate.upper]
+        share = 0.5 * float(a.sf(at, p)[0] + b.cdf(at, q)[0])
+        out |= {f"tails.error_rates.{key}.{name}": share for name in ("counted", "extreme")}
+    for key, tail in fitted.tails.levels.items():
+        form, p = true[tail.level]
+        for probability in tail.quantiles:
+            share = float(probability) if tail.side == "lower" else 1 - float(probability)
+            path = f"tails.levels.{key}.quantiles.{probability}"
+            out[path] = float(form.ppf(np.array([share]), p)[0])
     return out
 
 

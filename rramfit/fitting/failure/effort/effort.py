@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 from rramfit.card.blocks.programming import (
     BudgetPoint,
     ProgrammingCard,
-    PulseFamily,
     WindowCost,
-    window_cost,
 )
 from rramfit.card.blocks.pulse_counts import FAMILIES
 from rramfit.card.quantity import Quantity
@@ -164,11 +162,8 @@ def _describe(g: WindowAttempts) -> tuple[tuple[PulseFit, ...], ProgrammingCard]
     budget_1pct = None
     if best is not None and (p := 0.01 / float(tried.mean())) < 1:
         budget_1pct = _budget_of(fits, p)
-    widths: list[WindowCost] = []
-    if best is not None and chosen is not None:
-        widths = _windows(g, chosen, first=best.first, inside=inside, per_pulse=per_pulse)
     known = g.accepted & np.isfinite(g.residual)
-    return fits, ProgrammingCard(
+    card = ProgrammingCard(
         level=g.level,
         name=g.name,
         lower=Quantity.given(g.lower, "S") if math.isfinite(g.lower) else None,
@@ -188,8 +183,8 @@ def _describe(g: WindowAttempts) -> tuple[tuple[PulseFit, ...], ProgrammingCard]
         residual_trend=_residual_trend(g, known),
         energy=energy,
         energy_per_pulse=per_pulse,
-        windows=widths,
     )
+    return fits, card.model_copy(update={"windows": _windows(g, card)})
 
 
 def _budget_of(fits: tuple[PulseFit, ...], failure: float) -> Quantity | None:
@@ -282,32 +277,14 @@ def _energies(g: WindowAttempts) -> tuple[Quantity | None, Quantity | None]:
     return _mean(energy, cell, "J"), Quantity.estimated(ratio, error, "J", scale="log", df=df)
 
 
-def _windows(
-    g: WindowAttempts,
-    family: PulseFamily,
-    *,
-    first: int,
-    inside: Quantity | None,
-    per_pulse: Quantity | None,
-) -> list[WindowCost]:
+def _windows(g: WindowAttempts, card: ProgrammingCard) -> list[WindowCost]:
     """Return the costs of narrower windows that still hold enough of the accepted cells."""
     known = g.accepted & np.isfinite(g.residual)
     size = np.abs(g.residual)
-    out = []
-    for width in WINDOWS:
+    out: list[WindowCost] = []
+    for width in WINDOWS if card.family is not None else ():
         within = known & (size <= width)
         if within.sum() < _FEWEST_INSIDE:
             break
-        accepted = _share(within, g, known)
-        out.append(
-            window_cost(
-                width,
-                accepted,
-                family,
-                budget=g.budget,
-                first=first,
-                inside=inside,
-                per_pulse=per_pulse,
-            )
-        )
+        out.append(card.cost_of(width, _share(within, g, known), budget=g.budget))
     return out

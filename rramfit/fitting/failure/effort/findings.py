@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rramfit.card.blocks.programming import ProgrammingCard
+from rramfit.card.blocks.programming import MISFIT, ProgrammingCard
 from rramfit.fitting.failure.effort.attempts import WindowAttempts
 from rramfit.fitting.failure.effort.pulse_fit import PulseFit
 from rramfit.fitting.results.result import Finding
@@ -12,7 +12,6 @@ from rramfit.units import counted, format_number, format_p_value, format_percent
 
 __all__ = ["effort_findings"]
 
-MISFIT = 0.01  # p-value below which a distribution is rejected
 MANY = 0.1  # share of attempts that fail
 _FEWEST_LATE = 10  # failures on which advice about a budget rests
 
@@ -53,7 +52,7 @@ def effort_findings(
         out.append(
             Finding(
                 f"No distribution describes the pulse counts of {g.name}: the best, "
-                f"{fits[0].family}, is rejected (p = {format_p_value(p)})",
+                f"{fits[0].family}, is rejected ({format_p_value(p)})",
                 "Use the measured failures against budget, and do not extrapolate the budget",
                 code="pulses-misfit",
             )

@@ -20,6 +20,8 @@ from rramfit.card.blocks.gauge import GaugeCard, GaugeLevel
 from rramfit.card.quantity import Quantity
 from rramfit.errors import FitError
 from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
+from rramfit.fitting.screening.accumulate import accumulate
+from rramfit.fitting.screening.screening import screen
 from rramfit.fitting.variation.gauge.components import (
     FEWEST_CELLS,
     Components,
@@ -87,7 +89,7 @@ def fit_gauge(
         A file that names the session of each read or sweep, or several files of one array with the
         root attribute `session`.
     healthy : (row, col) bool array, optional
-        Cells to use; all by default.
+        Cells to use; by default those that are healthy in the first file.
     seed : int
         Of the intervals' draws.
 
@@ -106,7 +108,7 @@ def fit_gauge(
         )
         raise FitError(msg)
     first = several[0]
-    use = np.ones((first.rows, first.cols), dtype=np.bool_) if healthy is None else healthy
+    use = _healthy(first) if healthy is None else healthy
     readings = session_readings(several, source=source, healthy=use)
     levels = {}
     for k in range(len(readings.count)):
@@ -144,6 +146,13 @@ def fit_gauge(
         levels=levels,
         accuracy=accuracy,
     )
+
+
+def _healthy(measurement: Measurement) -> Bools:
+    m, statistics = measurement, None
+    if m.program is not None and m.program.levels_known:
+        statistics = accumulate(m.program, len(m.levels) if m.levels is not None else 0)
+    return screen(m, statistics).healthy
 
 
 def _source(measurements: Sequence[Measurement]) -> Literal["reads", "program"] | None:

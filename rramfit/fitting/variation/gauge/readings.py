@@ -117,9 +117,8 @@ def _level_count(measurements: Sequence[Measurement], source: str) -> int:
     named = max((len(m.levels) for m in measurements if m.levels is not None), default=0)
     if named or source == "program":
         return max(named, 1)
-    return 1 + max(
-        (int(m.reads.level.max()) for m in measurements if m.reads is not None), default=0
-    )
+    found = [int(m.reads.level.max()) for m in measurements if m.reads is not None]
+    return 1 + max(0, *found)
 
 
 def _steps(
@@ -128,6 +127,8 @@ def _steps(
     """Yield index, readings and levels of the cells, for each read or sweep."""
     if source == "reads" and (reads := measurement.reads) is not None:
         level = reads.level.reshape(-1)[cells]
+        if (level < 0).all():  # levels are not stated: one state of each cell
+            level = np.zeros_like(level)
         first = 0
         for block in reads.blocks():
             for i, image in enumerate(block, start=first):

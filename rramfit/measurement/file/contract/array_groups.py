@@ -32,6 +32,19 @@ def _reads(time: str) -> Mapping[str, DatasetRule]:
     }
 
 
+def _session(axis: str) -> Mapping[str, DatasetRule]:
+    """Return the rule of the dataset `session`, a factor of a gauge study."""
+    return {
+        "session": DatasetRule(
+            kind="text",
+            axes=(axis,),
+            needed=False,
+            means=f"tester, day or operator session of each {axis}",
+            since="1.1",
+        )
+    }
+
+
 ARRAY_GROUPS: Mapping[str, GroupRule] = {
     "levels": GroupRule(
         signal="target",
@@ -97,6 +110,7 @@ ARRAY_GROUPS: Mapping[str, GroupRule] = {
                 streamed=True,
                 means="number of pulses used",
             ),
+            **_session("sweep"),
         },
         attributes={
             "read_voltage": read_voltage(needed=True),
@@ -108,7 +122,7 @@ ARRAY_GROUPS: Mapping[str, GroupRule] = {
     "reads": GroupRule(
         signal="conductance",
         means="Repeated reads with no programming between them.",
-        datasets=_reads("time of each read"),
+        datasets={**_reads("time of each read"), **_session("read")},
         attributes={
             "read_voltage": read_voltage(needed=True),
             "temperature": AttributeRule(kind="temperature", means="temperature of the chip"),

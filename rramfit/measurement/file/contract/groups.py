@@ -72,6 +72,11 @@ ROOT_ATTRIBUTES: Mapping[str, AttributeRule] = {
     "tile_row": _index("row of the tile within the die"),
     "tile_col": _index("column of the tile within the die"),
     "session": _text("tester, day or operator session", since="1.1"),
+    "accuracy": AttributeRule(
+        kind="share",
+        means="stated limits of error of a conductance reading, as a share of it, such as 0.01",
+        since="1.1",
+    ),
 }
 
 ROOT_DATASETS: Mapping[str, str] = {

@@ -52,7 +52,12 @@ UNITS: Mapping[str, tuple[str, ...]] = {
 }
 """Accepted values of the attribute `units`, by kind; layout files for logs accept more."""
 
-ATTRIBUTE_UNITS: Mapping[str, str] = {"voltage": "V", "current": "A", "temperature": "K"}
+ATTRIBUTE_UNITS: Mapping[str, str] = {
+    "voltage": "V",
+    "current": "A",
+    "temperature": "K",
+    "share": "1",
+}
 """Units of attributes that are quantities, by kind."""
 
 
@@ -60,7 +65,7 @@ ATTRIBUTE_UNITS: Mapping[str, str] = {"voltage": "V", "current": "A", "temperatu
 class AttributeRule:
     """Requirements on one attribute."""
 
-    kind: str  # "text", "time", "flag", "integer", or a number: "voltage", "current", "temperature"
+    kind: str  # "text", "time", "flag", "integer", or a number of `ATTRIBUTE_UNITS`
     means: str
     needed: bool = False
     choices: tuple[str, ...] = ()

@@ -86,7 +86,8 @@ def faults(values: NDArray[Any], rule: DatasetRule, *, unit: str = "") -> Iterat
         yield Fault("a value other than 0 and 1", "0 or 1", "", (values != 0) & (values != 1))
     elif rule.kind == "text":
         empty = np.array([not str(plain(v)).strip() for v in values.flat], dtype=bool)
-        yield Fault("an empty name", "a name for every level", "", empty.reshape(values.shape))
+        expected = "text of one character or more"
+        yield Fault("an empty name", expected, "", empty.reshape(values.shape))
 
 
 def _extremes_valid(values: NDArray[Any], *, zero_valid: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -42,6 +42,19 @@ class _Group(Part):
     where: Where = Field(default_factory=dict)
 
 
+_P = TypeVar("_P", bound=_Group)
+
+
+def _with_session_key(part: _P, name: str, session: str | None, keys: Keys | None) -> _P:
+    """Return the part; refuse a session that is not a key of its sweeps or reads."""
+    if session is not None and (session not in (keys or ()) or session == "occurrence"):
+        raise LayoutError(
+            found=f"session = {session!r} with {name} = {list(keys or ())}",
+            expected=f"one of the columns of `{name}`, or 'file' if it is one",
+        )
+    return part
+
+
 class TableProgram(_Group):
     """Rows of programming sweeps (`/program`)."""
 
@@ -52,6 +65,13 @@ class TableProgram(_Group):
     pulses: tuple[str, ...] = Field(default=(), description="columns whose sum is the pulse count")
     read_voltage: float
     max_pulses: int | None = None
+    session: str | None = Field(
+        default=None, description="key of `sweep` that is the tester, day or session of a sweep"
+    )
+
+    @model_validator(mode="after")
+    def _session_is_a_key(self) -> Self:
+        return _with_session_key(self, "sweep", self.session, self.sweep)
 
 
 class TableTime(Part):
@@ -110,6 +130,13 @@ class TableReads(_Group):
     temperature: float | TableTemperature | None = Field(
         default=None, description="[K], or a column: one bake for each temperature"
     )
+    session: str | None = Field(
+        default=None, description="key of `read` that is the tester, day or session of a read"
+    )
+
+    @model_validator(mode="after")
+    def _session_is_a_key(self) -> Self:
+        return _with_session_key(self, "read", self.session, self.read)
 
 
 class TableEndurance(_Group):

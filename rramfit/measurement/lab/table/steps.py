@@ -54,6 +54,16 @@ class StepNumbers:
         """The keys of each step, by number; `occurrence` counts from 0."""
         return self._steps.keys
 
+    def named(self, key: str | None, order: Indices) -> tuple[str, ...] | None:
+        """Return the value of one key for some of the steps; the file's name for `file`."""
+        if key is None:
+            return None
+        at, keys = self._keys.index(key), self.keys
+        values = [keys[step][at] for step in order.tolist()]
+        if key == "file":
+            return tuple(self._paths[int(v)].name for v in values)
+        return tuple(f"{v:g}" if isinstance(v, int | float) else str(v) for v in values)
+
     def order(self) -> Indices:
         """Return the numbers of the steps in rising order of their keys."""
         return self._steps.order()

@@ -70,6 +70,7 @@ class ProgramRows(Group):
     def finish(self, end: Finish) -> Program:
         """Return the sweeps in rising order of their keys."""
         rank = end.window_rank if self._part.level is None else None
+        order = self._steps.order()
         return Program(
             shape=(len(self._steps), *end.shape),
             levels_known=self._leveled,
@@ -83,12 +84,13 @@ class ProgramRows(Group):
             open_blocks=_StoredSweeps(
                 store=self._store,
                 fields=tuple(self._store.fields),
-                order=self._steps.order(),
+                order=order,
                 place=end.place,
                 shape=end.shape,
                 levels=end.levels,
                 rank=rank,
             ),
+            session=self._steps.named(self._part.session, order),
         )
 
 

@@ -192,6 +192,7 @@ class _Bake:
             read_voltage=part.read_voltage,
             temperature=temperature,
             open_blocks=stored,
+            session=self._steps.named(part.session, order) if name == "reads" else None,
         )
 
     def _times(self, order: Integers) -> Floats:

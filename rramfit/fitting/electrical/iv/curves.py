@@ -9,7 +9,7 @@ nearly normal where that of b is not. All cells are fitted at once by Gauss-Newt
 The common offset is taken from the points at 0 V if the sweep has any, because there it does not
 depend on the I-V law. Otherwise it is fitted together with the curves, through the projection of
 each cell. Both ways it is a Huber mean over cells, so that a few outliers do not shift it. The
-population of q is in `rramfit.fitting.electrical.iv_population`.
+population of q is in `rramfit.fitting.electrical.iv.population`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ currents below the switching voltage, of one state and of the other, differ by m
 current at the compliance of the instrument says nothing of the state, and is left out.
 
 The branches are what is left on both sides: curves of a cell in its low and in its high state,
-which `rramfit.fitting.electrical.iv` fits as curves that do not switch. A gradual RESET is split at
-its steepest point. The population of switching voltages is in `switching_voltage`.
+which `rramfit.fitting.electrical.iv.iv` fits as curves that do not switch. A gradual RESET is split
+at its steepest point. The population of switching voltages is in `switching_voltage`.
 """
 
 from __future__ import annotations

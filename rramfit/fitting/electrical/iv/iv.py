@@ -4,9 +4,9 @@ Every cell has its own conductance G0 and nonlinearity b; all share one instrume
 
     I(V) = offset + G0·sinh(bV)/b
 
-Single cells are fitted in `rramfit.fitting.electrical.iv_curves`, the population of b in
-`rramfit.fitting.electrical.iv_population`. A curve through SET or RESET is split at the switching
-voltage, and its branches are fitted as curves (`rramfit.fitting.electrical.iv_switching`). This
+Single cells are fitted in `rramfit.fitting.electrical.iv.curves`, the population of b in
+`rramfit.fitting.electrical.iv.population`. A curve through SET or RESET is split at the switching
+voltage, and its branches are fitted as curves (`rramfit.fitting.electrical.iv.switching`). This
 module selects the curves, puts the estimates together and reports findings.
 """
 
@@ -20,24 +20,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.blocks.electrical import BranchCard, IVCard
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import BranchCard, IVCard
 from rramfit.errors import FitError
-from rramfit.fitting.electrical.iv_curves import CellCurves, current_shape, fit_curves
-from rramfit.fitting.electrical.iv_estimates import (
+from rramfit.fitting.electrical.iv.curves import CellCurves, current_shape, fit_curves
+from rramfit.fitting.electrical.iv.estimates import (
     PopulationEstimates,
     estimate_branches,
     estimate_population,
 )
-from rramfit.fitting.electrical.iv_misfit import find_misfit
-from rramfit.fitting.electrical.iv_population import (
+from rramfit.fitting.electrical.iv.misfit import find_misfit
+from rramfit.fitting.electrical.iv.population import (
     Form,
     best_line,
     regressor,
     without_outliers,
 )
-from rramfit.fitting.electrical.iv_switching import find_switching
-from rramfit.fitting.electrical.switching_voltage import (
+from rramfit.fitting.electrical.iv.switching import find_switching
+from rramfit.fitting.electrical.iv.switching_voltage import (
     SwitchingVoltage,
     fit_switching_voltages,
 )

@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.blocks.electrical import BranchCard
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import BranchCard
-from rramfit.fitting.electrical.iv_curves import CellCurves
-from rramfit.fitting.electrical.iv_population import Form, PopulationLine, best_line
-from rramfit.fitting.electrical.iv_switching import Switching
+from rramfit.fitting.electrical.iv.curves import CellCurves
+from rramfit.fitting.electrical.iv.population import Form, PopulationLine, best_line
+from rramfit.fitting.electrical.iv.switching import Switching
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import IVSweeps
 

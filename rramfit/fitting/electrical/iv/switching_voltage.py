@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from rramfit.card.blocks.electrical import SwitchingCard
 from rramfit.card.quantity import Quantity
-from rramfit.card.schema import SwitchingCard
-from rramfit.fitting.electrical.iv_switching import Switching
+from rramfit.fitting.electrical.iv.switching import Switching
 from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.measurement.file.record import IVSweeps
 

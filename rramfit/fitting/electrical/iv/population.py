@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from rramfit.fitting.electrical.iv_curves import CellCurves
+from rramfit.fitting.electrical.iv.curves import CellCurves
 from rramfit.fitting.screening.population_form import outlier_limits
 
 __all__ = ["Form", "PopulationLine", "best_line", "regressor", "without_outliers"]
