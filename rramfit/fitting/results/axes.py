@@ -36,7 +36,9 @@ def _shown_axes() -> type[Axes]:
 
         def _repr_png_(self) -> bytes:
             picture = io.BytesIO()
-            self.figure.savefig(picture, format="png", dpi=_DOTS_PER_INCH)
+            figure = self.get_figure(root=True)
+            if figure is not None:
+                figure.savefig(picture, format="png", dpi=_DOTS_PER_INCH)
             return picture.getvalue()
 
     return ShownAxes

@@ -31,7 +31,9 @@ _POINTS_PER_INCH = 72
 
 def figure_data(ax: Axes) -> str:
     """Return what is drawn on the axes, as JSON that can stand in a script element."""
-    width, height = (_POINTS_PER_INCH * x for x in ax.figure.get_size_inches())
+    figure = ax.get_figure(root=True)
+    size = figure.get_size_inches() if figure is not None else (1.0, 1.0)
+    width, height = (_POINTS_PER_INCH * x for x in size)
     box = ax.get_position()
     data: dict[str, Any] = {
         "box": [_short(x) for x in (box.x0 * width, box.x1 * width)]
@@ -66,13 +68,12 @@ def _series(ax: Axes) -> Iterator[dict[str, Any]]:
                 yield _points(collection.get_label(), *np.transpose([e[1] for e in ends]))
     for patch in ax.patches:
         if isinstance(patch, StepPatch):
-            steps = patch.get_data()
-            middle = 0.5 * (np.asarray(steps.edges[:-1]) + np.asarray(steps.edges[1:]))
-            yield _points(patch.get_label(), middle, steps.values)
+            values, edges, _ = patch.get_data()
+            yield _points(patch.get_label(), 0.5 * (edges[:-1] + edges[1:]), values)
     bars = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_height() and p.get_width()]
     if bars:
-        middle = [p.get_x() + p.get_width() / 2 for p in bars]
-        yield _points("bars", middle, [p.get_y() + p.get_height() for p in bars])
+        centres = [p.get_x() + p.get_width() / 2 for p in bars]
+        yield _points("bars", centres, [p.get_y() + p.get_height() for p in bars])
 
 
 def _points(label: object, x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
@@ -89,7 +90,8 @@ def _points(label: object, x: ArrayLike, y: ArrayLike) -> dict[str, Any]:
 
 
 def _map(ax: Axes, image: AxesImage) -> dict[str, Any]:
-    values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
+    drawn = np.ma.asarray(image.get_array(), dtype=np.float64)
+    values: NDArray[np.float64] = np.ma.filled(drawn, np.nan)
     left, right, bottom, top = image.get_extent()
     about = {"extent": [float(x) for x in (left, right, top, bottom)]}
     if values.ndim == 3:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rramfit.card import Quantity, family, load_card, quantities
+from rramfit.card.conditions.moments import with_moments
 from rramfit.card.schema import Distribution, FailureCard, StuckCard
 from rramfit.card.uncertainty.comparison import MISSING_BETWEEN
 from rramfit.card.uncertainty.draw import draw_card, draw_limits, draw_value, drawn_paths
-from rramfit.card.conditions.moments import with_moments
 from rramfit.measurement.virtual.cards import virtual_card
 
 DRAWS = 400

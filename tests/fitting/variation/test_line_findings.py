@@ -45,7 +45,9 @@ def lines(seed):
 
 
 @pytest.mark.parametrize(
-    "offsets", [lambda _: 0 * ROW, smooth, lines, lambda _: 0.1 * ROW], ids=str
+    "offsets",
+    [lambda _: 0 * ROW, smooth, lines, lambda _: 0.1 * ROW],
+    ids=["none", "smooth", "lines", "trend"],
 )
 def test_arrays_without_outlying_lines_have_no_findings(make_measured, offsets):
     chips = 30

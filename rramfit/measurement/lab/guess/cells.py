@@ -44,8 +44,8 @@ def find_cells(sample: Sample, roles: Roles) -> Cells:
         why = "the rows and columns of the matrix"
         if wide.leading:
             label = sample.fields[0].name
-            row = f"{label} - {wide.first_label}" if wide.first_label else label
-            lines, why = (f'row = "{row}"', 'col = "sample"'), "the labels of the matrix"
+            place = f"{label} - {wide.first_label}" if wide.first_label else label
+            lines, why = (f'row = "{place}"', 'col = "sample"'), "the labels of the matrix"
         cells = wide.rows_of_block * wide.samples
         return Cells(
             rows=wide.rows_of_block,
