@@ -15,11 +15,20 @@ if TYPE_CHECKING:
     from rramfit.measurement.lab.convert import Conversion
     from rramfit.measurement.lab.layout import Layout
 
-__all__ = ["show_preview"]
+__all__ = ["show_checks", "show_preview"]
 
 _ROWS, _COLUMNS = 10, 12
 _MAP_ROWS, _MAP_COLS = 16, 48  # characters
 _SHADES = "·░▒▓█"  # not measured, then rising conductance
+
+
+def show_checks(text: str) -> None:
+    """Print the lines of a layout file that are guesses or assumptions."""
+    checks = [line.strip() for line in text.splitlines() if "CHECK" in line and "=" in line]
+    if checks:
+        click.secho("\nto check:", bold=True)
+        for check in checks:
+            click.echo(f"  {check}")
 
 
 def show_preview(files: Sequence[Path], layout: Layout, text: str, conversion: Conversion) -> None:
@@ -50,11 +59,7 @@ def show_preview(files: Sequence[Path], layout: Layout, text: str, conversion: C
         for line in lines:
             table.add_row(*map(escape, line))
         out.print(table)
-    checks = [line.strip() for line in text.splitlines() if "CHECK" in line and "=" in line]
-    if checks:
-        click.secho("\nto check:", bold=True)
-        for check in checks:
-            click.echo(f"  {check}")
+    show_checks(text)
     for m in conversion.measurements:
         click.secho(f"\n{m.identity.array_id}: {m.rows} × {m.cols} cells; {_groups(m)}", bold=True)
     _show_map(conversion.measurements[0])

@@ -31,5 +31,5 @@ class SuggestingGroup(click.Group):
 
 def _suggestion(name: str, known: list[str]) -> str:
     typed = name.lower()
-    close = difflib.get_close_matches(typed, known) or [k for k in known if k.startswith(typed)]
+    close = [k for k in known if k.startswith(typed)] or difflib.get_close_matches(typed, known)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -280,7 +280,7 @@ def import_(
     from rramfit.measurement.lab.convert import convert_measurement, write_conversion
     from rramfit.measurement.lab.guess import guess_layout as draft
     from rramfit.measurement.lab.layout import read_layout
-    from rramfit_cli.preview import show_preview
+    from rramfit_cli.preview import show_checks, show_preview
 
     with tempfile.TemporaryDirectory(prefix="rramfit-") as folder, stages("importing") as stage:
         chosen = layout
@@ -292,7 +292,9 @@ def import_(
         conversion = convert_measurement(files, chosen)
         text = chosen.read_text(encoding="utf-8-sig")
         parsed = read_layout(chosen)
-    if not yes:
+    if yes:
+        show_checks(text)
+    else:
         show_preview(files, parsed, text, conversion)
         click.confirm(f"\nWrite {out}?", default=True, abort=True)
     with stages("importing") as stage:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from rramfit.card.conditions.change_at import has_law
 from rramfit.card.schema import ModelCard
-from rramfit.units import format_quantity
+from rramfit.units import counted, format_quantity
 
 __all__ = ["DESCRIBED", "DRAWN", "LEFT_OUT", "left_out"]
 
@@ -183,6 +183,19 @@ DESCRIBED = frozenset(
             for name in ("start", "end", "step", "nonlinearity")
             for spread in ("", "_d2d", "_c2c")
         ),
+        "tails.bit_error_rate",
+        *(
+            f"tails.{part}.{name}"
+            for part, names in (
+                ("capability", ("beyond", "pp", "ppk")),
+                ("codes", ("target",)),
+                ("error_rates", ("counted", "extreme", "fitted", "threshold", "with_failures")),
+                ("levels", ("effective", "effective_count", "quantiles", "threshold")),
+                ("levels.tried", ("mean_excess", "p_value", "shape", "shape_stderr", "threshold")),
+                ("tolerance", ("cells", "confidence", "coverage", "lower", "upper")),
+            )
+            for name in names
+        ),
         "gauge.levels.accuracy",
         "gauge.levels.cells",
         "gauge.levels.combined",
@@ -214,6 +227,13 @@ def _dwell(card: ModelCard) -> str:
 
 
 LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
+    "tails.levels.shape": lambda c: (
+        "levels are drawn from their families: "
+        f"{counted(len(heavy), 'heavier tail')} of the readings left out"
+        if c.tails and (heavy := [t for t in c.tails.levels.values() if t.agreement == "heavier"])
+        else None
+    ),
+    "tails.levels.scale": lambda _: None,  # of the tails that are named above
     "read_noise.spectral_exponent": lambda c: (
         f"read noise is drawn white: its spectral exponent "
         f"{c.read_noise.spectral_exponent.value:.2g} is left out"

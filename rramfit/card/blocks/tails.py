@@ -93,7 +93,8 @@ class CodeCard(Part):
     data_bits: Count
     target: Share
     kind: Literal["none", "SEC-DED", "BCH"] | None = Field(
-        description="at the bit error rate itself; absent if no code of rate 1/2 or above is enough"
+        None,
+        description="at the bit error rate itself; absent if no code of rate ≥ 1/2 is enough",
     )
     corrects: Count | None = Field(None, description="errors corrected in a word")
     check_bits: Count | None = None

@@ -218,14 +218,14 @@ def compare_parameters(first: ModelCard, second: ModelCard) -> list[ParameterTes
     Levels are matched by position; the caller must check that they are the same. Left out are the
     domain, which repeats other parameters, the components of mixtures, which need not be the same
     in both cards, and thresholds beyond which fewer than one reading of a card is expected: these
-    and the overlaps there follow from tails that no reading shows.
+    and the overlaps there follow from tails that few or no readings show, as does all of `tails`.
     """
     mixtures = (
         f"levels[{i}].distribution."
         for i, level in enumerate(first.levels)
         if level.distribution and level.distribution.family == "mixture"
     )
-    left_out = ("domain", *mixtures, *_extrapolated(first), *_extrapolated(second))
+    left_out = ("domain", "tails", *mixtures, *_extrapolated(first), *_extrapolated(second))
     tests = compare_cards(first, second).differences
     return [t for t in tests if t.estimated and not t.path.startswith(left_out)]
 
@@ -355,6 +355,7 @@ def _facing_halves(a: Quantity, b: Quantity) -> tuple[float, float, float]:
 
 def _other_meaning(first: ModelCard, second: ModelCard) -> Iterator[str]:
     """Yield the paths whose values have a different meaning in the other card."""
+    yield "tails.levels"  # beyond a threshold that each card chose for itself
     for i, (x, y) in enumerate(zip(first.levels, second.levels, strict=False)):
         families = [v.distribution.family if v.distribution else None for v in (x, y)]
         if families[0] != families[1]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from rramfit.card.families import family
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, interval
 from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.statistics.influence import Influence, PartErrors, combine
 
@@ -75,8 +75,12 @@ class Boundary:
         error, df = combine((self.below, self.above), (below, above), correlation)
         trend = np.hypot(below.trend, above.trend)
         threshold = Quantity.estimated(self.threshold, float(error[0]), "S", df=float(df[0]))
-        overlap = Quantity.estimated(
-            self.overlap, float(error[1]), "1", scale="log", df=float(df[1])
+        low, high = interval(self.overlap, float(error[1]), scale="log", df=float(df[1]))
+        overlap = Quantity.within(
+            self.overlap,
+            float(error[1]),
+            "1",
+            (low, min(high, 1.0)),  # a share
         )
         return threshold.drifting(float(trend[0])), overlap.drifting(float(trend[1]))
 

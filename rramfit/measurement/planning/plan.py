@@ -78,8 +78,8 @@ def plan_measurement(
     ----------
     card : ModelCard
     wants : mapping of str to str or float, or iterable of Want or str
-        Wanted half width of the 95 % interval by key path: ``{"levels[0].mean": "1%"}``, or
-        ``["levels[0].mean=1%"]``.
+        Wanted half width of the 95 % interval by key path: ``{"levels[0].mean": "1 %"}``, or
+        ``["levels[0].mean=1 %"]``.
     cells : int, optional
         Cells that can be programmed, if they are fixed.
     repeats : int, optional
@@ -133,7 +133,9 @@ def _as_wants(wants: Mapping[str, str | float] | Iterable[Want | str]) -> list[W
         wants = [f"{path}={amount}" for path, amount in wants.items()]
     found = [w if isinstance(w, Want) else parse_want(w) for w in wants]
     if not found:
-        msg = "found no wanted interval, expected at least one. Name one, such as levels[0].mean=1%"
+        msg = (
+            "found no wanted interval, expected at least one, such as levels[0].mean=1 %"
+        )
         raise RramfitError(msg)
     return found
 

@@ -1,4 +1,4 @@
-"""Wanted intervals: ``failure[2].probability=20%``, ``levels[*].mean=0.2uS``.
+"""Wanted intervals: ``failure[2].probability=20 %``, ``levels[*].mean=0.2uS``.
 
 The amount is half the width of the 95 % interval: in per cent of the value, or in the parameter's
 unit, of which any prefix is accepted. A star stands for any index or name.
@@ -85,7 +85,7 @@ def parse_want(text: str) -> Want:
 
     Examples
     --------
-    >>> parse_want("failure[2].probability=20%")
+    >>> parse_want("failure[2].probability=20 %")
     Want(pattern='failure[2].probability', amount=0.2, unit='%')
     """
     pattern, equals, amount = text.rpartition("=")
@@ -97,7 +97,7 @@ def parse_want(text: str) -> Want:
     if not (equals and pattern.strip() and found and 0 < value < math.inf):
         msg = (
             f"found {text!r}, expected PATH=AMOUNT with a positive amount in per cent or in the "
-            "parameter's unit. Write for example levels[0].mean=1% or levels[0].mean=0.2uS"
+            "parameter's unit. Write for example levels[0].mean=1 % or levels[0].mean=0.2uS"
         )
         raise RramfitError(msg)
     unit = found.group(2)

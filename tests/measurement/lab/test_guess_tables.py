@@ -88,3 +88,28 @@ def test_names_of_devices_in_front_of_their_sweeps(imported):
     m, _, _ = imported(rows("Device,sweep 1 (uS),sweep 2 (uS),sweep 3 (uS)", lines))
     assert m.program.shape[0] == 3
     assert np.isfinite(m.program.read_all().conductance).sum() == 18
+
+
+def test_a_unit_and_a_read_voltage_in_the_settings(imported):
+    values = [[f"{10 + r + c / 10:.2f}".replace(".", ",") for c in range(12)] for r in range(12)]
+    text = rows("# one read at 0,3 V, conductance in uS", values, ";")
+    m, draft, _ = imported(text)
+    assert m.program.read_all().conductance[0, 0, 0] == pytest.approx(10e-6)
+    assert m.program.read_voltage == 0.3
+    assert "CHECK: the median" not in draft
+
+
+def test_a_map_of_tens_without_a_unit_is_in_microsiemens(imported):
+    values = [[10 + r + c for c in range(12)] for r in range(12)]
+    lines = "\n".join(",".join(map(str, line)) for line in values)
+    m, draft, _ = imported(lines + "\n")
+    assert m.program.read_all().conductance[0, 0, 0] == pytest.approx(10e-6)
+    assert "CHECK: the median 21 fits uS" in draft
+
+
+def test_a_part_of_an_array_is_not_renumbered(imported):
+    cells = [(r, c) for r in (3, 4) for c in (5, 6)]
+    lines = [(r, c, v / 10, v) for r, c in cells for v in range(-3, 4)]
+    m, draft, _ = imported(rows("Row,Col,V (V),I (uA)", lines))
+    assert 'row = "Row"' in draft
+    assert m.rows > 4

@@ -93,7 +93,7 @@ def _of_row_and_col(row: Role, col: Role) -> Cells:
         return Cells(rows=1, cols=1, lines=lines, why="text", number=number, index=None)
     pairs, index = np.unique(np.stack([r, c]), axis=1, return_inverse=True)
     low = (int(np.nanmin(r)), int(np.nanmin(c)))
-    first = 1 if low[0] >= 1 and low[1] >= 1 else 0
+    first = 1 if low == (1, 1) else 0  # higher ones may be a part of an array counted from 0
     rows, cols = int(np.nanmax(r)) + 1 - first, int(np.nanmax(c)) + 1 - first
     names = [f"{x.name} - 1" if first else x.name for x in (row, col)]
     why = (

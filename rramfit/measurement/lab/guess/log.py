@@ -12,17 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.measurement.lab.guess.cells import Cells
+from rramfit.measurement.lab.guess.names import quantity_of_unit
 from rramfit.measurement.lab.guess.roles.role import SURE, Role, Roles
 from rramfit.measurement.lab.guess.sample import Sample
 from rramfit.measurement.lab.guess.wide import Wide
-from rramfit.units import to_si
+from rramfit.units import to_si, unit_name
 
 __all__ = ["Log", "Section", "fits", "has_unique_rows", "toml_key", "toml_text"]
 
 _ASSUMED_VOLTS = 0.2
 _ASSUMED_KELVIN = 300.0
 _READ_VOLTS = re.compile(
-    r"(?i)(?:read[ _]?v(?:olt(?:age)?)?|v[ _]?read)\b[^0-9+-]*?([+-]?\d+(?:[.,]\d+)?)\s*(mV|V)?"
+    r"(?i)(?:(?:read[ _]?v(?:olt(?:age)?)?|v[ _]?read)\b[^0-9+-]*?|\bread(?:ing|s)?\s+at\s+)"
+    r"([+-]?\d+(?:[.,]\d+)?)\s*(mV|V\b)?"
+)
+_STATED_UNIT = re.compile(
+    r"(?i)\b(?:conductances?|resistances?|readings?|values?|units?)\b\s*(?:is|are|in|:|=|\[|\()*\s*"
+    r"([munkMG\u00b5\u03bc]?(?:S|ohm|\u03a9|\u2126))(?![A-Za-z])"
 )
 _READING_ROLES = ("resistance", "conductance", "current", "final", "reading")
 _DEFAULT_UNITS = frozenset({"resistance", "conductance", "current"})
@@ -67,13 +73,22 @@ class Log:
 
     def samples_as_conductance(self, wide: Wide) -> str:
         """Return the line of the samples of a row as conductances."""
-        unit = wide.unit or ("ohm" if wide.size > 1 else "S")
-        check = "" if wide.unit else fits(wide.size, unit)
+        stated = wide.unit or self.stated_unit()
+        unit = stated or ("ohm" if wide.size >= 300 else "uS" if wide.size >= 0.05 else "S")
+        check = "" if stated else fits(wide.size, unit)
         if unit.endswith("A"):
             check = "  # CHECK: the read voltage is assumed"
             part = f'{{ column = "g", units = "{unit}", voltage = {_ASSUMED_VOLTS} }}'
             return f"conductance = {part}{check}"
         return f'conductance = {{ column = "g", units = "{unit}" }}{check}'
+
+    def stated_unit(self) -> str:
+        """Return the unit of conductances or resistances in a line of settings; else ""."""
+        for line in self.sample.settings:
+            match = _STATED_UNIT.search(line)
+            if match and quantity_of_unit(unit_name(match[1])) in ("conductance", "resistance"):
+                return unit_name(match[1])
+        return ""
 
     def part(self, r: Role) -> tuple[str, str]:
         """Return the inline table of a reading, and its comment."""
@@ -92,6 +107,12 @@ class Log:
         """Return the unit of a reading, and why it had to be guessed; "" if it is given."""
         if r.unit:
             return r.unit, "" if r.field.unit or r.sure == SURE else r.why
+        if (stated := self.stated_unit()) and r.role in (
+            "reading",
+            "final",
+            quantity_of_unit(stated),
+        ):
+            return stated, ""
         known = np.abs(self.values(r))
         size = float(np.median(known[np.isfinite(known) & (known > 0)])) if np.any(known > 0) else 1
         kind = r.role if r.role in _DEFAULT_UNITS else _kind_of_name(r, size)
