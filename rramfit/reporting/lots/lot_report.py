@@ -11,6 +11,7 @@ from urllib.parse import quote
 from rramfit.provenance import package_version
 from rramfit.reporting.lots.outliers import FALSE_ALARM, FEWEST
 from rramfit.reporting.lots.tables import LotTable, ParameterColumn, set_name
+from rramfit.reporting.lots.wafers import wafer_differences
 from rramfit.reporting.page.document import (
     Block,
     Column,
@@ -35,6 +36,7 @@ _SHOWN = ("mean", "std", "d2d", "c2c", "probability")  # parameters with a figur
 _MOST_FIGURES = 24
 _MOST_CHIPS = 100  # of a figure with one line per chip
 _MOST_NOTES = 20
+_MOST_WAFERS = 5
 _LINE = 0.22  # [inch] per chip
 _MOST_STUCK = 0.01
 _FIRST = (".mean", ".std", ".probability")  # parameters of levels and failures listed first
@@ -70,7 +72,13 @@ def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
         f"{'have' if bad > 1 else 'has'} the verdict bad."
     )
     spread = table.spread_frame()
-    texts = (count, _yield_text(table, most_stuck), _outlier_text(spread), _level_text(table))
+    texts = (
+        count,
+        _wafer_text(table),
+        _yield_text(table, most_stuck),
+        _outlier_text(spread),
+        _level_text(table),
+    )
     lead: list[Block] = [Prose(paragraphs=tuple(text for text in texts if text))]
     lead += [Note(text=text, tone="bad") for _, _, _, text in without[:_MOST_NOTES]]
     if len(without) > _MOST_NOTES:
@@ -89,6 +97,29 @@ def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
         lead=tuple(lead),
         sections=tuple(section for section in sections if section.blocks),
         footer=f"Made by rramfit {package_version()}.",
+    )
+
+
+def _wafer_text(table: LotTable) -> str:
+    """Return sentences with the wafers that differ and in what; "" if none does."""
+    by_wafer: dict[str, list[str]] = {}
+    for x in wafer_differences(table):
+        if x.mean * x.others > 0:
+            away = f"{100 * (x.mean / x.others - 1):+.2g}\N{NO-BREAK SPACE}%"
+        else:
+            away = f"{with_unit(x.mean, x.unit)} against {with_unit(x.others, x.unit)}"
+        by_wafer.setdefault(x.wafer, []).append(f"mean of {x.path} {away} (p = {x.p:.1g})")
+    if not by_wafer:
+        return ""
+    said = []
+    for wafer, what in list(by_wafer.items())[:_MOST_WAFERS]:
+        more = f", and {len(what) - 3} more parameters" if len(what) > 3 else ""
+        said.append(f"{wafer.capitalize()[0]}{wafer[1:]} differs: {', '.join(what[:3])}{more}.")
+    if len(by_wafer) > _MOST_WAFERS:
+        said.append(f"{len(by_wafer) - _MOST_WAFERS} more wafers differ.")
+    return (
+        f"{' '.join(said)} By chance, this would be said of at most {share(FALSE_ALARM)} of lots "
+        "(t test of each wafer against the others, by the scatter of dies within wafers; Holm)."
     )
 
 

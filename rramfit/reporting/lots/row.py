@@ -86,6 +86,43 @@ class Row:
         return self.card is not None
 
     @property
+    def lot(self) -> str | None:
+        """Lot of the array, if known."""
+        return self.array.get("lot")
+
+    @property
+    def wafer(self) -> str | None:
+        """Wafer of the array, if known."""
+        return self.array.get("wafer")
+
+    @property
+    def die_x(self) -> int | None:
+        """Column of the die on the wafer, if known."""
+        return self.array.get("die_x")
+
+    @property
+    def die_y(self) -> int | None:
+        """Row of the die on the wafer, if known."""
+        return self.array.get("die_y")
+
+    @property
+    def tile_row(self) -> int | None:
+        """Row of the tile within the die, if known."""
+        return self.array.get("tile_row")
+
+    @property
+    def tile_col(self) -> int | None:
+        """Column of the tile within the die, if known."""
+        return self.array.get("tile_col")
+
+    @property
+    def die(self) -> str | None:
+        """Name of the die, else its coordinates, if known."""
+        if self.array.get("die") is not None:
+            return str(self.array["die"])
+        return None if self.die_x is None or self.die_y is None else f"{self.die_x}, {self.die_y}"
+
+    @property
     def level_places(self) -> LevelPlaces:
         """Where the levels of the array are."""
         numbers = [[math.nan if x is None else x for x in level] for level in self.levels]

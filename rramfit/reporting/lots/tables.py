@@ -77,6 +77,8 @@ class LotTable:
         Share of the cells of each chip that are stuck low, high or in the middle; NaN if unknown.
     level_sets : list of (LevelPlaces, number of arrays)
         The different sets of levels, in the order of their first arrays.
+    places : list of (lot, wafer, die)
+        Of each chip; None where unknown.
     """
 
     chips: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -84,6 +86,7 @@ class LotTable:
     reports: list[str | None] = field(default_factory=list)
     stuck: list[float] = field(default_factory=list)
     level_sets: list[tuple[LevelPlaces, int]] = field(default_factory=list)
+    places: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> LotTable:
@@ -104,6 +107,7 @@ class LotTable:
                 column.numbers.extend((value, stderr, low, high))
             table.chips.append((row.name, identity, row.verdict, text))
             table.reports.append(row.report)
+            table.places.append((row.lot, row.wafer, row.die))
             stuck = [row.estimates[path][0] for path in _STUCK if path in row.estimates]
             table.stuck.append(sum(stuck) if stuck else math.nan)
         for (path, family, levels), column in columns.items():
