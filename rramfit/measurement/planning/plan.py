@@ -133,9 +133,7 @@ def _as_wants(wants: Mapping[str, str | float] | Iterable[Want | str]) -> list[W
         wants = [f"{path}={amount}" for path, amount in wants.items()]
     found = [w if isinstance(w, Want) else parse_want(w) for w in wants]
     if not found:
-        msg = (
-            "found no wanted interval, expected at least one, such as levels[0].mean=1 %"
-        )
+        msg = "found no wanted interval, expected at least one, such as levels[0].mean=1 %"
         raise RramfitError(msg)
     return found
 
