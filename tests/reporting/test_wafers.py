@@ -1,13 +1,18 @@
 """Wafers that differ from the others of a lot: found, named, and not by chance."""
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from rramfit.card import Quantity, seal
+from rramfit.fitting.characterization import characterize
+from rramfit.measurement import synthesize
 from rramfit.measurement.virtual.cards import random_card
 from rramfit.reporting.lots import LotTable, Row, lot_report, row_of_card
+from rramfit.reporting.lots.wafer_maps import wafer_maps
 from rramfit.reporting.lots.wafers import wafer_differences
 
 CARD = random_card(3, levels=2, array=(16, 16))
@@ -85,3 +90,35 @@ def test_a_row_carries_its_place_and_one_without_place_loads():
     assert (row.tile_row, row.tile_col) == (0, 1)
     old = Row.from_json('{"file": "a.h5", "name": "a", "verdict": "failed"}')
     assert (old.lot, old.wafer, old.die_x, old.tile_row) == (None,) * 4
+
+
+def test_wafers_have_maps_on_one_scale_and_their_mean():
+    table = LotTable.of(virtual_lot(1, {"W2": 1.1}))
+    figures = wafer_maps(table)
+    titles = [f.title for f in figures]
+    assert titles[:4] == [
+        *(f"Wafer W{n}: levels[1].mean" for n in (1, 2, 3)),  # the one that differs comes first
+        "Mean of the wafers: levels[1].mean",
+    ]
+    data = [json.loads(f.data)["map"] for f in figures[:4]]
+    assert all((x["rows"], x["cols"]) == (8, 10) for x in data)  # 4 x 5 dies of 2 x 2 tiles
+    middle = [0.5 * (x["low"] + x["high"]) for x in data]
+    assert middle[1] > 1.05 * middle[0]
+    assert "Wafers</h2>" in lot_report(table).to_html()
+
+
+def test_arrays_without_coordinates_have_no_map():
+    rows = virtual_lot(1)
+    for row in rows:
+        del row.array["die_x"]
+    assert wafer_maps(LotTable.of(rows)) == []
+    assert "Wafers</h2>" not in lot_report(LotTable.of(rows)).to_html()
+
+
+def test_the_place_in_a_file_is_on_its_card_and_in_its_row():
+    chip = synthesize(CARD, rows=16, cols=16, sweeps=4, seed=0)
+    identity = replace(chip.identity, wafer="W7", die_x=-2, die_y=3, tile_row=0, tile_col=1)
+    card = characterize(replace(chip, identity=identity)).card
+    row = row_of_card(card, "x.h5", report=False)
+    assert (row.wafer, row.site) == ("W7", (-2, 3, 0, 1))
+    assert Row.from_json(row.to_json()).site == row.site

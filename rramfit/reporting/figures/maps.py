@@ -26,6 +26,7 @@ __all__ = [
     "draw_fault_map",
     "draw_quantity_map",
     "draw_share_map",
+    "draw_site_map",
 ]
 
 Floats = NDArray[np.float64]
@@ -69,6 +70,35 @@ def draw_share_map(ax: Axes, values: Floats) -> None:
     shares = values[np.isfinite(values)]
     top = float(shares.max()) if shares.size else 1.0
     _map(ax, 100 * values, (0.0, 100 * top or 1.0), VALUE_MAP, "%")
+
+
+def draw_site_map(
+    ax: Axes,
+    values: Floats,
+    limits: tuple[float, float],
+    label: str,
+    extent: tuple[float, float, float, float],
+) -> None:
+    """Draw values over the dies of a wafer, (row, col), between given limits.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : (row, col) array
+        In the unit of `label`; NaN is blank.
+    limits : (low, high)
+        Values at the ends of the scale of colours.
+    label : str
+    extent : (left, right, bottom, top)
+        Die coordinates of the edges.
+    """
+    low, high = limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[0] + 0.5)
+    style: dict[str, Any] = {"cmap": VALUE_MAP, "vmin": low, "vmax": high, "interpolation": "none"}
+    ax.imshow(values, extent=extent, **style)
+    _color_bar(ax, (low, high), label, style)
+    _cell_axes(ax)
+    ax.set_xlabel("die x", labelpad=2)
+    ax.set_ylabel("die y", labelpad=2)
 
 
 def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:
@@ -123,6 +153,12 @@ def _map(ax: Axes, values: Floats, limits: tuple[float, float], cmap: str, label
         reduced = np.where(seen, blocks, 0).sum((1, 3)) / seen.sum((1, 3))
     style: dict[str, Any] = {"cmap": cmap, "vmin": low, "vmax": high, "interpolation": "none"}
     ax.imshow(reduced, extent=_extent(values.shape), **style)
+    _color_bar(ax, (low, high), label, style)
+    _cell_axes(ax)
+
+
+def _color_bar(ax: Axes, limits: tuple[float, float], label: str, style: dict[str, Any]) -> None:
+    low, high = limits
     bar = ax.inset_axes((1.03, 0.0, 0.045, 1.0))
     bar.imshow(
         np.linspace(high, low, 64)[:, None], aspect="auto", extent=(0, 1, low, high), **style
@@ -134,7 +170,6 @@ def _map(ax: Axes, values: Floats, limits: tuple[float, float], cmap: str, label
     for spine in bar.spines.values():
         spine.set_visible(False)
     bar.set_title(label, fontsize=8.5, loc="left", pad=4)
-    _cell_axes(ax)
 
 
 def _cell_axes(ax: Axes) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from rramfit.provenance import package_version
 from rramfit.reporting.lots.outliers import FALSE_ALARM, FEWEST
 from rramfit.reporting.lots.tables import LotTable, ParameterColumn, set_name
+from rramfit.reporting.lots.wafer_maps import wafer_maps
 from rramfit.reporting.lots.wafers import wafer_differences
 from rramfit.reporting.page.document import (
     Block,
@@ -85,6 +86,7 @@ def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
         more = len(without) - _MOST_NOTES
         lead.append(Note(text=f"{more} more have no card; the table says why.", tone="bad"))
     sections = [Section(key="chips", title="Chips", blocks=(_chips(table, spread),))]
+    sections.append(Section(key="wafers", title="Wafers", blocks=tuple(wafer_maps(table))))
     if len(spread):
         sections.append(
             Section(key="spread", title="Variation between chips", blocks=_spread(spread))

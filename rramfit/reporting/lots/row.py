@@ -13,13 +13,22 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rramfit.card import ModelCard, quantities
 from rramfit.card.canonical import canonical_json, card_content
 from rramfit.fitting.comparison.level_matching import LevelPlaces, level_places
 
-__all__ = ["Row", "families", "row_of_card"]
+__all__ = ["Row", "Site", "families", "row_of_card"]
+
+
+class Site(NamedTuple):
+    """Place of an array on its wafer."""
+
+    die_x: int
+    die_y: int
+    tile_row: int
+    tile_col: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,13 @@ class Row:
     def tile_col(self) -> int | None:
         """Column of the tile within the die, if known."""
         return self.array.get("tile_col")
+
+    @property
+    def site(self) -> Site | None:
+        """Place of the array on its wafer; None if that of its die is unknown."""
+        if self.die_x is None or self.die_y is None:
+            return None
+        return Site(self.die_x, self.die_y, self.tile_row or 0, self.tile_col or 0)
 
     @property
     def die(self) -> str | None:

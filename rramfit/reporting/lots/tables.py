@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rramfit.fitting.comparison.level_matching import LevelPlaces, places_match
 from rramfit.reporting.lots.outliers import differ, outliers_of
-from rramfit.reporting.lots.row import Row
+from rramfit.reporting.lots.row import Row, Site
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +79,8 @@ class LotTable:
         The different sets of levels, in the order of their first arrays.
     places : list of (lot, wafer, die)
         Of each chip; None where unknown.
+    sites : list of Site
+        Of each chip on its wafer; None where unknown.
     """
 
     chips: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -87,6 +89,7 @@ class LotTable:
     stuck: list[float] = field(default_factory=list)
     level_sets: list[tuple[LevelPlaces, int]] = field(default_factory=list)
     places: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    sites: list[Site | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> LotTable:
@@ -108,6 +111,7 @@ class LotTable:
             table.chips.append((row.name, identity, row.verdict, text))
             table.reports.append(row.report)
             table.places.append((row.lot, row.wafer, row.die))
+            table.sites.append(row.site)
             stuck = [row.estimates[path][0] for path in _STUCK if path in row.estimates]
             table.stuck.append(sum(stuck) if stuck else math.nan)
         for (path, family, levels), column in columns.items():
