@@ -64,7 +64,7 @@ def test_a_map_with_labels(imported):
         lines = [(r + first, *values[r]) for r in range(12)]
         m, text, _ = imported(rows(head, lines))
         assert "the labels of the matrix" in text
-        np.testing.assert_allclose(m.program.read_all().conductance[0], 1 / values, rtol=1e-6)
+        np.testing.assert_allclose(m.program.read_all().conductance[0], values * 1e-6, rtol=1e-6)
 
 
 def test_cycles_in_columns(imported):
@@ -91,10 +91,10 @@ def test_names_of_devices_in_front_of_their_sweeps(imported):
 
 
 def test_a_unit_and_a_read_voltage_in_the_settings(imported):
-    values = [[f"{10 + r + c / 10:.2f}".replace(".", ",") for c in range(12)] for r in range(12)]
+    values = [[f"{10.03 + r + c / 9:.2f}".replace(".", ",") for c in range(12)] for r in range(12)]
     text = rows("# one read at 0,3 V, conductance in uS", values, ";")
     m, draft, _ = imported(text)
-    assert m.program.read_all().conductance[0, 0, 0] == pytest.approx(10e-6)
+    assert m.program.read_all().conductance[0, 0, 0] == pytest.approx(10.03e-6)
     assert m.program.read_voltage == 0.3
     assert "CHECK: the median" not in draft
 
