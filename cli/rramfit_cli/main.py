@@ -93,7 +93,7 @@ class _Commands(SuggestingGroup):
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog=(
         "Exit codes: 0 done, 2 usage error, 3 input rejected, 4 done but a criterion is not met. "
-        "Shell completion: see docs/explanation/reproducible.md."
+        'Completion in bash: eval "$(_RRAMFIT_COMPLETE=bash_source rramfit)".'
     ),
 )
 @click.version_option(package_name="rramfit")

@@ -98,7 +98,7 @@ class Option:
     choices: tuple[str, ...] = ()
 
     def parse(self, text: object) -> Any:
-        """Return the value that a text, or a value of Python, stands for.
+        """Return the value that a text, or a value of Python, means.
 
         Raises
         ------

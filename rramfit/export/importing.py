@@ -154,6 +154,6 @@ def stated_card(
 
 def _quality(summary: str, findings: Sequence[str], remedies: Sequence[str]) -> Quality:
     """Return the quality of a stated card: a warning, with what the import could not take over."""
-    told = [*remedies, *[""] * (len(findings) - len(remedies))]
-    fit = FitQuality(verdict="not run", findings=list(findings), remedies=told)
+    filled = [*remedies, *[""] * (len(findings) - len(remedies))]
+    fit = FitQuality(verdict="not run", findings=list(findings), remedies=filled)
     return Quality(verdict="warning", summary=summary, fits={"import": fit})

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 class Program:
-    """A program that runs the files of an export in a process of its own."""
+    """A program that runs the files of an export in a separate process."""
 
     def __init__(self, name):
         self.place = programs.place_of(name)

@@ -54,7 +54,7 @@ def _read(path: Path, array: StatedArray) -> ModelCard:
         )
         std = scale * _polynomial(path, "prog_coeff", fields.get("prog_coeff"), g / high)
         findings.append(
-            "Drift is a power of time with an exponent of its own for each cell, and read noise "
+            "Drift is a power of time with a separate exponent for each cell, and read noise "
             "grows with time; the card has neither."
         )
     elif name == "ReRamCMONoiseModel":

@@ -141,7 +141,7 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
         notes=(
             f"HRS, LRS and their noise are currents in microampere at {v:g} V; w_res is in ohm.",
             (
-                "`d2d_var` draws the noise once for each cell. It stands for all variation of the "
+                "`d2d_var` draws the noise once for each cell. It replaces all variation of the "
                 "card."
             ),
         ),

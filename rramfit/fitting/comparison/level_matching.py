@@ -5,7 +5,7 @@ lies nearest to its counterpart and within one standard deviation of the level. 
 medians of readings; a real difference is for the comparison of parameters to find.
 
 Levels that were found blind have none; they are matched by order and nearness: there are as many,
-and each level's mean is nearer to the mean of its own counterpart than to any other. Blind levels
+and each level's mean is nearer to the mean of its counterpart than to any other. Blind levels
 of two chips then differ as the chips do, which is for the comparison of parameters to find.
 """
 

@@ -211,7 +211,7 @@ def _array(card: ModelCard) -> float:
 
 
 def _at(p: _Parameter, card: ModelCard, cells: float, repeats: float) -> float:
-    """Return the variance of a parameter with so many cells and attempts."""
+    """Return the variance of a parameter with this number of cells and attempts."""
     share = p.size.cells / _array(card)  # of an array's cells that count, such as healthy ones
     arrays = max(cells / _array(card), 1.0)
     side = math.sqrt(min(cells / _array(card), 1.0))

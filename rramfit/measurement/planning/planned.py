@@ -72,7 +72,7 @@ class MeasurementPlan:
     cells : int, optional
         Cells to program; None if no want is about the programming sweeps.
     arrays : int, optional
-        Arrays of the card's size that have so many cells.
+        Arrays of the card's size that have this number of cells.
     repeats : int, optional
         Attempts of each cell at each level.
     sweeps : int, optional

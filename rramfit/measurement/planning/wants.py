@@ -1,7 +1,7 @@
 """Wanted intervals: ``failure[2].probability=20 %``, ``levels[*].mean=0.2uS``.
 
 The amount is half the width of the 95 % interval: in per cent of the value, or in the parameter's
-unit, of which any prefix is accepted. A star stands for any index or name.
+unit, of which any prefix is accepted. A star is any index or name.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ CASES = (
     Case(
         "few failures",
         "The same lives with a scale of 200,000 cycles: 0.5 % of cells fail. Pulses of a cell "
-        "succeed with a probability of its own (mean 0.15, beta-geometric spread 0.03).",
+        "succeed with a separate probability (mean 0.15, beta-geometric spread 0.03).",
         sweeps=3,
         groups=("program", "endurance", "attempts"),
         card={"spatial": False, "failures": False},

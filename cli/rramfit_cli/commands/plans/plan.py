@@ -35,7 +35,7 @@ _NOT_REACHED = 4  # exit code: no plan within the fixed sizes meets every want
     multiple=True,
     required=True,
     help="Wanted half width of the 95 % interval of a parameter, in % of its value or in its unit: "
-    "levels[0].mean=0.2uS. A star stands for any index or name. Repeat for several.",
+    "levels[0].mean=0.2uS. A star is any index or name. Repeat for several.",
 )
 @click.option("--cells", type=click.IntRange(min=1), help="Cells that you can program, if fixed.")
 @click.option(

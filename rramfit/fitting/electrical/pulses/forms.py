@@ -70,7 +70,7 @@ class RunEstimates:
     ----------
     value, variance : (run, 3) array
     residual : (run, step) array
-        Reading less the course of its own run [S]; NaN = not measured.
+        Reading less the course of its run [S]; NaN = not measured.
     """
 
     value: Floats

@@ -7,7 +7,7 @@ time, and the parameters of every level, for the mean and for the variance over 
 earliest first reading after programming.
 
 The cells of a level may be programmed anew for each bake, or be other cells, even of another chip:
-only their changes are used. Where the variance does not determine an energy of its own, it takes
+only their changes are used. Where the variance does not determine a separate energy, it takes
 that of the drift once (a random walk) or twice (rates that differ between cells), whichever fits
 better.
 """

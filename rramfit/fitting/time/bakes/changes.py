@@ -29,7 +29,7 @@ Integers = NDArray[np.int64]
 
 MAX_TIMES = 10  # of more readings, those nearest to even steps in ln t are used
 _FINE = 0.5  # share of different first readings above which they are not in coarse steps
-_CELLS_PER_TIME = 10  # cells per time that a level needs for correlations of its own
+_CELLS_PER_TIME = 10  # cells per time that a level needs for separate correlations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,8 @@ Energy. Its error has two parts: that of the readings, and that between bakes
 bake cannot show. Student's t has the Satterthwaite degrees of freedom of the sum of both: many
 where bakes do not scatter, and bakes − 2 where that dominates. The interval is E ± t·s where the
 second part is the larger one, and otherwise that of the profile of χ² at this quantile. That one is
-open where the drift of the cooler bakes cannot be told from zero. Then there is no energy, and the
-law is stated for an assumed one: the lower limit, which is on the safe side below the hottest bake,
-or 0.
+open where the drift of the cooler bakes could be zero. Then there is no energy, and the law is
+stated for an assumed one: the lower limit, which is on the safe side below the hottest bake, or 0.
 
 Tests. One energy against one per level: likelihood ratio, difference of χ² with levels − 1 degrees
 of freedom. Arrhenius: difference to free ln f, with bakes − 2; needs three temperatures. Law of

@@ -89,7 +89,7 @@ def join_bakes(sources: Sequence[Path | str | Measurement | ModelCard]) -> Bakes
 
 
 def with_joined_bakes(card: ModelCard, fit: BakesFit) -> ModelCard:
-    """Return a card with the bakes of several sources in place of its own, sealed."""
+    """Return a card with the bakes of several sources in place of those it had, sealed."""
     fits = {**card.quality.fits, "temperature": fit.verdict.to_card()}
     order = ("ok", "warning", "bad")
     verdict = max(card.quality.verdict, fit.verdict.word, key=order.index)

@@ -9,7 +9,7 @@ their covariance,
 is minimised over m and over the activation energy E, with ln f_b = E/k·(1/T_ref − 1/T_b), or over
 free ln f_b. Changes count from the first reading; where that is not at programming, steps drop out
 and the rest counts from there. The variance keeps the noise of two reads, which then is a free
-constant of its own and is projected out.
+constant and is projected out.
 """
 
 from __future__ import annotations
