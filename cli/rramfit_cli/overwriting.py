@@ -164,7 +164,12 @@ def _archive(path: Path) -> Origin:
             return Origin("other")
         with archive.open(names[0]) as f:
             pickled = f.read(_HEAD * 16)
-    stages = {"retrain": b"retrain.", "train": b"aware.", "train the digital network": b"plain."}
+    stages = {  # a stage's identity contains those of the stages before it
+        "retrain": b"retrain.",
+        "train": b"aware.",
+        "train the digital network": b"plain.",
+        "train the teacher": b"teacher.",
+    }
     if _pickled_text(b"of") not in pickled or (b"rule" not in pickled and b"model" not in pickled):
         return Origin("checkpoint")
     return Origin("checkpoint", next((w for w, mark in stages.items() if mark in pickled), ""))

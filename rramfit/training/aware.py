@@ -39,15 +39,12 @@ from rramfit.training.forward.preparation import (
     trained_network,
 )
 from rramfit.training.loop.bn_recalibration import kept_statistics, recalibrate_batch_norm
+from rramfit.training.loop.distillation import teacher_loss
 from rramfit.training.loop.history import Epoch
-from rramfit.training.loop.losses import distillation_loss
 from rramfit.training.loop.recipe import AwareStage
 from rramfit.training.loop.stage import (
-    Loss,
     Run,
-    cross_entropy,
     parameter_groups,
-    precision,
     tester,
     train_stage,
 )
@@ -163,7 +160,7 @@ def train_aware(
         data,
         stage,
         run,
-        loss=_loss(stage, teacher.eval()),
+        loss=teacher_loss(stage, teacher.eval()),
         groups=_groups(model, stage),
         before_step=before_step,
         test=test,
@@ -227,21 +224,6 @@ def untrained_for_chips(
     )
     prepare_training(model, inputs, seed=seed)
     return finish_training(model, images, inputs=inputs)
-
-
-def _loss(stage: AwareStage, teacher: nn.Module) -> Loss:
-    """Return cross entropy plus a share of divergence from the teacher's softened outputs."""
-    plain, share, t = cross_entropy(stage), stage.distillation, stage.temperature
-    if share == 0:
-        return plain
-
-    def loss(out: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad(), precision(stage, images.device):
-            wanted = teacher(images).float()
-        soft = distillation_loss(out, wanted, labels, t)
-        return (1 - share) * plain(out, images, labels) + share * soft
-
-    return loss
 
 
 def _groups(model: nn.Module, stage: AwareStage) -> list[dict[str, object]]:

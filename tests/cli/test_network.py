@@ -126,7 +126,7 @@ def test_gated_rows_take_bits(run):
         (("ablate", "-o", ""), 2, "Is a directory"),
         (("evaluate", "--bn-recalibration", "64"), 2, "mlp has no BatchNorm layers"),
         (("evaluate", "--bn-recalibration", "2000"), 2, "1437 training images"),
-        (("map", "nothing"), 3, "expected mlp, vgg5, resnet8"),
+        (("map", "nothing"), 3, "expected mlp, vgg5, vgg5-wide, vgg7, resnet8"),
         (("evaluate", "--data", "/nowhere"), 3, "test_batch"),
     ],
 )

@@ -145,6 +145,50 @@ def test_a_new_training_that_overwrites_a_finished_one_is_resumed(
     assert json.loads(done.stdout)["trained"] == json.loads(uninterrupted.stdout)["trained"]
 
 
+TEACHER = """
+[teacher]
+network = "resnet8"
+epochs = 2
+batch = 64
+optimizer = "adamw"
+rate = 5e-3
+"""
+
+
+def test_a_recipe_trains_its_teacher_first_and_the_other_stages_learn_from_it(
+    run, recipe, tmp_path
+):
+    taught = RECIPE.replace("[aware]", "distillation = 0.9\n[aware]").replace(
+        "epochs = 8", "epochs = 2"
+    )
+    recipe.write_text(taught + TEACHER)
+    out = tmp_path / "net.pt"
+    options = ("train", "--recipe", recipe, "--tile", "64x64", "--chips", 0, "--json")
+    done = run(*options, "-o", out)
+    assert done.exit_code == 0, done.output
+    stages = [x.split(",")[0] for x in (tmp_path / "net.csv").read_text().splitlines()[1:]]
+    assert stages == ["teacher"] * 2 + ["plain"] * 2 + ["aware"] * 3
+    teacher = tmp_path / "net.teacher.pt"
+    assert torch.load(teacher)["network"] == "resnet8"
+    # the same by hand: the teacher from its file
+    recipe.write_text(taught)
+    assert run(*options, "-o", tmp_path / "b.pt", "--teacher", teacher).exit_code == 0
+    for a, b in (("net.plain.pt", "b.plain.pt"), ("net.pt", "b.pt")):
+        one, two = (torch.load(tmp_path / x)["model"] for x in (a, b))
+        assert all(torch.equal(one[k], two[k]) for k in one)
+    # without a teacher nothing is trained
+    lonely = run(*options, "-o", tmp_path / "c.pt")
+    assert lonely.exit_code == 2
+    assert "no teacher. Add --teacher" in lonely.stderr
+    assert not list(tmp_path.glob("c*"))
+    # an interrupted or finished training goes on with the same teacher
+    recipe.write_text(taught + TEACHER)
+    before = {p: p.read_bytes() for p in tmp_path.glob("*.pt")}
+    out.unlink()
+    assert run(*options, "-o", out, "--resume").exit_code == 0
+    assert {p: p.read_bytes() for p in tmp_path.glob("*.pt")} == before
+
+
 def test_broken_files_are_refused_before_any_epoch(run, recipe, tmp_path):
     empty = tmp_path / "empty.pt"
     empty.touch()
@@ -193,7 +237,7 @@ def test_refusals(run, recipe, tmp_path):
     assert "short.toml" in done.stderr
     done = run("train", "--recipe", "nothing")
     assert done.exit_code == 3
-    assert "cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits" in done.stderr
+    assert "cifar10-average, cifar10-finish, cifar10-wide, digits" in done.stderr
     kept = tmp_path / "kept.pt"
     kept.touch()
     for arguments, message in (

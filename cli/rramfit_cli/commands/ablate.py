@@ -70,8 +70,8 @@ def ablate(
 ) -> None:
     """Evaluate MODEL with each non-ideality alone, with all but one, and with all.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
-    other networks need --checkpoint.
+    MODEL is mlp, vgg5, vgg5-wide, vgg7, resnet8 or module:callable. An mlp without --checkpoint is
+    trained first; other networks need --checkpoint.
 
     Chips are indices under the seed: the results of parts, made with --shard or --first, are joined
     by `rramfit ablate merge FILE…`, where FILEs are their --json outputs or --save files.

@@ -100,9 +100,10 @@ def evaluate(
     The interval of the mean is printed for the chips alone and for all errors: from chips, from
     test images and, with --card-uncertainty, from the errors of the card's parameters.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. An mlp without --checkpoint is trained first;
-    other networks need --checkpoint. Without options, an mlp is evaluated on scikit-learn's digits
-    and 100 reference chips. Committees and mirrored images are reported apart.
+    MODEL is mlp, vgg5, vgg5-wide, vgg7, resnet8 or module:callable. An mlp without --checkpoint is
+    trained first; other networks need --checkpoint. Without options, an mlp is evaluated on
+    scikit-learn's digits and 100 reference chips. Committees and mirrored images are reported
+    apart.
 
     Chips are indices under the seed: the results of parts, made with --shard or --first, are joined
     by `rramfit evaluate merge FILE…`, where FILEs are their --json outputs or --save files.

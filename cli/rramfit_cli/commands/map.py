@@ -32,8 +32,9 @@ def map(  # noqa: A001  # the command's name
 ) -> None:
     """Show how MODEL maps onto tiles, with its conversions, energy and latency.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. Energy and latency are estimated from the
-    constants in the output. With --place, the gain of the placement around faults is shown.
+    MODEL is mlp, vgg5, vgg5-wide, vgg7, resnet8 or module:callable. Energy and latency are
+    estimated from the constants in the output. With --place, the gain of the placement around
+    faults is shown.
     """
     from rramfit.card import canonical_json
     from rramfit.mapping import analog_matrices

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rramfit_cli.options.data import metric_option
+from rramfit_cli.options.digital_stages import load_teacher
 from rramfit_cli.options.network import (
     check_output_paths,
     network_options,
@@ -20,7 +21,6 @@ from rramfit_cli.options.training import (
     check_training_files,
     checkpoint_identity,
     choose_recipe,
-    load_teacher,
     train_for_chips,
     training_log,
     training_options,
@@ -77,7 +77,7 @@ def retrain(
     check_training_files(csv, out, state)
     given = subject(options, trained=False)
     print_card_warnings(given)
-    guide = load_teacher(given.network, teacher)
+    guide = load_teacher(given, teacher)
     measured = None if hardware is None else import_callable(hardware)
     about = {**options, "teacher": teacher, "hardware": hardware}
     of = checkpoint_identity("retrain", how.retrain, given, about)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from rramfit_cli.options.data import metric_option
+from rramfit_cli.options.digital_stages import digital_stages, load_teacher, teacher_files
 from rramfit_cli.options.network import (
     check_output_paths,
     network_options,
@@ -20,18 +21,10 @@ from rramfit_cli.options.training import (
     check_training_files,
     checkpoint_identity,
     choose_recipe,
-    load_teacher,
-    save_trained,
     train_for_chips,
     training_log,
     training_options,
 )
-
-if TYPE_CHECKING:
-    from rramfit.training.loop.history import Epoch
-    from rramfit.training.loop.recipe import Recipe
-    from rramfit.training.loop.stage import Run
-    from rramfit_cli.options.network import Subject
 
 __all__ = ["train"]
 
@@ -56,11 +49,12 @@ def train(
 ) -> None:
     """Train MODEL with a recipe: first the digital network, then for the chips of a card.
 
-    MODEL is mlp, vgg5, resnet8 or module:callable. With --checkpoint, the first stage is skipped.
-    Without options, an mlp is trained on scikit-learn's digits for reference chips.
+    MODEL is mlp, vgg5, vgg5-wide, vgg7, resnet8 or module:callable. With --checkpoint, the digital
+    stage is skipped. Without options, an mlp is trained on scikit-learn's digits for reference
+    chips. If the recipe has a teacher, it is trained before the others.
 
     The command also writes files next to OUTPUT: a .csv with one line per epoch, a .plain.pt with
-    the digital network of the first stage, and during training a .state file for --resume. In
+    the digital network, a .teacher.pt, and during training a .state file for --resume. In
     training for chips, the test accuracy is measured on newly drawn cells. Under torchrun, all
     processes train the same network. At the end, the network is compared with the float32 network
     as it is (float32) and with BatchNorm statistics of drawn chips (recalibrated), which the
@@ -80,20 +74,23 @@ def train(
         raise click.UsageError(msg)
     first, csv = out if plain else out.with_suffix(".plain.pt"), out.with_suffix(".csv")
     state, aware_state = out.with_suffix(".state"), out.with_suffix(".aware.state")
-    written = out, csv, state, aware_state, report, *([] if plain else [first])
+    of_teacher = teacher_files(how, out, teacher)
+    written = out, csv, state, aware_state, report, *([] if plain else [first]), *of_teacher
     check_output_paths({**options, "teacher": teacher}, *written)
     check_file(out)
-    check_training_files(csv, out, first, state, aware_state)
+    check_training_files(csv, out, first, state, aware_state, *of_teacher)
     given = subject(options, trained=False)
     if not plain:
         print_card_warnings(given)
-    guide = load_teacher(given.network, teacher)
-    of_plain = checkpoint_identity("plain", how.plain, given, {"model": model, "seed": given.seed})
+    guide = load_teacher(given, teacher)
+    before = digital_stages(
+        how, given, out=out, teacher=teacher, plain=None if checkpoint else first
+    )
     of = checkpoint_identity("aware", how.aware, given, {**options, "teacher": teacher})
     done, begun = {}, {}
-    if not checkpoint:
-        of |= of_plain
-        done[first], begun[state] = of_plain, of_plain
+    for one in before:
+        of |= one.identity
+        done[one.out], begun[one.state] = one.identity, one.identity
     if not plain:
         done[out], begun[aware_state] = of, of
     if resume:
@@ -104,9 +101,11 @@ def train(
         training_log(csv, tensorboard, verbose=rank.first, measure=measure) as log,
     ):
         common = {"seed": given.seed, "resume": resume, "rank": rank}
-        if not checkpoint:
-            run = log.run(identity=of_plain, checkpoint=state, **common)
-            log.before = _train_plainly(given, how, run, out=first, csv=csv)
+        for one in before:
+            run = log.run(stage=one.name, identity=one.identity, checkpoint=one.state, **common)
+            log.before += one.train(given, run, recipe=how.name, csv=csv, teacher=guide)
+            if one.name == "teacher":
+                guide = one.network
         trained = None
         if not plain:
             run = log.run(stage="aware", identity=of, checkpoint=aware_state, **common)
@@ -155,20 +154,3 @@ def train(
         report=report,
         as_json=as_json,
     )
-
-
-def _train_plainly(given: Subject, how: Recipe, run: Run, *, out: Path, csv: Path) -> list[Epoch]:
-    """Train the digital network in place and save it, or load it if this stage is finished."""
-    from rramfit.training.loop.checkpoint import load_checkpoint
-    from rramfit.training.loop.history import stage_of
-    from rramfit.training.loop.stage import train_stage
-
-    network = given.network
-    kept = load_checkpoint(out, identity=run.identity, strict=False) if run.resume else None
-    if kept is not None:
-        network.load_state_dict(kept["model"])
-        return stage_of(csv, run.stage)
-    history = train_stage(network, given.data, how.plain, run, metric=given.metric)
-    if run.rank.first:
-        save_trained(given, network, run, out=out, recipe=how.name)
-    return history

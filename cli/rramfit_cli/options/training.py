@@ -35,7 +35,6 @@ __all__ = [
     "check_training_files",
     "checkpoint_identity",
     "choose_recipe",
-    "load_teacher",
     "save_trained",
     "train_for_chips",
     "training_log",
@@ -47,8 +46,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
         "--recipe",
-        help="Training recipe: a TOML file, or digits, cifar10, cifar10-adapt, cifar10-average or "
-        "cifar10-finish. Default: cifar10 for a folder of --data, otherwise digits.",
+        help="Training recipe: a TOML file, or digits, cifar10, cifar10-adapt, cifar10-average, "
+        "cifar10-finish or cifar10-wide. Default: cifar10 for a folder of --data, otherwise "
+        "digits.",
     ),
     click.option(
         "-o",
@@ -60,8 +60,8 @@ _OPTIONS = (
     click.option(
         "--teacher",
         type=INPUT,
-        help="Float32 checkpoint of the teacher for distillation. Default: the initial weights of "
-        "the training for chips.",
+        help="Float32 checkpoint of the teacher for distillation, of MODEL or a built-in network. "
+        "Default: the recipe's teacher, or the initial weights of the training for chips.",
     ),
     click.option(
         "--tensorboard",
@@ -104,30 +104,26 @@ def choose_recipe(name: str | None, data: str) -> Recipe:
     return load_recipe(name)
 
 
-def load_teacher(network: nn.Module, weights: Path | None) -> nn.Module | None:
-    """Load the teacher, a network of the same kind; None without weights."""
-    import copy
-
-    from rramfit.mapping.study.networks import load_weights
-
-    if weights is None:
-        return None
-    teacher = copy.deepcopy(network)
-    load_weights(teacher, weights)
-    return teacher
-
-
 def checkpoint_identity(
-    name: str, stage: Stage, given: Subject, options: Mapping[str, Any]
+    name: str,
+    stage: Stage,
+    given: Subject,
+    options: Mapping[str, Any],
+    *,
+    network: nn.Module | None = None,
 ) -> dict[str, str]:
-    """Return the identity of a stage's checkpoint: options, hashes of files, the stage's recipe."""
+    """Return the identity of a stage's checkpoint: options, hashes of files, the stage's recipe.
+
+    The network is the subject's, unless another one is given.
+    """
     from rramfit.provenance import sha256_of
 
     identity = {
         k: sha256_of(v)[:16] if isinstance(v, Path) else str(sorted(v) if k == "off" else v)
         for k, v in options.items()
     }
-    shapes = [tuple(x.shape) for x in given.network.state_dict().values()]
+    trained = given.network if network is None else network
+    shapes = [tuple(x.shape) for x in trained.state_dict().values()]
     identity["data"] = given.data.name
     identity["layers"] = hashlib.sha256(str(shapes).encode()).hexdigest()[:16]
     return identity | {f"{name}.{k}": str(v) for k, v in stage.model_dump().items()}
@@ -316,8 +312,9 @@ def save_trained(
     out: Path,
     recipe: str,
     mapping: Mapping[str, Mapping[str, Tensor]] | None = None,
+    model: str | None = None,
 ) -> None:
-    """Save the result of a stage and delete its state file."""
+    """Save the result of a stage and delete its state file; `model` names another network."""
     from rramfit.training.loop.checkpoint import save_weights
 
     save_weights(
@@ -325,7 +322,7 @@ def save_trained(
         network.state_dict(),
         mapping=mapping,
         of=run.identity,
-        network=given.name,
+        network=model or given.name,
         recipe=recipe,
         accuracy=digital_accuracy(given, network),
     )

@@ -3,6 +3,9 @@
 mlp       pixels → 64 → classes, ReLU
 vgg5      four 3 × 3 convolutions of 64, 128, 256 and 256 channels, each with 2 × 2 pooling,
           BatchNorm and ReLU, and one linear layer: 971,850 parameters for 32 × 32 colour images
+vgg5-wide the same with 96, 192, 384 and 384 channels: 2,177,146 parameters
+vgg7      three blocks of two 3 × 3 convolutions of 64, 256 and 256 channels, with 2 × 2 pooling
+          between the two, and one linear layer: a digital teacher for the others
 resnet8   a 3 × 3 convolution and three residual blocks of 16, 32 and 64 channels, global pooling
 
 The widths are chosen here. Each network takes images (sample, channel, height, width).
@@ -10,8 +13,9 @@ The widths are chosen here. Each network takes images (sample, channel, height, 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +30,20 @@ from rramfit.mapping.study.imported import import_callable
 if TYPE_CHECKING:
     from rramfit.mapping.study.datasets import Dataset
 
-__all__ = ["NETWORKS", "ResidualBlock", "load_weights", "make_network", "mlp", "resnet8", "vgg5"]
+__all__ = [
+    "NETWORKS",
+    "ResidualBlock",
+    "load_weights",
+    "make_network",
+    "mlp",
+    "resnet8",
+    "vgg5",
+    "vgg7",
+]
 
 VGG5_WIDTHS = (64, 128, 256, 256)
+VGG5_WIDE_WIDTHS = (96, 192, 384, 384)
+VGG7_WIDTHS = (64, 256, 256)
 RESNET8_WIDTHS = (16, 32, 64)
 MLP_HIDDEN = 64
 
@@ -41,7 +56,9 @@ def mlp(shape: tuple[int, ...], classes: int) -> nn.Module:
     )
 
 
-def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
+def vgg5(
+    shape: tuple[int, int, int], classes: int, widths: Sequence[int] = VGG5_WIDTHS
+) -> nn.Module:
     """Make a network of four convolutions, each with 2 × 2 pooling, and one linear layer.
 
     Examples
@@ -51,11 +68,31 @@ def vgg5(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """
     layers: list[nn.Module] = []
     channels, height, width = shape
-    for out in VGG5_WIDTHS:
+    for out in widths:
         layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
         layers += [nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(out), nn.ReLU()]
         channels, height, width = out, -(-height // 2), -(-width // 2)
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, classes))
+
+
+def vgg7(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """Make a network of three blocks of two convolutions, global pooling and one linear layer.
+
+    Examples
+    --------
+    >>> sum(isinstance(m, nn.Conv2d) for m in vgg7((3, 32, 32), 10))
+    6
+    """
+    layers: list[nn.Module] = []
+    channels = shape[0]
+    for out in VGG7_WIDTHS:
+        layers += [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
+        layers += [nn.MaxPool2d(2, ceil_mode=True), nn.BatchNorm2d(out), nn.GELU()]
+        layers += [nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.GELU()]
+        channels = out
+    return nn.Sequential(
+        *layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
+    )
 
 
 class ResidualBlock(nn.Module):
@@ -98,6 +135,8 @@ def resnet8(shape: tuple[int, int, int], classes: int) -> nn.Module:
 NETWORKS: dict[str, Callable[[Any, int], nn.Module]] = {
     "mlp": mlp,
     "vgg5": vgg5,
+    "vgg5-wide": functools.partial(vgg5, widths=VGG5_WIDE_WIDTHS),
+    "vgg7": vgg7,
     "resnet8": resnet8,
 }
 

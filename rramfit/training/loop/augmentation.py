@@ -1,5 +1,10 @@
 """Augmentation of batches: random crop, horizontal flip, cutout.
 
+A flip mirrors each image left to right, at random or, if alternating, in every second epoch: half
+of the images, drawn once, in even epochs and the others in odd ones. A network then sees both sides
+of an image equally often (Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
+arXiv:2404.00498).
+
 A crop of c pixels shifts an image by −c … c along each axis and fills the border with 0, the mean
 of normalized images. Cutout sets a square around a random pixel to 0; the square is clipped at the
 image edges. The given generator draws the augmentation of each image.
@@ -19,7 +24,7 @@ def augment(
     generator: torch.Generator,
     *,
     crop: int = 0,
-    flip: bool = False,
+    flip: bool | Tensor = False,
     cutout: int = 0,
 ) -> Tensor:
     """Augment images, (sample, channel, height, width).
@@ -31,8 +36,8 @@ def augment(
         Generator on the CPU, so that results do not depend on the device.
     crop : int
         Largest shift [pixel].
-    flip : bool
-        Mirror each image left to right with probability 1/2.
+    flip : bool or tensor of bool (sample,)
+        Mirror each image left to right with probability 1/2, or the given images.
     cutout : int
         Side of the cutout square [pixel].
 
@@ -49,12 +54,13 @@ def augment(
     rows = torch.arange(height, device=images.device).expand(n, -1)
     cols = torch.arange(width, device=images.device).expand(n, -1)
     out = images.permute(0, 2, 3, 1)
-    if flip:
-        cols = torch.where(drawn(0, 1) == 1, width - 1 - cols, cols)
+    mirrored = flip[:, None] if isinstance(flip, Tensor) else drawn(0, 1) == 1 if flip else None
+    if mirrored is not None:
+        cols = torch.where(mirrored.to(images.device), width - 1 - cols, cols)
     if crop:
         out = F.pad(out, (0, 0, crop, crop, crop, crop))
         rows, cols = rows + drawn(0, 2 * crop), cols + drawn(0, 2 * crop)
-    if crop or flip:
+    if crop or mirrored is not None:
         out = out[
             torch.arange(n, device=images.device)[:, None, None], rows[:, :, None], cols[:, None]
         ]

@@ -29,6 +29,7 @@ __all__ = [
     "PlainStage",
     "Recipe",
     "Stage",
+    "TeacherStage",
     "load_recipe",
     "rate_at",
     "shipped_recipes",
@@ -66,14 +67,26 @@ class Stage(BaseModel):
     )
     clip: Positive | None = Field(default=None, description="maximum norm of the gradient")
     crop: Pixels = Field(default=0, description="largest shift [pixel]")
-    flip: bool = False
+    flip: bool | Literal["alternating"] = Field(
+        default=False, description="mirror at random, or each image in every second epoch"
+    )
     cutout: Pixels = Field(default=0, description="side of the cutout square [pixel]")
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = False
+    distillation: Share = Field(
+        default=0.0, description="share of the distillation loss; 0: no teacher"
+    )
+    temperature: Positive = 2.0
 
 
 class PlainStage(Stage):
     """Training of the digital network."""
+
+
+class TeacherStage(Stage):
+    """Training of a digital network that is the teacher of the other stages."""
+
+    network: str = Field(description="a built-in network")
 
 
 class AwareStage(Stage):
@@ -92,7 +105,6 @@ class AwareStage(Stage):
     distillation: Share = Field(
         default=0.5, description="share of the distillation loss; 0: no teacher"
     )
-    temperature: Positive = 2.0
     bn_recalibration_images: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
         default=2560, description="images for BatchNorm recalibration at the end"
     )
@@ -111,6 +123,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str
+    teacher: TeacherStage | None = Field(default=None, description="trained first, if given")
     plain: PlainStage
     aware: AwareStage
     retrain: AwareStage = Field(description="for one fitted chip")
@@ -191,7 +204,7 @@ def _recipe_error(path: Path, error: ValidationError) -> RecipeError:
     where, *others = (".".join(str(k) for k in e["loc"]) or "file" for e in (first, *more))
     remedy = f"other invalid keys: {', '.join(others)}" if others else ""
     if first["type"] == "extra_forbidden":
-        stages: dict[str, type[BaseModel]] = {"plain": PlainStage}
+        stages: dict[str, type[BaseModel]] = {"teacher": TeacherStage, "plain": PlainStage}
         stages |= {"aware": AwareStage, "retrain": AwareStage}
         inside = len(first["loc"]) > 1
         known = ", ".join((stages[str(first["loc"][0])] if inside else Recipe).model_fields)

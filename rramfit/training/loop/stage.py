@@ -155,6 +155,9 @@ def train_stage(
         If the checkpoint is invalid or belongs to another training.
     """
     device = next(model.parameters()).device
+    sides = torch.randint(
+        2, (len(data.train_labels),), generator=torch_stream(run.seed, f"train/{run.stage}/sides")
+    )
     if stage.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(stage, groups or parameter_groups(model))
@@ -198,12 +201,14 @@ def train_stage(
                     group["lr"] = rate * group["rate_factor"]
                 if before_step is not None:
                     before_step(epoch, at, steps)
-                mine = run.rank.share(batch).to(device)
+                own = run.rank.share(batch)
+                mine = own.to(device)
                 x = images[mine]
                 if x.ndim == 4:
-                    x = augment(
-                        x, image_stream, crop=stage.crop, flip=stage.flip, cutout=stage.cutout
+                    flip = (
+                        (sides[own] + epoch) % 2 == 1 if stage.flip == "alternating" else stage.flip
                     )
+                    x = augment(x, image_stream, crop=stage.crop, flip=flip, cutout=stage.cutout)
                 x = _to_memory_format(x, stage)
                 y = labels[mine]
                 with precision(stage, device):

@@ -115,7 +115,7 @@ def test_user_networks(tmp_path, monkeypatch):
         ("own_net:broken", "KeyError: 'key'"),
         ("own_net:none", "no attribute|expected a callable"),
         ("no_such:thing", "No module"),
-        ("vgg6", "expected mlp, vgg5, resnet8"),
+        ("vgg6", "expected mlp, vgg5, vgg5-wide, vgg7, resnet8"),
     ):
         with pytest.raises(MappingError, match=message):
             make_network(name, (1, 8, 8), 10)

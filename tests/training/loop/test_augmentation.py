@@ -46,6 +46,13 @@ def test_half_of_the_images_are_mirrored():
     assert abs(mirrored - 200) < 5 * 10  # 5 standard deviations
 
 
+def test_given_images_are_mirrored():
+    x = images(9)
+    which = torch.arange(9) % 2 == 1
+    found = augment(x, torch_stream(1, "a"), flip=which)
+    assert torch.equal(found, torch.where(which[:, None, None, None], x.flip(-1), x))
+
+
 def test_cutout_is_one_square_in_all_channels():
     x = images(50, 8)
     found = augment(x, torch_stream(2, "a"), cutout=3)

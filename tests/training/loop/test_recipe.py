@@ -21,7 +21,7 @@ epochs = 1
 
 def test_built_in_recipes_are_read_by_name():
     later = [f"cifar10-{stage}" for stage in ("adapt", "average", "finish")]
-    assert shipped_recipes() == ["cifar10", *later, "digits"]
+    assert shipped_recipes() == ["cifar10", *later, "cifar10-wide", "digits"]
     for name in shipped_recipes():
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -75,9 +75,7 @@ def test_an_error_names_file_key_found_and_expected(tmp_path, change, where, fou
 
 
 def test_the_error_for_a_missing_recipe_lists_the_built_in_recipes():
-    with pytest.raises(
-        RecipeError, match="cifar10, cifar10-adapt, cifar10-average, cifar10-finish, digits"
-    ):
+    with pytest.raises(RecipeError, match="cifar10-average, cifar10-finish, cifar10-wide, digits"):
         load_recipe("imagenet")
 
 

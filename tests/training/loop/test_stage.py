@@ -60,6 +60,28 @@ def timeless(history):
     return [dataclasses.replace(x, seconds=0.0) for x in history]
 
 
+def test_alternating_flips_show_each_side_of_an_image_in_every_second_epoch(few):
+    """One batch an epoch, of images that show in which order they come and whether mirrored."""
+    images = torch.zeros(16, 1, 8, 8)
+    images[:, 0, 0, 0] = torch.arange(1.0, 17.0)
+    data = dataclasses.replace(few, train_images=images, train_labels=few.train_labels[:16])
+    sides = []
+
+    def loss(out, x, _):
+        left, right = x[:, 0, 0, 0], x[:, 0, 0, -1]
+        order = torch.argsort(left + right)
+        sides.append((right > 0)[order])
+        return out.sum() * 0
+
+    stage = PlainStage(epochs=4, batch=16, flip="alternating", rate=1e-9)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    train_stage(net, data, stage, Run(seed=1), loss=loss)
+    assert 0 < int(sides[0].sum()) < 16
+    assert torch.equal(sides[0], ~sides[1])
+    assert torch.equal(sides[0], sides[2])
+    assert torch.equal(sides[1], sides[3])
+
+
 @pytest.mark.parametrize("after", [3, 10])
 def test_resumed_plain_training_equals_the_uninterrupted_one(few, tmp_path, after):
     """Killed in the first epoch, and in the second."""
