@@ -1,5 +1,9 @@
 """vgg5 on CIFAR-10: card and sidecar of a chip against its measured conductances, same images.
 
+The measured conductances of a file are those that the fit has seen. A virtual chip is programmed
+`LATER` times more after the fit, because all tiles share the few programmings of the fit, on which
+the accuracy differs by chance from the chip's mean.
+
 The network is `reports/cifar10/vgg5.aware.pt`, trained for chips of the reference card and not for
 these, with three values per weight, on tiles of 64 x 64 cells cut from the measured array again and
 again. BatchNorm is recalibrated on every programming with 256 training images. The comparison is
@@ -25,19 +29,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from loop.chips import POINTS
 from loop.kinds import KINDS, Kind
-from loop.messy import measured_chip
+from loop.messy import later_programmings, measured_chip
 from loop.records import Record
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from rramfit.card import ModelCard
-    from rramfit.card.cells import CellMaps
+    from rramfit.array import ReplayedChips
+    from rramfit.fitting.characterization import Characterization
     from rramfit.mapping.study.datasets import Dataset
-    from rramfit.measurement import Measurement
 
 CHECKPOINT = Path("reports/cifar10/vgg5.aware.pt")
 TILE, WEIGHT_VALUES, BN_IMAGES = (64, 64), 3, 256
+LATER = 32
+"""Programmings of a virtual chip after the fit."""
 COLUMNS = (
     "chip", "verdict", "cells", "replay", "cells − replay", "error: programmings",
     "error: images", "within 0.5",
@@ -53,16 +58,17 @@ def chips_of(files: list[Path]) -> dict[str, Path | Kind]:
     }
 
 
-def _fitted(chip: Path | Kind, seed: int) -> tuple[Measurement, ModelCard, CellMaps]:
+def _fitted(chip: Path | Kind, seed: int) -> tuple[Characterization, ReplayedChips]:
+    """Return the fit of a chip, and measured conductances to compare with."""
     from rramfit.fitting.characterization import characterize
     from rramfit.measurement import read_measurement
+    from rramfit.measurement.virtual import replay
 
     if isinstance(chip, Kind):
-        _, measured, fitted = measured_chip(chip, seed)
-    else:
-        measured = read_measurement(chip)
-        fitted = characterize(measured, name=chip.stem, seed=0)
-    return measured, fitted.card, fitted.cells
+        card, _, fitted = measured_chip(chip, seed)
+        return fitted, later_programmings(card, chip, seed, LATER)
+    measured = read_measurement(chip)
+    return characterize(measured, name=chip.stem, seed=0), replay(measured)
 
 
 def one_chip(
@@ -75,16 +81,15 @@ def one_chip(
 ) -> Record:
     """Characterize one chip, and count for every image how many programmings are right."""
     from rramfit.mapping import analog_setup, convert_to_analog, program
-    from rramfit.measurement.virtual import replay
     from rramfit.training.loop.bn_recalibration import recalibrate_batch_norm
 
-    measured, card, cells = _fitted(chip, seed)
+    fitted, measured = _fitted(chip, seed)
     images, programmings = settings["images"], settings["programmings"]
     test, labels = data.test_images[:images], data.test_labels[:images]
     digital = hits(network, test, labels).mean()
-    found: Record = {"verdict": card.quality.verdict, "digital": float(digital)}
-    for case, origin in (("cells", cells), ("replay", replay(measured))):
-        setup = analog_setup(card, tile=TILE, weight_values=WEIGHT_VALUES, origin=origin)
+    found: Record = {"verdict": fitted.card.quality.verdict, "digital": float(digital)}
+    for case, origin in (("cells", fitted.cells), ("replay", measured)):
+        setup = analog_setup(fitted.card, tile=TILE, weight_values=WEIGHT_VALUES, origin=origin)
         analog = convert_to_analog(
             network, setup, inputs=data.train_images[:BN_IMAGES], mapping=mapping, seed=0
         )
