@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.quantity import result_html
 from rramfit.errors import FitError
 from rramfit.fitting.electrical.line_fit import parameter_covariance
 from rramfit.fitting.electrical.line_model import RESISTANCES, LineModel
@@ -79,19 +80,29 @@ class LinePlan:
         rows = [{"kind": k, "patterns": n, **s} for (k, n), s in self.compared.items()]
         return pd.DataFrame(rows).set_index(["kind", "patterns"])
 
+    def _repr_html_(self) -> str:
+        rows = {
+            name: {
+                "expected standard error": f"{error:.3g} ohm",
+                "wanted": f"{self.wanted[name]:.3g} ohm" if name in self.wanted else "",
+            }
+            for name, error in self.stderr.items()
+        }
+        return result_html(self._headline(), rows)
+
+    def _headline(self) -> str:
+        reached = "the wanted standard errors are reached"
+        missed = "best plan found, but the wanted standard errors are not reached"
+        return f"{len(self.voltage)} patterns, {self.kind}: {reached if self.met else missed}"
+
     def summary(self) -> str:
         """Return the plan as readable text."""
-        head = f"{len(self.voltage)} patterns, {self.kind}: " + (
-            "the wanted standard errors are reached"
-            if self.met
-            else "best plan found, but the wanted standard errors are not reached"
-        )
         lines = [
             f"  {name:<22} ± {error:.3g} ohm"
             + (f" (wanted {self.wanted[name]:.3g} ohm)" if name in self.wanted else "")
             for name, error in self.stderr.items()
         ]
-        return "\n".join((head, *lines))
+        return "\n".join((self._headline(), *lines))
 
 
 def plan_lines(

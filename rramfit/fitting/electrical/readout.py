@@ -65,7 +65,7 @@ class ReadoutFit(ShowsResult):
     distance : (point, channel) array
         Mean code minus the best-fit line [LSB]; NaN where left out.
     smooth : bool
-        Whether the nonlinearity is that of a smooth curve.
+        False where codes deviate from a smooth curve; the nonlinearity is then that of the means.
     clipped : float
         Share of codes at a rail.
     """
@@ -187,7 +187,7 @@ def fit_readout(readout: Readout) -> ReadoutFit:
         channels=channels.astype(np.int64),
         gain=curves.gain / readout.full_scale,
         offset=curves.offset,
-        inl=curves.inl,
+        inl=curves.inl.channel,
         input=np.array(readout.input, dtype=np.float64),
         distance=curves.distance,
         smooth=curves.smooth,
@@ -208,14 +208,15 @@ def _assemble(c: TransferCurves, variance: Floats, df: Floats, full_scale: float
     means: tuple[tuple[str, str, Floats, Scale, float], ...] = (
         ("gain", "LSB/A", c.gain, "linear", full_scale),
         ("offset", "LSB", c.offset, "linear", 1.0),
-        ("inl", "LSB", c.inl, "log", 1.0),
-        ("inl_endpoint", "LSB", c.inl_endpoint, "log", 1.0),
         ("third_order", "LSB", c.third_order, "linear", 1.0),
     )
     for i, (name, unit, values, scale, per) in enumerate(means):
         error = math.sqrt(float((c.error[i] ** 2).sum())) / n
         m = float(values.mean())
         rows.append((name, unit, scale, m / per, (values - m) / n / per, error / per))
+    largest = {"inl": c.inl, "inl_endpoint": c.inl_endpoint}
+    for name, x in largest.items():
+        rows.append((name, "LSB", "linear", x.of_curves, x.influence, x.stderr))
     power = variance if (df > 0).any() else c.residual_variance
     if float(power.mean()) > 0:
         noise = math.sqrt(float(power.mean()))
@@ -239,12 +240,14 @@ def _assemble(c: TransferCurves, variance: Floats, df: Floats, full_scale: float
     else:
         covariance = np.diag([r[5] ** 2 for r in rows])
         dfs = np.full(len(rows), math.inf)
-    estimates = {
-        name: Quantity.estimated(
-            value, math.sqrt(covariance[i, i]), unit, scale=scale, df=float(dfs[i])
+    estimates = {}
+    for i, (name, unit, scale, value, _, _) in enumerate(rows):
+        error, known = math.sqrt(covariance[i, i]), float(dfs[i])
+        estimates[name] = (
+            largest[name].quantity(error, known)
+            if name in largest
+            else Quantity.estimated(value, error, unit, scale=scale, df=known)
         )
-        for i, (name, unit, scale, value, _, _) in enumerate(rows)
-    }
     return _Assembled(estimates, covariance)
 
 
@@ -293,7 +296,7 @@ def _findings(
         out.append(
             Finding(
                 "Codes deviate from a smooth curve by more than noise, so the nonlinearity is that "
-                "of the raw means and includes their noise",
+                "of the mean codes and includes their noise where channels differ",
                 "Check for missing codes or steps of the converter at half and quarter scale",
                 code="codes-not-smooth",
             )

@@ -3,12 +3,12 @@
     code = offset + gain·x + third·x³ + rest,   x = I/full scale
 
 by least squares over the unclipped codes. Gain and offset are those at zero current, which a
-conversion of currents to codes needs. The nonlinearity is the largest distance from the best-fit
-line (the independently based line of IEEE Std 1241), or from the line through both ends. The
-largest distance of raw codes would be biased by noise, so a smooth curve is used: a polynomial of
-a degree common to all channels, selected by BIC from the cubic upwards: a lower degree than that of
-the amplifier makes the nonlinearity too small. If the codes deviate from that curve by more than
-the noise between repeats explains, the raw means are used instead.
+conversion of currents to codes needs. The nonlinearity is that of a smooth curve: a polynomial of a
+degree common to all channels, selected by BIC from the cubic upwards, both of single channels and
+of their mean: a lower degree than that of the amplifier makes the nonlinearity too small. If the
+codes deviate from that curve by more than the noise between repeats explains, or there are too few
+points for a cubic, it is that of the mean codes. Largest distances from a line are in
+`rramfit.fitting.electrical.readout_nonlinearity`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rramfit.fitting.electrical.readout_nonlinearity import (
+    LargestDistance,
+    largest_distance,
+    raw_curves,
+    smooth_curves,
+)
+from rramfit.fitting.statistics.shrunken_variance import shrunken_variance
 
 __all__ = ["TransferCurves", "best_line", "rails", "repeat_noise", "transfer_curves"]
 
@@ -64,10 +72,10 @@ class TransferCurves:
 
     gain: Floats  # [LSB per full scale]
     offset: Floats  # [LSB]
-    inl: Floats  # [LSB]
-    inl_endpoint: Floats  # [LSB]
     third_order: Floats  # [LSB]
-    error: Floats  # (5, channel) standard errors of the above from the noise of the means
+    error: Floats  # (3, channel) standard errors of the above from the noise of the means
+    inl: LargestDistance
+    inl_endpoint: LargestDistance
     distance: Floats  # (point, channel) [LSB]
     residual_variance: Floats  # of a code about the smooth curve [LSB²]
     smooth: bool
@@ -92,13 +100,21 @@ def transfer_curves(
     """
     points, n = mean.shape
     degree = _shared_degree(x, mean, usable)
-    smooth, residual_ss, residual_df = _smoothed(x, mean, usable, degree)
+    residual_ss, residual_df = _about_smooth(x, mean, usable, degree)
     residual_variance = residual_ss / np.maximum(residual_df, 1)
     per_mean = _mean_variance(variance, df, repeats, usable, residual_variance)
     ratio = float(residual_ss.sum() / max((residual_df * per_mean).sum(), 1e-300))
-    explained = not (df > 0).any() or ratio < EXPLAINED + 6 / math.sqrt(max(residual_df.sum(), 1))
-    out = {name: np.full(n, np.nan) for name in ("gain", "offset", "inl", "end", "third")}
-    error = np.full((5, n), np.nan)
+    few = degree < _LOWEST_DEGREE  # points: a curve of lower degree would hide the nonlinearity
+    explained = (
+        few or not (df > 0).any() or ratio < EXPLAINED + 6 / math.sqrt(max(residual_df.sum(), 1))
+    )
+    if explained and not few:
+        basis = _polynomials(x, degree)[:, 2:]  # without constant and line
+        curves = smooth_curves(x, mean, usable, per_mean, basis)
+    else:
+        curves = raw_curves(x, mean, usable, per_mean)
+    gain, offset, third = np.full((3, n), np.nan)
+    error = np.full((3, n), np.nan)
     distance = np.full((points, n), np.nan)
     steps_back = np.zeros(n, dtype=np.int64)
     for c in range(n):
@@ -107,26 +123,15 @@ def transfer_curves(
         cubic, cubic_cov = _least_squares(xc, yc, (0, 1, 3))
         intercept, slope = best_line(xc, yc)
         distance[use, c] = yc - intercept - slope * xc
-        curve = (smooth[use, c] if explained else yc) - intercept - slope * xc
-        first, last = int(np.argmin(xc)), int(np.argmax(xc))
-        ends = curve[first] + (curve[last] - curve[first]) * (xc - xc[first]) / np.ptp(xc)
-        out["offset"][c], out["gain"][c], out["third"][c] = cubic
-        out["inl"][c] = np.abs(curve).max()
-        out["end"][c] = np.abs(curve - ends).max()
+        offset[c], gain[c], third[c] = cubic
         s = math.sqrt(per_mean[c])
-        at_peak = s * (math.sqrt((degree + 1) / len(xc)) if explained else 1.0)
-        error[:, c] = (
-            s * math.sqrt(cubic_cov[1, 1]),
-            s * math.sqrt(cubic_cov[0, 0]),
-            at_peak,
-            at_peak,
-            s * math.sqrt(cubic_cov[2, 2]),
-        )
+        error[:, c] = s * np.sqrt(np.diagonal(cubic_cov))[[1, 0, 2]]
         rising = np.diff(yc[np.argsort(xc)]) * math.copysign(1, slope)
         steps_back[c] = int((rising < -6 * s * math.sqrt(2) - 1).sum())
     return TransferCurves(
-        out["gain"], out["offset"], out["inl"], out["end"], out["third"], error, distance,
-        residual_variance, explained, steps_back,
+        gain, offset, third, error, largest_distance(curves, through_ends=False),
+        largest_distance(curves, through_ends=True), distance, residual_variance, explained,
+        steps_back,
     )  # fmt: skip
 
 
@@ -135,19 +140,42 @@ def _mean_variance(
 ) -> Floats:
     """Return the variance of a mean code [LSB²]: noise between repeats plus shared rounding."""
     r = np.where(usable, repeats, 0).sum(axis=0) / np.maximum(usable.sum(axis=0), 1)
-    # Rounding adds 1/12 without noise; with noise it is part of the variance between repeats.
-    rounding = np.exp(-4 * math.pi**2 * variance) / 12
-    return np.where(df > 0, variance / np.maximum(r, 1) + rounding, residual)
+    between = shrunken_variance(variance, df, df > 0)
+    return np.where(df > 0, between / np.maximum(r, 1) + _shared_rounding(between), residual)
+
+
+def _shared_rounding(variance: Floats) -> Floats:
+    """Return the variance of the rounding error that repeats share [LSB²].
+
+    Noise of variance σ² before rounding leaves Σ_k exp(−4π²k²σ²)/(2π²k²) of the rounding error's
+    1/12 to the mean (Widrow and Kollár, Quantization Noise, 2008, chapter 4); the rest is part of
+    the variance between repeats.
+    """
+    k = np.arange(1, 200)[:, None]
+    before = np.linspace(0.0, 1.0, 500)
+    shared = np.sum(np.exp(-4 * np.pi**2 * k**2 * before) / (2 * np.pi**2 * k**2), axis=0)
+    return np.asarray(np.interp(variance, before + 1 / 12 - shared, shared), dtype=np.float64)
 
 
 def _shared_degree(x: Floats, mean: Floats, usable: Bools) -> int:
-    """Select the degree of the smooth curve, common to all channels, by BIC."""
+    """Select the degree of the smooth curve, common to all channels."""
     fewest = int(min(np.unique(x[u]).size for u in usable.T))
+    highest = min(HIGHEST_DEGREE, max(fewest // 3, min(fewest - 2, _LOWEST_DEGREE)))
+    degree = _best_degree(x, mean, usable, highest)
+    common = np.asarray(usable.all(axis=1), dtype=np.bool_)
+    if np.unique(x[common]).size < _LOWEST_DEGREE * highest:
+        return degree
+    # A bow that all channels have shows in their mean before it does in one of them.
+    together = mean.mean(axis=1, keepdims=True)
+    return max(degree, _best_degree(x, together, common[:, None], highest))
+
+
+def _best_degree(x: Floats, mean: Floats, usable: Bools, highest: int) -> int:
+    """Return the degree with the best BIC."""
     n = int(usable.sum())
-    highest = min(HIGHEST_DEGREE, max(fewest // 3, 1))
     best, best_bic = 1, math.inf
     for degree in range(min(_LOWEST_DEGREE, highest), highest + 1):
-        _, residual_ss, _ = _smoothed(x, mean, usable, degree)
+        residual_ss, _ = _about_smooth(x, mean, usable, degree)
         bic = n * math.log(max(float(residual_ss.sum()), 1e-30) / n)
         bic += math.log(n) * (degree + 1) * mean.shape[1]
         if bic < best_bic:
@@ -155,16 +183,19 @@ def _shared_degree(x: Floats, mean: Floats, usable: Bools) -> int:
     return best
 
 
-def _smoothed(x: Floats, mean: Floats, usable: Bools, degree: int) -> tuple[Floats, Floats, Floats]:
-    """Return curves (point, channel), their residual sums of squares and degrees of freedom."""
-    span = max(float(np.ptp(x)), 1e-300)
-    t = 2 * (x - x.min()) / span - 1
-    A = np.polynomial.legendre.legvander(t, degree)
-    curve = np.full(mean.shape, np.nan)
+def _polynomials(x: Floats, degree: int) -> Floats:
+    """Return Legendre polynomials over the range of x, (point, degree + 1)."""
+    t = 2 * (x - x.min()) / max(float(np.ptp(x)), 1e-300) - 1
+    return np.asarray(np.polynomial.legendre.legvander(t, degree), dtype=np.float64)
+
+
+def _about_smooth(x: Floats, mean: Floats, usable: Bools, degree: int) -> tuple[Floats, Floats]:
+    """Return squared residuals about the curve of each channel, and their degrees of freedom."""
+    A = _polynomials(x, degree)
+    residual_ss = np.zeros(mean.shape[1])
     patterns, index = np.unique(usable, axis=1, return_inverse=True)
-    for i in range(patterns.shape[1]):
-        use, of = patterns[:, i], np.flatnonzero(index.reshape(-1) == i)
-        fitted = A[use] @ (np.linalg.pinv(A[use]) @ mean[np.ix_(use, of)])
-        curve[np.ix_(use, of)] = fitted
-    residual_ss = np.nansum(np.where(usable, mean - curve, 0.0) ** 2, axis=0)
-    return curve, residual_ss, np.maximum(usable.sum(axis=0) - degree - 1.0, 0.0)
+    for i, use in enumerate(patterns.T):
+        of = np.flatnonzero(index.reshape(-1) == i)
+        y = mean[np.ix_(use, of)]
+        residual_ss[of] = np.sum((y - A[use] @ (np.linalg.pinv(A[use]) @ y)) ** 2, axis=0)
+    return residual_ss, np.maximum(usable.sum(axis=0) - degree - 1.0, 0.0)

@@ -23,12 +23,14 @@ A level that the cell was never programmed to is predicted from the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.fitting.variation.correlation_error import correlation_error
 from rramfit.fitting.variation.one_level import LevelVariation
 
 __all__ = ["LevelCorrelation", "cell_offsets", "fit_level_correlation"]
@@ -54,8 +56,17 @@ class LevelCorrelation:
             a.flags.writeable = False
 
 
-def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorrelation | None:
-    """Estimate the correlation; None if no two levels share enough cells and have components."""
+def fit_level_correlation(
+    levels: Sequence[LevelVariation | None], lines: Floats | None = None
+) -> LevelCorrelation | None:
+    """Estimate the correlation; None if no two levels share enough cells and have components.
+
+    Parameters
+    ----------
+    levels : sequence of LevelVariation or None
+    lines : (level, level) array, optional
+        Correlation of line offsets; NaN where unknown.
+    """
     count = len(levels)
     usable = [
         k
@@ -65,7 +76,6 @@ def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorre
     latent, matrix = np.eye(count), np.eye(count)
     error, df = np.zeros((count, count)), np.full((count, count), np.inf)
     known = np.eye(count, dtype=bool)
-    second_order = {k: _second_order(levels[k]) for k in usable}
     for i, k in enumerate(usable):
         for j in usable[:i]:
             a, b = levels[k], levels[j]
@@ -76,13 +86,12 @@ def fit_level_correlation(levels: Sequence[LevelVariation | None]) -> LevelCorre
                 continue
             r, psi, c = pair
             value, slope = _in_siemens(r, a, b)
-            own = float(np.sum(psi**2))
-            smooth = float(np.sqrt(second_order[k] * second_order[j])) * (1 - min(r**2, 1)) ** 2 / c
-            inflation = 1 + smooth / own if own > 0 else 1.0
+            r_lines = math.nan if lines is None else float(lines[k, j])
+            variance, df[k, j] = correlation_error(r, float(np.sum(psi**2)), c, (a, b), r_lines)
             latent[k, j] = latent[j, k] = r
             matrix[k, j] = matrix[j, k] = value
-            error[k, j] = error[j, k] = abs(slope) * float(np.sqrt(own * inflation))
-            df[k, j] = df[j, k] = max(c / inflation - 1, 1.0)
+            error[k, j] = error[j, k] = abs(slope) * math.sqrt(variance)
+            df[j, k] = df[k, j]
             known[k, j] = known[j, k] = True
     if known.sum() == count:
         return None
@@ -139,22 +148,6 @@ def _in_siemens(r: float, a: LevelVariation, b: LevelVariation) -> tuple[float, 
     steep = float(np.exp(c)) if both else 1.0
     slope = steep * float(np.sqrt(a.components.between * b.components.between)) / scale
     return float(np.expm1(c) if both else c) / scale, slope
-
-
-def _second_order(v: LevelVariation | None) -> float:
-    """Return the variance of a correlation added by a smooth field, over (1 − R²)²/cells.
-
-    The correlation of two fields of offsets has variance (1 − R²)²/n²·Σ ρ_cc'², ρ the correlation
-    of offsets between cells.
-    """
-    field = v.driver.field if v is not None else None
-    if v is None or field is None:
-        return 0.0
-    seen = v.readings > 0
-    residual = (v.centre - v.trend)[seen]
-    of_offsets = float(residual.var()) / v.components.between  # from z² to the scale of the offsets
-    smooth = np.minimum(field.variance * field.share * of_offsets, 1.0) ** 2 * field.pair_sums(2)
-    return max(field.mean(smooth) / float(field.observed.sum()), 0.0)
 
 
 def cell_offsets(

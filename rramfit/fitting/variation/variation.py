@@ -249,14 +249,15 @@ def fit_variation(
             f"least {FEWEST_CELLS} are required"
         )
         raise FitError(msg)
-    correlation = fit_level_correlation(levels)
+    of_lines = line_correlation([None if v is None else v.driver for v in levels])
+    correlation = fit_level_correlation(levels, of_lines)
     offsets, offset_stderr = cell_offsets(levels, correlation, healthy)
     return VariationFit(
         levels=levels,
         correlation=correlation,
         offsets=offsets,
         offset_stderr=offset_stderr,
-        line_correlation=line_correlation([None if v is None else v.driver for v in levels]),
+        line_correlation=of_lines,
         few=few,
         verdict=Verdict(tuple(_findings(levels, few, statistics, healthy))),
     )

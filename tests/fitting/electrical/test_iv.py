@@ -70,6 +70,18 @@ def test_recovers_population_and_its_errors(first):
         assert 0.6 < np.sqrt(np.mean(np.square(values))) < 1.45, name
 
 
+def test_an_error_of_the_offset_is_not_noise():
+    """The offset of 20 points at 0 V is uncertain by 0.22 of the noise, in all currents alike."""
+    z = []
+    for seed in range(20):
+        b, g = population(seed, n=20)
+        fit = fit_iv(sweeps(seed, b=b, g=g, points=101, first=-0.35))
+        q = fit.result.estimates["noise"]
+        z.append((q.value - NOISE) / q.stderr)
+    assert abs(np.mean(z)) < 4 / np.sqrt(20) - 0.1
+    assert np.sqrt(np.mean(np.square(z))) < 1.6
+
+
 def test_resistors_have_no_curvature():
     n = 200
     fit = fit_iv(sweeps(1, b=np.zeros(n), g=np.full(n, 5e-5)))

@@ -34,15 +34,18 @@ def chip(seed, *, correlation=0.8, sweeps=6, kind="col", period=4):
 
 @pytest.mark.parametrize(("kind", "period"), [("col", 4), ("row", 1), ("col", 1)])
 def test_offsets_have_their_size_and_correlation(kind, period):
-    z, r = [], []
+    z, r, whole = [], [], []
+    of_cells = 0.8 * SIZE**2 / (SIZE**2 + OWN**2)  # what single cells have is independent
     for seed in range(6):
         fit, _, _ = chip(seed, kind=kind, period=period)
+        whole.append((fit.correlation.matrix[0, 1] - of_cells) / fit.correlation.stderr[0, 1])
         for v in fit.levels:
             found = [x for x in v.offsets if (x.axis, x.period) == (kind, period)]
             assert len(found) == 1
             z.append((found[0].std.value - SIZE) / found[0].std.stderr)
         r.append(fit.line_correlation[0, 1])
     assert np.mean(np.square(z)) < 1 + 4 * np.sqrt(2 / len(z))
+    assert np.mean(np.square(whole)) < 1 + 4 * np.sqrt(2 / len(whole))
     # 48 groups or more a chip: standard error below 0.36/√48 = 0.052
     assert np.mean(r) == pytest.approx(0.8, abs=4 * 0.052 / np.sqrt(6) + 0.02)
 

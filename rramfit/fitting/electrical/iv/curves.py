@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+
+from rramfit.fitting.statistics.shrunken_variance import shrunken_variance
 
 __all__ = ["CellCurves", "current_shape", "fit_curves"]
 
@@ -66,7 +67,7 @@ class CellCurves:
     curvature_stderr: Floats  # [1/V²]
     log_tilt: Floats  # d ln G0 / dq along the ridge of the cell's likelihood [V²]
     offset_tilt: Floats  # dq / d offset [1/(V²·A)]
-    residual: Floats  # [A]
+    residual: Floats  # of a point about the curve of the cell and a constant [A]
     deviation: Floats  # (cell, point) [A]
     offset_score: Floats  # (cell,) influence on the common offset [A]
     enough: Bools  # (cell,) at least 4 finite currents
@@ -113,7 +114,10 @@ def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
         q, offset = new, offset + shift
         if step > 2 and moved < 1e-9 and abs(shift) <= 1e-9 * max(abs(offset), 1e-15):
             break
-    raw_noise, residual = residual, _shrunken_noise(residual, n - 2, enough)
+    # About a constant of each cell: an error of the offset, common to all, is not noise.
+    rest = (r**2).sum(1) - _ratio(common**2, np.where(free > 1e-9 * n, free, 0.0))
+    power = np.maximum(rest, 0.0) / np.maximum(n - 3, 1)
+    noise, residual = np.sqrt(power), np.sqrt(shrunken_variance(power, n - 3, enough))
     inside = (q > bound[0]) & (q < bound[1]) & np.isfinite(det)
     with np.errstate(invalid="ignore", divide="ignore"):
         q_stderr = np.where(inside, residual * np.sqrt(aa / det), np.inf)
@@ -123,26 +127,8 @@ def fit_curves(voltage: Floats, current: Floats) -> CellCurves:
         offset_tilt = np.where(inside, -(aa * one_b - ab * one_a) / det, 0.0)
     deviation = np.where(seen, r, np.nan)
     return CellCurves(
-        offset, g, g_stderr, q, q_stderr, tilt, offset_tilt, raw_noise, deviation, score, enough
+        offset, g, g_stderr, q, q_stderr, tilt, offset_tilt, noise, deviation, score, enough
     )
-
-
-def _shrunken_noise(residual: Floats, df: Floats, enough: Bools) -> Floats:
-    """Shrink the noise of each cell towards the common noise by empirical Bayes.
-
-    The degrees of freedom of the prior follow from the spread of ln s² in excess of trigamma(df/2)
-    (Smyth 2004, doi:10.2202/1544-6115.1027).
-    """
-    use = enough & (residual > 0) & (df >= 1)
-    if use.sum() < 10:
-        return residual
-    log_s2 = 2 * np.log(residual[use]) - special.digamma(df[use] / 2) + np.log(df[use] / 2)
-    centre = float(np.median(log_s2))
-    spread2 = (1.4826 * float(np.median(np.abs(log_s2 - centre)))) ** 2
-    excess = spread2 - float(np.median(special.polygamma(1, df[use] / 2)))
-    prior = 2 / max(excess, 2e-3)
-    pooled = (df * residual**2 + prior * math.exp(centre)) / (df + prior)
-    return np.where(use, np.sqrt(np.where(use, pooled, 0.0)), residual)
 
 
 def _offset_at_zero(voltage: Floats, current: Floats) -> tuple[float, Floats] | None:
