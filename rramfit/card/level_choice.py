@@ -2,9 +2,10 @@
 
 A measurement may contain more levels than can be distinguished in a cell, or levels that hardly any
 cell reached; weights need a few well-separated levels. The selected levels keep their distribution,
-variation, failure, retention and held-out checks, and are renumbered in order. Left out is what
-depends on the full list of levels (read thresholds, overlap and error rate with the next level,
-bits per cell) and the sidecar. Fits and their verdicts remain those of the original card.
+variation, failure, retention, read disturb, programming effort, gauge components and held-out
+checks, and are renumbered in order. Left out is what depends on the full list of levels (read
+thresholds, overlap and error rate with the next level, bits per cell) and the sidecar. Fits and
+their verdicts remain those of the original card.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from rramfit.card.blocks.disturb import DisturbCard, DisturbLevel
+from rramfit.card.blocks.gauge import GaugeCard, GaugeLevel
+from rramfit.card.blocks.programming import ProgrammingCard
 from rramfit.card.blocks.temperature import BakedLevel, ChangeLaw, LevelLaw, TemperatureCard
 from rramfit.card.document import seal
 from rramfit.card.quality import HeldOut
@@ -20,6 +24,7 @@ from rramfit.card.schema import (
     FailureCard,
     LevelCard,
     ModelCard,
+    ReadNoiseCard,
     RetentionCard,
     VariationCard,
 )
@@ -27,7 +32,19 @@ from rramfit.errors import RramfitError
 
 __all__ = ["take_levels"]
 
-_OfLevel = TypeVar("_OfLevel", VariationCard, FailureCard, DriftCard, HeldOut, BakedLevel, LevelLaw)
+_OfLevel = TypeVar(
+    "_OfLevel",
+    VariationCard,
+    FailureCard,
+    DriftCard,
+    DisturbLevel,
+    ProgrammingCard,
+    GaugeLevel,
+    HeldOut,
+    BakedLevel,
+    LevelLaw,
+)
+_Levelled = TypeVar("_Levelled", RetentionCard, DisturbCard, GaugeCard)
 
 
 def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = None) -> ModelCard:
@@ -85,7 +102,12 @@ def take_levels(card: ModelCard, levels: Sequence[int], *, name: str | None = No
                 "variation_correlation": _between(card.variation_correlation, taken),
                 "line_correlation": _between(card.line_correlation, taken),
                 "failure": _renumbered(card.failure, place),
-                "retention": _retention(card.retention, place),
+                "read_noise": _read_noise(card.read_noise, place),
+                "retention": _of_part(card.retention, place),
+                "programming": None
+                if card.programming is None
+                else _renumbered(card.programming, place),
+                "gauge": _of_part(card.gauge, place),
                 "temperature": _temperature(card.temperature, place),
                 "bits_per_cell": None,
                 "tails": None if card.tails is None else card.tails.of_levels(place),
@@ -118,10 +140,17 @@ def _renumbered(parts: Sequence[_OfLevel], place: dict[int, int]) -> list[_OfLev
     return [part.model_copy(update={"level": place[part.level]}) for part in kept]
 
 
-def _retention(retention: RetentionCard | None, place: dict[int, int]) -> RetentionCard | None:
-    if retention is None:
+def _of_part(part: _Levelled | None, place: dict[int, int]) -> _Levelled | None:
+    """Renumber the levels of a part of the card that lists them."""
+    if part is None:
         return None
-    return retention.model_copy(update={"levels": _renumbered(retention.levels, place)})
+    return part.model_copy(update={"levels": _renumbered(part.levels, place)})
+
+
+def _read_noise(noise: ReadNoiseCard | None, place: dict[int, int]) -> ReadNoiseCard | None:
+    if noise is None:
+        return None
+    return noise.model_copy(update={"disturb": _of_part(noise.disturb, place)})
 
 
 def _temperature(block: TemperatureCard | None, place: dict[int, int]) -> TemperatureCard | None:

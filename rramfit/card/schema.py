@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from rramfit.card.blocks.citation import CitationCard
+from rramfit.card.blocks.disturb import DisturbCard
 from rramfit.card.blocks.electrical import (
     IVCard,
     LineCard,
@@ -225,6 +226,7 @@ class ReadNoiseCard(Part):
     off_level: OffLevelNoise | None = Field(
         None, description="of cells that are not at the level they were programmed to"
     )
+    disturb: DisturbCard | None = Field(None, description="change with the number of reads")
 
 
 class DriftCard(Part):

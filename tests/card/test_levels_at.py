@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from rramfit.array import DeviceModel
 from rramfit.array.devices.chips import draw_chips
 from rramfit.card import Quantity, levels_at, take_levels
+from rramfit.card.blocks.disturb import DisturbCard, DisturbLevel
 from rramfit.card.blocks.temperature import BakeCard, LevelLaw
 from rramfit.card.uncertainty.draw import draw_card
 from rramfit.errors import RramfitError
@@ -177,6 +179,81 @@ def test_reads_are_said_to_be_unknown():
     at = card_of().levels_at(reads=1000)
     assert at.extrapolated
     assert "effect of 1000 reads" in at.findings[0]
+
+
+def disturbed(rates, *, reads=100, stderr=None):
+    """A card whose levels change by these rates per read [S]."""
+    card = card_of()
+
+    def rate(value):
+        return (
+            Quantity.given(value, "S") if stderr is None else Quantity.estimated(value, stderr, "S")
+        )
+
+    part = DisturbCard(
+        reads=reads,
+        separated=True,
+        levels=[
+            DisturbLevel(level=k, n_cells=50, rate=rate(r), left=Quantity.given(0.0, "1"))
+            for k, r in enumerate(rates)
+        ],
+    )
+    noise = card.read_noise.model_copy(update={"disturb": part})
+    return card.model_copy(update={"read_noise": noise})
+
+
+def test_reads_move_the_means_and_nothing_else():
+    card = disturbed([1e-9, -2e-9, 0.0])
+    at, now = card.levels_at(reads=100), card.levels_at()
+    for level, own, change in zip(at.levels, now.levels, (1e-7, -2e-7, 0.0), strict=True):
+        assert level.mean.value == pytest.approx(own.mean.value + change)
+        assert level.std.value == own.std.value
+    assert not at.extrapolated
+    assert at.findings == ()
+    later = card.levels_at(time=DAY, temperature=COOL, reads=100).levels[1].mean.value
+    aged = card.levels_at(time=DAY, temperature=COOL).levels[1].mean.value
+    assert later == pytest.approx(aged - 2e-7)
+
+
+def test_more_reads_than_were_measured_are_marked():
+    at = disturbed([1e-9] * 3).levels_at(reads=1000)
+    assert at.extrapolated
+    assert "10 times the most that were measured (100)" in at.findings[0]
+    gone = disturbed([-1e-6] * 3).levels_at(reads=1000)
+    assert gone.levels[0].mean.value == pytest.approx(0.01 * MEANS[0])
+
+
+def test_no_disturb_found_is_a_bound():
+    """The interval is 1.96 standard errors times the reads; the mean stays."""
+    card = disturbed([0.5e-9] * 3, stderr=1e-9)
+    level = card.levels_at(reads=10_000).levels[0]
+    assert level.mean.value == MEANS[0]
+    assert level.mean.ci95 == pytest.approx((4.9e-6, 44.1e-6), abs=1e-6)
+    assert any("may change its mean by up to" in f for f in card.levels_at(reads=10_000).findings)
+
+
+def test_selected_levels_keep_their_disturb():
+    few = take_levels(disturbed([1e-9, 2e-9, 3e-9]), [0, 2])
+    assert [(x.level, x.rate.value) for x in few.read_noise.disturb.levels] == [
+        (0, 1e-9),
+        (1, 3e-9),
+    ]
+
+
+def test_drawn_chips_are_read_as_often():
+    """What `levels_at` predicts is the mean of drawn chips, within 4 standard errors."""
+    card = disturbed([1e-9, -2e-8, 0.0])
+    model = DeviceModel.from_card(card)
+    generator = torch_stream(4, "reads")
+    chips = draw_chips(model, 1, shape=(60, 60), generator=generator)
+    pattern = torch.ones((60, 60), dtype=torch.int64)
+    before = chips.program(pattern, generator=generator)
+    after = before.after_reads(100)
+    change = (after.conductance - before.conductance)[0][after.ages[0]]
+    assert change.numpy() == pytest.approx(-2e-6, rel=1e-3)
+    assert (before.after_reads(0).conductance == before.conductance).all()
+    setup = analog_setup(card, reads=1000)
+    assert any("10 times the most" in text for text in setup.model.assumptions)
 
 
 def test_selected_levels_keep_their_law():

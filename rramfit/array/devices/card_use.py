@@ -71,6 +71,7 @@ DRAWN = frozenset(
         "read_noise.coefficient",
         "read_noise.exponent",
         "read_noise.reference_conductance",
+        "read_noise.disturb.levels.rate",
         "read_noise.off_level.coefficient",
         "read_noise.off_level.exponent",
         "read_noise.off_level.reference_conductance",
@@ -243,6 +244,14 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "iv.branches.nonlinearity": lambda c: (
         "cells are drawn without nonlinearity: that of the LRS and HRS branches is left out"
         if c.iv and c.iv.branches and c.iv.nonlinearity is None
+        else None
+    ),
+    "read_noise.disturb.levels.left": lambda c: (
+        f"no cell leaves its level by reads: {100 * most:.2g} % of a level's cells did within "
+        f"{c.read_noise.disturb.reads} reads"
+        if c.read_noise
+        and c.read_noise.disturb
+        and (most := max((x.left.value for x in c.read_noise.disturb.levels), default=0.0)) > 0
         else None
     ),
     "read_noise.spectral_floor": lambda _: None,  # part of the spectrum that is named above

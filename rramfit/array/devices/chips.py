@@ -3,8 +3,9 @@
 `draw_chips` draws the fixed properties of a chip: its cells' latent deviations D at every level
 (smooth field and remainder, correlated between levels), its stuck cells, dead lines and hard
 failures. `Chips.program` programs all cells once: it draws cycle-to-cycle deviations, soft failures
-and the conductance of each failed cell. `Programmed.read` adds read noise, and `Programmed.age`
-advances time (`rramfit.array.devices.ageing`).
+and the conductance of each failed cell. `Programmed.read` adds read noise, `Programmed.age`
+advances time (`rramfit.array.devices.ageing`), and `Programmed.after_reads` counts reads
+(`rramfit.array.devices.read_disturb`).
 
 A measured chip is in `rramfit.array.devices.measured_chips`.
 
@@ -25,6 +26,7 @@ from rramfit.array.devices.ageing import Ageing
 from rramfit.array.devices.device_model import FACTORS, DeviceModel
 from rramfit.array.devices.fields import smooth_fields
 from rramfit.array.devices.line_shares import LineShares
+from rramfit.array.devices.read_disturb import ReadDisturb
 from rramfit.array.devices.read_noise import ReadNoise
 from rramfit.array.devices.stuck_cells import draw_motion, moved, stuck_conductance
 from rramfit.card.cells import STUCK, Fault
@@ -59,6 +61,7 @@ class Programmed:
     ages: Tensor  #      (chip, row, col) neither stuck nor in a dead line
     read_noise: ReadNoise
     ageing: Ageing
+    disturb: ReadDisturb | None = None
     time: float = 0.0  # [s] since programming
 
     def read(self, generator: torch.Generator) -> Tensor:
@@ -100,6 +103,14 @@ class Programmed:
         noise = torch.randn((2, *g.shape), generator=generator, device=g.device, dtype=g.dtype)
         aged = self.ageing.aged(g, self.state_level, since=self.time, time=time, noise=noise)
         return dataclasses.replace(self, conductance=torch.where(self.ages, aged, g), time=time)
+
+    def after_reads(self, reads: int) -> Programmed:
+        """Return the cells after a number of further reads, by the card's read disturb."""
+        if self.disturb is None or reads == 0:
+            return self
+        g = self.conductance
+        moved = self.disturb.after(g, self.state_level, reads)
+        return dataclasses.replace(self, conductance=torch.where(self.ages, moved, g))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,6 +224,7 @@ class Chips:
             ages=ages,
             read_noise=m.read_noise if "read" in m.factors else m.read_noise.silent(),
             ageing=m.state_ageing if "retention" in m.factors else m.ageing.stopped(),
+            disturb=m.disturb if "retention" in m.factors else None,
         )
 
     def _stuck(self, generator: torch.Generator) -> Tensor:

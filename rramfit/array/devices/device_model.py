@@ -30,10 +30,12 @@ from rramfit.array.devices.card_use import left_out
 from rramfit.array.devices.latent import conditional_means
 from rramfit.array.devices.parameters import LevelParameters, level_parameters
 from rramfit.array.devices.quantiles import interpolate, latent_knots
+from rramfit.array.devices.read_disturb import ReadDisturb
 from rramfit.array.devices.read_noise import ReadNoise, off_level_noise
 from rramfit.array.devices.stuck_cells import StuckState, stuck_states
 from rramfit.card.cells import Fault
 from rramfit.card.conditions.change_at import change_at
+from rramfit.card.conditions.reads_at import disturb_shift
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
@@ -136,6 +138,7 @@ class DeviceModel:
     lower: Tensor  # [S] (level,) verify window; NaN without one
     upper: Tensor  # [S] (level,)
     ageing: Ageing
+    disturb: ReadDisturb
     faults: Faults
     conduction: Conduction | None
     readout: ReadoutCard | None
@@ -201,7 +204,7 @@ class DeviceModel:
             col_trend=tensor(p.col_trend),
             read_noise=ReadNoise(
                 scale=tensor(p.read_scale),
-                mean=tensor(p.mean),
+                reference=tensor(p.read_reference),
                 power=p.read_power,
                 off_level=off_level_noise(card.read_noise),
             ),
@@ -216,6 +219,7 @@ class DeviceModel:
                 law=None if law.block is None else law,
                 temperature=law.temperature,
             ),
+            disturb=ReadDisturb(rate=tensor(disturb_shift(card, 1)), mean=tensor(p.mean)),
             faults=_faults(card, p, tensor, assumptions),
             conduction=_conduction(card, p),
             readout=card.readout,

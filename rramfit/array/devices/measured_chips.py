@@ -192,7 +192,7 @@ class ReplayedChips:
             accepted=accepted,
             state_level=target,
             ages=torch.zeros_like(accepted),
-            read_noise=ReadNoise(scale=none, mean=none, power=0.0),
+            read_noise=ReadNoise(scale=none, reference=none, power=0.0),
             ageing=Ageing(
                 first_step=none, first_spread=none, drift=none, growth=none, reference_time=1.0
             ),

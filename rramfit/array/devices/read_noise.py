@@ -15,14 +15,14 @@ __all__ = ["ReadNoise", "off_level_noise"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadNoise:
-    """Noise of one read: scale·(G/mean)^power of the level whose distribution a cell follows.
+    """Noise of one read: scale·(G/reference)^power of the level whose distribution a cell follows.
 
     Failed and stuck cells follow a power law of their own if the card has one, with `off_level`
     its scale [S], reference [S] and power.
     """
 
     scale: Tensor  # [S] (level,)
-    mean: Tensor  # [S] (level,)
+    reference: Tensor  # [S] (level,) the level's mean; far above all states if that is 0
     power: float
     off_level: tuple[float, float, float] | None = None
 
@@ -40,7 +40,7 @@ class ReadNoise:
         """
         std = self.scale[level]
         if self.power != 0:
-            relative = (conductance / self.mean[level]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
+            relative = (conductance / self.reference[level]).clamp(NOISE_RANGE, 1 / NOISE_RANGE)
             std = std * relative**self.power
         if off is None or self.off_level is None:
             return std
@@ -50,7 +50,7 @@ class ReadNoise:
 
     def silent(self) -> ReadNoise:
         """Return a read noise of zero."""
-        return ReadNoise(scale=torch.zeros_like(self.scale), mean=self.mean, power=0.0)
+        return ReadNoise(scale=torch.zeros_like(self.scale), reference=self.reference, power=0.0)
 
 
 def off_level_noise(noise: ReadNoiseCard | None) -> tuple[float, float, float] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from rramfit.card.blocks.disturb import DisturbCard
 from rramfit.card.blocks.temperature import TemperatureCard
 from rramfit.card.quantity import Quantity
 
@@ -49,6 +50,8 @@ class _ReadNoise(Protocol):
     def exponent(self) -> Quantity | None: ...
     @property
     def reference_conductance(self) -> Quantity | None: ...
+    @property
+    def disturb(self) -> DisturbCard | None: ...
 
 
 class DriftPart(Protocol):

@@ -220,6 +220,8 @@ def read_noise_std(card: CardParts, index: int, mean: float) -> float:
         return 0.0
     reference = noise.reference_conductance.value if noise.reference_conductance else mean
     exponent = noise.exponent.value if noise.exponent else 0.0
+    if mean == 0:  # the power law has no value there unless noise grows with conductance
+        return 0.0
     return noise.coefficient.value * abs(mean) * math.pow(abs(mean / reference), exponent)
 
 

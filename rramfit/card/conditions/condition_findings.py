@@ -6,25 +6,27 @@ import numpy as np
 
 from rramfit.card.conditions.card_parts import CardParts
 from rramfit.card.conditions.change_at import SAME_TEMPERATURE, ChangeAt, change_at
+from rramfit.card.conditions.reads_at import disturb_findings
 from rramfit.units import format_number, format_quantity
 
 __all__ = ["condition_findings", "findings_at"]
 
 
-def findings_at(card: CardParts, *, time: float, temperature: float | None) -> list[str]:
-    """Return the findings of a time and a temperature, without the levels."""
+def findings_at(
+    card: CardParts, *, time: float, temperature: float | None, reads: int = 0
+) -> list[str]:
+    """Return the findings of a condition, without the levels."""
     if time <= 0:
-        return []
+        return disturb_findings(card, reads)[0]
     change = change_at(card, temperature, read=np.zeros(len(card.levels)))
-    return condition_findings(card, change, time=time, reads=0)[0]
+    return condition_findings(card, change, time=time, reads=reads)[0]
 
 
 def condition_findings(
     card: CardParts, change: ChangeAt, *, time: float, reads: int
 ) -> tuple[list[str], bool]:
     """Return what is not in the numbers, and whether the condition is beyond the measurement."""
-    out: list[str] = []
-    beyond = False
+    out, beyond = disturb_findings(card, reads)
     if time > 0 and card.retention is None and change.block is None:
         out.append(
             f"Card {card.name} has no retention: its levels are those right after programming. "
@@ -63,11 +65,5 @@ def condition_findings(
         out.append(
             f"The change of {names} with time was not measured; it is taken as none. Bake cells "
             "of these levels."
-        )
-    if reads > 0:
-        beyond = True
-        out.append(
-            f"The card has no measurement of what reads change: the effect of {reads} reads is "
-            "left out. Measure the levels against the number of reads."
         )
     return out, beyond

@@ -11,6 +11,8 @@ with s² = std₀² − read². The family stays that of the level, moved to the
 deviation. A mean never falls below a hundredth of mean₀, as in drawn chips; a level that reaches it
 has lost its spread as well.
 
+Reads add rate·n to the mean (`rramfit.card.conditions.reads_at`), and leave std as it is.
+
 Intervals come from draws within the errors of the law and of the level after programming.
 """
 
@@ -30,12 +32,13 @@ from rramfit.card.conditions.change_at import ChangeAt, change_at, read_noise_st
 from rramfit.card.conditions.condition_findings import condition_findings
 from rramfit.card.conditions.draws import LOWEST_MEAN, NORMAL, changed, draw_condition, draw_start
 from rramfit.card.conditions.moments import with_moments
+from rramfit.card.conditions.reads_at import disturb_draws, disturb_shift
 from rramfit.card.families import family
 from rramfit.card.part import Part
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, result_html
 from rramfit.errors import RramfitError
 from rramfit.streams import stream
-from rramfit.units import format_number
+from rramfit.units import format_number, format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,6 +179,20 @@ class LevelsAt:
             rows.append(row | {"family": x.family, "extrapolated": x.extrapolated})
         return pd.DataFrame(rows)
 
+    def _repr_html_(self) -> str:
+        rows = {
+            x.name or str(x.index): {
+                "mean (95 % interval)": str(x.mean),
+                "std (95 % interval)": str(x.std),
+                "family": x.family,
+                "extrapolated": "yes" if x.extrapolated else "no",
+            }
+            for x in self.levels
+        }
+        kelvin = "" if self.temperature is None else f" at {format_quantity(self.temperature, 'K')}"
+        title = f"Levels {format_quantity(self.time, 's')} after programming{kelvin}"
+        return result_html(title, rows, self.findings)
+
 
 class AtConditions(Part):
     """What a card says of its levels at other conditions."""
@@ -205,7 +222,8 @@ def levels_at(
     Returns
     -------
     LevelsAt
-        Marked as extrapolated past the longest time or outside the temperatures that were measured.
+        Marked as extrapolated past the longest time, outside the temperatures or past the number of
+        reads that were measured.
 
     Raises
     ------
@@ -245,12 +263,17 @@ def levels_at(
         draw_start(level, s.mean, s.std, rng) for level, s in zip(card.levels, starts, strict=True)
     ]
     means, stds = draw_condition(change, time, np.stack(drawn0, axis=-1), rng)
+    if reads > 0:
+        z = stream(0, "levels after reads").standard_normal(means.shape)
+        means = _at_least(means + disturb_draws(card, reads, z), mean0)
+        mean = _at_least(mean + disturb_shift(card, reads), mean0)
     if np.any(lost := (mean <= LOWEST_MEAN * 1.001 * mean0) & (mean0 > 0)):
         names = ", ".join(card.levels[int(k)].name for k in np.flatnonzero(lost))
         findings.append(
-            f"At {format_number(time, 3)} s nearly all conductance of {names} is lost, and the law "
-            "ends there. Refresh the cells earlier."
+            f"At {format_number(time, 3)} s and {reads} reads nearly all conductance of {names} is "
+            "lost, and the law ends there. Refresh the cells earlier."
         )
+    same = (mean == mean0) & (means == np.stack(drawn0, axis=-1)[0]).all(axis=0)
     levels = []
     for k, (level, start) in enumerate(zip(card.levels, starts, strict=True)):
         name, parameters = start.family, start.parameters
@@ -260,7 +283,7 @@ def levels_at(
             LevelAt(
                 index=level.index,
                 name=level.name,
-                mean=_within(float(mean[k]), means[:, k], level.mean, same=mean[k] == start.mean),
+                mean=_within(float(mean[k]), means[:, k], level.mean, same=same[k]),
                 std=_within(float(std[k]), stds[:, k], level.std, same=std[k] == start.std),
                 family=name,
                 parameters=parameters,
@@ -341,6 +364,12 @@ def _moments(
         variance=change.variance(time),
         read=change.read,
     )
+
+
+def _at_least(mean: Floats, mean0: Floats) -> Floats:
+    """Return means that lose no more than all but a hundredth."""
+    lowest = LOWEST_MEAN * mean0
+    return np.where((mean0 > 0) & (mean < lowest), lowest, mean)
 
 
 def _within(value: float, draws: Floats, q: Quantity | None, *, same: bool) -> Quantity:

@@ -28,7 +28,6 @@ different levels.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from scipy import special
 
-from rramfit.card.quantity import Quantity, quantities
+from rramfit.card.quantity import Quantity, quantities, result_html
 from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.scales import SCALES, halves, on_scale
 from rramfit.units import counted, format_quantity
@@ -129,6 +128,11 @@ class ParameterTest:
             return f"{_GIVEN}: {'differs' if self.differs else 'equal'}"
         return (_UNDECIDED if self.undecided else "differs") if self.differs else ""
 
+    def shown(self) -> dict[str, str]:
+        """Return both values, t and the result, rounded."""
+        t = "" if math.isnan(self.t) else f"{self.t:.2f}"
+        return {"first": str(self.first), "second": str(self.second), "t": t, "": self.words}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardComparison:
@@ -182,17 +186,9 @@ class CardComparison:
         return pd.DataFrame(rows, index=[d.path for d in self.differences], columns=columns)
 
     def _repr_html_(self) -> str:
-        import pandas as pd
-
         differing = len(self.significant)
         head = f"{differing} of {counted(len(self.differences), 'common parameter')} differ"
-        rows = [
-            {"first": str(d.first), "second": str(d.second), "t": f"{d.t:.2f}", "": d.words}
-            for d in self.differences
-        ]
-        table = pd.DataFrame(rows, index=[d.path for d in self.differences]).to_html()
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return f"<p><b>{head}</b></p>{table}{notes}"
+        return result_html(head, {d.path: d.shown() for d in self.differences}, self.notes)
 
 
 def compare_cards(first: ModelCard, second: ModelCard) -> CardComparison:
@@ -371,6 +367,13 @@ def _other_meaning(first: ModelCard, second: ModelCard) -> Iterator[str]:
             "retention.levels",
             first.retention.levels if first.retention else [],
             second.retention.levels if second.retention else [],
+        ),
+        (
+            "read_noise.disturb.levels",
+            *(
+                c.read_noise.disturb.levels if c.read_noise and c.read_noise.disturb else []
+                for c in (first, second)
+            ),
         ),
     ):
         for i, (p, q) in enumerate(zip(left, right, strict=False)):

@@ -13,7 +13,9 @@ less than about one read and only a limit of the dwell times is known.
 
 Over cells the dwell time τ of a state is lognormal. A cell that left the state N = T/τ̂ times in the
 time T it spent there has the likelihood ∫ τ^(−N)·e^(−T/τ) dΦ((ln τ − μ)/s), which holds for a state
-that was left once or never as well; a cell whose states are not resolved has that of τ < Δt.
+that was left once or never as well; a cell whose states are not resolved has that of τ < Δt. Noise
+hides some of the switches: N and T are then those of a chain that is seen without noise and says as
+much of ln τ, by the observed information of p and q.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ SLOW = 2.0  # switches in a record, below which a dwell time is a limit rather t
 MIN_CELLS = 5
 _ROUNDS = 60
 _SETTLED = 1e-3  # gain of the log-likelihood of every cell in a round
+_STEP = 0.05  # of the logit of a probability
 _MANY = 30.0  # switches, above which the error of ln τ is normal
 _GRID = 0.1  # of ln τ
 _LEAST, _MOST = math.log(0.02), math.log(8.0)  # of the logarithm of the spread
@@ -58,6 +61,8 @@ class TwoStates:
     time_low : (cell,) array
         Expected number of reads in the low state.
     log_likelihood : (cell,) array
+    clear_low, clear_high : (cell,) array
+        Share of the switches from the low and the high state that counts, in view of the noise.
     reads : int
     """
 
@@ -68,6 +73,8 @@ class TwoStates:
     down: Floats
     time_low: Floats
     log_likelihood: Floats
+    clear_low: Floats
+    clear_high: Floats
     reads: int
 
     @property
@@ -77,9 +84,7 @@ class TwoStates:
 
     def rates(self) -> tuple[Floats, Floats]:
         """Return the rates of leaving the low and the high state [1/read], (cell,)."""
-        total = self.up + self.down
-        rate = -np.log1p(-np.minimum(total, 1 - 1e-9)) / total
-        return self.up * rate, self.down * rate
+        return _rates(self.up, self.down)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,12 @@ def fit_two_states(x: Floats) -> TwoStates:
         if np.abs(likelihood - before).max() < _SETTLED:
             break
     center = x.mean(axis=1)
+    variance = _rate_variance(y, means, noise, up, down, share)
+    rates = _rates(up, down)
+    clear = [
+        1 / np.maximum(v * r * t, 1.0)
+        for v, r, t in zip(variance, rates, (n - weight, weight), strict=True)
+    ]
     return TwoStates(
         low=means[0] * scale + center,
         high=means[1] * scale + center,
@@ -136,8 +147,44 @@ def fit_two_states(x: Floats) -> TwoStates:
         down=down,
         time_low=n - weight,
         log_likelihood=likelihood - n * np.log(scale),
+        clear_low=clear[0],
+        clear_high=clear[1],
         reads=n,
     )
+
+
+def _rates(up: Floats, down: Floats) -> tuple[Floats, Floats]:
+    """Return the rates of leaving the low and the high state [1/read]."""
+    total = up + down
+    rate = -np.log1p(-np.minimum(total, 1 - 1e-9)) / total
+    return up * rate, down * rate
+
+
+def _rate_variance(
+    y: Floats, means: Floats, noise: Floats, up: Floats, down: Floats, share: Floats
+) -> tuple[Floats, Floats]:
+    """Return the variance of the logarithms of both rates, each (cell,).
+
+    The information of the logits of p and q is the change of their scores, which are the expected
+    switches minus p, or q, times the reads from which they start.
+    """
+    logits = [special.logit(up), special.logit(down)]
+    scores, logs = [], []
+    for i in range(2):
+        for step in (-_STEP, _STEP):
+            p, q = (special.expit(x + step * (i == j)) for j, x in enumerate(logits))
+            state, pairs, _ = _forward_backward(y, means, noise, p, q, share)
+            high = state[:, :-1].sum(axis=1)
+            scores.append((pairs[0] - p * (y.shape[1] - 1 - high), pairs[1] - q * high))
+            logs.append(np.log(_rates(p, q)))
+    information = -np.stack([np.subtract(scores[1], scores[0]), np.subtract(scores[3], scores[2])])
+    a, b, d = information[0, 0], (information[0, 1] + information[1, 0]) / 2, information[1, 1]
+    g = np.stack([logs[1] - logs[0], logs[3] - logs[2]])  # (logit, rate, cell)
+    determinant = np.maximum(a * d - b**2, 1e-12)
+    # both differences have the factor 2·step, of which one is left
+    square = (g[0] ** 2 * d - 2 * g[0] * g[1] * b + g[1] ** 2 * a) / determinant
+    variance = np.where((a > 0) & (d > 0), square / (2 * _STEP), np.inf)
+    return variance[0], variance[1]
 
 
 def _cut(y: Floats) -> Floats:
@@ -248,7 +295,7 @@ def decode(x: Floats, model: TwoStates, cell: int) -> Bools:
 
 
 def dwell_distribution(
-    rate: Floats, time: Floats, resolved: Bools, interval: float
+    rate: Floats, time: Floats, resolved: Bools, interval: float, clear: Floats | None = None
 ) -> DwellTimes | None:
     """Fit a lognormal distribution to the dwell times of one state.
 
@@ -262,6 +309,8 @@ def dwell_distribution(
         Cells whose states last longer than a read; the dwell times of others are below `interval`.
     interval : float
         [s] between reads.
+    clear : (cell,) array, optional
+        Share of the switches that counts; all by default.
 
     Returns
     -------
@@ -270,7 +319,9 @@ def dwell_distribution(
     """
     if resolved.sum() < MIN_CELLS:
         return None
-    exits, spent = rate[resolved] * time[resolved], time[resolved]
+    counts = np.ones_like(time) if clear is None else clear
+    spent = time[resolved] * counts[resolved]
+    exits = rate[resolved] * spent
     known = np.log(spent / np.maximum(exits, 0.5))
     many = exits > _MANY
     fast = int((~resolved).sum())

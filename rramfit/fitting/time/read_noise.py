@@ -9,7 +9,8 @@ fitted apart where there are enough of them, because a network reads them too.
 
 The spectrum of the noise is fitted in `rramfit.fitting.statistics.spectrum`, and cells with random
 telegraph noise are found in `rramfit.fitting.time.telegraph`; what these cells do is described in
-`rramfit.fitting.time.telegraph_behaviour`.
+`rramfit.fitting.time.telegraph_behaviour`, and the trend with the number of reads in
+`rramfit.fitting.time.read_disturb`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.statistics.read_spread import ReadSpread, first_readings, read_spread
 from rramfit.fitting.statistics.spectrum import FEWEST_READS, Spectrum, evenly_sampled, fit_spectrum
 from rramfit.fitting.time.noise_power_law import MIN_CELLS, NoisePart, fit_power_law
+from rramfit.fitting.time.read_disturb import ReadDisturb, describe_disturb
 from rramfit.fitting.time.telegraph import MIN_READS as MIN_READS_FOR_TELEGRAPH
 from rramfit.fitting.time.telegraph import Telegraph, find_telegraph
 from rramfit.fitting.time.telegraph_behaviour import TelegraphBehaviour, describe_telegraph
@@ -70,6 +72,8 @@ class ReadNoiseFit(ShowsResult):
     telegraph : Telegraph, optional
     behaviour : TelegraphBehaviour, optional
         Of the two-state cells.
+    disturb : ReadDisturb, optional
+        Change with the number of reads, if there are enough of them.
     off_level_reference : float, optional
         Reference conductance of the cells that are not at their level [S].
     n_off_level : int
@@ -84,6 +88,7 @@ class ReadNoiseFit(ShowsResult):
     telegraph: Telegraph | None
     telegraph_amplitude: Quantity | None
     behaviour: TelegraphBehaviour | None = None
+    disturb: ReadDisturb | None = None
     off_level_reference: float | None = None
     n_off_level: int = 0
 
@@ -104,6 +109,7 @@ class ReadNoiseFit(ShowsResult):
             telegraph_amplitude=self.telegraph_amplitude,
             telegraph=self.behaviour.card if self.behaviour else None,
             off_level=self._off_level_to_card(),
+            disturb=self.disturb.card if self.disturb else None,
         )
 
     def _off_level_to_card(self) -> OffLevelNoise | None:
@@ -195,12 +201,14 @@ def fit_read_noise(
     behaviour = None
     if telegraph is not None and evenly_sampled(reads.time):
         behaviour = describe_telegraph(series, telegraph.two_state, reads.time)
+    disturb = describe_disturb(reads, usable & at_level.at, spread.left)
     off_level, off_reference = _off_level(spread, off)
     estimates, covariance = _assemble([*power_law, *parts, *off_level])
     if n < MIN_CELLS:
         findings.insert(0, _too_few_cells(n))
     findings += _findings(reads, spectrum, telegraph, len(series))
-    findings += behaviour.findings() if behaviour else []
+    for part in (behaviour, disturb):
+        findings += part.findings() if part else []
     findings += at_level.findings("/reads", left=int((spread.left & usable).sum()))
     return ReadNoiseFit(
         result=FitResult(
@@ -217,6 +225,7 @@ def fit_read_noise(
         telegraph=telegraph,
         telegraph_amplitude=_amplitude(telegraph, series),
         behaviour=behaviour,
+        disturb=disturb,
         off_level_reference=off_reference,
         n_off_level=int(off.sum()),
     )

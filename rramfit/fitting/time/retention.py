@@ -36,7 +36,7 @@ from rramfit.fitting.statistics.inference import clustered_covariance
 from rramfit.fitting.time.drift import Drift, fit_drift
 from rramfit.fitting.time.lost_cells import CollapsedShare, collapsed_share
 from rramfit.fitting.time.retention_cells import MIN_CELLS, retention_cells
-from rramfit.fitting.time.retention_findings import findings
+from rramfit.fitting.time.retention_findings import findings, not_determined
 from rramfit.measurement.file.record import Levels, Reads
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ __all__ = ["CollapsedShare", "RetentionFit", "collapsed_share", "fit_retention"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+_WIDEST = 1e3  # ratio of the limits of a spread, beyond which not even its size is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,8 @@ def fit_retention(
     result = _assemble(parts, kept.use, level, n_levels)
     mean, std = _changes(cells, level, n_levels)
     found += kept.at_level.findings("/retention", left=kept.left)
+    if result.unknown:
+        found.append(not_determined(result.unknown))
     found += findings(
         time=time,
         cells=cells,
@@ -252,6 +256,7 @@ def _drift_parts(drift: Drift, level: Integers) -> list[_Part]:
 class _Assembled:
     estimates: dict[str, Quantity]
     covariance: Floats
+    unknown: list[str]  # parameters of a level that the readings do not determine
 
 
 def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) -> _Assembled:
@@ -264,6 +269,7 @@ def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) ->
     n_all = len(level)
     estimates: dict[str, Quantity] = {}
     blocks: list[Floats] = []
+    unknown: list[str] = []
     for k in range(n_levels):
         of = level == k
         known = [
@@ -281,21 +287,41 @@ def _assemble(parts: list[_Part], use: Bools, level: Integers, n_levels: int) ->
             extra = 1 + (inflation[p.name] - 1) * n / n_all
             row *= math.sqrt(extra * n / (n - 1))
         clustered = clustered_covariance(psi[:, None, :], spatial=False)
-        blocks.append(clustered.covariance)
-        for p, stderr, df in zip(known, clustered.stderr, clustered.df, strict=True):
-            estimates[f"L{k} {p.name}"] = Quantity.estimated(
+        determined = []
+        for i, (p, stderr, df) in enumerate(
+            zip(known, clustered.stderr, clustered.df, strict=True)
+        ):
+            found = Quantity.estimated(
                 float(p.values[k]),
                 float(stderr),
                 p.unit,
                 scale="log" if p.scale == "log" else "linear",
                 df=float(df),
             )
+            if p.scale == "log" and not _is_determined(found):
+                unknown.append(f"{p.name} of level {k}")
+                continue
+            determined.append(i)
+            estimates[f"L{k} {p.name}"] = found
+        blocks.append(clustered.covariance[np.ix_(determined, determined)])
     covariance = np.zeros((len(estimates), len(estimates)))
     at = 0
     for b in blocks:
         covariance[at : at + len(b), at : at + len(b)] = b
         at += len(b)
-    return _Assembled(estimates, covariance)
+    return _Assembled(estimates, covariance, unknown)
+
+
+def _is_determined(spread: Quantity) -> bool:
+    """Return False for a spread whose interval is so wide that it says nothing, not even its size.
+
+    A spread is the root of a difference of variances. Where these nearly cancel, it is near zero,
+    and the interval of its logarithm is wider than any spread that a cell can have.
+    """
+    if spread.ci95 is None:
+        return True
+    low, high = spread.ci95
+    return bool(np.isfinite(high)) and high <= _WIDEST * low
 
 
 def _inflation(part: _Part, use: Bools, level: Integers, n_levels: int) -> float:

@@ -6,6 +6,7 @@ Collapsed cells are found in `rramfit.fitting.time.lost_cells`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,15 @@ from rramfit.fitting.results.result import Finding
 from rramfit.fitting.time.drift import Drift
 from rramfit.fitting.time.lost_cells import CollapsedShare
 from rramfit.measurement.file.record import Levels
-from rramfit.units import format_percent, format_quantity
+from rramfit.units import counted, format_percent, format_quantity
 
-__all__ = ["findings"]
+__all__ = ["findings", "not_determined"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+_NAMED = 6  # spreads that a finding names
 
 
 def findings(
@@ -182,3 +185,15 @@ def _departures(time: Floats, cells: Floats, level: Integers, drift: Drift) -> l
 def _listed(levels: Integers) -> str:
     shown = ", ".join(str(k) for k in levels[:8].tolist())
     return shown if levels.size <= 8 else f"{shown}, …"
+
+
+def not_determined(names: Sequence[str]) -> Finding:
+    """Return the finding on spreads that the readings do not determine."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    have = "has" if len(names) == 1 else "have"
+    return Finding(
+        f"{counted(len(names), 'spread')} cannot be distinguished from zero and {have} no "
+        f"estimate: {', '.join(names[:_NAMED])}{more}",
+        "Read more cells, at three or more times evenly spaced in ln t",
+        code="retention-not-determined",
+    )

@@ -36,6 +36,7 @@ Integers = NDArray[np.int64]
 
 MOST_READINGS = 200_000  # of two-state cells; of more, every n-th cell is used
 _FEWEST_READS = 10_000  # of a cell, if there are as many
+_APART = 2.5  # std of noise: nearer states may be white noise cut in two, and have no dwell times
 _FEWEST = 8  # cells for a power law
 _LONG = 0.2  # of the record: median dwell time that the record is too short for
 
@@ -109,8 +110,15 @@ def describe_telegraph(series: Floats, two_state: Bools, time: Floats) -> Telegr
     interval = float(time[-1] - time[0]) / (len(time) - 1)
     up, down = states.rates()
     resolved = states.resolved
-    low = dwell_distribution(up, states.time_low, resolved, interval)
-    high = dwell_distribution(down, reads - states.time_low, resolved, interval)
+    time_high = reads - states.time_low
+    apart = states.high - states.low > _APART * states.noise
+    low, high = (
+        dwell_distribution(rate[apart], time[apart], resolved[apart], interval, clear[apart])
+        for rate, time, clear in (
+            (up, states.time_low, states.clear_low),
+            (down, time_high, states.clear_high),
+        )
+    )
     switches = np.minimum(up * states.time_low, down * (reads - states.time_low))
     g = np.asarray(x.mean(axis=1))
     amplitude, exponent, reference = _amplitude(g, states.high - states.low)

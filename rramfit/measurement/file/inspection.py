@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rramfit.card.quantity import result_html
 from rramfit.hdf5 import Group
 from rramfit.measurement.file.contract.groups import groups_of, part_names
 from rramfit.measurement.file.contract.rules import GroupRule
@@ -44,10 +45,11 @@ class DatasetContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupContent:
-    """One group: a one-line summary, its attributes and its datasets."""
+    """One group: a one-line summary, the fits that it feeds, its attributes and its datasets."""
 
     name: str
     summary: str
+    feeds: tuple[str, ...]
     attributes: Mapping[str, Any]
     datasets: tuple[DatasetContent, ...]
 
@@ -60,6 +62,11 @@ class FitAllowed:
     allowed: bool
     missing: tuple[str, ...] = ()
     remark: str = ""
+
+    @property
+    def comment(self) -> str:
+        """The remark, or what is missing."""
+        return self.remark if self.allowed else f"missing: {', '.join(self.missing)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,7 @@ class Inspection:
             "groups": [
                 {
                     **asdict(g),
+                    "feeds": list(g.feeds),
                     "attributes": dict(g.attributes),
                     "datasets": _datasets_json(g.datasets),
                 }
@@ -90,6 +98,17 @@ class Inspection:
             ],
             "fits": [{**asdict(f), "missing": list(f.missing)} for f in self.fits],
         }
+
+    def _repr_html_(self) -> str:
+        rows = {
+            f.fit: {
+                "possible": "yes" if f.allowed else "no",
+                "remark": f.comment,
+            }
+            for f in self.fits
+        }
+        title = f"{self.identity.array_id}: {self.rows} × {self.cols} cells"
+        return result_html(title, rows, (f"/{g.name}: {g.summary}" for g in self.groups))
 
 
 def _datasets_json(datasets: tuple[DatasetContent, ...]) -> list[dict[str, Any]]:
@@ -108,8 +127,15 @@ def inspect_measurement(path: Path | str) -> Inspection:
     measurement = read_measurement(path)
     with open_measured(path) as f:
         version = plain(f.attrs["format_version"])
+        fits = tuple(rule(name, measurement) for name, rule in FITS.items())
+        allowed = {found.fit for found in fits if found.allowed}
         groups = tuple(
-            _group_content(f[part], rule, _SUMMARIES[name](measurement, part))
+            _group_content(
+                f[part],
+                rule,
+                _SUMMARIES[name](measurement, part),
+                tuple(fit for fit in _FEEDS[name] if fit in allowed),
+            )
             for name, rule in groups_of(version).items()
             for part in part_names(f, name)
         )
@@ -119,14 +145,17 @@ def inspect_measurement(path: Path | str) -> Inspection:
         rows=measurement.rows,
         cols=measurement.cols,
         groups=groups,
-        fits=tuple(rule(name, measurement) for name, rule in FITS.items()),
+        fits=fits,
     )
 
 
-def _group_content(group: Group, rule: GroupRule, summary: str) -> GroupContent:
+def _group_content(
+    group: Group, rule: GroupRule, summary: str, feeds: tuple[str, ...]
+) -> GroupContent:
     return GroupContent(
         name=group.name.strip("/"),
         summary=summary,
+        feeds=feeds,
         attributes={key: plain(group.attrs[key]) for key in rule.attributes if key in group.attrs},
         datasets=tuple(
             DatasetContent(
@@ -169,7 +198,13 @@ def _program_summary(m: Measurement, _: str) -> str:
     pattern = "pattern known" if m.program.levels_known else "pattern unknown"
     return (
         f"{_counted(m.program.shape[0], 'sweep')}, {pattern}, {_ACCEPTANCE[m.program.acceptance]}"
+        f"{_in_sessions(m.program.session)}"
     )
+
+
+def _in_sessions(session: tuple[str, ...] | None) -> str:
+    """Return the number of sessions, as the end of a summary."""
+    return "" if session is None else f", {_counted(len(set(session)), 'session')}"
 
 
 def _reads_summary(reads: Reads | None) -> str:
@@ -177,7 +212,8 @@ def _reads_summary(reads: Reads | None) -> str:
         return ""
     span = f"{reads.time[0]:.4g} to {reads.time[-1]:.4g} s"
     at = "" if reads.temperature is None else f", {reads.temperature:g} K"
-    return f"{_counted(reads.shape[0], 'read')} of the array, {span}{at}"
+    sessions = _in_sessions(reads.session)
+    return f"{_counted(reads.shape[0], 'read')} of the array, {span}{at}{sessions}"
 
 
 def _bake_summary(m: Measurement, part: str) -> str:
@@ -307,6 +343,30 @@ def _failure_fit(fit: str, m: Measurement) -> FitAllowed:
     )
 
 
+def _reads_fit(least: int) -> Callable[[str, Measurement], FitAllowed]:
+    def rule(fit: str, m: Measurement) -> FitAllowed:
+        few = m.reads is None or m.reads.shape[0] < least
+        missing = (f"/reads of {least} reads or more",) if few else ()
+        return FitAllowed(fit=fit, allowed=not few, missing=missing)
+
+    return rule
+
+
+def _bakes_fit(fit: str, m: Measurement) -> FitAllowed:
+    temperatures = {bake.temperature for bake in m.bakes} - {None}
+    missing = () if len(temperatures) > 1 else ("/retention at a second temperature",)
+    return FitAllowed(fit=fit, allowed=not missing, missing=missing)
+
+
+def _gauge_fit(fit: str, m: Measurement) -> FitAllowed:
+    several = any(
+        group is not None and group.session is not None and len(set(group.session)) > 1
+        for group in (m.reads, m.program)
+    )
+    missing = () if several else ("/reads/session or /program/session with two sessions",)
+    return FitAllowed(fit=fit, allowed=several, missing=missing)
+
+
 FITS: Mapping[str, Callable[[str, Measurement], FitAllowed]] = {
     "screening": _needs("program"),
     "level distributions": _level_fit,
@@ -314,10 +374,40 @@ FITS: Mapping[str, Callable[[str, Measurement], FitAllowed]] = {
     "cycle-to-cycle (C2C) variation": _c2c_fit,
     "programming failure": _failure_fit,
     "read noise": _needs("reads"),
+    "read disturb": _reads_fit(16),
+    "random telegraph noise": _reads_fit(32),
+    "gauge study": _gauge_fit,
     "retention": _needs("retention", "levels"),
+    "activation energy": _bakes_fit,
     "endurance": _needs("endurance"),
+    "programming effort": _needs("attempts"),
+    "pulse response": _needs("pulses"),
     "I–V nonlinearity": _needs("iv"),
     "line resistance": _needs("mvm"),
     "column readout": _needs("readout"),
 }
 """Every fit, and the rule that decides whether a file allows it."""
+
+_VARIATION = (
+    "device-to-device (D2D) variation, spatial structure",
+    "cycle-to-cycle (C2C) variation",
+)
+_FEEDS: Mapping[str, tuple[str, ...]] = {
+    "levels": ("level distributions", "programming failure", "retention"),
+    "program": (
+        "screening",
+        "level distributions",
+        *_VARIATION,
+        "programming failure",
+        "gauge study",
+    ),
+    "reads": ("read noise", "read disturb", "random telegraph noise", _VARIATION[1], "gauge study"),
+    "retention": ("retention", "activation energy"),
+    "endurance": ("endurance",),
+    "iv": ("I–V nonlinearity",),
+    "mvm": ("line resistance",),
+    "readout": ("column readout",),
+    "pulses": ("pulse response",),
+    "attempts": ("programming effort",),
+}
+"""Fits that use a group."""

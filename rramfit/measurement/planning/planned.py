@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from rramfit.card.quantity import result_html
 from rramfit.units import counted, format_number, format_quantity
 
 __all__ = ["GroupPlan", "MeasurementPlan", "ParameterPlan", "half_width_text"]
@@ -145,6 +146,17 @@ class MeasurementPlan:
             else:
                 lines.append(f"As many {g.counts} in {g.group} as the card's are enough.")
         return lines
+
+    def _repr_html_(self) -> str:
+        rows = {
+            p.path: {"value": format_quantity(p.value, p.unit)}
+            | {
+                name: f"± {half_width_text(width, p.unit)}"
+                for name, width in (("wanted", p.wanted), ("now", p.now), ("planned", p.planned))
+            }
+            for p in self.parameters
+        }
+        return result_html(" ".join(self.sizes()), rows, self.notes)
 
     def summary(self) -> str:
         """Return the plan as readable text."""

@@ -21,11 +21,18 @@ from rramfit.card.blocks.temperature_law import acceleration
 from rramfit.card.conditions.change_at import has_law
 from rramfit.card.schema import LineCard, ModelCard
 from rramfit.measurement.file.in_memory import reads_in_memory
-from rramfit.measurement.file.record import MVM, Floats, IVSweeps, Levels, Readout, Reads
+from rramfit.measurement.file.record import MVM, Bools, Floats, IVSweeps, Levels, Readout, Reads
 from rramfit.measurement.virtual.endurance import draw_endurance
 from rramfit.measurement.virtual.messy_chip import MessyChip, State
 from rramfit.measurement.virtual.switching import draw_attempts, draw_loops, draw_pulses
-from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
+from rramfit.measurement.virtual.telegraph import telegraph_states
+from rramfit.measurement.virtual.tester import (
+    Instrument,
+    Plan,
+    level_pattern,
+    read_times,
+    session_factors,
+)
 from rramfit.streams import stream, torch_stream
 
 if TYPE_CHECKING:
@@ -52,9 +59,17 @@ def drawn_groups(
     """Draw the requested groups; return them by their names in `Measurement`."""
     out: dict[str, Any] = {}
     if "reads" in groups:
-        times = np.arange(plan.reads, dtype=np.float64) * plan.read_interval
+        times = read_times(plan)
         reads = _reads(
-            chip, "reads", times, instrument=instrument, read_voltage=read_voltage, seed=seed
+            chip,
+            "reads",
+            times,
+            instrument=instrument,
+            read_voltage=read_voltage,
+            telegraph=telegraph_states(plan, times, chip.shape, seed=seed)
+            if plan.telegraph_dwell
+            else None,
+            seed=seed,
         )
         out["reads"] = reads if plan.sessions < 2 else _in_sessions(reads, plan, seed)
     if "retention" in groups:
@@ -126,8 +141,13 @@ def _reads(
     temperature: float | None = None,
     time_factor: float = 1.0,
     bake_ageing: Ageing | None = None,
+    telegraph: Bools | None = None,
 ) -> Reads:
-    """Read one programmed state repeatedly; for `/retention`, age the cells between reads."""
+    """Read one programmed state repeatedly; for `/retention`, age the cells between reads.
+
+    In `/reads`, every read moves the cells by the card's read disturb. `telegraph`, (read, row,
+    col), is where telegraph cells are in their high state.
+    """
     bake = name.partition("/")[0] == "retention"
     state = _programmed(chip, name, seed)
     if bake_ageing is not None:
@@ -141,7 +161,10 @@ def _reads(
             passed = time_factor * float(time)
             aged = state.programmed.age(passed, ageing)
             state = dataclasses.replace(state, programmed=aged)
-        reading = chip.read(state, noise, f"{name}/{i}", time=passed)
+        elif i:
+            state = dataclasses.replace(state, programmed=state.programmed.after_reads(1))
+        up = None if telegraph is None else telegraph[i]
+        reading = chip.read(state, noise, f"{name}/{i}", time=passed, up=up)
         readings.append(instrument.measure(reading, seed, f"{name}/{i}"))
     return reads_in_memory(
         np.stack(readings),
@@ -155,8 +178,7 @@ def _reads(
 def _in_sessions(reads: Reads, plan: Plan, seed: int) -> Reads:
     """Read in several sessions, in which all readings differ by a factor."""
     session = np.arange(reads.shape[0]) * plan.sessions // reads.shape[0]
-    drawn = stream(seed, "reads/session").standard_normal(plan.sessions)
-    factor = (1 + plan.session_spread * drawn)[session]
+    factor = session_factors(plan, seed)[session]
     readings = (reads.read_all() * factor[:, None, None]).astype(np.float32)
     return reads_in_memory(
         readings.astype(np.float64),

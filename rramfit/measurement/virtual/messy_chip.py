@@ -135,7 +135,13 @@ class MessyChip:
         return State(programmed=changed, level=stated, off=off, name=name)
 
     def read(
-        self, state: State, generator: torch.Generator, name: str, *, time: float = 0.0
+        self,
+        state: State,
+        generator: torch.Generator,
+        name: str,
+        *,
+        time: float = 0.0,
+        up: Bools | None = None,
     ) -> Tensor:
         """Read every cell once, (row, col) [S], without the sweep's drift.
 
@@ -148,6 +154,8 @@ class MessyChip:
             Of the random streams of this read.
         time : float
             Since programming [s]; only failed cells use it, others are aged before.
+        up : (row, col) bool array, optional
+            Whether telegraph cells are in their high state; by default drawn anew.
         """
         import torch
 
@@ -163,7 +171,8 @@ class MessyChip:
             kept = torch.from_numpy(np.exp(-_OFF_LOSS * np.abs(loss) * math.log1p(time)))
             reading = torch.where(torch.from_numpy(state.off), noisy * kept, reading)
         if self.telegraph.any():
-            up = stream(self.seed, f"mess/telegraph/{name}").random(self.shape) < 0.5
+            if up is None:
+                up = stream(self.seed, f"mess/telegraph/{name}").random(self.shape) < 0.5
             reading = reading * torch.from_numpy(1 + np.where(up, 0.5, -0.5) * self.telegraph)
         if self.mess.column_gain:
             reading = reading * torch.from_numpy(self.gain)

@@ -13,7 +13,8 @@ are drawn block by block when they are read, with the same result every time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,8 @@ from rramfit.measurement.virtual.groups import drawn_groups
 from rramfit.measurement.virtual.mess import Mess
 from rramfit.measurement.virtual.messy_chip import MessyChip, messy_chip
 from rramfit.measurement.virtual.switching import switching_truth
-from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern
+from rramfit.measurement.virtual.telegraph import telegraph_truth
+from rramfit.measurement.virtual.tester import Instrument, Plan, level_pattern, session_factors
 from rramfit.measurement.virtual.truth import truth
 from rramfit.streams import stream, torch_stream
 
@@ -164,11 +166,15 @@ def synthesize(
         levels=levels,
         program=program,
         truth=_of_sessions(
-            {
-                **truth(card, chip, groups=groups, instrument=instrument, seed=seed),
-                **switching_truth(groups, plan, levels),
-            },
+            _of_telegraph(
+                {
+                    **truth(card, chip, groups=groups, instrument=instrument, seed=seed),
+                    **switching_truth(groups, plan, levels),
+                },
+                plan,
+            ),
             plan,
+            seed,
         ),
         **drawn_groups(
             card,
@@ -183,19 +189,57 @@ def synthesize(
     )
 
 
-def _of_sessions(values: dict[str, Any], plan: Plan) -> dict[str, Any]:
+def _of_telegraph(values: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """Add dwell times; leave out what a record of some dwell times does not determine."""
+    if not plan.telegraph_dwell or "telegraph" not in values.get("mess", {}):
+        return values
+    unknown = (".read", ".c2c", ".d2d", ".std")
+    kept = {name: value for name, value in values.items() if not name.endswith(unknown)}
+    return kept | telegraph_truth(plan)
+
+
+def _of_sessions(values: dict[str, Any], plan: Plan, seed: int) -> dict[str, Any]:
     """Add what sessions are; leave out what they add to, the noise of reads."""
     if plan.sessions < 2:
         return values
+    factor = session_factors(plan, seed)
     kept = {
         name: value
         for name, value in values.items()
-        if not name.startswith("read_noise.") and not name.endswith((".read", ".c2c"))
+        if name.startswith("read_noise.disturb.")
+        or (not name.startswith("read_noise.") and not name.endswith((".read", ".c2c")))
     }
     for k in range(len(values)):
         if f"levels[{k}].mean" in values:
-            kept[f"gauge.levels[{k}].session"] = plan.session_spread * values[f"levels[{k}].mean"]
+            kept |= _gauge_truth(values, k, plan.session_spread, factor)
     return kept
+
+
+def _gauge_truth(
+    values: Mapping[str, Any], level: int, spread: float, factor: Floats
+) -> dict[str, float]:
+    """Return the components of a level [S], whose readings differ by a factor between sessions.
+
+    Noise and the differences between cells are multiplied too, all by the same factors: what a
+    chip shows of both is that of the factors drawn.
+    """
+    mean, v = values[f"levels[{level}].mean"], f"variation[{level}]"
+    cells = math.hypot(values[f"{v}.d2d"], values[f"{v}.c2c"])
+    repeatability = values[f"{v}.read"] * math.sqrt(float(np.mean(factor**2)))
+    interaction = cells * float(np.std(factor, ddof=1))
+    reproducibility = spread * math.hypot(mean, cells)
+    gauge = math.hypot(repeatability, reproducibility)
+    found = {
+        "mean": mean,
+        "repeatability": repeatability,
+        "session": spread * mean,
+        "interaction": interaction,
+        "reproducibility": reproducibility,
+        "gauge": gauge,
+        "cells": cells,
+        "share": gauge**2 / (gauge**2 + cells**2),
+    }
+    return {f"gauge.levels[{level}].{name}": value for name, value in found.items()}
 
 
 def _levels(card: ModelCard, chip: Chips) -> Levels:

@@ -21,7 +21,7 @@ from rramfit.streams import stream, torch_stream
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Instrument", "Plan", "level_pattern"]
+__all__ = ["Instrument", "Plan", "level_pattern", "read_times", "session_factors"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,11 @@ class Plan:
 
     reads: int = 8
     read_interval: float = 1.0  # [s]
+    read_burst: int = 0  # reads after which there is a pause; 0 = none
+    read_pause: float = 0.0  # [s] of it
+    telegraph_dwell: float = 0.0  # [s] median over cells of the time of telegraph cells in a state
+    # of /reads; 0 = a new state at every read
+    telegraph_spread: float = 0.5  # standard deviation of the logarithm of that time over cells
     retention_times: tuple[float, ...] = (0.0, 1.0, 60.0, 3600.0, 86400.0)  # [s] after programming
     iv_cells: int = 64
     iv_points: int = 41
@@ -80,6 +85,19 @@ class Plan:
     mvm_patterns: int = 32  # half of the rows active
     readout_points: int = 65
     readout_repeats: int = 4
+
+
+def read_times(plan: Plan) -> Floats:
+    """Return the times of `/reads` [s], (read,)."""
+    n = np.arange(plan.reads, dtype=np.float64)
+    pauses = n // plan.read_burst if plan.read_burst else np.zeros_like(n)
+    return np.asarray(n * plan.read_interval + pauses * plan.read_pause)
+
+
+def session_factors(plan: Plan, seed: int) -> Floats:
+    """Return the factor of all readings of each session of `/reads`, (session,)."""
+    drawn = stream(seed, "reads/session").standard_normal(plan.sessions)
+    return np.asarray(1 + plan.session_spread * drawn)
 
 
 def level_pattern(levels: int, sweep: int, shape: tuple[int, int], *, seed: int) -> Integers:

@@ -254,6 +254,9 @@ def _electrical_truth(card: ModelCard) -> dict[str, float]:
         for name in type(part_card).model_fields if part_card is not None else ():
             if isinstance(quantity := getattr(part_card, name), Quantity):
                 out[f"{part}.{name}"] = quantity.value
+    disturb = card.read_noise.disturb if card.read_noise else None
+    for i, moved in enumerate(disturb.levels if disturb else ()):
+        out[f"read_noise.disturb.levels[{i}].rate"] = moved.rate.value
     for i, aged in enumerate(card.retention.levels if card.retention else ()):
         for name in ("first_step", "first_spread", "drift", "growth"):
             if (quantity := getattr(aged, name)) is not None:

@@ -38,6 +38,7 @@ from rramfit.reporting.report_data.report_data import (
     level_tracks,
     read_spread,
 )
+from rramfit.reporting.sections.read_disturb import disturb_blocks
 from rramfit.reporting.sections.telegraph import telegraph_blocks
 from rramfit.units import counted
 
@@ -162,7 +163,7 @@ def read_noise_section(e: ReportData) -> Section | None:
             cells = counted(card.off_level.n_cells, "cell")
             caption = f"Read noise of {cells} that are not at their level"
             blocks.append(quantity_table(caption, part_rows(card.off_level), width="half"))
-        blocks += telegraph_blocks(e)
+        blocks += [*disturb_blocks(e), *telegraph_blocks(e)]
     return Section(key="read-noise", title="Read noise", blocks=tuple(blocks)) if blocks else None
 
 

@@ -126,6 +126,19 @@ def complete(content: dict) -> ModelCard:
             f"{side}_motion": given(0.2 * at, "S"),
         }
     content["read_noise"]["spectral_exponent"] = given(1.1)
+    content["read_noise"]["disturb"] = {
+        "reads": 100,
+        "separated": True,
+        "levels": [
+            {
+                "level": k,
+                "n_cells": 40,
+                "rate": given(1e-9, "S") | {"stderr": 1e-10, "ci95": [0.8e-9, 1.2e-9]},
+                "left": given(0.01),
+            }
+            for k in range(count)
+        ],
+    }
     content["read_noise"]["off_level"] = {
         "n_cells": 40,
         "coefficient": given(0.03),
@@ -219,7 +232,13 @@ def baked(path: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    "path", ["read_noise.spectral_exponent", "retention.temperature", "endurance.states.mean"]
+    "path",
+    [
+        "read_noise.spectral_exponent",
+        "read_noise.disturb.levels.left",
+        "retention.temperature",
+        "endurance.states.mean",
+    ],
 )
 def test_what_is_left_out_is_named_among_the_assumptions(path, full):
     sentence = LEFT_OUT[path](full)

@@ -8,6 +8,11 @@ from rramfit.fitting.time.read_noise import complete_series, fit_read_noise
 from rramfit.fitting.time.telegraph_behaviour import describe_telegraph
 from rramfit.measurement import convert_measurement
 from rramfit.measurement.file.in_memory import reads_in_memory
+from rramfit.measurement.virtual.cards import virtual_card
+from rramfit.measurement.virtual.group_cards import with_groups
+from rramfit.measurement.virtual.mess import Mess
+from rramfit.measurement.virtual.synthesize import synthesize
+from rramfit.measurement.virtual.tester import Plan
 
 
 def chains(low, high, reads, rng):
@@ -168,3 +173,33 @@ def test_measured_series(shared, repo):
     assert found.card.n_fast == 0
     assert ((1 / rates > 0.02) & (1 / rates < 60)).all()
     assert ((found.states.high - found.states.low) / found.states.noise > 2.5).all()
+
+
+def test_noise_that_hides_switches_does_not_widen_the_spread():
+    """States 2.5 standard deviations apart: without the shares the spread is 0.55, not 0.5."""
+    found = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        low, high = 8 * np.exp(0.5 * rng.standard_normal((2, 100)))
+        x, _ = series(low, high, 400, seed=seed, noise=0.4)
+        m = fit_two_states(x)
+        rate, _ = m.rates()
+        d = dwell_distribution(rate, m.time_low, m.resolved, 1.0, m.clear_low)
+        found.append((d.spread.value, d.spread.stderr))
+    value, error = np.mean(found, axis=0)
+    assert value == pytest.approx(0.5, abs=2.5 * error / np.sqrt(8))
+
+
+def test_a_virtual_chip_has_the_dwell_times_of_its_plan():
+    card = with_groups(virtual_card("two", mean=[2e-5, 8e-5], spread=0.05), 3)
+    plan = Plan(reads=400, read_interval=0.01, telegraph_dwell=0.08)
+    m = synthesize(
+        card, rows=40, cols=40, sweeps=2, seed=2, groups=("program", "reads"), plan=plan,
+        mess=Mess(telegraph=0.1),
+    )  # fmt: skip
+    behaviour = fit_read_noise(m.reads).behaviour
+    for name in ("dwell_low", "dwell_high", "dwell_low_spread", "dwell_high_spread"):
+        q = getattr(behaviour.card, name)
+        truth = m.truth[f"read_noise.telegraph.{name}"]
+        assert q.value == pytest.approx(truth, abs=4 * q.stderr), name
+    assert not any(path.endswith((".read", ".std")) for path in m.truth)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cases import FAMILIES, READS, SHAPE, Case
+from predictions import predictions, thresholds_of, tolerances
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Record:
 def one_chip(job: tuple[Case, int]) -> Record:
     """Draw and characterize one chip; return truth, value and interval of every parameter."""
     import torch
-    from truths import study_truth
+    from truths import scattered_truth, study_truth
 
     from rramfit.errors import RramfitError
     from rramfit.fitting.characterization import characterize
@@ -59,6 +60,8 @@ def one_chip(job: tuple[Case, int]) -> Record:
         return Record(case.name, chip, time.process_time() - start, failed=[f"all: {e}"])
     seconds = time.process_time() - start
     truth = study_truth(card, measurement, found.card, mess)
+    if mess.clusters and not clusters_found(found):
+        truth |= scattered_truth(card, mess)
     rows = [
         (path, truth[path], q.value, q.stderr, *q.ci95)
         for path, q in estimates(found)
@@ -66,6 +69,12 @@ def one_chip(job: tuple[Case, int]) -> Record:
     ]
     failed = sorted(set(found.verdicts) - set(found.results()) - {"targets", "conversion"})
     return Record(case.name, chip, seconds, found=rows, failed=failed)
+
+
+def clusters_found(found: Any) -> bool:
+    """Return whether the characterization found that faults cluster."""
+    clustering = found.failure.clustering if found.failure else None
+    return clustering is not None and clustering.dominant is not None
 
 
 def card_of(case: Case, chip: int, seed: int) -> Any:
@@ -80,9 +89,32 @@ def card_of(case: Case, chip: int, seed: int) -> Any:
         rows, cols = stream(seed, "study/dead").uniform(0.0, case.dead, 2)
         dead = {"dead_rows": Quantity.given(rows, "1"), "dead_cols": Quantity.given(cols, "1")}
         card = card.model_copy(update={"stuck": card.stuck.model_copy(update=dead)})
+    if "read_burst" in case.plan:
+        return disturbed(with_groups(card, seed), seed)
     if "bake_temperatures" in case.plan:
         return baked(with_groups(card, seed), chip, seed)
     return with_groups(card, seed) if "endurance" in case.groups else card
+
+
+def disturbed(card: Any, seed: int) -> Any:
+    """Return the card with a read disturb of up to 0.01 % per read."""
+    from rramfit.card.blocks.disturb import DisturbCard, DisturbLevel
+    from rramfit.card.quantity import Quantity
+    from rramfit.streams import stream
+
+    rate = stream(seed, "study/disturb").uniform(-1e-4, 1e-4, len(card.levels))
+    levels = [
+        DisturbLevel(
+            level=x.index,
+            n_cells=0,
+            rate=Quantity.given(r * x.mean.value, "S"),
+            left=Quantity.given(0.0, "1"),
+        )
+        for x, r in zip(card.levels, rate, strict=True)
+    ]
+    part = DisturbCard(reads=READS, separated=True, levels=levels)
+    noise = card.read_noise.model_copy(update={"disturb": part})
+    return card.model_copy(update={"read_noise": noise})
 
 
 def energy_of(seed: int) -> float:
@@ -117,6 +149,8 @@ def estimates(found: Any) -> Iterator[tuple[str, Any]]:
     for path, q in quantities(found.card):
         if ".lines[" not in path:
             yield path, q
+    yield from predictions(found.card, thresholds=thresholds_of(found.card))
+    yield from tolerances(found.card)
     if found.variation is not None:
         for name, q in found.variation.quantities().items():
             if name.startswith("correlation"):

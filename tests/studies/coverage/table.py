@@ -39,6 +39,7 @@ class Table:
 def kind_of(path: str) -> str:
     """Return a parameter without its level, state or position."""
     short = re.sub(r"\[\d+\]", "", path).replace("distribution.parameters.", "")
+    short = re.sub(r"(tails\.error_rates|tails\.levels)\.\d_\w+\.", r"\1.", short)
     return short.replace("retention.levels.", "retention.").replace(
         "endurance.states.", "endurance."
     )

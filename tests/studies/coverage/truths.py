@@ -4,19 +4,24 @@ Distribution parameters are those of the nearest distribution of the family
 (`rramfit.measurement.virtual.distribution_truth`), and thresholds, overlaps and bits follow from
 them; they are true only for levels that were fitted with the card's family. Coefficients at a
 reference conductance are converted to that of the fit. Nonlinearity of the read-out, a largest
-distance over the inputs that do not clip, is that of many channels without noise.
+distance over the inputs that do not clip, is that of many channels without noise, as
+`rramfit.fitting.electrical.readout_nonlinearity` defines it.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from cases import SHAPE
+from predictions import READS, predictions, thresholds_of
 from scipy import optimize, special
 
 Z = np.linspace(-7.0, 7.0, 281)
+RESHAPING = {"telegraph", "column_gain", "sweep_drift", "bimodal"}
+"""Kinds of mess after which a level is not of its family."""
 
 
 def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str, float]:
@@ -40,13 +45,28 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
     truth |= alive_truth(card, fitted, truth)
     if measurement.reads is not None:
         truth.setdefault("read_noise.telegraph_share", 0.0)
-        truth.setdefault("read_noise.spectral_exponent", 0.0)  # reads are drawn independently
+        if "read_noise.telegraph.dwell_low" not in truth:  # reads are drawn independently
+            truth.setdefault("read_noise.spectral_exponent", 0.0)
+        for k in range(len(card.levels)):
+            truth.setdefault(f"read_noise.disturb.levels[{k}].rate", 0.0)
+            if truth[f"read_noise.disturb.levels[{k}].rate"]:  # noise contains what reads change
+                for name in ("read_noise.coefficient", "read_noise.exponent"):
+                    truth.pop(name, None)
+                for name in ("read", "c2c"):
+                    truth.pop(f"variation[{k}].{name}", None)
+            truth[f"after_reads.levels[{k}].mean"] = (
+                truth[f"levels[{k}].mean"] + READS * truth[f"read_noise.disturb.levels[{k}].rate"]
+            )
     if measurement.retention is not None:
         truth.setdefault("retention.collapsed", 0.0)
     if len(measurement.bakes) > 1:
         truth |= energy_truth(card, truth)
+        predicted = predictions(card, thresholds=thresholds_of(fitted))
+        truth |= {path: q.value for path, q in predicted}
     if measurement.readout is not None:
         truth |= readout_truth(card, measurement)
+    if "read_noise.telegraph.dwell_low" in truth:  # levels are those of the case "telegraph"
+        truth = {p: v for p, v in truth.items() if p.startswith(("read_noise.", "after_reads."))}
     return truth
 
 
@@ -95,6 +115,8 @@ def level_truth(card: Any, fitted: Any, mess: Any) -> dict[str, float]:
             out |= {f"levels[{k}].upper_threshold": t, f"levels[{k}].overlap": overlap}
     if len(true) > 1 and all(same):
         out["bits_per_cell"] = bits(true)
+    if RESHAPING & mess.kinds.keys():  # beyond the nearest distribution of the family, tails differ
+        return out
     return out | tails_truth(fitted, true)
 
 
@@ -103,6 +125,11 @@ def tails_truth(fitted: Any, true: list[Any]) -> dict[str, float]:
     out: dict[str, float] = {}
     if fitted.tails is None or not all(parameters for _, parameters in true):
         return out
+    for t in fitted.tails.tolerance.values():
+        if t.lower is not None and t.upper is not None:
+            form, p = true[t.level]
+            below, up_to = form.cdf(np.array([t.lower.value, t.upper.value]), p)
+            out[f"tails.tolerance[{t.level}].inside"] = float(up_to - below)
     for key, rate in fitted.tails.error_rates.items():
         at = np.array([rate.threshold.value])
         (a, p), (b, q) = true[rate.lower], true[rate.upper]
@@ -156,11 +183,13 @@ def failed_conductance(card: Any) -> float:
 def stuck_truth(card: Any, mess: Any) -> dict[str, float]:
     """Return how stuck cells vary, where none moves: lognormal about their median [S].
 
-    A telegraph cell that is stuck reads elsewhere after some programmings: it moves. At the low end
-    its two states are too close to see.
+    The gain of their columns, with mean 1, makes them vary more. A telegraph cell that is stuck
+    reads elsewhere after some programmings: it moves. At the low end its two states are too close
+    to see.
     """
     from rramfit.array.devices.device_model import DeviceModel
     from rramfit.card.cells import Fault
+    from rramfit.measurement.virtual.mess_truth import factor_variance
 
     out: dict[str, float] = {}
     if mess.moving_stuck:
@@ -168,11 +197,24 @@ def stuck_truth(card: Any, mess: Any) -> dict[str, float]:
     stuck = DeviceModel.from_card(card).faults.stuck
     for side, fault in (("low", Fault.STUCK_LOW), ("high", Fault.STUCK_HIGH)):
         median, s = stuck[fault].conductance, stuck[fault].spread
-        out[f"stuck.{side}_std"] = median * math.exp(s**2 / 2) * math.sqrt(math.expm1(s**2))
+        relative = (1 + factor_variance(mess, "column_gain")) * math.exp(s**2) - 1
+        out[f"stuck.{side}_std"] = median * math.exp(s**2 / 2) * math.sqrt(relative)
         out[f"stuck.{side}_moving"] = mess.telegraph if side == "high" else 0.0
     if mess.middle_stuck:
         out["stuck.middle_moving"] = mess.telegraph
     return out
+
+
+def scattered_truth(card: Any, mess: Any) -> dict[str, float]:
+    """Return shares of stuck cells and failure probabilities outside clusters of faults.
+
+    The card of an array in which no cluster was found is of arrays without clusters.
+    """
+    from rramfit.measurement.virtual.synthesize import synthesize
+
+    chip = synthesize(card, sweeps=1, mess=replace(mess, clusters=0.0))
+    found = {k: v for k, v in chip.truth.items() if k.startswith("stuck.") or "].probab" in k}
+    return {k: float(v) for k, v in found.items()} | stuck_truth(card, mess)
 
 
 def alive_truth(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
