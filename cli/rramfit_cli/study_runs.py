@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rramfit_cli.options.network import Subject, bn_recalibrator, subject
+from rramfit_cli.options.workers import INTERRUPTED, ends_as_interrupt
+from rramfit_cli.progress import counted_progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,9 +33,9 @@ __all__ = [
     "StudyJob",
     "chips_of",
     "mapped",
-    "print_interrupted",
     "resumed",
     "run_study",
+    "run_study_here",
     "study_job",
 ]
 
@@ -278,7 +281,43 @@ def chips_of(job: StudyJob, case: AblationCase, first: int, stop: int) -> ChipRe
     )
 
 
-def print_interrupted(record: StudyRecord, save: Path | None) -> None:
+def run_study_here(
+    job: StudyJob,
+    record: StudyRecord,
+    cases: Sequence[AblationCase],
+    wanted: Callable[[AblationCase], range],
+    *,
+    given: Subject,
+    jobs: int,
+    scheduler: str | None,
+    until: float | None,
+    save: Path | None,
+) -> None:
+    """Run a study as a command does: with its progress, and an exit code at an interrupt.
+
+    Parameters are those of `run_study`.
+    """
+    total = sum(len(wanted(case)) for case in cases)
+    try:
+        with ends_as_interrupt(), counted_progress("evaluating", total, "chips") as show:
+            run_study(
+                job,
+                record,
+                cases,
+                wanted,
+                given=given,
+                jobs=jobs,
+                scheduler=scheduler,
+                until=until,
+                save=save,
+                on_chips=lambda _: show(sum(x.done for x in record.cases.values()), 0),
+            )
+    except KeyboardInterrupt:
+        _print_interrupted(record, save)
+        sys.exit(INTERRUPTED)
+
+
+def _print_interrupted(record: StudyRecord, save: Path | None) -> None:
     """Say what an interrupted study keeps."""
     done = sum(case.done for case in record.cases.values())
     total = sum(case.chips for case in record.cases.values())

@@ -8,7 +8,9 @@ pickles:
     python tests/studies/cifar10.py DATA
 
 This runs the missing steps and writes `reports/cifar10.md`; `--list` prints the commands, `--only`
-selects steps. All weights have three values, −1, 0 and 1, from the outer levels of two cells.
+selects steps, and `--trial FOLDER` runs evaluations with few chips and images, into another folder,
+to see that they work. All weights have three values, −1, 0 and 1, from the outer levels of two
+cells.
 
 Training for chips has four stages, each starting from the previous network: `first` ramps up the
 non-idealities, `second` is long and uses cutout, `third` averages weights, `aware` uses no cutout.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -30,8 +33,11 @@ PLACE = "reports/cifar10"
 GROUNDED = "fits/jetcas-reference-1.0.0.card.json"
 GATED = "fits/jetcas-reference-gated-1.0.0.card.json"
 MEASURED = "fits/measured-1.0.0.card.json"
+FITTED = "fits/reference-1.0.0.card.json"
+CARDS = (GROUNDED, FITTED, GATED, MEASURED)
 BN_128, BN_512, BN_1024 = (f"--bn-recalibration {n}" for n in (128, 512, 1024))
 ALL_IMAGES = 10_000
+REPORT = Path("reports/cifar10.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,8 @@ TRAININGS = (
     training("measured", MEASURED, "aware", OTHER_FAULTS),
 )
 EVALUATIONS = (
-    evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive"),
+    evaluation("naive", GROUNDED, "plain", 300, "", "grounded, naive, as trained"),
+    evaluation(*("naive-bn", GROUNDED, "plain", 5000, f" {BN_1024}", "grounded, naive"), chips=20),
     evaluation("aware", GROUNDED, "aware", 5000, f" {BN_1024}", "grounded, trained for it"),
     *(
         evaluation(f"aware-{name}", GROUNDED, "aware", 500, more, f"… {label}", chips=5)
@@ -104,6 +111,14 @@ EVALUATIONS = (
             ("bn-128", f" {BN_128}", "recalibration with fewer images"),
             ("as-trained", "", "no recalibration"),
             ("6-bits", f" {BN_1024} --adc-bits 6", "6-bit ADC instead of 8 bits"),
+        )
+    ),
+    *(
+        evaluation(f"fitted-{name}", FITTED, of, 2000, more, f"fitted, {label}", chips=20)
+        for name, of, more, label in (
+            ("naive-bn", "plain", f" {BN_1024}", "naive"),
+            ("as-trained", "aware", "", "trained for the grounded card, as trained"),
+            ("bn", "aware", f" {BN_1024}", "trained for the grounded card"),
         )
     ),
     evaluation("naive-gated", GATED, "plain", 100, "", "gated, naive", chips=10),
@@ -117,6 +132,14 @@ EVALUATIONS = (
 )
 ABLATIONS = ablation("ablation-naive", "plain"), ablation("ablation-aware", "aware")
 STEPS = (*TRAININGS, *EVALUATIONS, *ABLATIONS)
+
+
+def in_short(step: Step, place: Path) -> Step:
+    """Return the step with 2 chips, 40 images and 64 for recalibration, its page elsewhere."""
+    command = re.sub(r"--chips \d+", "--chips 2", step.command)
+    command = re.sub(r"--images \d+", "--images 40", command)
+    command = re.sub(r"--bn-recalibration \d+", "--bn-recalibration 64", command)
+    return Step(step.name, command.replace(f"-o {PLACE}", f"-o {place}"), step.label)
 
 
 def run(step: Step, data: Path, place: Path) -> None:
@@ -152,6 +175,45 @@ def interval(estimate: dict[str, Any]) -> str:
     return f"{100 * estimate['value']:.2f} ({100 * low:.2f}–{100 * high:.2f})"
 
 
+def card_rows() -> list[list[str]]:
+    """Return a row for each card: factors that its chips have when programmed, and the others."""
+    from rramfit.card import load_card
+    from rramfit.mapping import FACTORS, analog_setup
+    from rramfit.mapping.tiles.active_factors import active_factors
+
+    rows = []
+    for path in CARDS:
+        setup = analog_setup(load_card(Path(path)))
+        on = [name for name in FACTORS if name in active_factors(setup)]
+        off = [name for name in FACTORS if name not in on]
+        rows.append([f"`{path}`", ", ".join(on), ", ".join(off) or "none"])
+    return rows
+
+
+def headline_rows(results: dict[str, Any], float32: dict[int, float]) -> list[list[str]]:
+    """Return a row for each card: the networks of one card with the same help."""
+    rows = []
+    for card, naive, trained in (
+        (GROUNDED, "naive-bn", "aware"),
+        (FITTED, "fitted-naive-bn", "fitted-bn"),
+        (MEASURED, "naive-measured", "measured"),
+    ):
+        if not {naive, trained} <= set(results):
+            continue
+        both = [results[name] for name in (naive, trained)]
+        rows.append(
+            [
+                f"`{card}`",
+                " / ".join(str(x["bn_recalibration_images"]) for x in both),
+                " / ".join(str(x["images"]) for x in both),
+                " / ".join(str(x["chips"]) for x in both),
+                f"{float32[both[1]['images']]:.2f}",
+                *(interval(x["mean"]) for x in both),
+            ]
+        )
+    return rows
+
+
 def evaluation_rows(results: dict[str, Any], float32: dict[int, float]) -> list[list[str]]:
     """Return a table row for each evaluation."""
     rows = []
@@ -162,7 +224,15 @@ def evaluation_rows(results: dict[str, Any], float32: dict[int, float]) -> list[
         plain, mean = float32[of["images"]], 100 * of["mean"]["value"]
         fifth = 100 * of["percentile5"]["value"]
         bn_images = of["bn_recalibration_images"] or "as trained"
-        row = [step.label, str(of["chips"]), str(bn_images), str(of["images"]), f"{plain:.2f}"]
+        card = next(c for c in CARDS if f"--card {c}" in step.command)
+        row = [
+            step.label,
+            f"`{Path(card).name}`",
+            str(of["chips"]),
+            str(bn_images),
+            str(of["images"]),
+            f"{plain:.2f}",
+        ]
         row.append(f"{100 * of['digital_accuracy']:.2f}")
         row += [interval(of["mean"]), f"{plain - mean:.2f}", f"{100 * of['sd']['value']:.2f}"]
         row += [f"{fifth:.2f}", f"{mean - fifth:.2f}", f"[page](cifar10/{step.name}.html)"]
@@ -196,8 +266,21 @@ def write_report(data: Path, place: Path, out: Path) -> None:
     counts = {results[s.name]["images"] for s in EVALUATIONS if s.name in results}
     float32 = float32_accuracy(data, {*counts, ALL_IMAGES})
     on_chips = (
-        *("case", "chips", "BN images", "test images", "float32", "digital", "mean over chips"),
+        *(
+            "case",
+            "card",
+            "chips",
+            "BN images",
+            "test images",
+            "float32",
+            "digital",
+            "mean over chips",
+        ),
         *("float32 − mean", "deviation", "5th percentile", "mean − 5th percentile", "report"),
+    )
+    headline = (
+        *("card", "BN images", "test images", "chips", "float32", "naive, mean over chips"),
+        "trained for chips, mean over chips",
     )
     by_factor = (
         *("factor", "naive, alone", "trained for chips, alone", "naive, without"),
@@ -212,6 +295,17 @@ def write_report(data: Path, place: Path, out: Path) -> None:
         "",
         f"The digitally trained network in float32 reaches {float32[ALL_IMAGES]:.2f} % on all",
         "10,000 test images.",
+        "",
+        "## Naive and trained, with the same help",
+        "",
+        "Both networks have their BatchNorm statistics re-estimated on each chip, with the stated",
+        "number of training images. Of two numbers, the first is that of the naive network.",
+        "",
+        *table(headline, headline_rows(results, float32)),
+        "",
+        "What the chips of each card have, by the names of `rramfit ablate`:",
+        "",
+        *table(("card", "factors", "absent, or without effect at age 0"), card_rows()),
         "",
         "## Accuracy on chips",
         "",
@@ -245,17 +339,18 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", default=[s.name for s in STEPS], metavar="STEP", help="steps to run"
     )
+    parser.add_argument("--trial", type=Path, metavar="FOLDER", help="few chips and images, there")
     parser.add_argument("--list", action="store_true", help="print the commands and exit")
     args = parser.parse_args()
     if args.list:
         sys.stdout.writelines(f"{s.name:<18}{s.command}\n" for s in STEPS)
         return
-    place = Path(PLACE)
+    place = args.trial or Path(PLACE)
     place.mkdir(parents=True, exist_ok=True)
-    for step in STEPS:
+    for step in STEPS if args.trial is None else EVALUATIONS:
         if step.name in args.only:
-            run(step, args.data, place)
-    write_report(args.data, place, Path("reports/cifar10.md"))
+            run(step if args.trial is None else in_short(step, place), args.data, place)
+    write_report(args.data, place, args.trial / "cifar10.md" if args.trial else REPORT)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +24,9 @@ from rramfit_cli.options.study import (
     study_options,
 )
 from rramfit_cli.options.types import OUTPUT_REPORT
-from rramfit_cli.options.workers import INTERRUPTED, ends_as_interrupt, given_shard
+from rramfit_cli.options.workers import given_shard
 from rramfit_cli.overwriting import force_option
-from rramfit_cli.progress import counted_progress
+from rramfit_cli.page_origin import study_origin
 
 if TYPE_CHECKING:
     from rramfit.mapping.study.ablation import Ablation
@@ -87,7 +86,7 @@ def ablate(
     from rramfit.mapping.study.conditions import active_helps, conditions_of
     from rramfit.mapping.study.evaluation import accuracy
     from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
-    from rramfit_cli.study_runs import mapped, print_interrupted, resumed, run_study, study_job
+    from rramfit_cli.study_runs import mapped, resumed, run_study_here, study_job
 
     left_out = active_helps(given.setup, bn_recalibration=bn_recalibration) if helps else ()
     cases = ablation_cases(given.setup, chips + (first or 0), helps=left_out)
@@ -127,35 +126,30 @@ def ablate(
     def wanted(case: AblationCase) -> range:
         return shard.block(case.chips) if shard else range(first or 0, case.chips)
 
-    total = sum(len(wanted(case)) for case in cases)
-    try:
-        with ends_as_interrupt(), counted_progress("evaluating", total, "chips") as show:
-            run_study(
-                job,
-                record,
-                cases,
-                wanted,
-                given=given,
-                jobs=jobs,
-                scheduler=scheduler,
-                until=until,
-                save=save,
-                on_chips=lambda _: show(sum(c.done for c in record.cases.values()), 0),
-            )
-    except KeyboardInterrupt:
-        print_interrupted(record, save)
-        sys.exit(INTERRUPTED)
+    run_study_here(
+        job,
+        record,
+        cases,
+        wanted,
+        given=given,
+        jobs=jobs,
+        scheduler=scheduler,
+        until=until,
+        save=save,
+    )
     found = _ablation(record)
     if report is not None and found is not None:
         from rramfit.reporting.network import ablation_report
+        from rramfit.reporting.page.origin import with_origin
 
-        ablation_report(
+        page = ablation_report(
             given.name,
             given.setup,
             given.data.name,
             found,
             conditions=conditions.with_chips(found.everything.chips),
-        ).save(report)
+        )
+        with_origin(page, study_origin(given.model_card, given.seed)).save(report)
     _print(record, as_json=as_json)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +25,9 @@ from rramfit_cli.options.study import (
     study_options,
 )
 from rramfit_cli.options.types import OUTPUT_REPORT, FiniteRange
-from rramfit_cli.options.workers import INTERRUPTED, ends_as_interrupt, given_shard
+from rramfit_cli.options.workers import given_shard
 from rramfit_cli.overwriting import force_option
-from rramfit_cli.progress import counted_progress
+from rramfit_cli.page_origin import study_origin
 
 if TYPE_CHECKING:
     from rramfit.mapping.study.evaluation import Evaluation
@@ -138,7 +137,7 @@ def evaluate(
     from rramfit.mapping.study.study_record import CaseRecord, StudyRecord
     from rramfit.mapping.tiles.active_factors import active_factors
     from rramfit.training.loop.bn_recalibration import batch_norm_finding, batch_norm_layers
-    from rramfit_cli.study_runs import mapped, print_interrupted, resumed, run_study, study_job
+    from rramfit_cli.study_runs import mapped, resumed, run_study_here, study_job
 
     job = study_job(
         given,
@@ -217,31 +216,23 @@ def evaluate(
             return wanted
         return shard.block(one.chips) if shard else range((first or 0) // one.committee, one.chips)
 
-    try:
-        with (
-            ends_as_interrupt(),
-            counted_progress("evaluating", sum(len(chips_of(x)) for x in cases), "chips") as show,
-        ):
-            run_study(
-                job,
-                record,
-                cases,
-                chips_of,
-                given=given,
-                jobs=jobs,
-                scheduler=scheduler,
-                until=until,
-                save=save,
-                on_chips=lambda _: show(sum(x.done for x in record.cases.values()), 0),
-            )
-    except KeyboardInterrupt:
-        print_interrupted(record, save)
-        sys.exit(INTERRUPTED)
+    run_study_here(
+        job,
+        record,
+        cases,
+        chips_of,
+        given=given,
+        jobs=jobs,
+        scheduler=scheduler,
+        until=until,
+        save=save,
+    )
     found = record.evaluation(_CASE)
     if found is not None and report is not None:
         from rramfit.reporting.network import evaluation_report
+        from rramfit.reporting.page.origin import with_origin
 
-        evaluation_report(
+        page = evaluation_report(
             given.name,
             given.setup,
             given.data.name,
@@ -249,7 +240,8 @@ def evaluate(
             conditions=conditions.with_chips(found.chips),
             card_limits=limits,
             together=_together(record),
-        ).save(report)
+        )
+        with_origin(page, study_origin(given.model_card, given.seed)).save(report)
     _print(record, as_json=as_json)
 
 

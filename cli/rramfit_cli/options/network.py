@@ -74,7 +74,11 @@ _OPTIONS = (
         "--card", type=INPUT, help="Model card of the chips. Default: the reference chip."
     ),
     DATA_OPTION,
-    click.option("--checkpoint", type=INPUT, help="Checkpoint with the weights of MODEL."),
+    click.option(
+        "--checkpoint",
+        type=INPUT,
+        help="Weights of MODEL: a checkpoint of `rramfit train`, or a saved state dict of PyTorch.",
+    ),
     click.option("--tile", type=_Tile(), help="Size of a tile. Default: 128x128."),
     click.option(
         "--scheme",
@@ -119,6 +123,18 @@ _OPTIONS = (
         type=FiniteRange(min=0, min_open=True),
         metavar="KELVIN",
         help="Temperature at which cells age [K]. Default: that of the card's bake.",
+    ),
+    click.option(
+        "--reads",
+        type=click.IntRange(min=0),
+        default=0,
+        help="Reads of every cell since programming, such as inferences, for the read disturb.",
+    ),
+    click.option(
+        "--cycles",
+        type=click.IntRange(min=0),
+        default=0,
+        help="SET/RESET cycles of every cell before programming: some are worn out by then.",
     ),
     click.option(
         "--off",
@@ -342,6 +358,8 @@ def subject(options: dict[str, Any], *, trained: bool, weights: bytes | None = N
         factors=[f for f in FACTORS if f not in options["off"]],
         time=options["time"],
         temperature=options["temperature"],
+        reads=options["reads"],
+        cycles=options["cycles"],
         origin=origin,
         place_around_faults=options["place"],
         spare_columns=options["spare_columns"],

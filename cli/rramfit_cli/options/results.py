@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rramfit_cli.console import console, print_json
+from rramfit_cli.page_origin import study_origin
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,9 +87,10 @@ def show_results(
             metric=given.metric.measure.name,
         ).with_chips(chips)
     if report is not None:
+        from rramfit.reporting.page.origin import with_origin
         from rramfit.reporting.training import training_report
 
-        training_report(
+        page = training_report(
             given.name,
             given.setup,
             given.data.name,
@@ -97,7 +99,8 @@ def show_results(
             found=found,
             measure=given.metric.measure,
             conditions=conditions,
-        ).save(report)
+        )
+        with_origin(page, study_origin(given.model_card, given.seed)).save(report)
     if as_json:
         print_json(
             {
@@ -121,8 +124,8 @@ def show_results(
     out, of = console(), given.metric.measure
     out.print(f"[bold]{given.name}[/] on {given.data.name}, {output}", highlight=False)
     for name, (digital, on) in found.items():
-        out.print(f"  {name + ', digital':<20}{of.text(digital)}", highlight=False)
+        out.print(f"  {name + ', digital':<24}{of.text(digital)}", highlight=False)
         if on is not None:
             label = f"{name}, {counted(on.chips, 'chip')}"
             text = f"{on.mean.text(of)} on {on.images} images, chips of {given.card}"
-            out.print(f"  {label:<20}{text}", highlight=False)
+            out.print(f"  {label:<24}{text}", highlight=False)

@@ -86,7 +86,7 @@ class AnalogMultiheadAttention(ManyMatrices, nn.MultiheadAttention):
         return weight
 
     def _heads(self, x: Tensor) -> Tensor:  # (batch, token, embed) -> (batch, head, token, .)
-        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
 
     def forward(
         self,

@@ -58,6 +58,7 @@ _MATRIX_LAYERS: dict[type[nn.Module], type[MatrixLayer]] = {
 }
 _MANY = (nn.MultiheadAttention, nn.RNNBase)
 _KINDS = (*_MATRIX_LAYERS, *_MANY)
+_HARMLESS = {"__init__", "__repr__", "extra_repr", "reset_parameters"}  # no part of the forward
 
 
 def convert_to_analog(
@@ -133,7 +134,16 @@ def convert_to_analog(
         raise MappingError(msg)
     for group in chosen:
         _check_layer(group[0], found[group[0]])
-    positions = None if inputs is None else count_positions(new, inputs)
+    _disable_fused_paths(new)
+    positions, outside = (None, None) if inputs is None else count_positions(new, inputs)
+    if positions is not None and inputs is not None and inputs.numel():
+        unused = [g for g in chosen if not any(n in positions for n in g)]
+        if unused and len(inputs) > 1:  # as an expert that the first sample is not sent to
+            positions |= dict.fromkeys(_used(new, inputs, unused), 1)
+        chosen = [g for g in chosen if any(n in positions for n in g)]
+        if not chosen:
+            msg = f"no layer of {type(model).__name__} computes anything from the inputs"
+            raise MappingError(msg)
     held: dict[tuple[int, type], AnalogWeight] = {}
     for group in chosen:
         layer = found[group[0]]
@@ -151,8 +161,7 @@ def convert_to_analog(
                 new = analog
             else:
                 new.set_submodule(name, analog)
-    _disable_fused_paths(new)
-    parts = digital_parts(new, positions, on_purpose=frozenset(exclude))
+    parts = digital_parts(new, positions, outside=outside, on_purpose=frozenset(exclude))
     new.__dict__["digital_parts"] = parts
     _judge(parts, strict=strict)
     if inputs is not None:
@@ -164,8 +173,21 @@ def convert_to_analog(
 
 def _copied(model: nn.Module) -> nn.Module:
     """Return a copy whose weights are plain parameters."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.jit.ScriptModule):
+            msg = (
+                f"{name or 'the network'} was compiled by torch.jit, which hides its layers. "
+                "Convert the network in Python"
+            )
+            raise MappingError(msg)
+    # With parametrized weights, a recurrent layer's list of weights can hold computed tensors.
+    lists = [
+        x._flat_weights  # noqa: SLF001
+        for x in model.modules()
+        if isinstance(x, nn.RNNBase) and parametrize.is_parametrized(x)
+    ]
     try:
-        new = copy.deepcopy(model)
+        new = copy.deepcopy(model, {id(x): [] for x in lists})
     except RuntimeError as e:
         msg = (
             f"{type(model).__name__} cannot be copied ({e}). If it uses torch.nn.utils.weight_norm "
@@ -176,9 +198,11 @@ def _copied(model: nn.Module) -> nn.Module:
     for layer in new.modules():
         if parametrize.is_parametrized(layer):
             _as_plain_parameters(layer)
+        if isinstance(layer, nn.RNNBase) and not layer._flat_weights:  # noqa: SLF001
+            layer._flat_weights = [getattr(layer, n) for n in layer._flat_weights_names]  # noqa: SLF001
         for key, hook in list(layer._forward_pre_hooks.items()):  # noqa: SLF001
             if type(hook).__name__ in ("WeightNorm", "SpectralNorm"):
-                hook.remove(layer)  # type: ignore[attr-defined]
+                hook.remove(layer)
                 del layer._forward_pre_hooks[key]  # noqa: SLF001
     return new
 
@@ -211,16 +235,25 @@ def _check_layer(name: str, layer: nn.Module) -> None:
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in layer.parameters()):
         msg = f"{name}: {type(layer).__name__} has no weights yet; run one batch of inputs first"
         raise MappingError(msg)
-    kind = next(
-        k for k in (*_MATRIX_LAYERS, nn.MultiheadAttention, nn.RNNBase) if isinstance(layer, k)
-    )
-    own = getattr(type(layer), "forward", None) is not getattr(kind, "forward", None)
-    if own and not (kind is nn.RNNBase and type(layer) in (nn.RNN, nn.LSTM, nn.GRU)):
+    kinds = (*_MATRIX_LAYERS, nn.MultiheadAttention, nn.RNN, nn.LSTM, nn.GRU)
+    kind = next((k for k in kinds if isinstance(layer, k)), nn.RNNBase)
+    if (own := _own_method(layer, kind)) is not None:
         msg = (
-            f"{name or 'the network'}: {type(layer).__name__} overrides `forward`, which an "
+            f"{name or 'the network'}: {type(layer).__name__} overrides `{own}`, which an "
             f"analog layer would not run. Exclude it, or use {kind.__name__} inside of it"
         )
         raise MappingError(msg)
+
+
+def _own_method(layer: nn.Module, kind: type[nn.Module]) -> str | None:
+    """Return a method of the kind that the layer or a subclass replaces; None if there is none."""
+    own: list[Mapping[str, object]] = [vars(layer)]
+    own += [vars(x) for x in type(layer).__mro__[: type(layer).__mro__.index(kind)]]
+    for names in own:
+        for name, value in names.items():
+            if name not in _HARMLESS and callable(value) and callable(getattr(kind, name, None)):
+                return name
+    return None
 
 
 def _convert_layer(
@@ -261,6 +294,22 @@ def _disable_fused_paths(model: nn.Module) -> None:
             module.activation_relu_or_gelu = 0  # disables the fused path
         elif isinstance(module, nn.TransformerEncoder):
             module.enable_nested_tensor = False
+
+
+def _used(model: nn.Module, inputs: Tensor, groups: list[list[str]]) -> set[str]:
+    """Return the first names of the layers, of some, that a batch of inputs uses."""
+    used: set[str] = set()
+    handles = [
+        model.get_submodule(g[0]).register_forward_pre_hook(lambda *_, n=g[0]: used.add(n))
+        for g in groups
+    ]
+    try:
+        with torch.no_grad():
+            model.eval()(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return used
 
 
 def _judge_quantisation(model: nn.Module) -> None:

@@ -2,7 +2,8 @@
 
 Operations of a layer are its weights times the positions of its output (samples, pixels, tokens),
 of one sample. Lookups (embeddings) have weights and no operations. Layers without matrices (norms,
-activations) are not counted.
+activations) are not counted. Products with a layer's weight outside of the layer
+(`rramfit.mapping.layers.outside_products`) stay digital, too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from rramfit.mapping.layers.many_matrices import ManyMatrices
 from rramfit.mapping.layers.matrix_layer import MatrixLayer, vectors_per_sample
+from rramfit.mapping.layers.outside_products import OutsideProducts
 
 __all__ = [
     "DIGITAL_SHARE",
@@ -30,6 +32,7 @@ DIGITAL_SHARE = 0.05
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)  # noqa: SLF001
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
+_MATRICES = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention, nn.RNNBase)  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +72,10 @@ def digital_parts(
     model: nn.Module,
     positions: Mapping[str, int] | None,
     *,
+    outside: Mapping[str, int] | None = None,
     on_purpose: frozenset[str] = frozenset(),
 ) -> tuple[DigitalPart, ...]:
-    """Return the layers of a converted network that hold matrices and stay digital.
+    """Return what stays digital: layers that hold matrices, and products outside of layers.
 
     Parameters
     ----------
@@ -79,11 +83,13 @@ def digital_parts(
         With analog layers.
     positions : mapping of str to int, optional
         Vectors of each layer for one sample, from `count_positions`.
+    outside : mapping of str to int, optional
+        Operations with a layer's weight outside of the layer, from `count_positions`.
     on_purpose : frozenset of str
         Names that were excluded.
     """
-    digital = dict(_digital(model))
-    if not digital:
+    digital, outside = dict(_digital(model)), dict(outside or {})
+    if not digital and not outside:
         return ()
     weights = {name: matrix_weights(layer) for name, layer in digital.items()}
     for name, layer in model.named_modules():
@@ -97,20 +103,44 @@ def digital_parts(
             for name, count in weights.items()
         }
     total, work = sum(weights.values()), sum(operations.values()) if operations else 0
-    return tuple(
+    work += sum(outside.values())
+    layers = tuple(
         DigitalPart(
             name=name,
             kind=type(layer).__name__,
             weight_share=weights[name] / total,
             operation_share=None if operations is None else operations[name] / max(work, 1),
-            on_purpose=any(name == x or name.startswith(f"{x}.") for x in on_purpose),
+            on_purpose=_is_excluded(name, on_purpose),
         )
         for name, layer in digital.items()
     )
+    products = tuple(
+        DigitalPart(
+            name=f"{name}.weight".removeprefix("."),
+            kind="multiplied outside of its layer",
+            weight_share=0.0,  # counted with its layer
+            operation_share=count / max(work, 1),
+            on_purpose=_is_excluded(name, on_purpose),
+        )
+        for name, count in outside.items()
+    )
+    return layers + products
 
 
-def count_positions(model: nn.Module, inputs: Tensor) -> dict[str, int]:
-    """Count the vectors of every layer with a matrix for one sample, by running one sample."""
+def _is_excluded(name: str, on_purpose: frozenset[str]) -> bool:
+    return any(name == x or name.startswith(f"{x}.") for x in on_purpose)
+
+
+def count_positions(model: nn.Module, inputs: Tensor) -> tuple[dict[str, int], dict[str, int]]:
+    """Count the vectors of every layer with a matrix, by running one sample.
+
+    Returns
+    -------
+    positions : dict of str to int
+        Vectors of each layer that computes something.
+    outside : dict of str to int
+        Operations with a layer's weight that the layer does not compute itself.
+    """
     counts: dict[str, int] = {}
 
     def count(name: str, layer: nn.Module, args: tuple[object, ...], out: object) -> None:
@@ -125,16 +155,20 @@ def count_positions(model: nn.Module, inputs: Tensor) -> dict[str, int]:
         for name, layer in model.named_modules()
         if matrix_weights(layer) or isinstance(layer, nn.MultiheadAttention)
     ]
+    outside = OutsideProducts(
+        {name: layer for name, layer in model.named_modules() if isinstance(layer, _MATRICES)}
+    )
     training = {name: layer.training for name, layer in model.named_modules()}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), outside:
             model.eval()(inputs[:1])
     finally:
+        outside.close()
         for handle in handles:
             handle.remove()
         for name, layer in model.named_modules():
             layer.training = training[name]
-    return counts
+    return counts, outside.operations
 
 
 def digital_sentence(parts: tuple[DigitalPart, ...]) -> str:

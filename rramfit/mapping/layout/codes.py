@@ -35,6 +35,9 @@ SCHEMES: tuple[str, ...] = get_args(Scheme)
 SAME = 1e-3
 """Tolerance for equal differences, relative to the largest difference of the finest slice."""
 
+EQUAL = 1e-6
+"""Tolerance for equal distances, relative to the largest difference: of float32 means."""
+
 MOST_CODES = 2**20
 
 TRIED_SCALES = 40
@@ -184,13 +187,18 @@ def _distinct(
 
 
 def _evenly(values: Tensor, count: int) -> list[int]:
-    """Return indices of `count` values around zero, as evenly spaced as possible."""
+    """Return indices of `count` values around zero, as evenly spaced as possible.
+
+    Of two values at one distance, the one nearer to zero: weights stay symmetric.
+    """
     if count < 3 or count % 2 == 0:
         msg = f"weight_values is {count}; expected an odd number, at least 3"
         raise MappingError(msg)
     reach, half = float(torch.minimum(values[-1], -values[0])), count // 2
     wanted = torch.arange(-half, half + 1, dtype=torch.float64) / half * reach
-    kept: list[int] = (values[:, None] - wanted).abs().argmin(0).tolist()
+    distance = (values[:, None] - wanted).abs()
+    nearest = distance <= distance.amin(0) + EQUAL * reach
+    kept: list[int] = torch.where(nearest, values.abs()[:, None], torch.inf).argmin(0).tolist()
     if len(set(kept)) < count:
         msg = (
             f"the levels give {len(values)} differences, which cannot represent {count} evenly "

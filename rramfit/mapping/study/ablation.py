@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from rramfit.card.quantity import result_html
 from rramfit.mapping.layers.analog_weight import LayerMapping
 from rramfit.mapping.layers.convert import convert_to_analog
 from rramfit.mapping.study.conditions.helps import without_help
@@ -110,6 +111,21 @@ class Ablation:
             "absent": list(self.absent),
             "helps": [{"help": h.help, "without": h.without.to_json()} for h in self.helps],
         }
+
+    def _repr_html_(self) -> str:
+        of = self.everything.measure
+        rows = {
+            f.factor: {
+                "alone": of.text(f.alone.mean.value),
+                "all others": of.text(f.without.mean.value),
+            }
+            for f in self.factors
+        }
+        rows |= {
+            f"without {h.help}": {"all others": of.text(h.without.mean.value)} for h in self.helps
+        }
+        title = f"All factors: {self.everything.mean.text(of)}"
+        return result_html(f"{title}, digital {of.text(self.everything.digital)}", rows)
 
 
 def ablation_cases(

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rramfit.card.quantity import result_html
 from rramfit.mapping.layout.plan import MatrixPlan
 from rramfit.mapping.tiles.matrix import AnalogMatrix
+from rramfit.units import counted, format_quantity
 
 __all__ = ["Constants", "MappingPlan", "MatrixCost", "mapping_plan"]
 
@@ -96,6 +98,21 @@ class MappingPlan:
             "constants": {n: getattr(self.constants, n) for n in Constants.__dataclass_fields__},
             "matrices": [{n: getattr(m, n) for n in fields} for m in self.matrices],
         }
+
+    def _repr_html_(self) -> str:
+        rows = {
+            m.name: {
+                "weights": f"{m.outputs} × {m.inputs}",
+                "tiles": str(m.tiles),
+                "used": f"{100 * m.utilisation:.0f} %",
+                "conversions": str(m.conversions),
+                "energy": format_quantity(m.energy, "J", digits=2),
+                "latency": format_quantity(m.latency, "s", digits=2),
+            }
+            for m in self.matrices
+        }
+        size = f"{self.tile[0]} × {self.tile[1]}"
+        return result_html(f"{counted(int(self.total('tiles')), 'tile')} of {size}", rows)
 
 
 def mapping_plan(

@@ -39,7 +39,8 @@ def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
                 for x in (age.first_step, age.first_spread, age.drift, age.growth)
             )
         )
-        or (age.law is not None and setup.time >= age.reference_time),
+        or (age.law is not None and setup.time >= age.reference_time)
+        or (setup.reads > 0 and bool((m.disturb.rate != 0).any())),
         "nonlinearity": m.conduction is not None,
         "wires": setup.with_factors(FACTORS).has_wires,
         "readout": setup.readout is not None,
@@ -51,7 +52,7 @@ def active_factors(setup: AnalogSetup) -> tuple[str, ...]:
     elif isinstance(origin, CellMaps):
         effective |= {
             "failure": effective["failure"] or bool((origin.hard_posterior > 0).any()),
-            "stuck": bool(np.isin(origin.fault, STUCK).any()),
+            "stuck": bool(np.isin(origin.fault, STUCK).any()) or bool(f.worn),
             "dead_lines": bool(np.isin(origin.fault, (Fault.DEAD_ROW, Fault.DEAD_COL)).any()),
         }
     elif origin is not None:  # given chips may have faults that their card does not

@@ -67,9 +67,15 @@ class ChipCells:
     shift: Tensor | None = None  # [S] (level,) of this chip's level means
 
     def program(
-        self, target: Tensor, level: Tensor, *, time: float, generator: torch.Generator
+        self,
+        target: Tensor,
+        level: Tensor,
+        *,
+        time: float,
+        reads: int = 0,
+        generator: torch.Generator,
     ) -> TileCells:
-        """Program all tiles once and age them.
+        """Program all tiles once, age and read them.
 
         Parameters
         ----------
@@ -79,11 +85,14 @@ class ChipCells:
             Nearest level; −1 for unused cells.
         time : float
             Time since programming [s].
+        reads : int
+            Reads since programming.
         generator : torch.Generator
         """
         pattern = _paste(level, -1, self.tile, self.chips.shape, len(self.chips))
         with torch.no_grad():
             state = self.chips.program(pattern, generator=generator).age(time, generator)
+            state = state.after_reads(reads)
             mean = self.mean[level.clamp_min(0)]
             found = self._cut(state.conductance)
             accepted = self._cut(state.accepted)

@@ -11,12 +11,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from rramfit.array.devices.readout import ReadoutChannels, draw_channels
 from rramfit.errors import MappingError
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.calibration import Calibration
 from rramfit.mapping.tiles.channel_calibration import calibrated_channels
+from rramfit.mapping.tiles.integers.code_products import CodeMatrix, code_matrix
 from rramfit.mapping.tiles.peripherals import (
     correction_terms,
     ideal_readout,
@@ -28,7 +30,11 @@ from rramfit.mapping.tiles.programmed import Converter
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.streams import torch_stream
 
-__all__ = ["DrawnChannels", "converter_of", "draw_converters"]
+__all__ = ["DrawnChannels", "code_matrices", "converter_of", "draw_converters"]
+
+
+FINEST = 10
+"""Bits of a converter up to which its steps hide the rounding of a matrix to two bytes."""
 
 
 class DrawnChannels(NamedTuple):
@@ -103,3 +109,35 @@ def converter_of(
         correction=setup.peripherals.correction,
         quantised="adc" in setup.factors,
     )
+
+
+def code_matrices(
+    plan: MatrixPlan, setup: AnalogSetup, matrix: Tensor, converter: Converter
+) -> tuple[CodeMatrix, ...]:
+    """Return the row blocks in int8; none if the steps of converters do not hide their rounding.
+
+    Parameters
+    ----------
+    plan : MatrixPlan
+    setup : AnalogSetup
+    matrix : (row block, row, column) tensor
+        Effective matrix [S].
+    converter : Converter
+    """
+    p = setup.peripherals
+    rounded = {"dac", "adc"} <= set(setup.factors) and converter.correction != "cubic"
+    if not rounded or p.input_coding != "amplitude" or setup.pattern_matters or p.digital_bits:
+        return ()
+    if converter.channels[0].bits > FINEST:
+        return ()
+    rows = plan.tile[0]
+    found = [
+        code_matrix(
+            matrix[block, : plan.inputs - block * rows],
+            converter.channels[block],
+            read_voltage=setup.read_voltage,
+            bits=p.dac_bits,
+        )
+        for block in range(plan.row_blocks)
+    ]
+    return tuple(x for x in found if x is not None)

@@ -31,19 +31,22 @@ from rramfit.mapping.tiles.chip_source import (
     draw_chip_cells,
     expected_conductance,
 )
-from rramfit.mapping.tiles.converters import DrawnChannels, converter_of, draw_converters
+from rramfit.mapping.tiles.converters import (
+    DrawnChannels,
+    code_matrices,
+    converter_of,
+    draw_converters,
+)
+from rramfit.mapping.tiles.integers.code_products import input_codes
 from rramfit.mapping.tiles.nominal import Nominal, nominal_tiles
 from rramfit.mapping.tiles.pattern_wires import pattern_wires
 from rramfit.mapping.tiles.peripherals import Pass, drive
-from rramfit.mapping.tiles.programmed import ProgrammedMatrix, samples_per_chunk
+from rramfit.mapping.tiles.programmed import ProgrammedMatrix, odd_terms, samples_per_chunk
 from rramfit.mapping.tiles.setup import AnalogSetup
 from rramfit.mapping.tiles.targets import Targets, targets_of
 from rramfit.streams import torch_stream
 
-__all__ = ["NEGLIGIBLE", "AnalogMatrix"]
-
-NEGLIGIBLE = 1e-4
-"""Relative contribution to a column current below which a nonlinear term is omitted."""
+__all__ = ["AnalogMatrix"]
 
 
 class AnalogMatrix:
@@ -222,6 +225,7 @@ class AnalogMatrix:
             placed.to_physical(targets.conductance),
             placed.to_physical(targets.level),
             time=self.setup.time,
+            reads=self.setup.reads,
             generator=generator,
         )
 
@@ -257,15 +261,14 @@ class AnalogMatrix:
             t = effective_matrix(g, s.line)
         matrix = plan.join(placed.to_logical(t))
         share = t / torch.where(g > 0, g, torch.ones_like(g))
-        x = (cells.nonlinearity * share) ** 2
-        terms = [t * x**n / c for n, c in ((1, 6), (2, 120))]
-        terms = [
-            y for n, y in enumerate(terms, 1) if _is_significant(y, t, s.read_voltage ** (2 * n))
-        ]
+        terms = odd_terms(t, cells.nonlinearity * share, s.read_voltage)
         odd = tuple(plan.join(placed.to_logical(term)) for term in terms)
         variance = None
         if bool((cells.read_std > 0).any()):
             variance = plan.join(placed.to_logical((cells.read_std * share) ** 2))
+        converter = None
+        if channels is not None:
+            converter = converter_of(plan, s, placed, self.calibration, channels)
         return ProgrammedMatrix(
             plan=plan,
             placed=placed,
@@ -276,14 +279,15 @@ class AnalogMatrix:
             wires=pattern_wires(
                 plan, s, placed, g, estimate=nominal.estimate, by_density=by_density
             ),
-            converter=None
-            if channels is None
-            else converter_of(plan, s, placed, self.calibration, channels),
+            converter=converter,
             gain=nominal.gain,
             scale=self._scale(),
             significance=torch.tensor(s.book.significance).to(matrix),
             read_voltage=s.read_voltage,
             digital_bits=s.peripherals.digital_bits,
+            codes=()
+            if converter is None or odd or variance is not None
+            else code_matrices(plan, s, matrix, converter),
         )
 
     def quantise_inputs(self, x: Tensor) -> Tensor:
@@ -352,8 +356,16 @@ class AnalogMatrix:
         return programmed.with_frozen_noise(generator)
 
     def _voltages(self, programmed: ProgrammedMatrix, x: Tensor) -> list[tuple[float, Tensor]]:
-        """Return coefficient [input/V] and voltages [V] of each pass; bool with `takes_bits`."""
-        unit = self.setup.read_voltage
+        """Return coefficient [input/V] and voltages [V] of each pass.
+
+        Voltages are bool with `takes_bits`, and int8 codes if the chip takes codes.
+        """
+        unit, c = self.setup.read_voltage, self.calibration
+        plain = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if programmed.codes and c is not None and not plain and not bool(x.isnan().any()):
+            bits = self.setup.peripherals.dac_bits
+            signs = (1, -1) if c.signed else (1,)
+            return [(k * c.largest / unit, input_codes(k * x, c.largest, bits)) for k in signs]
         if programmed.takes_bits and not x.requires_grad:
             return [(p.coefficient / unit, p.fraction != 0) for p in self._passes(x)]
         return [(p.coefficient / unit, p.fraction * unit) for p in self._passes(x)]
@@ -385,9 +397,3 @@ class AnalogMatrix:
         order = self.permutation.rows.argsort(1).to(sample.device)
         voltage = voltage.gather(2, order[:, None].expand(voltage.shape))
         return certify(estimate, self.programmed.cells.slope, voltage)
-
-
-def _is_significant(term: Tensor, matrix: Tensor, power: float) -> bool:
-    """Return whether a term matters in any column with all rows driven, at a power of voltage."""
-    total, part = matrix.detach().sum(-2), power * term.detach().sum(-2)
-    return bool((part > NEGLIGIBLE * total).any())

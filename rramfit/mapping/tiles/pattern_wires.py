@@ -3,7 +3,7 @@
 Either the active rows of each vector are solved exactly, or currents are estimated as sums over a
 few matrices, weighted by the vector's share of active rows (`rramfit.array.wires.estimate`). With
 bit-serial inputs a row is at 0 V or at the read voltage, and the estimate uses integer arithmetic
-(`rramfit.mapping.tiles.bit_planes`).
+(`rramfit.mapping.tiles.integers.bit_planes`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rramfit.array.wires.effective import column_currents
 from rramfit.array.wires.estimate import CrossbarEstimate
 from rramfit.array.wires.line import LineResistance
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
-from rramfit.mapping.tiles.bit_planes import BitPlaneMatrices, bit_plane_matrices
+from rramfit.mapping.tiles.integers.bit_planes import BitPlaneMatrices, bit_plane_matrices
 from rramfit.mapping.tiles.setup import AnalogSetup
 
 __all__ = ["PatternWires", "pattern_wires"]

@@ -14,8 +14,7 @@ nonlinear cells            I = V·T + V³·T₃ + V⁵·T₅ with T_n ∝ T·(b�
                            a cell is taken as V·T/G, its mean with all rows driven; T is the
                            effective matrix of the cells at 0 V. The error is of second order in
                            the small nonlinear part of the current. A term that is negligible in
-                           every column at the read voltage (`rramfit.mapping.tiles.matrix`) is
-                           omitted.
+                           every column at the read voltage is omitted.
 read noise                 one value per column and vector: Var I = V²·(σ·T/G)²; or, for noise
                            that is slow compared with a batch, one value per cell and batch
 gated or floating rows     solved for the active rows of each vector, or estimated
@@ -34,11 +33,22 @@ from torch import Tensor
 from rramfit.array.devices.readout import ReadoutChannels
 from rramfit.mapping.layout.plan import MatrixPlan, Permutation
 from rramfit.mapping.tiles.chip_source import TileCells
+from rramfit.mapping.tiles.integers.code_products import CodeMatrix
 from rramfit.mapping.tiles.pattern_wires import PatternWires
 from rramfit.mapping.tiles.peripherals import digitise, remove_cubic
 from rramfit.mapping.tiles.precision import round_significand
 
-__all__ = ["Converter", "ProgrammedMatrix", "rows_of", "samples_per_chunk"]
+__all__ = [
+    "NEGLIGIBLE",
+    "Converter",
+    "ProgrammedMatrix",
+    "odd_terms",
+    "rows_of",
+    "samples_per_chunk",
+]
+
+NEGLIGIBLE = 1e-4
+"""Relative contribution to a column current below which a nonlinear term is omitted."""
 
 CURRENTS_PER_CHUNK = 2**18
 """Column currents per chunk: 1 MiB, which fits into the cache."""
@@ -91,6 +101,8 @@ class ProgrammedMatrix:
         Significand of digital numbers; None: float32.
     frozen : tensor like `matrix`, or None
         Deviation of the matrix during a batch [S].
+    codes : tuple of CodeMatrix
+        Row blocks in int8 with their converters, if inputs can be given as codes; may be empty.
     """
 
     plan: MatrixPlan
@@ -108,6 +120,7 @@ class ProgrammedMatrix:
     folded: Tensor | None = None
     digital_bits: int | None = None
     frozen: Tensor | None = None
+    codes: tuple[CodeMatrix, ...] = ()
 
     @property
     def linear(self) -> bool:
@@ -131,15 +144,18 @@ class ProgrammedMatrix:
         -------
         (..., output, vector) tensor
         """
-        place = self.plan.columns.to(columns.device)
+        place = self.plan.columns
         significance = self.significance.tolist()
         out = torch.zeros((), dtype=columns.dtype, device=columns.device)
         for s, counts in enumerate(significance):
             for p in range(place.shape[2]):
-                out = out + (counts if p == 0 else -counts) * columns[..., place[:, s, p], :]
+                part = _taken(columns, place[:, s, p])
+                out = (
+                    part * counts if s == p == 0 else out.add(part, alpha=-counts if p else counts)
+                )
         if self.plan.scheme == "offset":
-            reference = self.plan.reference_columns.to(columns.device)
-            out = out - sum(significance) * columns[..., reference, :]
+            reference = _taken(columns, self.plan.reference_columns)
+            out = out - sum(significance) * reference
         scale = round_significand(self.scale, self.digital_bits)
         return round_significand(out * scale[:, None], self.digital_bits)
 
@@ -200,7 +216,8 @@ class ProgrammedMatrix:
         ----------
         voltages : sequence of (float, (input, vector) tensor)
             Coefficient [input/V] and row voltages [V] of each pass. With `takes_bits` the voltages
-            can be bool: True for rows at the read voltage.
+            can be bool: True for rows at the read voltage. With `codes` they can be int8: codes of
+            `input_codes`.
         generator : torch.Generator
             Generator of the noise.
 
@@ -209,25 +226,49 @@ class ProgrammedMatrix:
         (output, vector) tensor
         """
         rows, bits = self.plan.tile[0], self.digital_bits
-        total = self.matrix.new_zeros(self.plan.width, voltages[0][1].shape[1])
-        shift = self.matrix.new_zeros(self.plan.width)
+        width, vectors = self.plan.width, voltages[0][1].shape[1]
+        shift = self.matrix.new_zeros(width)
+        passes = []
         for coefficient, voltage in voltages:
-            for block in range(self.plan.row_blocks):
-                part = voltage[block * rows : (block + 1) * rows]
+            weights = coefficient * self.gain
+            if self.converter is not None:
+                weights = weights / self.converter.gain
+                shift = shift + (weights * self.converter.offset).sum(0)
+            passes.append((voltage, round_significand(weights, bits).unbind()))
+        shift = round_significand(shift, bits)[:, None]
+        if passes[0][0].dtype == torch.int8:
+            total = (-shift).repeat(1, vectors)
+            for voltage, weights_of in passes:
+                parts = torch.split(voltage, rows)
+                for matrix, part, counts in zip(self.codes, parts, weights_of, strict=True):
+                    matrix.add_codes(part, counts, total, generator)
+            return self.outputs(total)
+        total = self.matrix.new_zeros(width, vectors)
+        for voltage, weights_of in passes:
+            for block, (part, counts) in enumerate(
+                zip(torch.split(voltage, rows), weights_of, strict=True)
+            ):
                 read = self._block_currents(block, part, generator)
-                counts = coefficient * self.gain[block]
                 if self.converter is not None:
                     read = self.converter.convert(block, read, generator)
-                    counts = counts / self.converter.gain[block]
-                    shift = shift + counts * self.converter.offset[block]
-                counts = round_significand(counts, bits)
                 if torch.is_grad_enabled():
                     total = torch.addcmul(total, read, counts[:, None])
                 else:
                     total.addcmul_(read, counts[:, None])
                 if bits is not None:
                     total = round_significand(total, bits)
-        return self.outputs(total - round_significand(shift, bits)[:, None])
+        return self.outputs(total - shift)
+
+
+def _taken(columns: Tensor, place: Tensor) -> Tensor:
+    """Return the columns (..., column, vector) at some places; a view if these are equidistant."""
+    if torch.compiler.is_compiling():
+        return columns[..., place.to(columns.device), :]
+    at = place.tolist()
+    step = at[1] - at[0] if len(at) > 1 else 1
+    if step > 0 and at == list(range(at[0], at[-1] + 1, step)):
+        return columns[..., at[0] : at[-1] + 1 : step, :]
+    return columns[..., place.to(columns.device), :]
 
 
 def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
@@ -241,3 +282,25 @@ def rows_of(plan: MatrixPlan, vectors: Tensor) -> Tensor:
 def samples_per_chunk(plan: MatrixPlan, places: int) -> int:
     """Return the number of samples, of `places` vectors each, whose currents fit into the cache."""
     return max(1, CURRENTS_PER_CHUNK // (plan.width * places))
+
+
+def odd_terms(matrix: Tensor, voltage_factor: Tensor, read_voltage: float) -> list[Tensor]:
+    """Return T₃ and T₅ of nonlinear cells, without terms that matter in no column.
+
+    Parameters
+    ----------
+    matrix : (..., row, column) tensor
+        Effective matrix [S].
+    voltage_factor : tensor like `matrix`
+        b·T/G [1/V].
+    read_voltage : float
+        [V]
+    """
+    x = voltage_factor**2
+    terms = {n: matrix * x**n / c for n, c in ((1, 6), (2, 120))}
+    total = matrix.detach().sum(-2)
+    return [
+        term
+        for n, term in terms.items()
+        if bool((read_voltage ** (2 * n) * term.detach().sum(-2) > NEGLIGIBLE * total).any())
+    ]

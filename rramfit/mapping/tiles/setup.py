@@ -68,6 +68,8 @@ class AnalogSetup:
     temperature: float | None  # [K] at which cells age; None: that of the card's bake
     origin: Origin | None
     place_around_faults: bool
+    reads: int = 0  # of every cell since programming
+    cycles: int = 0  # SET/RESET cycles of every cell before it
     spare_columns: int = 0  # of each tile, for a placement around faults
     chip_spread: torch.Tensor | None = None  # [S] (level,) between chips
     stated_chip_spread: float | None = None  # share of the level means; None: the card's
@@ -137,6 +139,7 @@ class AnalogSetup:
             device=self.model.device,
             dtype=self.model.dtype,
             temperature=self.temperature,
+            cycles=self.cycles,
         )
         line = _line(card.line, rows)
         spread = None if self.stated_chip_spread is None else self.chip_spread
@@ -177,6 +180,8 @@ def analog_setup(
     factors: Collection[str] = FACTORS,
     time: float = 0.0,
     temperature: float | None = None,
+    reads: int = 0,
+    cycles: int = 0,
     origin: Origin | None = None,
     place_around_faults: bool = False,
     spare_columns: int = 0,
@@ -205,6 +210,11 @@ def analog_setup(
     temperature : float, optional
         At which cells age [K]; by default that of the card's (first) bake. What is beyond the
         measurement is in the model's `assumptions`.
+    reads : int
+        Reads of every cell since programming, such as inferences, for the card's read disturb.
+    cycles : int
+        SET/RESET cycles that every cell had before, for the card's lives. Measured conductances
+        and given chips are as worn as they are.
     origin : CellMaps, ReplayedChips or Chips, optional
         One measured chip, or given chips, to use instead of newly drawn chips.
     place_around_faults : bool
@@ -222,8 +232,10 @@ def analog_setup(
         If the levels cannot represent weights, a factor is unknown, or `origin` has another number
         of levels than the card.
     """
-    model = DeviceModel.from_card(card, device=device, dtype=dtype, temperature=temperature)
-    beyond = findings_at(card, time=time, temperature=temperature)
+    model = DeviceModel.from_card(
+        card, device=device, dtype=dtype, temperature=temperature, cycles=cycles
+    )
+    beyond = findings_at(card, time=time, temperature=temperature, reads=reads, cycles=cycles)
     model = dataclasses.replace(model, assumptions=(*model.assumptions, *beyond))
     _check_levels(origin, card)
     if tile is None:
@@ -259,6 +271,8 @@ def analog_setup(
         factors=factors_of(factors),
         time=time,
         temperature=temperature,
+        reads=reads,
+        cycles=cycles,
         origin=origin,
         place_around_faults=place_around_faults,
         spare_columns=spare_columns,

@@ -166,7 +166,9 @@ class CellDistributions:
         return m.row_trend[level] * r[:, None] + m.col_trend[level] * c
 
 
-def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistributions:
+def cell_distributions(
+    model: DeviceModel, *, time: float = 0.0, reads: int = 0
+) -> CellDistributions:
     """Compute the tables of a device model's cells.
 
     Parameters
@@ -175,18 +177,25 @@ def cell_distributions(model: DeviceModel, *, time: float = 0.0) -> CellDistribu
         Model with only the active factors.
     time : float
         Time since programming [s].
+    reads : int
+        Reads since programming.
     """
     f, levels = model.faults, model.n_levels
     z = torch.special.ndtri((torch.arange(ENTRIES, dtype=torch.float64) + 0.5) / ENTRIES).to(
         model.mean
     )
     states = [_state_table(model, k, z, time) for k in range(levels)]
+    if reads and "retention" in model.factors:
+        states = [
+            model.disturb.after(s, torch.full_like(s, k, dtype=torch.int64), reads)
+            for k, s in enumerate(states)
+        ]
     median = model.quantiles[0, model.quantiles.shape[1] // 2]
     ratio = torch.nan_to_num(f.failed_median / median, nan=1.0)
     failed = [states[0] * ratio[k] for k in range(levels)]
     sides = (Fault.STUCK_LOW, Fault.STUCK_HIGH, Fault.STUCK_MIDDLE)
     low, high, middle = (equally_likely_stuck(f.stuck[side], z) for side in sides)
-    share = [f.stuck[side].share if "stuck" in model.factors else 0.0 for side in sides]
+    share = [f.share(side) if "stuck" in model.factors else 0.0 for side in sides]
     fails = (f.hard + (1 - f.hard) * f.soft).double().cpu()
     if "failure" not in model.factors:
         fails = torch.zeros_like(fails)

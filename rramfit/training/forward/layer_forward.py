@@ -119,7 +119,7 @@ class TrainedForward(nn.Module):
         self.strength = 1.0
         self.anchor: Anchor | None = None
         self.distributions: CellDistributions = cell_distributions(
-            matrix.setup.device_model, time=matrix.setup.time
+            matrix.setup.device_model, time=matrix.setup.time, reads=matrix.setup.reads
         )
         self.hardware: Hardware | None = None
         self.name = matrix.plan.name
@@ -186,7 +186,11 @@ class TrainedForward(nn.Module):
         level = level.long()
         mean = setup.model.mean[level.clamp_min(0)]
         cells = chip.program(
-            mean, level, time=setup.time, generator=self._stream(f"cells/{plan.name}", mean.device)
+            mean,
+            level,
+            time=setup.time,
+            reads=setup.reads,
+            generator=self._stream(f"cells/{plan.name}", mean.device),
         )
         found = torch.lerp(mean, cells.conductance, self.strength)
         return found, cells.accepted & (level >= 0)
@@ -246,10 +250,13 @@ class TrainedForward(nn.Module):
         matrix = layer.analog.matrix
         if self.hardware is not None:
             return self._measured(layer, x)
-        anchor = self.anchor
+        anchor, given = self.anchor, x.dtype
+        mixed = torch.is_autocast_enabled(x.device.type)
+        if not mixed:
+            x = x.to(matrix.setup.model.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            weight = self.effective(matrix, layer.matrix_weight())
-            bias, shift = layer.bias, None
+            weight = self.effective(matrix, layer.model_weight())
+            bias, shift = None if layer.bias is None else layer.bias.to(weight.dtype), None
             if anchor is not None:
                 slope = torch.lerp(torch.ones_like(anchor.slope), anchor.slope, self.strength)
                 weight = weight * slope[:, None]
@@ -262,7 +269,7 @@ class TrainedForward(nn.Module):
         if anchor is not None and bool((anchor.noise > 0).any()):
             variance = layer.of_outputs(anchor.noise.square(), x, power=2)
             out = self._noisy(layer, out, matrix.plan.name, variance.clamp_min(0).sqrt())
-        return out
+        return out if mixed else out.to(given)
 
     def _measured(self, layer: MatrixLayer, x: Tensor) -> Tensor:
         """Return outputs measured on hardware, with the gradient of the digital layer."""
@@ -318,7 +325,7 @@ class TrainedForward(nn.Module):
         """
         matrix = layer.analog.matrix
         with torch.no_grad(), torch.autocast(uses[0].device.type, enabled=False):
-            weight, scale = layer.matrix_weight().detach(), self.scale.detach()
+            weight, scale = layer.model_weight().detach(), self.scale.detach()
             matrix.scale = scale
             setup = dataclasses.replace(matrix.setup, wires_by="estimate")
             nominal = nominal_tiles(

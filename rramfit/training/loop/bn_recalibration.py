@@ -102,7 +102,7 @@ def batch_norm_finding(model: nn.Module, images: Tensor) -> str:
     if worst < MATTERS:
         return ""
     return (
-        f"BatchNorm statistics on the chip differ from the stored ones: those of {name} by "
+        f"BatchNorm statistics on the chip differ from the stored ones: those of layer {name} by "
         f"{by[0]:.2g} standard deviations, and by a factor of {by[1]:.2g} in the standard "
         "deviation. Add --bn-recalibration 1024 to estimate them again on each chip."
     )

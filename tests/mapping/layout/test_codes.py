@@ -46,6 +46,15 @@ def test_three_weight_values():
     assert book.levels[:, 0].tolist() == [[0, 3], [0, 0], [3, 0]]
 
 
+@pytest.mark.parametrize(("levels", "count"), [(4, 5), (6, 5), (8, 5), (8, 7), (16, 9)])
+def test_evenly_spaced_levels_give_symmetric_weight_values(levels, count):
+    """Wanted values lie midway between two differences: both signs take the same one."""
+    means = torch.arange(1, levels + 1) / 30e3
+    book = codebook(means, weight_values=count)
+    assert torch.allclose(book.values, -book.values.flip(0))
+    assert len(book.values) == count
+
+
 def test_scales_are_as_good_as_a_fine_search():
     torch.manual_seed(1)
     weight = torch.randn(6, 200, dtype=torch.float64)

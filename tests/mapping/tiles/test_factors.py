@@ -16,7 +16,7 @@ from rramfit.card import Quantity, seal
 from rramfit.card.cells import CellMaps, Fault
 from rramfit.card.schema import IVCard
 from rramfit.mapping import FACTORS, Peripherals
-from rramfit.mapping.tiles.matrix import NEGLIGIBLE
+from rramfit.mapping.tiles.programmed import NEGLIGIBLE
 
 EXACT = 1e-12  # several hundred float64 rounding errors
 

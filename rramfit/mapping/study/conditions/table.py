@@ -104,6 +104,7 @@ def conditions_of(
         "seed": seed,
         "time since programming [s]": setup.time,
         "reads since programming": setup.reads,
+        "SET/RESET cycles before programming": setup.cycles,
         "temperature of the cells [K]": setup.model.ageing.temperature or "not stated",
         "tile": f"{setup.tile[0]} × {setup.tile[1]}",
         "scheme": _SCHEMES[setup.book.scheme],
@@ -165,5 +166,11 @@ def card_warnings(card: ModelCard, setup: AnalogSetup) -> tuple[str, ...]:
             f"The verdict of card {card.name} is bad: {sentence(card.quality.summary)} Do not rely "
             "on accuracies on its chips; see its report."
         )
-    found += findings_at(card, time=setup.time, temperature=setup.temperature, reads=setup.reads)
+    found += findings_at(
+        card,
+        time=setup.time,
+        temperature=setup.temperature,
+        reads=setup.reads,
+        cycles=setup.cycles,
+    )
     return tuple(found)

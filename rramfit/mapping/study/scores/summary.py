@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rramfit.card.quantity import result_html
 from rramfit.mapping.study.mean_accuracy import MeanAccuracy
 from rramfit.mapping.study.scores.metrics import ACCURACY, Measure
+from rramfit.units import counted
 
 __all__ = ["Estimate", "Evaluation", "summarise"]
 
@@ -105,6 +107,18 @@ class Evaluation:
             "accuracies" if accuracies else "values": list(self.accuracies),
             "mean_total": None if self.total is None else self.total.to_json(),
         }
+
+    def _repr_html_(self) -> str:
+        of = self.measure
+        shown = {
+            "digital": of.text(self.digital),
+            "mean": self.mean.text(of),
+            "deviation": self.deviation.text(of),
+            "5th percentile": self.percentile5.text(of),
+            f"yield at {of.text(self.threshold)}": self.chip_yield.percent(),
+        }
+        title = f"{of.title} of {counted(self.chips, 'chip')} on {self.images} samples"
+        return result_html(title, {k: {"value (95 % interval)": v} for k, v in shown.items()})
 
 
 def summarise(

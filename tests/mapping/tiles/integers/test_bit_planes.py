@@ -8,7 +8,7 @@ from cases import full_card
 from torch import nn
 
 from rramfit.mapping import FACTORS, AnalogLinear, Peripherals, analog_setup
-from rramfit.mapping.tiles.bit_planes import bit_plane_matrices
+from rramfit.mapping.tiles.integers.bit_planes import bit_plane_matrices
 from rramfit.streams import torch_stream
 
 STEP = 1 / 255  # step of an 8-bit converter, relative to its range
