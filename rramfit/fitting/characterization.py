@@ -42,6 +42,7 @@ from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.screening.at_level import AtLevel, find_at_level
 from rramfit.fitting.screening.screening import screen
+from rramfit.fitting.statistics.inference import drivers_kept
 from rramfit.fitting.statistics.read_spread import first_readings
 from rramfit.fitting.tails.tails import fit_tails
 from rramfit.fitting.time.bakes.bakes import Bake, fit_bakes
@@ -194,6 +195,7 @@ class _Run:
         return self.fit(name, lambda: work(data))
 
 
+@drivers_kept()
 def _fit(measurement: Measurement, run: _Run, seed: int) -> tuple[Measurement, Fits]:
     """Run every fit that the file allows; return the measurement with the levels found."""
     m, blind = measurement, None

@@ -2,7 +2,8 @@
 
 With y before and y' after, cells collapse if the ratios y'/y have a second population, apart from
 the others (`rramfit.fitting.screening.second_population`), and jump if the ratios y/y' have. Loss
-that differs between cells without a gap, as in a bake, is not a collapse. Only cells that conduct
+that differs between cells without a gap, as in a bake, is not a collapse, unless nearly all cells
+keep less than 5 % of their conductance from one read to the next. Only cells that conduct
 before a collapse, or after a jump, are compared: at least half of the array's 95 % quantile; below,
 an offset dominates the ratio. If more than 20 % of them change at once, the cause is a contact, the
 supply or the addressing. The finding names the rows, columns or region that changed together.
@@ -26,6 +27,7 @@ Bools = NDArray[np.bool_]
 _CONDUCTING = 0.5  # of the 95 % quantile; below it, an offset dominates the ratio
 _SUSPECT = 0.8  # ratio below which a cell may belong to a second population
 _SEVERE, _REPORTED = 0.2, 0.03  # shares of cells
+_ALL, _NOTHING = 0.97, 0.05  # share of cells that keep less than this ratio
 _FEWEST = 20  # cells needed for the check
 
 
@@ -78,6 +80,9 @@ def _changed(before: Floats, after: Floats, healthy: Bools) -> dict[str, tuple[B
             # A gap takes long to find: not for reads at which hardly a cell changes.
             if (ratio < _SUSPECT).sum() <= _REPORTED * seen.sum():
                 continue
+            if float(np.quantile(ratio[seen], _ALL)) < _NOTHING:
+                out[word] = (seen & (ratio < _NOTHING), seen)
+                continue
             below = find_gap(ratio[seen])
             out[word] = (ratio < (-np.inf if below is None else below), seen)
     return out
@@ -91,20 +96,20 @@ def _finding(
     change = "collapsed to a small part of their conductance"
     if word == "jumped":
         change = "jumped to a multiple of their conductance"
+    apart = ", apart from the others," if share < _ALL else ""
     what = (
-        f"{group}: {format_percent(share)} of the conducting cells {change}, apart from the "
-        f"others, between read {since} ({_seconds(reads.time[since])}) and read {at} "
-        f"({_seconds(reads.time[at])})"
+        f"{group}: {format_percent(share)} of the conducting cells {change}{apart} between read "
+        f"{since} ({_seconds(reads.time[since])}) and read {at} ({_seconds(reads.time[at])})"
     )
     remedy = (
         "Check contacts, supply and addressing, and measure again: cells do not change like this."
         if severe
         else "Inspect these cells: the fitted mean drift does not describe them."
     )
-    where = place(changed, seen)
+    where = f", {place(changed, seen)}" if share < _ALL else ""
     cause = f"collapse in {group}" if word == "collapsed" else ""
     return Finding(
-        f"{what}, {where}.", remedy, severe=severe, affected=share, cause=cause, code="collapse"
+        f"{what}{where}.", remedy, severe=severe, affected=share, cause=cause, code="collapse"
     )
 
 

@@ -10,6 +10,10 @@ Each check looks for one effect that instruments and files cause and cells do no
 | hidden | differences between lines that the programmed levels hide | `hidden_lines` |
 | constant | a line that reads a constant other than zero; levels without any spread | here |
 | drift, duplicates | levels that drift over sweeps; copied sweeps or reads | `sweep_sequence` |
+| asked | sweeps and lines that read another pattern than the one asked for | `asked_pattern` |
+| copies | lines that repeat another line | `line_copies` |
+| failures | failure that rises or falls over sweeps | `failure_trend` |
+| readings | outside the window, far beyond all levels, or rounded | `odd_readings` |
 | saturation | readings at a rail | here |
 | targets | levels that miss their targets or overlap | `targets` |
 
@@ -26,9 +30,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
+from rramfit.fitting.checks.asked_pattern import find_wrong_pattern
 from rramfit.fitting.checks.collapse import find_collapse, format_ranges
+from rramfit.fitting.checks.failure_trend import find_failure_trend
 from rramfit.fitting.checks.hidden_lines import find_confounded, level_counts
 from rramfit.fitting.checks.line_artefacts import find_periodic
+from rramfit.fitting.checks.line_copies import find_line_copies
+from rramfit.fitting.checks.odd_readings import (
+    find_clipped_reads,
+    find_far_readings,
+    find_outside_window,
+    find_rounding,
+)
 from rramfit.fitting.checks.sweep_sequence import (
     FEWEST_SWEEPS,
     find_drift,
@@ -149,6 +162,16 @@ def _check_program(
         counts=(counts[0], counts[1]),
     )
     found["hidden"] = find_confounded((counts[0], counts[1]))
+    found["readings"] = [
+        *find_outside_window(statistics, levels, healthy),
+        *find_far_readings(statistics, at, healthy),
+        *find_rounding(statistics, at, healthy),
+    ]
+    found["copies"] = find_line_copies(statistics, at, healthy)
+    if screening.acceptance != "unknown":
+        found["asked"] = find_wrong_pattern(statistics, at, healthy)
+        if not found["asked"]:
+            found["failures"] = find_failure_trend(statistics, healthy)
     sample = statistics.sample
     asked = np.where(healthy, sample.level, -1)
     found["targets"] = find_mismatch(level_medians(sample.conductance, asked, levels), levels)
@@ -177,6 +200,7 @@ def _check_reads(
             found.setdefault("hidden", []).extend(
                 find_confounded((counts[0], counts[1]), where=f"{name}: ")
             )
+    found.setdefault("saturation", []).extend(find_clipped_reads(name, some))
     copies = identical_reads(some)
     if copies:
         i, j = copies[0]

@@ -152,7 +152,9 @@ class HeldOutCheck:
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
         title = html.escape(f"Held-out check ({self.verdict.word})")
-        return f"<p><b>{title}</b></p>{self.to_frame().to_html()}{notes}"
+        return (
+            f"<p><b>{title}</b></p>{self.to_frame().to_html(float_format='{:.3g}'.format)}{notes}"
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot observed minus predicted share of readings below each predicted quantile."""

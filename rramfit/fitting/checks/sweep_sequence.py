@@ -36,6 +36,7 @@ from rramfit.units import format_p_value
 __all__ = ["FEWEST_SWEEPS", "find_drift", "find_duplicates", "identical_reads"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 FALSE_ALARM = 1e-3
@@ -154,7 +155,8 @@ def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Findi
     rails = [r for r in (statistics.floor, statistics.ceiling) if r is not None]
     y = np.where(np.isin(y, rails), np.nan, y)
     numbers = statistics.sample_sweeps
-    pairs |= {(int(numbers[i]), int(numbers[j])) for i, j in identical_reads(y)}
+    level = sample.level[:, healthy]
+    pairs |= {(int(numbers[i]), int(numbers[j])) for i, j in identical_reads(y, level)}
     if not pairs:
         return []
     first = ", ".join(f"{j} equals {i}" for i, j in sorted(pairs)[:4])
@@ -172,28 +174,33 @@ def find_duplicates(statistics: ProgramStatistics, healthy: Bools) -> list[Findi
     ]
 
 
-def identical_reads(y: Floats) -> list[tuple[int, int]]:
+def identical_reads(y: Floats, level: Integers | None = None) -> list[tuple[int, int]]:
     """Find pairs of reads (i, j), i < j, that duplicate each other.
 
     Readings that more than five cells of a read have in common are used only if there are no others
-    and more than three reads, which show how many readings agree by chance.
+    and more than three reads, which show how many readings agree by chance. Only cells that were at
+    one level in both reads are used then.
 
     Parameters
     ----------
     y : (read, cell) array
         NaN never matches.
+    level : (read, cell) int array, optional
+        Level of each reading.
     """
     reads = len(y)
     if reads < 2 or not y.size:
         return []
-    x = y[:, :: max(1, y.shape[1] // _CELLS)]
+    step = max(1, y.shape[1] // _CELLS)
+    x, k = y[:, ::step], None if level is None else level[:, ::step]
     shared, among_rare = (np.full((reads, reads), np.nan) for _ in range(2))
     for i in range(reads - 1):
         _, back, count = np.unique(x[i], return_inverse=True, return_counts=True)
         rare = count[back] <= _COMMON
         both = np.isfinite(x[i + 1 :]) & np.isfinite(x[i])
         same = both & (x[i + 1 :] == x[i])
-        for out, cells in ((shared, both), (among_rare, both & rare)):
+        alike = both if k is None else both & (k[i + 1 :] == k[i])
+        for out, cells in ((shared, alike), (among_rare, both & rare)):
             n = cells.sum(axis=1)
             share = (same & cells).sum(axis=1) / np.maximum(n, 1)
             out[i, i + 1 :] = np.where(n >= _FEWEST_CELLS, share, np.nan)

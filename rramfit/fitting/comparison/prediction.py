@@ -17,7 +17,6 @@ conductance: one array cannot tell whether this is usual.
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, result_html
 from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.comparison import (
     ParameterTest,
@@ -162,8 +161,10 @@ class PredictionCheck:
             )
         count = len(self.parameters)
         verb = "differs" if len(self.different) == 1 else "differ"
-        lines.append(f"{len(self.different)} of {counted(count, 'parameter')} {verb}:")
-        for p in (self.different or self.parameters[:3])[:12]:
+        listed = (self.different or self.parameters[:3])[:12]
+        which = ":" if self.different else f"; the {len(listed)} with the smallest p-values:"
+        lines.append(f"{len(self.different)} of {counted(count, 'parameter')} {verb}{which}")
+        for p in listed:
             lines.append(
                 f"  {p.path:<44} {_format(p.first):>14} {_format(p.second):>14}"
                 f"  t = {p.t:.2f}, {format_p_value(p.p_value)}"
@@ -174,10 +175,11 @@ class PredictionCheck:
 
     def _repr_html_(self) -> str:
         word = "predicts" if self.predicts else "does not predict"
-        title = html.escape(f"Card {self.card_name} {word} chip {self.other_name}")
-        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
-        tables = self.levels_frame().to_html() + self.to_frame().to_html()
-        return f"<p><b>{title}</b></p>{notes}{tables}"
+        levels = self.levels_frame().to_html(float_format="{:.3g}".format)
+        rows = {p.path: p.shown() for p in self.parameters}
+        findings = [str(f) for f in self.verdict.findings]
+        title = f"Card {self.card_name} (first) {word} chip {self.other_name} (second)"
+        return result_html(title, rows, findings) + levels
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Plot observed minus predicted share of readings below each of the card's quantiles."""

@@ -7,12 +7,16 @@ from numpy.typing import NDArray
 
 from rramfit.fitting.electrical.line_noise import ErrorModel
 from rramfit.fitting.results.result import Finding
+from rramfit.fitting.screening.second_population import format_ranges
+from rramfit.units import counted
 
-__all__ = ["line_findings"]
+__all__ = ["line_findings", "silent_columns"]
 
+Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _MANY_OUTLIERS = 0.05
+_SILENT, _CONDUCTING = 0.02, 0.2  # current over V·G of a silent column; of the median column
 _NOISY = 0.2  # relative noise above which the model must be wrong
 
 
@@ -99,3 +103,34 @@ def line_findings(
 
 def _readable(name: str) -> str:
     return name.replace("_", " ")
+
+
+def silent_columns(current: Floats, ideal: Floats) -> tuple[Bools, list[Finding]]:
+    """Find columns without current although their cells conduct, such as a broken bitline.
+
+    Parameters
+    ----------
+    current, ideal : (pattern, col) arrays
+        Measured currents, and those of ideal wires [A].
+    """
+    carried = np.nansum(np.abs(current), axis=0)
+    due = np.nansum(np.where(np.isfinite(current), np.abs(ideal), np.nan), axis=0)
+    share = np.divide(carried, due, out=np.full(due.shape, np.nan), where=due > 0)
+    seen = share[np.isfinite(share)]
+    silent: Bools = np.zeros(due.shape, dtype=np.bool_)
+    if seen.size and np.median(seen) > _CONDUCTING:
+        silent = np.nan_to_num(share, nan=1.0) < _SILENT
+    columns = np.flatnonzero(silent)
+    if not columns.size:
+        return silent, []
+    one = columns.size == 1
+    return silent, [
+        Finding(
+            f"{counted(columns.size, 'column')} of /mvm {'carries' if one else 'carry'} no current "
+            f"although the cells conduct: {format_ranges(columns)}. The fit leaves "
+            f"{'it' if one else 'them'} out",
+            "Check the bitline, the sense amplifier and the contact of these columns",
+            affected=columns.size / due.size,
+            code="column-without-current",
+        )
+    ]

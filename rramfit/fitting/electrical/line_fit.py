@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rramfit.card.quantity import Quantity, interval
 from rramfit.card.schema import LineCard
 from rramfit.errors import ArrayError, FitError
-from rramfit.fitting.electrical.line_findings import line_findings
+from rramfit.fitting.electrical.line_findings import line_findings, silent_columns
 from rramfit.fitting.electrical.line_model import RESISTANCES, LineModel, Response
 from rramfit.fitting.electrical.line_noise import ErrorModel, fit_error_model
 from rramfit.fitting.results.result import Finding, FitResult, ShowsResult, Verdict
@@ -118,6 +118,9 @@ def fit_line_resistance(mvm: MVM) -> LineResistanceFit:
     """
     findings: list[Finding] = []
     conductance, usable = _cells(mvm, findings)
+    silent, of_silent = silent_columns(mvm.current, np.nan_to_num(mvm.voltage) @ conductance)
+    usable &= ~silent
+    findings += of_silent
     used = np.isfinite(mvm.current) & usable[None] & (mvm.voltage != 0).any(1)[:, None]
     if used.sum() <= len(_NAMES):
         msg = (

@@ -17,7 +17,6 @@ posterior.
 from __future__ import annotations
 
 import dataclasses
-import html
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.card.cells import Fault
+from rramfit.card.quantity import result_html
 from rramfit.errors import FitError
 from rramfit.fitting.results.result import Finding, Verdict
 from rramfit.fitting.screening.accumulate import accumulate
@@ -139,20 +139,30 @@ class BlindLevels:
             f"{wrong} cells expected at a wrong level, {self.verdict.word}"
         )
         rows = [
-            f"  {name:<6} median {format_quantity(float(g), 'S', digits=3):>9}, "
-            f"spread {format_quantity(float(s), 'S', digits=2):>8}, {format_percent(share)} of "
+            f"  {name:<6} median {x['median']:>9}, spread {x['spread']:>8}, {x['share']} of "
             "readings"
-            for name, g, s, share in zip(
-                self.levels.names, self.levels.target, self.spread, self.share, strict=True
-            )
+            for name, x in self._shown().items()
         ]
         notes = [f"  ! {f}" for f in self.verdict.findings]
         return "\n".join([head, *rows, *notes])
 
+    def _shown(self) -> dict[str, dict[str, str]]:
+        """Return median, spread and share of each level, rounded."""
+        return {
+            name: {
+                "median": format_quantity(float(g), "S", digits=3),
+                "spread": format_quantity(float(s), "S", digits=2),
+                "share": format_percent(share),
+            }
+            for name, g, s, share in zip(
+                self.levels.names, self.levels.target, self.spread, self.share, strict=True
+            )
+        }
+
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
-        title = f"<p><b>Blind level detection ({self.verdict.word})</b></p>"
-        return f"{title}{self.to_frame().to_html()}{notes}"
+        rows = self._shown()
+        findings = [str(f) for f in self.verdict.findings]
+        return result_html(f"Blind level detection ({self.verdict.word})", rows, findings)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a histogram of the readings, and the thresholds between states."""

@@ -219,9 +219,10 @@ def fit_distribution(readings: LevelReadings, *, seed: int) -> LevelDistribution
         )
         raise FitError(msg)
     if readings.node.size < 3:
+        apart = " inside the rails" if readings.n_clipped else ""
         msg = (
             f"level {readings.level} has {counted(readings.n, 'accepted reading')} with "
-            f"{counted(readings.node.size, 'different value')} inside the rails, but a "
+            f"{counted(readings.node.size, 'different value')}{apart}, but a "
             "distribution requires at least 3"
         )
         raise FitError(msg)

@@ -12,6 +12,12 @@ Errors are computed from these fields (`rramfit.fitting.statistics.influence`), 
 one cell, and neighbours under one smooth field, are not treated as independent. s² does not contain
 the deviation of the array mean from the population mean: E s² = σ² − Var(μ̂), so σ̂² = s² + Var(μ̂).
 
+A few cells do not show the tails that the error of s² depends on. Below 64 cells it is at least
+that of normal cells, with B and W the mean squares between and within n cells of m readings,
+
+    Var s² ≥ 2·B²/(n − 1) + 2·W²·(m − 1)/(n·m²),   B = Var m_c,   W = Σ q_c/(N − n).
+
+Rounding by a coarse converter adds to the error of the mean (`rramfit.fitting.screening.rounding`).
 Readings clipped at a rail bias these moments; those of the fitted distribution then replace them.
 
 If a verify window [a, b] holds all accepted readings, it holds their mean too, and their variance
@@ -32,6 +38,7 @@ from rramfit.card.families import family
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.levels.distribution import LevelDistribution
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.screening.rounding import grid_step, local_step, shift_of_mean
 from rramfit.fitting.statistics.inference import ClusteredCovariance
 from rramfit.fitting.statistics.influence import Influence
 
@@ -42,6 +49,7 @@ Bools = NDArray[np.bool_]
 
 _LEAST_CELLS = 3
 _LEAST_READINGS = 30  # of fewer cells
+_FEW_CELLS = 64  # that do not show their tails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +66,18 @@ class Moments:
         Influence on mean and variance.
     few : bool
         Whether there are too few cells to show how cells differ; the moments then have no error.
+    least : float
+        Smallest error of the variance [S²].
+    rounding : float
+        Standard deviation of the mean's shift by a coarse converter [S].
     """
 
     mean: float
     variance: float
     influence: Influence
     few: bool = False
+    least: float = 0.0
+    rounding: float = 0.0
 
     def quantities(
         self,
@@ -89,12 +103,12 @@ class Moments:
         error, df = found.stderr, found.df
         low, high = window or (-math.inf, math.inf)
         widest = 0.5 * (high - low)
-        shift = min(float(error[0]), widest)
-        std = math.sqrt(self.variance + shift**2)
+        shift = min(math.hypot(float(error[0]), self.rounding), widest)
+        std = math.sqrt(self.variance + min(float(error[0]), widest) ** 2)
         if math.isfinite(widest):
             largest = max((high - self.mean) * (self.mean - low), self.variance)
             std = min(std, math.sqrt(largest))
-        spread = min(float(error[1]) / (2 * std), widest) if std > 0 else 0.0
+        spread = min(max(float(error[1]), self.least) / (2 * std), widest) if std > 0 else 0.0
         mean = _cut(
             Quantity.estimated(self.mean, shift, "S", df=float(df[0])),
             min(low, self.mean),
@@ -149,9 +163,36 @@ def reading_moments(
         position=np.flatnonzero(seen),
         shape=(healthy.shape[0], healthy.shape[1]),
     )
-    few = n.size < _LEAST_CELLS
-    moments = Moments(mean=mean, variance=variance, influence=influence, few=few)
+    values = grid_step(statistics.sample.conductance)[0]
+    step = local_step(values, mean) if values.size else 0.0
+    moments = Moments(
+        mean=mean,
+        variance=variance,
+        influence=influence,
+        few=n.size < _LEAST_CELLS,
+        least=_normal_error(n, m, total * variance - float(n @ (m - mean) ** 2))
+        if _LEAST_CELLS <= n.size < _FEW_CELLS
+        else 0.0,
+        rounding=shift_of_mean(step, variance) if step > 0 else 0.0,
+    )
     return n.size, int(total), moments
+
+
+def _normal_error(n: Floats, m: Floats, within: float) -> float:
+    """Return the standard error of the variance of normal cells with n readings each [S²].
+
+    Parameters
+    ----------
+    n, m : (cell,) arrays
+        Number of readings and mean [S] of each cell.
+    within : float
+        Sum of squares within cells [S²].
+    """
+    cells, each = n.size, float(n.mean())
+    between = float(m.var(ddof=1))
+    square = within / (n.sum() - cells) if n.sum() > cells else 0.0
+    variance = 2 * between**2 / (cells - 1) + 2 * square**2 * (each - 1) / (cells * each**2)
+    return math.sqrt(variance)
 
 
 def distribution_moments(distribution: LevelDistribution) -> Moments | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, result_html
 from rramfit.card.schema import ModelCard
 from rramfit.card.uncertainty.scales import NORMAL, Transform
 from rramfit.errors import FitError
@@ -27,11 +27,12 @@ from rramfit.fitting.pooling.estimates import check_poolable, common_estimates
 from rramfit.fitting.pooling.nested_components import Component, NestedFit, Normals, fit_nested
 from rramfit.fitting.pooling.nested_tree import nest
 from rramfit.fitting.pooling.pooled_scale import common_scale, per_unit
+from rramfit.units import format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KINDS", "Pool", "PooledParameter", "Prediction", "pool_cards"]
+__all__ = ["KINDS", "Pool", "PooledParameter", "Prediction", "die_name", "pool_cards"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -165,7 +166,16 @@ class Pool:
         return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{len(self.cards)} cards pooled</b></p>{self.to_frame().to_html()}"
+        rows = {
+            path: p.mean.shown()
+            | {
+                "new array (95 %)": f"{format_quantity(p.new_array.low, p.unit, digits=3)} to "
+                f"{format_quantity(p.new_array.high, p.unit, digits=3)}",
+                "outliers": ", ".join(self.cards[i].name for i in p.outliers),
+            }
+            for path, p in self.parameters.items()
+        }
+        return result_html(f"{len(self.cards)} cards pooled", rows, self.notes)
 
 
 def pool_cards(
@@ -199,6 +209,24 @@ def pool_cards(
     return Pool(cards=cards, groups=groups, parameters=parameters, notes=_notes(cards, groups))
 
 
+def die_name(die: str | None, x: int | None, y: int | None) -> str | None:
+    """Return the name of a die, else its coordinates on the wafer; None if neither is known.
+
+    Examples
+    --------
+    >>> die_name("D7", 1, 2), die_name(None, 1, 2), die_name(None, None, 2)
+    ('D7', '1, 2', None)
+    """
+    if die is not None:
+        return die
+    return None if x is None or y is None else f"{x}, {y}"
+
+
+def _group(card: ModelCard, kind: str) -> str | None:
+    a = card.array
+    return die_name(a.die, a.die_x, a.die_y) if kind == "die" else getattr(a, kind)
+
+
 def _groups(
     cards: Sequence[ModelCard], identity: Mapping[str, Mapping[str, str]]
 ) -> dict[str, tuple[str, ...]]:
@@ -206,7 +234,7 @@ def _groups(
     out: dict[str, tuple[str, ...]] = {}
     above = [""] * len(cards)
     for kind in KINDS:
-        stated = [identity.get(c.name, {}).get(kind) or getattr(c.array, kind) for c in cards]
+        stated = [identity.get(c.name, {}).get(kind) or _group(c, kind) for c in cards]
         if not any(stated):
             continue
         own = [s or f"({c.name})" for s, c in zip(stated, cards, strict=True)]

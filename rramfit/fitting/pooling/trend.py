@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from rramfit.card.quantity import result_html
 from rramfit.card.schema import ModelCard
 from rramfit.errors import FitError
 from rramfit.fitting.pooling.estimates import check_poolable, common_estimates
 from rramfit.fitting.pooling.nested_components import fit_nested
 from rramfit.fitting.pooling.nested_tree import nest
 from rramfit.fitting.pooling.pooled_scale import common_scale
+from rramfit.units import format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +116,7 @@ class Trend:
         if not out:
             return f"{charted}: none passes its control limits."
         names = sorted({name for names in out.values() for name in names})
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         return f"{charted}: {len(out)} pass their control limits, at {shown}."
 
     def to_frame(self) -> pd.DataFrame:
@@ -137,6 +139,18 @@ class Trend:
             for j, i in enumerate(p.cards)
         ]
         return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        rows = {}
+        for path, p in self.parameters.items():
+            last, average, low, high = (
+                format_quantity(float(x[-1]), p.unit, digits=3)
+                for x in (p.value, p.average, p.low, p.high)
+            )
+            past = ", ".join(self.cards[i].name for i in p.out)
+            rows[path] = {"last": last, "average": average, "limits": f"{low} to {high}"}
+            rows[path]["past a limit"] = past
+        return result_html(self.summary, rows)
 
 
 def trend_of(

@@ -11,7 +11,9 @@ all cells to one level, it adds to one row of the sums; otherwise readings are b
 
 A rail is an extreme value that is read at least five times, and three times as often as the next
 distinct value. The last code of a coarse converter is not a rail, because counts fall off in the
-tail of a distribution. Cells are not judged here; see `rramfit.fitting.screening.screening`.
+tail of a distribution; nor is the lowest one if it is positive and on a grid that includes zero,
+because the converter has codes below it. Cells are not judged here; see
+`rramfit.fitting.screening.screening`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.screening.program_statistics import ProgramStatistics
+from rramfit.fitting.screening.rounding import grid_step
 from rramfit.measurement.file.record import Program, SweepBlock
 
 __all__ = ["accumulate"]
@@ -232,6 +235,9 @@ class _CellSums:
         if floor == ceiling:  # all readings are equal, so this is not a rail
             floor = ceiling = None
             at_floor = at_ceiling = np.zeros_like(at_floor)
+        kept = sample.block(self.shape)
+        if floor is not None and floor > 0 and grid_step(kept.conductance)[1] is not None:
+            floor, at_floor = None, np.zeros_like(at_floor)
         return ProgramStatistics(
             sweeps=sweeps,
             attempts=(n + self.failures).reshape(shape),
@@ -250,7 +256,7 @@ class _CellSums:
             floor=floor,
             ceiling=ceiling,
             clipped=np.stack([at_floor, at_ceiling]).reshape(2, *self.shape),
-            sample=sample.block(self.shape),
+            sample=kept,
             sample_sweeps=sample.chosen,
         )
 

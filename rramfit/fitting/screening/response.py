@@ -145,7 +145,8 @@ def _scatter(variance: Floats, nu: Integers) -> float:
     some = variance > 0
     if some.sum() < _FEWEST_CELLS:
         return _LEAST_DF
-    x, own = np.log(variance[some]), special.polygamma(1, 0.5 * nu[some])
+    each, back = np.unique(nu[some], return_inverse=True)
+    x, own = np.log(variance[some]), special.polygamma(1, 0.5 * each)[back]
     x = np.clip(x, *np.quantile(x, [_TRIMMED, 1 - _TRIMMED]))
     excess = float(np.var(x) - own.mean())
     grid = np.linspace(_LEAST_DF, _MOST_DF, 100)

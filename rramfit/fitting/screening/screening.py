@@ -157,7 +157,8 @@ class Screening:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
-        return f"<p><b>Screening ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
+        table = self.to_frame().to_html(float_format="{:.3g}".format)
+        return f"<p><b>Screening ({self.verdict.word})</b></p>{table}{notes}"
 
 
 def screen(measurement: Measurement, statistics: ProgramStatistics | None) -> Screening:

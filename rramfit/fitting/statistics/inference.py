@@ -27,8 +27,12 @@ many cells there are.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +46,27 @@ __all__ = [
     "Driver",
     "clustered_covariance",
     "dependence",
+    "drivers_kept",
     "mixture_error",
     "normal_scores",
 ]
 
 Floats = NDArray[np.float64]
+
+_MOST_KEPT = 2**18  # cells of an array whose drivers are kept
+
+_kept: ContextVar[dict[tuple[tuple[int, ...], bytes], Any] | None]
+_kept = ContextVar("drivers", default=None)
+
+
+@contextlib.contextmanager
+def drivers_kept() -> Iterator[None]:
+    """Keep drivers inside the context, where several fits of a level need the same."""
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,17 @@ class Driver:
     @classmethod
     def of(cls, values: Floats) -> Self:
         """Build a driver from the cell means, (row, col), or an increasing function of them."""
+        kept = _kept.get()
+        if kept is None or values.size > _MOST_KEPT:
+            return cls._build(values)
+        key = values.shape, hashlib.sha256(values.tobytes()).digest()
+        if key not in kept:
+            kept[key] = cls._build(values)
+        found: Self = kept[key]
+        return found
+
+    @classmethod
+    def _build(cls, values: Floats) -> Self:
         scores = normal_scores(values)
         lines = fit_lines(scores)
         field = fit_smooth_field(scores, lines=lines)

@@ -54,11 +54,16 @@ def _described(tail: LevelTail) -> str:
     name, sample = f"{tail.name} {tail.side} tail", tail.fit.sample
     family = "-" if tail.by_family is None else _siemens(tail.by_family.value)
     at = dict(tail.quantiles).get(COMPARED)
-    if at is not None:
-        reached = f"one reading in a million beyond {_siemens(at.value)}"
-    else:
-        reached = f"a reading at {_siemens(float(sample.to_conductance(sample.x[-1])))}"
-    return f"{name} ({reached}; one in a million beyond {family} by the family)"
+    if at is None:
+        outermost = _siemens(float(sample.to_conductance(sample.x[-1])))
+        return (
+            f"{name} (the outermost reading is {outermost}; by the family, one in a million is "
+            f"beyond {family})"
+        )
+    return (
+        f"{name} (one reading in a million is beyond {_siemens(at.value)} by the extreme values, "
+        f"and beyond {family} by the family)"
+    )
 
 
 def _siemens(value: float) -> str:

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from rramfit.card import LevelAt, LevelsAt, ModelCard
 from rramfit.card.blocks.tails import CodeCard
-from rramfit.card.quantity import Quantity
+from rramfit.card.quantity import Quantity, result_html
 from rramfit.errors import CardError, RramfitError
 from rramfit.fitting.tails.error_rates import bit_error_rate
 from rramfit.fitting.tails.extreme_share import extreme_share
 from rramfit.fitting.tails.tails import codes_for
+from rramfit.units import format_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +111,16 @@ class ErrorRatesAt:
                 }
             )
         return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        rows = {
+            f"{r.lower} | {r.upper}": {
+                "threshold": format_quantity(r.threshold, "S"),
+                "rate (95 % interval)": str(r.rate),
+            }
+            for r in self.rates
+        }
+        return result_html(f"Bit error rate {self.bit_error_rate}", rows, self.at.findings)
 
 
 def error_rates_at(

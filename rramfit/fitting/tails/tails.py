@@ -7,7 +7,6 @@ of programming. Error rates at a later time, at a temperature or after reads:
 
 from __future__ import annotations
 
-import html
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from rramfit.card.blocks.tails import (
     TailsCard,
     ToleranceCard,
 )
-from rramfit.card.quantity import Quantity, quantities, quantities_frame
+from rramfit.card.quantity import Quantity, quantities, quantities_frame, result_html
 from rramfit.errors import FitError
 from rramfit.fitting.levels.level_fit import LevelFit
 from rramfit.fitting.levels.levels import LevelsFit
@@ -139,8 +138,9 @@ class TailsFit:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{html.escape(str(f))}</p>" for f in self.verdict.findings)
-        return f"<p><b>tails ({self.verdict.word})</b></p>{self.to_frame().to_html()}{notes}"
+        rows = {name: q.shown() for name, q in quantities(self.to_card())}
+        findings = [str(f) for f in self.verdict.findings]
+        return result_html(f"Tails ({self.verdict.word})", rows, findings)
 
 
 def fit_tails(

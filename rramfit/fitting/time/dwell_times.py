@@ -317,14 +317,15 @@ def dwell_distribution(
     DwellTimes or None
         None if fewer than 5 cells are resolved, or if dwell times have no upper limit.
     """
+    counts = np.ones_like(time) if clear is None else clear
+    fast = int((~resolved).sum())
+    resolved = resolved & (time * counts > 0)
     if resolved.sum() < MIN_CELLS:
         return None
-    counts = np.ones_like(time) if clear is None else clear
     spent = time[resolved] * counts[resolved]
     exits = rate[resolved] * spent
     known = np.log(spent / np.maximum(exits, 0.5))
     many = exits > _MANY
-    fast = int((~resolved).sum())
     grid = np.arange(-5.0, math.log(float(spent.max())) + 10, _GRID)
     few_exits, few_time = exits[~many, None], spent[~many, None]
     kernel = -few_exits * grid - few_time * np.exp(-grid)

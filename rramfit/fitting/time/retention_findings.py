@@ -24,6 +24,7 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _NAMED = 6  # spreads that a finding names
+_MOST_ERRORS = 1000  # standard errors that are given as a number
 
 
 def findings(
@@ -163,7 +164,7 @@ def _departures(time: Floats, cells: Floats, level: Integers, drift: Drift) -> l
             Finding(
                 "The mean conductance does not follow ln t: from "
                 f"{format_quantity(float(a), 's')} to {format_quantity(float(b), 's')} the levels "
-                f"deviate from the line by {math.sqrt(excess[worst]):.1f} standard errors (rms)",
+                f"deviate from the line by {_standard_errors(math.sqrt(excess[worst]))} (rms)",
                 "Use the mean changes at the measured times instead of the fitted drift",
                 code="retention-not-logarithmic",
             )
@@ -196,4 +197,11 @@ def not_determined(names: Sequence[str]) -> Finding:
         f"estimate: {', '.join(names[:_NAMED])}{more}",
         "Read more cells, at three or more times evenly spaced in ln t",
         code="retention-not-determined",
+    )
+
+
+def _standard_errors(z: float) -> str:
+    """Format a deviation; of copied reads, whose scatter is 0, only that it is large."""
+    return (
+        f"{z:.1f} standard errors" if z < _MOST_ERRORS else f"over {_MOST_ERRORS} standard errors"
     )

@@ -79,6 +79,8 @@ def find_telegraph(y: Floats, rng: np.random.Generator) -> Telegraph | None:
     -------
     Telegraph or None
         None if there are fewer than 32 reads, or if the reads of all cells are coarsely quantised.
+        Cells with several reads at the extremes of all reads are not tested: a rail cuts their
+        noise off.
     """
     if y.shape[1] < MIN_READS:
         return None
@@ -89,7 +91,7 @@ def find_telegraph(y: Floats, rng: np.random.Generator) -> Telegraph | None:
     r = reads - reads.mean(axis=1, keepdims=True)
     std = r.std(axis=1)
     ordered = np.sort(r, axis=1)
-    testable = std > 3 * _resolution(ordered)
+    testable = (std > 3 * _resolution(ordered)) & ~_at_a_rail(reads)
     m = int(testable.sum())
     if m == 0:
         return None
@@ -124,6 +126,12 @@ def _resolution(ordered: Floats) -> Floats:
     return np.asarray(
         np.where(steps > 0, steps, np.inf).min(axis=1, initial=np.inf), dtype=np.float64
     )
+
+
+def _at_a_rail(reads: Floats) -> Bools:
+    """Return the cells with two or more reads equal to the lowest or the highest of all."""
+    extremes = reads.min(), reads.max()
+    return np.asarray(np.any([(reads == x).sum(axis=1) > 1 for x in extremes], axis=0))
 
 
 def _best_cut(ordered: Floats) -> tuple[Floats, NDArray[np.intp]]:

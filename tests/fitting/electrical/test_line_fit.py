@@ -216,3 +216,15 @@ def test_one_cell_identifies_no_resistance():
 def test_currents_of_opposite_sign_are_reported():
     inverted = fit_line_resistance(chip(9, shape=(16, 12), gain=-1.0))
     assert any("sign is inverted" in f.what and f.severe for f in inverted.verdict.findings)
+
+
+def test_a_column_without_current_is_named_and_left_out():
+    data = chip(1)
+    current = data.current.copy()
+    current[:, [5, 9]] = 0.0
+    fit = fit_line_resistance(dataclasses.replace(data, current=current))
+    assert_recovers(fit)
+    (finding,) = fit.verdict.findings
+    assert finding.code == "column-without-current"
+    assert finding.what.startswith("2 columns of /mvm carry no current")
+    assert ": 5, 9." in finding.what

@@ -7,7 +7,7 @@ import pytest
 
 from rramfit.card import Quantity
 from rramfit.fitting.levels.levels import fit_levels
-from rramfit.fitting.levels.moments import Moments
+from rramfit.fitting.levels.moments import Moments, reading_moments
 from rramfit.fitting.screening.accumulate import accumulate
 from rramfit.fitting.statistics.inference import ClusteredCovariance
 from rramfit.fitting.statistics.influence import Influence
@@ -113,3 +113,23 @@ def test_levels_that_were_found_have_no_target():
     assert "nan" not in found.summary()
     known = fitted(y, Levels(target=np.array([95e-6])))
     assert known.to_card().target == Quantity.given(95e-6, "S")
+
+
+@pytest.mark.parametrize(("cells", "each"), [(4, 3), (12, 9), (40, 1)])
+def test_least_error_of_the_variance_of_few_normal_cells(cells, each):
+    """The least error is the scatter of the variance over arrays, whatever one array shows."""
+    rng = np.random.default_rng(0)
+    own = rng.standard_normal((400, cells, 1))
+    y = 30e-6 + 1e-6 * (0.8 * own + 0.6 * rng.standard_normal((400, cells, each)))
+    found, stated = [], []
+    for readings in y:
+        statistics = accumulate(
+            program_in_memory(
+                readings.T[:, None], read_voltage=0.2, level=np.zeros((each, 1, cells), dtype=int)
+            ),
+            1,
+        )
+        _, _, moments = reading_moments(statistics, np.ones((1, cells), dtype=bool), 0)
+        found.append(moments.variance)
+        stated.append(moments.least**2)
+    assert np.sqrt(np.mean(stated)) == pytest.approx(np.std(found), rel=0.15)

@@ -57,6 +57,30 @@ def test_components_and_predictions():
     assert 0 <= shares.new_array.low <= shares.mean.value <= shares.new_array.high < 0.01
 
 
+def test_dies_are_told_apart_by_their_coordinates():
+    """3 wafers x 20 dies x 4 tiles, as the identity of layout 1.1 states them."""
+    std = {"wafer": 4e-6, "die": 2e-6, "array": 1e-6}
+    base, rng = random_card(3), np.random.default_rng(2)
+    cards = []
+    for wafer, of_wafer in enumerate(rng.normal(0, std["wafer"], 3)):
+        for die, of_die in enumerate(rng.normal(0, std["die"], 20)):
+            for tile, of_tile in enumerate(rng.normal(0, std["array"], 4)):
+                true = base.levels[1].mean.value + of_wafer + of_die + of_tile
+                mean = Quantity.estimated(true + rng.normal(0, 3e-7), 3e-7, "S")
+                levels = list(base.levels)
+                levels[1] = levels[1].model_copy(update={"mean": mean})
+                place = {"wafer": f"W{wafer}", "die_x": die % 5, "die_y": die // 5}
+                array = base.array.model_copy(update=place | {"tile_row": tile // 2})
+                changed = {"name": f"{wafer}-{die}-{tile}", "levels": levels, "array": array}
+                cards.append(seal(base.model_copy(update=changed)))
+    p = pool_cards(cards).parameters[MEAN]
+    found = {c.name: c for c in p.components}
+    assert {name: c.groups for name, c in found.items()} == {"array": 240, "die": 60, "wafer": 3}
+    for name, c in found.items():
+        assert c.low <= std[name] <= c.high
+    assert {x.where for x in p.known["die"]} >= {"die W0/0, 0", "die W2/4, 3"}
+
+
 def test_an_outlier_is_named_and_the_others_are_not():
     cards = arrays(30, shift=lambda i: 12e-6 * (i == 4))
     assert [cards[i].name for i in pool_cards(cards).parameters[MEAN].outliers] == ["a4"]

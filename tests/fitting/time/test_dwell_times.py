@@ -203,3 +203,13 @@ def test_a_virtual_chip_has_the_dwell_times_of_its_plan():
         truth = m.truth[f"read_noise.telegraph.{name}"]
         assert q.value == pytest.approx(truth, abs=4 * q.stderr), name
     assert not any(path.endswith((".read", ".std")) for path in m.truth)
+
+
+def test_cells_without_time_in_a_state_have_no_dwell_time():
+    rate, time = np.full(12, 0.05), np.r_[0.0, np.full(11, 400.0)]
+    all_cells = np.ones(12, dtype=bool)
+    some = dwell_distribution(rate, time, all_cells, 0.01)
+    others = dwell_distribution(rate[1:], time[1:], all_cells[1:], 0.01)
+    assert some.median.value == pytest.approx(others.median.value)
+    assert some.spread.value == pytest.approx(others.spread.value)
+    assert dwell_distribution(rate, np.zeros(12), all_cells, 0.01) is None

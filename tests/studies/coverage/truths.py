@@ -60,7 +60,7 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
     if measurement.retention is not None:
         truth.setdefault("retention.collapsed", 0.0)
     if len(measurement.bakes) > 1:
-        truth |= energy_truth(card, truth)
+        truth |= energy_truth(card, fitted, truth)
         predicted = predictions(card, thresholds=thresholds_of(fitted))
         truth |= {path: q.value for path, q in predicted}
     if measurement.readout is not None:
@@ -70,11 +70,11 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
     return truth
 
 
-def energy_truth(card: Any, truth: dict[str, float]) -> dict[str, float]:
+def energy_truth(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
     """Return the activation energies of several bakes, and the exponent of time.
 
-    The variance has a clean energy only where the mean changes in siemens: what multiplies a
-    level's conductance also changes its spread.
+    Growth is that beyond a factor of the mean where the mean changes by one, so that it has the
+    energy of the card's law only in a fit of the same domain.
     """
     law = card.temperature and card.temperature.drift
     energy = law.activation_energy.value if law else truth["retention.activation_energy"]
@@ -83,7 +83,8 @@ def energy_truth(card: Any, truth: dict[str, float]) -> dict[str, float]:
         f"temperature.drift.levels[{k}].activation_energy": energy for k in range(len(card.levels))
     }
     out["temperature.drift.exponent"] = law.exponent.value if law else 0.0
-    if law and law.domain == "linear":
+    found = fitted.temperature and fitted.temperature.drift
+    if law and found and law.domain == found.domain:
         out["temperature.growth.activation_energy"] = energy
     else:
         for name in ("activation_energy", "exponent"):

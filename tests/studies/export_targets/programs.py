@@ -1,7 +1,8 @@
 """The programs that cards are exported to: where they are installed, and runs in them.
 
 CrossSim is not on the package index: set RRAMFIT_CROSSSIM to a clone, or install it. aihwkit is
-heavy: set RRAMFIT_AIHWKIT to a folder of packages that has it, or install it.
+heavy, and so is XBTorch: set RRAMFIT_AIHWKIT or RRAMFIT_XBTORCH to a folder of packages that has
+it, or install it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ PROGRAMS = {
     "crosssim": ("RRAMFIT_CROSSSIM", "simulator"),
     "aihwkit": ("RRAMFIT_AIHWKIT", "aihwkit"),
     "lightning": ("RRAMFIT_LIGHTNING", "aihwkit_lightning"),
+    "xbtorch": ("RRAMFIT_XBTORCH", "xbtorch"),
 }
 """The environment variable with the folder of each program, and its Python package."""
 

@@ -8,7 +8,8 @@ and the like (`circumstances.py`). Run from the project's root:
 
 This writes `reports/reliability.md`. `--count` is a share of the full numbers, `--seconds` ends the
 run earlier; `make check-long` runs all. Outcomes are kept in `--records`, and a run continues from
-there: delete the folder after a change of what is tested.
+there: delete the folder after a change of what is tested. `--retry` tries only the mutations that
+failed again, as after a repair.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from kills import COMMANDS, run_kills
 from sources import make_sources
 from table import write_report
 from targets import TARGETS
-from trials import run_trials
+from trials import retry_failures, run_trials
 
 FULL = {
     "sealed": 8000,
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=float, default=1.0, help="share of the full numbers")
     parser.add_argument("--seconds", type=float, default=1e9, help="end the trials after this time")
+    parser.add_argument("--retry", action="store_true", help="try failures again, nothing else")
     parser.add_argument("--only", nargs="*", default=[], help="names of targets or commands")
     parser.add_argument("--out", type=Path, default=Path("reports/reliability.md"))
     parser.add_argument("--records", type=Path, default=Path("build/reliability"))
@@ -57,6 +59,14 @@ def main() -> None:
     sources = args.records / "sources"
     make_sources(sources)
     wanted = args.only or [*TARGETS, *COMMANDS, *CIRCUMSTANCES]
+    if args.retry:
+        for name in (n for n in TARGETS if n in wanted):
+            again = retry_failures(
+                name, checked=TARGETS[name].checked, sources=sources, records=args.records
+            )
+            for number in again:
+                _say(f"{name}: {number} again")
+        sys.exit(1 if write_report(args.records, args.out) else 0)
     for name in (n for n in TARGETS if n in wanted):
         count = max(round(FULL[name] * args.count), 1)
         trials = run_trials(

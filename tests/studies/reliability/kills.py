@@ -116,8 +116,8 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _session_ends(session: int) -> bool:
-    """Wait until no process of a session is left; False after ten seconds."""
-    end = time.monotonic() + 10
+    """Wait until no process of a session is left; False after a minute, as on a loaded machine."""
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         if not any(_session(p) == session for p in Path("/proc").iterdir() if p.name.isdigit()):
             return True

@@ -40,7 +40,7 @@ sound file (an unused byte was hit), or **other** numbers. Other numbers are a f
 wrote the file and sealed it: every change must be noticed. They cannot be noticed in a file without
 checksums (`plain`), after the seal was removed (`unsealed`), in text (`layout`, `log`) and in the
 pickles of others (`cifar`). Failures everywhere: another exception, the end of the process, no
-outcome in a minute.
+outcome in a minute of processor time.
 
 | file | mutations | of | sentence | same | other | unnoticed | exception | died | hung |
 |---|---|---|---|---|---|---|---|---|---|

@@ -2,7 +2,7 @@
 
 Outcomes are appended to one file of JSON lines per target, in batches; a run continues where an
 earlier one ended. `died` is the loss of the worker: rramfit itself must survive any file. `hung` is
-no outcome within a minute.
+no outcome within a minute of processor time, or ten minutes of the clock.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Batch", "batches", "run_trials"]
+__all__ = ["Batch", "batches", "retry_failures", "run_trials"]
 
 Batch = dict[
     str, Any
 ]  # "first", "count", "outcomes": {outcome: count}, "notes": [[n, outcome, text]]
 
 _SIZE = 50
-_LIMIT = 60.0  # [s] for one file
+_LIMIT = 60.0  # [s] of processor time for one file, of the worker and its children
+_CLOCK_LIMIT = 600.0  # [s]
+_TICKS = os.sysconf("SC_CLK_TCK")
 _ALLOWED = {"same", "other", "sentence"}
 
 
@@ -40,11 +42,13 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             text=True,
+            start_new_session=True,
         )
 
     def outcome(self, name: str, number: int) -> tuple[str, str]:
         """Return the outcome of one mutation; `died` or `hung` if the process is lost."""
         stdin, stdout = self._process.stdin, self._process.stdout
+        begun, start = self._processor_time(), time.monotonic()
         assert stdin is not None
         assert stdout is not None
         try:
@@ -52,8 +56,10 @@ class _Worker:
             stdin.flush()
             with selectors.DefaultSelector() as selector:
                 selector.register(stdout, selectors.EVENT_READ)
-                if not selector.select(_LIMIT):
-                    return "hung", f"no outcome in {_LIMIT:g} s"
+                while not selector.select(1.0):
+                    spent = self._processor_time() - begun
+                    if spent > _LIMIT or time.monotonic() - start > _CLOCK_LIMIT:
+                        return "hung", f"no outcome in {spent:.0f} s of processor time"
             line = stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -61,6 +67,18 @@ class _Worker:
             return "died", f"the process ended with {self._process.wait()}"
         outcome, text = json.loads(line)
         return outcome, text
+
+    def _processor_time(self) -> float:
+        """Return what all processes of the worker's session have used [s]."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+            except OSError:  # it has ended
+                continue
+            if int(fields[3]) == self._process.pid:
+                ticks += sum(map(int, fields[11:15]))  # own and of children that ended
+        return ticks / _TICKS
 
     def close(self) -> None:
         self._process.kill()
@@ -73,6 +91,35 @@ def batches(records: Path, name: str) -> list[Batch]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _is_bad(outcome: str, *, checked: bool) -> bool:
+    return outcome not in _ALLOWED or (checked and outcome == "other")
+
+
+def retry_failures(name: str, *, checked: bool, sources: Path, records: Path) -> Iterator[int]:
+    """Try the failures in the records again, as after a repair; yield the number of each."""
+    found = batches(records, name)
+    worker = _Worker(sources)
+    try:
+        for batch in found:
+            again = []
+            for number, before, _ in batch["notes"]:
+                outcome, text = worker.outcome(name, number)
+                batch["outcomes"][before] -= 1
+                batch["outcomes"][outcome] = batch["outcomes"].get(outcome, 0) + 1
+                if _is_bad(outcome, checked=checked):
+                    again.append([number, outcome, text])
+                if outcome in ("died", "hung"):
+                    worker.close()
+                    worker = _Worker(sources)
+                yield number
+            batch["notes"] = again
+    finally:
+        worker.close()
+    part = records / f"{name}.jsonl.part"
+    part.write_text("".join(f"{json.dumps(b)}\n" for b in found), encoding="utf-8")
+    part.replace(records / f"{name}.jsonl")
 
 
 def run_trials(
@@ -90,7 +137,7 @@ def run_trials(
             for number in numbers:
                 outcome, text = worker.outcome(name, number)
                 outcomes[outcome] += 1
-                if outcome not in _ALLOWED or (checked and outcome == "other"):
+                if _is_bad(outcome, checked=checked):
                     notes.append([number, outcome, text])
                 if outcome in ("died", "hung"):
                     worker.close()

@@ -31,7 +31,8 @@ Not here: which quantities the field makes uncertain, and by how much
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -85,6 +86,9 @@ class SmoothField:
     gain: float  #                  log-likelihood of the best field of the coarse grid over none
     limit: Floats  #                (grid,) most of `pair_sums` that the lowest ordinates bear out
     observed: Bools  #              (row, col)
+    _sums: dict[tuple[int, bool, bytes], Floats] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def p_value(self, seed: int = 0) -> float:
         """Return the probability that white noise gains as much, from simulation."""
@@ -144,20 +148,28 @@ class SmoothField:
         return float(expected[low[0] :, 0].mean() - beside.mean()) / expected.shape[1]
 
     def pair_sums(self, power: int = 1, *, weights: Floats | None = None) -> Floats:
-        """Sum over pairs of different cells of a_c·a_c'·K(d/ℓ)^power, (grid,).
+        """Sum over pairs of different cells of a_c·a_c'·K(d/ℓ)^power, (grid,), read-only.
 
         The weights a, (row, col), are 1 for observed cells where not given; the sum is then limited
-        to what the lowest ordinates bear out.
+        to what the lowest ordinates bear out. Sums are kept, as all estimates of a level need them.
         """
         a = self.observed.astype(np.float64) if weights is None else weights
+        key = power, weights is None, hashlib.sha256(a.tobytes()).digest()
+        if key not in self._sums:
+            sums = self._pair_sums(a, power)
+            self._sums[key] = sums if weights is not None else np.minimum(sums, self.limit)
+            self._sums[key].flags.writeable = False
+        return self._sums[key]
+
+    def _pair_sums(self, weights: Floats, power: int) -> Floats:
         sums = np.zeros(len(self.length))
         points = np.stack([self.kernel[:-1], self.length[:-1]])
         each, back = np.unique(points, axis=1, return_inverse=True)
-        distance, pairs = pairs_by_distance(a)
+        distance, pairs = pairs_by_distance(weights)
         for i, (kernel, length) in enumerate(each.T):
             k = correlation(KERNELS[int(kernel)], distance / length)
             sums[:-1][back == i] = float(pairs @ k**power)
-        return sums if weights is not None else np.minimum(sums, self.limit)
+        return sums
 
 
 def plane(values: Floats) -> tuple[Floats, Floats, Bools]:

@@ -52,6 +52,8 @@ __all__ = ["Bake", "BakesFit", "MeasuredBake", "fit_bakes", "join", "measured_ba
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+_UNLIKELY = 1e-4  # probability of the other domain below which the card leaves it out
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bake:
@@ -236,11 +238,12 @@ def _joined(changes: list[BakeChanges], cards: list[BakeCard], found: list[Findi
                 reference_temperature=temperatures[0],
                 reference_time=reference_time,
             )
-            for kind in ("log", "mean", "variance")
+            for kind in ("log", "mean", "variance", "excess")
         }
         if data["mean"].sets:
             drift = _drift(changes, data, testable=testable)
-            growth = _growth(changes, data["variance"], drift, testable=testable)
+            spread = data["excess" if drift.domain == "log" else "variance"]
+            growth = _growth(changes, spread, drift, testable=testable)
     found += bake_findings(drift, temperatures=temperatures, testable=testable)
     block = TemperatureCard(
         reference_temperature=Quantity.given(temperatures[0], "K"),
@@ -275,8 +278,7 @@ def _drift(changes: Sequence[BakeChanges], data: dict[str, LawData], *, testable
         (s.level, s.bake, len(s.z)) for s in linear.sets
     ]:
         del domains["log"]
-    domain, fit, doubt = choose_law(changes, domains)
-    return infer_energies(domain, fit, testable=testable, doubt=doubt)
+    return infer_energies(choose_law(changes, domains), testable=testable)
 
 
 def _growth(
@@ -284,10 +286,10 @@ def _growth(
 ) -> Energies | None:
     if not data.sets:
         return None
-    _, fit, doubt = choose_law(changes, {"linear": data}, accelerates=drift.fit.kind.accelerates)
+    choice = choose_law(changes, {"linear": data}, accelerates=drift.fit.kind.accelerates)
     known = drift.energy or drift.assumed
     otherwise = () if known is None else (known, _scaled(known, 2.0))
-    return infer_energies("linear", fit, testable=testable, doubt=doubt, otherwise=otherwise)
+    return infer_energies(choice, testable=testable, otherwise=otherwise)
 
 
 def _scaled(q: Quantity, factor: float) -> Quantity:
@@ -326,6 +328,7 @@ def _law(e: Energies, unit: str) -> ChangeLaw:
             time_energy = Quantity.estimated(ratio, variance**0.5, "eV")
     return ChangeLaw(
         domain="log" if e.domain == "log" else "linear",
+        other_domain=e.other_domain if e.other_domain > _UNLIKELY else None,
         accelerates=kind.accelerates,
         exponent=e.exponent,
         fitted_exponent=kind.free_exponent,

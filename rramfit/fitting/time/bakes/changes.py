@@ -5,6 +5,10 @@ With d the change of a cell since its first reading, at times j = 1 … J,
     mean          mean over cells of d_j
     log           ln of the mean reading over the mean first reading, of the same cells
     variance      variance over cells of d_j, with the noise of two reads
+    excess        variance over cells of y_j − r_j·y_0, with r_j the ratio of their means: what the
+                  factor r_j of a level leaves. Noise in proportion to the conductance adds
+                  2·r_j²·ν, ν that of the first reading, Var(y_0) − Cov(y_0, y_1)/r_1; the rest
+                  of 2·ν is added, so that it is the same at all times
 
 Readings in coarse steps change by whole steps or not at all, so the variance of their rounding is
 added. The covariance over j comes from the influence of every cell. Where a level has few cells for
@@ -20,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.statistics.inference import clustered_covariance
+from rramfit.fitting.time.bakes.spread_evidence import proportionality
 from rramfit.fitting.time.retention_cells import MIN_CELLS, RetentionCells
 
 __all__ = ["BakeChanges", "Changes", "bake_changes"]
@@ -52,11 +57,14 @@ class BakeChanges:
         [s] of the reading from which changes count: 0, or the first after programming.
     time : (time,) array
         [s]
-    mean, log, variance : Changes
-        [S], 1, [S²]; `log` is NaN for a level whose mean is not positive.
+    mean, log, variance, excess : Changes
+        [S], 1, [S²], [S²]; `log` and `excess` are NaN for a level whose mean is not positive.
     start : (level,) array
         Mean first reading [S].
     n_cells : (level,) array
+    proportionality : (level, 2) array, optional
+        Whether cells change by one factor (1) or one amount (0), and the variance of this number
+        (`rramfit.fitting.time.bakes.spread_evidence`).
     stated : bool
         Whether a card states the changes; its variance has no read noise.
     """
@@ -67,8 +75,10 @@ class BakeChanges:
     mean: Changes
     log: Changes
     variance: Changes
+    excess: Changes
     start: Floats
     n_cells: Integers
+    proportionality: Floats | None = None
     stated: bool = False
 
     @property
@@ -91,7 +101,7 @@ def bake_changes(cells: RetentionCells, temperature: float) -> BakeChanges:
     known = np.isfinite(y[:, 0])
     shape = (cells.n_levels, len(time) - 1)
     start = np.full(cells.n_levels, np.nan)
-    values = {name: np.full(shape, np.nan) for name in ("mean", "log", "variance")}
+    values = {name: np.full(shape, np.nan) for name in ("mean", "log", "variance", "excess")}
     influence = {name: np.full((len(y), shape[1]), np.nan) for name in values}
     for k in range(cells.n_levels):
         of = np.flatnonzero(known & (level == k))
@@ -111,9 +121,12 @@ def bake_changes(cells: RetentionCells, temperature: float) -> BakeChanges:
         positive = enough & (first > 0) & (later > 0)
         first, later = np.where(positive, first, 1.0), np.where(positive, later, 1.0)
         ratio = np.where(seen, y[of, 1:] / later - y[of, :1] / first, 0.0)
+        excess, of_excess = _excess(y[of], later / first)
         values["mean"][k] = np.where(enough, mean, np.nan)
         values["log"][k] = np.where(positive, np.log(later / first), np.nan)
         values["variance"][k] = np.where(enough, variance, np.nan)
+        values["excess"][k] = np.where(positive, excess, np.nan)
+        influence["excess"][of] = of_excess
         influence["mean"][of] = r / n
         influence["log"][of] = ratio
         influence["variance"][of] = np.where(seen, r**2 - variance, 0.0) / n
@@ -124,6 +137,7 @@ def bake_changes(cells: RetentionCells, temperature: float) -> BakeChanges:
         "log": rounding / np.where(start > 0, start, np.inf) ** 2,
         "variance": 2 * rounding * rounding * np.maximum(n_cells, 1),
     }
+    least["excess"] = least["variance"]
     changes = {
         name: Changes(
             value=values[name],
@@ -138,10 +152,38 @@ def bake_changes(cells: RetentionCells, temperature: float) -> BakeChanges:
         time=time[1:],
         start=start,
         n_cells=n_cells,
+        proportionality=np.array(
+            [proportionality(y[known & (level == k)]) for k in range(cells.n_levels)]
+        ),
         mean=changes["mean"],
         log=changes["log"],
         variance=changes["variance"],
+        excess=changes["excess"],
     )
+
+
+def _excess(y: Floats, ratio: Floats) -> tuple[Floats, Floats]:
+    """Return the excess of one level, (time,) [S²], and the influence of its cells, (cell, time).
+
+    Parameters
+    ----------
+    y : (cell, 1 + time) array
+        Readings [S].
+    ratio : (time,) array
+        r_j
+    """
+    seen = np.isfinite(y)
+    n = np.maximum(seen.sum(axis=0), 2)
+    centred = np.where(seen, y - np.where(seen, y, 0.0).sum(axis=0) / n, 0.0)
+    first, later, seen = centred[:, 0], centred[:, 1:], seen[:, 1:]
+    apart = np.where(seen, later - ratio * first[:, None], 0.0)
+    left = (apart**2).sum(axis=0) / (n[1:] - 1)
+    product = np.where(seen[:, 0], first * (first - later[:, 0] / ratio[0]), 0.0)
+    noise = product.sum() / (n[1] - 1)
+    more = 2 * (1 - ratio**2)
+    of_noise = np.where(seen[:, 0], product - noise, 0.0) / n[1]
+    influence = np.where(seen, apart**2 - left, 0.0) / n[1:] + more * of_noise[:, None]
+    return left + more * noise, influence
 
 
 def _rounding(y: Floats) -> float:

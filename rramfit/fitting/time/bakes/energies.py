@@ -27,7 +27,7 @@ from scipy import special
 
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.time.bakes.between_bakes import DETERMINED, between_bakes
-from rramfit.fitting.time.bakes.law_choice import distinct
+from rramfit.fitting.time.bakes.law_choice import Choice, distinct
 from rramfit.fitting.time.bakes.law_data import ENERGIES
 from rramfit.fitting.time.bakes.law_fit import (
     LawFit,
@@ -59,6 +59,8 @@ class Energies:
     fit : LawFit
     domain : str
         "linear" or "log".
+    other_domain : float
+        Probability of the other one.
     energy : Quantity, optional
         Common to all levels; None if the data do not determine it.
     assumed : Quantity, optional
@@ -79,6 +81,7 @@ class Energies:
 
     fit: LawFit
     domain: str
+    other_domain: float
     energy: Quantity | None
     assumed: Quantity | None
     of_level: list[Quantity | None]
@@ -162,26 +165,22 @@ class Energies:
 
 
 def infer_energies(
-    domain: str,
-    fit: LawFit,
+    choice: Choice,
     *,
     testable: bool,
-    doubt: float = 0.0,
     otherwise: Sequence[Quantity] = (),
 ) -> Energies:
     """Compute energies, intervals and tests of a law.
 
     Parameters
     ----------
-    domain : str
-    fit : LawFit
+    choice : Choice
     testable : bool
         Whether a bake has the readings that an exponent needs.
-    doubt : float
-        Variance of the energy over other laws that could be [eV²].
     otherwise : sequence of Quantity
         Energies to choose from by χ² if the data do not determine one.
     """
+    fit = choice.fit
     data, kind = fit.data, fit.kind
     per_ev = data.log_factors(1.0)
     chi2, freedom = free_chi2(data, fit.exponent)
@@ -194,7 +193,7 @@ def infer_energies(
     within = float(own[0, 0]) * inflation
     rates = free_factors(fit)
     between = between_bakes(rates, per_ev, within=within, inflation=inflation)
-    between = dataclasses.replace(between, variance=between.variance + doubt)
+    between = dataclasses.replace(between, variance=between.variance + choice.doubt)
     temperatures = distinct(data.temperature)
     p_arrhenius = None
     if temperatures > 2:
@@ -249,7 +248,8 @@ def infer_energies(
     none: list[Quantity | None] = [None] * len(per_ev)
     return Energies(
         fit=fit,
-        domain=domain,
+        domain=choice.domain,
+        other_domain=choice.other_domain,
         energy=energy,
         assumed=assumed,
         of_level=of_level,

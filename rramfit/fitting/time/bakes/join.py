@@ -188,6 +188,7 @@ def _stated(bake: BakeCard, mean: np.ndarray, name: str) -> MeasuredBake:
             growth = level.growth.value
             values["variance"][k] = growth**2 * x
             errors["variance"][k] = (2 * growth * _error(level.growth) * x) ** 2
+    part = {kind: Changes(value=values[kind], covariance=errors[kind]) for kind in values}
     changes = BakeChanges(
         temperature=bake.temperature.value,
         first_time=first,
@@ -195,7 +196,10 @@ def _stated(bake: BakeCard, mean: np.ndarray, name: str) -> MeasuredBake:
         start=mean.copy(),
         n_cells=n_cells,
         stated=True,
-        **{kind: Changes(value=values[kind], covariance=errors[kind]) for kind in values},
+        mean=part["mean"],
+        log=part["log"],
+        variance=part["variance"],
+        excess=part["variance"],
     )
     return MeasuredBake(changes=changes, card=bake)
 

@@ -3,9 +3,11 @@
 Laws are compared by χ² + ln(number of changes)·(number of parameters of the levels), as BIC
 does; a free exponent of time must gain `GAIN` (99.9 % of χ² with 1 degree of freedom: in the log
 domain a small exponent mimics a straight change in siemens). So the change follows ln t unless the
-readings reject it. The error of the exponent is kept all the same, for extrapolations. Where other
-laws fit about equally well (changes in siemens or of the logarithm of the mean, for instance), the
-energy's error contains the differences of their energies, weighted by their probabilities.
+readings reject it. The error of the exponent is kept all the same, for extrapolations. Whether the
+cells of a level change by one amount or by one factor, which means hardly say, adds its χ²
+(`rramfit.fitting.time.bakes.spread_evidence`). Where other laws fit about equally well (changes in
+siemens or of the logarithm of the mean, for instance), the energy's error contains the differences
+of their energies, weighted by their probabilities.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +23,9 @@ from numpy.typing import NDArray
 from rramfit.fitting.time.bakes.changes import BakeChanges
 from rramfit.fitting.time.bakes.law_data import Kind, LawData
 from rramfit.fitting.time.bakes.law_fit import LawFit, fit_law
+from rramfit.fitting.time.bakes.spread_evidence import domain_chi2
 
-__all__ = ["GAIN", "LATER", "choose_law", "distinct", "later_readings"]
+__all__ = ["GAIN", "LATER", "Choice", "choose_law", "distinct", "later_readings"]
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +36,28 @@ LATER = 3
 """Readings after programming in one bake that an exponent of time needs."""
 
 _SAME = 0.5  # [K] temperatures closer than this are one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The law that describes the changes best, and what is in doubt about it.
+
+    Attributes
+    ----------
+    domain : str
+        "linear" or "log".
+    fit : LawFit
+    doubt : float
+        Variance of the energy over all laws that accelerate the same, weighted by their
+        probability [eV²].
+    other_domain : float
+        Probability that the change belongs to the other domain.
+    """
+
+    domain: str
+    fit: LawFit
+    doubt: float
+    other_domain: float
 
 
 def later_readings(bake: BakeChanges) -> int:
@@ -50,11 +76,8 @@ def choose_law(
     data: dict[str, LawData],
     *,
     accelerates: str | None = None,
-) -> tuple[str, LawFit, float]:
-    """Return the domain and the law that describe the changes best, and the doubt of the choice.
-
-    The doubt is the variance of the energy over all laws that accelerate the same, weighted by
-    their probability [eV²].
+) -> Choice:
+    """Return the law that describes the changes best.
 
     Parameters
     ----------
@@ -76,20 +99,26 @@ def choose_law(
         kinds += [dataclasses.replace(kinds[0], free_exponent=True)]
     if testable and steps:
         kinds += [Kind(accelerates="rate", steps=x, free_exponent=True) for x in ("power", "free")]
+    of_cells = domain_chi2([b.proportionality for b in bakes if b.proportionality is not None])
     scored = [
-        (_score(of_domain, kind, fit := fit_law(of_domain, kind)), domain, fit)
+        (_score(of_domain, kind, fit := fit_law(of_domain, kind)) + of_cells[domain], domain, fit)
         for domain, of_domain in data.items()
         for kind in kinds
         if accelerates in (None, kind.accelerates)
     ]
     score, domain, fit = min(scored, key=lambda x: x[0])
     alike = [
-        (math.exp((score - s) / 2), other.energy)
-        for s, _, other in scored
+        (math.exp((score - s) / 2), of, other.energy)
+        for s, of, other in scored
         if other.kind.accelerates == fit.kind.accelerates
     ]
-    doubt = sum(w * (e - fit.energy) ** 2 for w, e in alike) / sum(w for w, _ in alike)
-    return domain, fit, doubt
+    total = sum(w for w, _, _ in alike)
+    return Choice(
+        domain=domain,
+        fit=fit,
+        doubt=sum(w * (e - fit.energy) ** 2 for w, _, e in alike) / total,
+        other_domain=sum(w for w, of, _ in alike if of != domain) / total,
+    )
 
 
 def _score(data: LawData, kind: Kind, fit: LawFit) -> float:

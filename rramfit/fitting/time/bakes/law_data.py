@@ -84,7 +84,7 @@ class LawData:
         reference_temperature: float,
         reference_time: float,
     ) -> LawData:
-        """Collect the changes of a kind: "mean", "log" or "variance"."""
+        """Collect the changes of a kind: "mean", "log", "variance" or "excess"."""
         sets = []
         for b, bake in enumerate(bakes):
             changes = getattr(bake, kind)
@@ -98,7 +98,7 @@ class LawData:
                 c = covariance[np.ix_(seen, seen)]
                 c = c + 1e-9 * np.trace(c) / len(c) * np.eye(len(c))
                 weight = np.linalg.inv(c)
-                if kind == "variance" and bake.first_time > 0 and not bake.stated:
+                if kind in ("variance", "excess") and bake.first_time > 0 and not bake.stated:
                     ones = weight.sum(axis=1)
                     weight = weight - np.outer(ones, ones) / ones.sum()
                 sets.append(

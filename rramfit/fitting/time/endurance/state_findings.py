@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rramfit.card.quantity import Quantity
 from rramfit.fitting.results.result import Finding
-from rramfit.units import format_percent
+from rramfit.units import counted, format_percent
 
 __all__ = ["state_findings"]
 
@@ -51,8 +51,8 @@ def state_findings(
     if closed.size:
         out.append(
             Finding(
-                f"The window between the 1 % tails of the states is closed at "
-                f"{int(cycle[closed[0]])} cycles",
+                "The window between the 1 % tails of the states is closed at "
+                f"{counted(int(cycle[closed[0]]), 'cycle')}",
                 "Use the array for fewer cycles, or program with verify",
                 code="tails-closed",
             )
