@@ -7,6 +7,7 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE / "_extension"))
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # rramfit
+os.environ["COLUMNS"] = "88"  # what a block of the page shows without scrolling
 os.environ["IPYTHONDIR"] = str(_HERE / "_extension" / "ipython")  # stops on failing commands
 
 project = "rramfit"

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "ACCEPTED_UNITS",
     "RoundedEstimate",
+    "base_unit",
     "counted",
     "format_estimate",
     "format_number",
@@ -80,6 +81,21 @@ def unit_name(text: str) -> str:
     """
     name = _OHM.sub("ohm", text.strip().translate(_LETTERS))
     return _WORDS.get(name, _WORDS.get(name.casefold() if len(name) > 2 else name, name))
+
+
+def base_unit(unit: str) -> tuple[str, float] | None:
+    """Return the unit without prefix and the scale to it; None for temperatures and other units.
+
+    Examples
+    --------
+    >>> base_unit("kΩ"), base_unit("min"), base_unit("furlong")
+    (('ohm', 1000.0), ('s', 60.0), None)
+    """
+    name = unit_name(unit)
+    for kind, scales in _SCALES.items():
+        if name in scales and kind != "temperature":
+            return next(iter(scales)), scales[name]
+    return None
 
 
 def to_si(values: ArrayLike, unit: str, kind: str) -> NDArray[np.float64]:

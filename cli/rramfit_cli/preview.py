@@ -19,16 +19,26 @@ __all__ = ["show_checks", "show_preview"]
 
 _ROWS, _COLUMNS = 10, 12
 _MAP_ROWS, _MAP_COLS = 16, 48  # characters
+_LEFT_OUT = "#   not used: "  # in a draft
 _SHADES = "·░▒▓█"  # not measured, then rising conductance
 
 
 def show_checks(text: str) -> None:
-    """Print the lines of a layout file that are guesses or assumptions."""
+    """Print the lines of a draft that are guesses or assumptions, and the columns left out."""
     checks = [line.strip() for line in text.splitlines() if "CHECK" in line and "=" in line]
     if checks:
         click.secho("\nto check:", bold=True)
         for check in checks:
             click.echo(f"  {check}")
+    left = [
+        line.removeprefix(_LEFT_OUT) for line in text.splitlines() if line.startswith(_LEFT_OUT)
+    ]
+    if left:
+        click.secho("\nnot used:", bold=True)
+        for column in left[:_ROWS]:
+            click.echo(f"  {column}")
+        if len(left) > _ROWS:
+            click.echo(f"  … and {len(left) - _ROWS} more columns")
 
 
 def show_preview(files: Sequence[Path], layout: Layout, text: str, conversion: Conversion) -> None:

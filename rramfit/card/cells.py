@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.card.quantity import result_html
 from rramfit.errors import CardError
 from rramfit.hdf5 import Dataset, is_hdf5, open_hdf5
 from rramfit.hdf5.messages import CONTENT
 from rramfit.hdf5.nodes import File
 from rramfit.provenance import atomic_file
+from rramfit.units import counted
 
 __all__ = ["STUCK", "CellMaps", "Fault", "cells_bytes", "load_cells", "save_cells"]
 
@@ -113,6 +115,12 @@ class CellMaps:
         for a in (self.fault, self.offset, self.hard_posterior, *optional):
             if a is not None:
                 a.flags.writeable = False
+
+    def _repr_html_(self) -> str:
+        count = np.bincount(self.fault.ravel(), minlength=len(Fault))
+        rows = {x.label: {"cells": str(count[x])} for x in Fault if count[x]}
+        size = " × ".join(map(str, self.fault.shape))
+        return result_html(f"{size} cells, {counted(len(self.offset), 'level')}", rows)
 
 
 def cells_bytes(maps: CellMaps) -> bytes:

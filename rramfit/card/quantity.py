@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -35,6 +35,7 @@ __all__ = [
     "quantities",
     "quantities_frame",
     "quantities_html",
+    "result_html",
 ]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -190,10 +191,35 @@ def quantities_frame(quantities: Mapping[str, Quantity]) -> pd.DataFrame:
 
 def quantities_html(quantities: Mapping[str, Quantity]) -> str:
     """Return a table of named quantities for Jupyter: rounded, with prefixed units."""
+    return _table_html({name: q.shown() for name, q in quantities.items()})
+
+
+def result_html(
+    title: str, rows: Mapping[str, Mapping[str, str]], notes: Iterable[str] = ()
+) -> str:
+    """Return a result for Jupyter: a bold title, a table of texts, and sentences.
+
+    Parameters
+    ----------
+    title : str
+    rows : dict of str to dict of str to str
+        Cells of the table by row and column.
+    notes : iterable of str
+        Sentences below the table.
+
+    Examples
+    --------
+    >>> "<td>98.06 %</td>" in result_html("10 chips", {"digital": {"value": "98.06 %"}})
+    True
+    """
+    below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    return f"<p><b>{html.escape(title)}</b></p>{_table_html(rows)}{below}"
+
+
+def _table_html(rows: Mapping[str, Mapping[str, str]]) -> str:
     import pandas as pd
 
-    rows = [q.shown() for q in quantities.values()]
-    return str(pd.DataFrame(rows, index=list(quantities)).to_html(na_rep=""))
+    return str(pd.DataFrame(list(rows.values()), index=list(rows)).to_html(na_rep=""))
 
 
 def _expit(x: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rramfit.reporting.page.document import Column, Report, Section, Table
+from rramfit.reporting.page.document import Cell, Column, Report, Section, Table
 
 PROBE = """<!doctype html><body style="margin:0">
 <iframe id="f" src="report.html" style="border:0;width:WIDTHpx;height:900px"></iframe>
@@ -209,8 +209,7 @@ def test_tables_of_a_lot_are_sorted_and_filtered(chromium, tmp_path):
     table = Table(
         caption="Files",
         columns=(Column("file", numeric=False), Column("mean"), Column("verdict", numeric=False)),
-        rows=rows,
-        links=tuple(f"{name}.report.html" for name, *_ in rows),
+        rows=tuple((Cell(x, address=f"{x}.report.html"), *rest) for x, *rest in rows),
         sortable=True,
     )
     section = Section(key="chips", title="Chips", blocks=(table,))
@@ -225,3 +224,69 @@ def test_tables_of_a_lot_are_sorted_and_filtered(chromium, tmp_path):
     assert found["named"] == ["die1", "die2", "die10", "die11"]
     assert found["bad"] == ["die11"]
     assert found["link"] == (tmp_path / "die11.report.html").as_uri()
+
+
+CHOICES = """<!doctype html><body style="margin:0">
+<iframe id="f" src="lot.html" style="border:0;width:1200px;height:900px"></iframe>
+<pre id="out">not loaded</pre>
+<script>
+document.getElementById("f").onload = event => {
+  const w = event.target.contentWindow, d = w.document, out = {};
+  const list = d.querySelector("#some select");
+  const shown = () => [...d.querySelectorAll("[data-choice]")].filter(x => x.offsetParent !== null)
+    .map(x => x.dataset.choice + " " + x.tagName);
+  out.names = [...list.options].map(x => x.text);
+  out.first = shown();
+  list.value = "levels[1].std";
+  list.dispatchEvent(new Event("change"));
+  out.second = shown();
+  const box = d.querySelector("#all .sortable"), bar = d.querySelector("#all .filter");
+  const said = bar.querySelector("span");
+  const count = () => [box.querySelectorAll("tbody tr").length, said.textContent];
+  out.long = count();
+  box.querySelector("thead button").click();
+  box.querySelector("thead button").click();
+  out.last = box.querySelector("tbody tr").cells[0].textContent;
+  bar.querySelector("input").value = "999";
+  bar.querySelector("input").dispatchEvent(new Event("input"));
+  out.found = count();
+  bar.querySelector("input").value = "";
+  bar.querySelector("input").dispatchEvent(new Event("input"));
+  bar.querySelector("button").click();
+  out.all = count();
+  out.hover = box.querySelector("td[title]").title;
+  document.getElementById("out").textContent = JSON.stringify(out);
+};
+</script>"""
+
+
+def test_a_parameter_is_chosen_and_long_tables_open_by_their_first_rows(chromium, tmp_path):
+    columns = (Column("file", numeric=False), Column("mean"))
+    blocks = []
+    for path in ("levels[0].mean", "levels[1].std"):
+        rows = tuple((f"{path} {i}", str(i)) for i in range(3))
+        blocks += [
+            Table(caption=path, columns=columns, rows=rows, choice=path, sortable=True),
+            Table(caption=path, columns=columns, rows=rows, choice=path, folded=True),
+        ]
+    long = tuple((f"die{i}", Cell(str(i), title=f"{i}.0001")) for i in range(2000))
+    table = Table(caption="Files", columns=columns, rows=long, sortable=True)
+    sections = (
+        Section(key="some", title="Maps", blocks=tuple(blocks), chooser="Parameter"),
+        Section(key="all", title="Chips", blocks=(table,)),
+    )
+    Report(title="Lot", sections=sections).save(tmp_path / "lot.html")
+    page = tmp_path / "choices.html"
+    page.write_text(CHOICES)
+    dom, console = visit(chromium, page, tmp_path / "profile")
+    assert console == ""
+    found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', dom, re.DOTALL)[1]))
+    names = ["levels[0].mean", "levels[1].std"]
+    assert found["names"] == names
+    for name, key in zip(names, ("first", "second"), strict=True):
+        assert found[key] == [f"{name} {tag}" for tag in ("P", "DIV", "DETAILS")]
+    assert found["long"] == [300, "2000 of 2000 rows, the first 300 shown"]
+    assert found["last"] == "die1999"
+    assert found["found"] == [2, "2 of 2000 rows"]
+    assert found["all"] == [2000, "2000 of 2000 rows"]
+    assert found["hover"] == "1999.0001"

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from urllib.parse import unquote
 
 import h5py
 import pytest
@@ -63,6 +64,20 @@ def test_the_names_are_shown_as_text(pages):
     shown = [page.read_text(encoding="utf-8") for page in pages]
     assert any("&lt;img src=x onerror" in text for text in shown)
     assert not any(f'<img src=x onerror="{_MARK}' in text for text in shown)
+
+
+def test_reports_and_the_page_of_their_lot_link_to_each_other(pages):
+    folder = pages[0].parent
+    linked = {}
+    for page in pages:
+        found = re.findall(r'<a href="([^"#][^"]*)"', page.read_text(encoding="utf-8"))
+        linked[page.name] = {unquote(address) for address in found}
+        assert all((folder / name).is_file() for name in linked[page.name])
+    reports = set(linked) - {"lot.html"}
+    cards = {f"{name.removesuffix('.report.html')}.card.json" for name in reports}
+    assert linked["lot.html"] == reports | cards | {"lot.csv"}
+    for name in reports:
+        assert linked[name] == {"lot.html", f"{name.removesuffix('.report.html')}.card.json"}
 
 
 def test_terminal_output_has_no_escapes(tmp_path):

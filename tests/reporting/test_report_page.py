@@ -165,6 +165,16 @@ def test_findings_are_ranked_and_the_summary_shows_only_the_first(page):
     assert "2\xa0more findings are listed under Findings and remedies." in lead
 
 
+def test_a_finding_names_its_code_in_the_documentation(chip_maker, repo):
+    from rramfit.fitting.results.result import Finding
+    from rramfit.reporting.sections.quality import findings_section
+
+    finding = Finding("6 cells", "measure more", code="retention-few-cells")
+    section = findings_section(chip_maker(groups=()).card, [("retention", finding)])
+    assert section.blocks[0].code == "retention-few-cells"
+    assert "### retention-few-cells" in (repo / "docs/reference/findings.md").read_text()
+
+
 def test_bytes_are_the_same_every_time(chip_maker, page):
     assert report_characterization(chip_maker()) == page
 
@@ -175,7 +185,7 @@ def test_a_missing_group_has_one_line_and_no_section(chip_maker):
     ids = set(tree.values("id"))
     assert {"iv", "missing", "levels"} <= ids
     assert not ids & {"retention", "read-noise", "endurance", "wires", "readout"}
-    assert page.count("The file has no /reads. Measure /reads.") == 1
+    assert page.count("The file has no /reads. Read programmed cells many times in a row.") == 1
 
 
 def test_the_page_of_many_levels_stays_small(chip_maker):

@@ -12,8 +12,8 @@ from rramfit.fitting.characterization import characterize
 from rramfit.measurement import synthesize
 from rramfit.measurement.virtual.cards import random_card
 from rramfit.reporting.lots import LotTable, Row, lot_report, row_of_card
+from rramfit.reporting.lots.compare.wafers import wafer_differences
 from rramfit.reporting.lots.wafer_maps import wafer_maps
-from rramfit.reporting.lots.wafers import wafer_differences
 
 CARD = random_card(3, levels=2, array=(16, 16))
 ROW = row_of_card(CARD, "x.h5", report=False)
@@ -99,6 +99,12 @@ def test_wafers_have_maps_on_one_scale_and_their_mean():
     assert titles[:4] == [
         *(f"Wafer W{n}: levels[1].mean" for n in (1, 2, 3)),  # the one that differs comes first
         "Mean of the wafers: levels[1].mean",
+    ]
+    assert titles[4] == "Mean over the dies: levels[1].mean"
+    of_die = json.loads(figures[4].data)["map"]
+    assert (of_die["rows"], of_die["cols"]) == (2, 2)
+    assert [f.choice for f in figures] == [
+        p for p in (PLACES[1], PLACES[0], PLACES[2]) for _ in range(5)
     ]
     data = [json.loads(f.data)["map"] for f in figures[:4]]
     assert all((x["rows"], x["cols"]) == (8, 10) for x in data)  # 4 x 5 dies of 2 x 2 tiles

@@ -143,6 +143,8 @@ def _print_inspection(inspection: Inspection) -> None:
 
     for group in inspection.groups:
         out.print(f"\n[bold]/{group.name}[/bold]  {escape(group.summary)}", soft_wrap=True)
+        if group.feeds:
+            out.print(f"  feeds: {', '.join(group.feeds)}", soft_wrap=True)
         contents = Table(box=None, show_header=False, padding=(0, 1, 0, 2))
         for d in group.datasets:
             contents.add_row(d.name, " × ".join(map(str, d.shape)), d.type, d.units)
@@ -154,8 +156,7 @@ def _print_inspection(inspection: Inspection) -> None:
     fits = Table("fit", "possible", "remark")
     for fit in inspection.fits:
         mark = "[green]yes[/green]" if fit.allowed else "[red]no[/red]"
-        remark = fit.remark if fit.allowed else "missing: " + ", ".join(fit.missing)
-        fits.add_row(fit.fit, mark, remark)
+        fits.add_row(fit.fit, mark, fit.comment)
     out.print(fits)
 
 

@@ -31,7 +31,8 @@ class StuckCard(Part):
 
     A cell is fixed, or it moves: each programming leaves it elsewhere, by more than a healthy cell
     varies. Over cells, conductance has a median and a standard deviation; a moving cell varies
-    about its own mean.
+    about its own mean. Shares are of arrays with clusters of faults, or with dead lines, only if
+    this array has some.
     """
 
     low: Quantity = Field(description="share of cells stuck at low conductance")

@@ -1,7 +1,8 @@
 """The card's part on several bakes: how levels change with time and temperature.
 
 The law is that of `rramfit.card.blocks.temperature_law`. Drift is the change of a level's mean,
-growth that of its variance over cells. Both are stated at the reference temperature, that of the
+growth that of its variance over cells; where the cells change by a factor, beyond what this factor
+does to their spread. Both are stated at the reference temperature, that of the
 first bake.
 """
 
@@ -74,6 +75,11 @@ class ChangeLaw(Part):
     domain: Literal["linear", "log"] = Field(
         description="linear: change in S or S²; log: change of the logarithm of the mean"
     )
+    by_factor: Finite | None = Field(
+        None,
+        description="of drift: probability that all cells of a level change by one factor, and not "
+        "by one amount; if absent, they do so in the log domain",
+    )
     accelerates: Literal["rate", "time"] = Field(
         description="what temperature accelerates: the rate of change, or time"
     )
@@ -116,4 +122,8 @@ class TemperatureCard(Part):
     longest_time: Quantity = Field(description="of all bakes [s]")
     bakes: list[BakeCard] = Field([], description="the bakes, in the order of the file")
     drift: ChangeLaw | None = Field(None, description="of the mean of each level")
-    growth: ChangeLaw | None = Field(None, description="of the variance over the cells of a level")
+    growth: ChangeLaw | None = Field(
+        None,
+        description="of the variance over the cells of a level; where they change by one factor, "
+        "beyond what this does to it",
+    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rramfit.card.blocks.disturb import DisturbCard
+from rramfit.card.blocks.endurance import EnduranceCard
 from rramfit.card.blocks.temperature import TemperatureCard
 from rramfit.card.quantity import Quantity
 
@@ -97,3 +98,5 @@ class CardParts(Protocol):
     def retention(self) -> RetentionPart | None: ...
     @property
     def temperature(self) -> TemperatureCard | None: ...
+    @property
+    def endurance(self) -> EnduranceCard | None: ...

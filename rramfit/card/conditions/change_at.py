@@ -7,8 +7,9 @@ one of a single bake the drift and growth at its own temperature,
     variance    first_spread² − 2·read² + growth²·ln(t/t0)
 
 Both hold from the reference time on; before it nothing changes. The variance of a step contains the
-noise of two reads, which is subtracted. In the logarithmic domain a level's mean is multiplied by
-e^c, and its cells with it, so only the variance beyond that is added.
+noise of two reads, which is subtracted. Where the cells of a level change by one factor (in the
+logarithmic domain, unless the law says otherwise), its states are multiplied by that of the mean,
+and the variance is what is beyond that.
 """
 
 from __future__ import annotations
@@ -27,9 +28,27 @@ from rramfit.card.quantity import Quantity
 from rramfit.errors import RramfitError
 from rramfit.units import format_quantity
 
-__all__ = ["ChangeAt", "change_at", "has_law", "level_energy", "read_noise_std"]
+__all__ = [
+    "EVEN",
+    "LOWEST_MEAN",
+    "ChangeAt",
+    "change_at",
+    "factor_probability",
+    "has_law",
+    "level_energy",
+    "read_noise_std",
+    "split_change",
+]
 
 Floats = NDArray[np.float64]
+
+EVEN = 0.5
+"""Probability from which cells are taken to change by one factor."""
+
+LOWEST_MEAN = 0.01
+"""Of the mean after programming: a level's mean falls no lower."""
+
+_LARGEST = 50.0  # of a change of the logarithm
 
 SAME_TEMPERATURE = 1.0
 """[K] difference below which a temperature is that of the measurement."""
@@ -59,27 +78,32 @@ class ChangeAt:
     longest_time: float
     known: NDArray[np.bool_]
     read: Floats  # [S] (level,)
+    start: Floats  # [S] (level,) mean after programming
     retention: RetentionPart | None
     block: TemperatureCard | None
 
     def log_mean(self, time: float) -> Floats:
-        """Return the change of the logarithm of the mean, (level,); 0 in the linear domain."""
+        """Return the logarithm of the factor by which cells change, (level,); 0 without one."""
         law = self.block.drift if self.block is not None else None
-        if law is None or law.domain == "linear":
+        if law is None or factor_probability(law) < EVEN:
             return np.zeros(len(self.levels))
-        return self.law_value(law, time)
+        return split_change(law, self.law_value(law, time), self.start, by_factor=True)[0]
 
     def mean(self, time: float) -> Floats:
-        """Return the change of the mean in the linear domain, (level,) [S]."""
+        """Return the amount by which cells change, (level,) [S]; 0 where they do by a factor."""
         if self.block is not None:
             law = self.block.drift
-            if law is None or law.domain == "log":
+            if law is None:
                 return np.zeros(len(self.levels))
-            return self.law_value(law, time)
+            by_factor = factor_probability(law) >= EVEN
+            return split_change(law, self.law_value(law, time), self.start, by_factor=by_factor)[1]
         return self._measured(time, "first_step", "drift", power=1)
 
     def variance(self, time: float) -> Floats:
-        """Return the variance of the change over cells, without read noise, (level,) [S²]."""
+        """Return the variance of the change over cells, without read noise, (level,) [S²].
+
+        Without that of the factor, where all cells change by one.
+        """
         if self.block is not None:
             law = self.block.growth
             change = np.zeros(len(self.levels))
@@ -153,7 +177,41 @@ class ChangeAt:
         return (reference if self.temperature is None else self.temperature), reference
 
 
-def change_at(card: CardParts, temperature: float | None, *, read: ArrayLike) -> ChangeAt:
+def factor_probability(law: ChangeLaw) -> float:
+    """Return the probability that all cells of a level change by one factor."""
+    return float(law.domain == "log") if law.by_factor is None else law.by_factor
+
+
+def split_change(
+    law: ChangeLaw, change: Floats, start: Floats, *, by_factor: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Return the logarithm of the factor, and the amount [S], by which cells change; all broadcast.
+
+    Parameters
+    ----------
+    law : ChangeLaw
+        Of the mean.
+    change : array
+        c of the law.
+    start : array
+        Mean after programming [S]; where it is not positive, there is no factor.
+    by_factor : bool array
+        Whether all cells change by one factor.
+    """
+    positive = start > 0
+    if law.domain == "log":
+        log = np.minimum(change, _LARGEST)
+        amount = start * np.expm1(log)
+    else:
+        ratio = 1 + change / np.where(positive, start, np.inf)
+        log, amount = np.log(np.maximum(ratio, LOWEST_MEAN)), change
+    use = by_factor & positive
+    return np.where(use, log, 0.0), np.where(use, 0.0, amount)
+
+
+def change_at(
+    card: CardParts, temperature: float | None, *, read: ArrayLike, start: ArrayLike
+) -> ChangeAt:
     """Return the change of a card's levels at a temperature.
 
     Parameters
@@ -163,6 +221,8 @@ def change_at(card: CardParts, temperature: float | None, *, read: ArrayLike) ->
         [K]; by default that of the retention measurement.
     read : (level,) array
         Standard deviation between reads [S].
+    start : (level,) array
+        Mean after programming [S].
 
     Raises
     ------
@@ -189,6 +249,7 @@ def change_at(card: CardParts, temperature: float | None, *, read: ArrayLike) ->
         longest_time=_longest(retention, block),
         known=np.array([_is_known(retention, block, level) for level in indices], dtype=np.bool_),
         read=np.asarray(read, dtype=np.float64),
+        start=np.asarray(start, dtype=np.float64),
         retention=retention,
         block=block,
     )

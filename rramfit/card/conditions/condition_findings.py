@@ -7,19 +7,22 @@ import numpy as np
 from rramfit.card.conditions.card_parts import CardParts
 from rramfit.card.conditions.change_at import SAME_TEMPERATURE, ChangeAt, change_at
 from rramfit.card.conditions.reads_at import disturb_findings
+from rramfit.card.conditions.wear import wear_findings
 from rramfit.units import format_number, format_quantity
 
 __all__ = ["condition_findings", "findings_at"]
 
 
 def findings_at(
-    card: CardParts, *, time: float, temperature: float | None, reads: int = 0
+    card: CardParts, *, time: float, temperature: float | None, reads: int = 0, cycles: int = 0
 ) -> list[str]:
     """Return the findings of a condition, without the levels."""
+    of_wear = wear_findings(card.name, card.endurance, cycles)
     if time <= 0:
-        return disturb_findings(card, reads)[0]
-    change = change_at(card, temperature, read=np.zeros(len(card.levels)))
-    return condition_findings(card, change, time=time, reads=reads)[0]
+        return disturb_findings(card, reads)[0] + of_wear
+    none = np.zeros(len(card.levels))
+    change = change_at(card, temperature, read=none, start=none)
+    return condition_findings(card, change, time=time, reads=reads)[0] + of_wear
 
 
 def condition_findings(

@@ -2,7 +2,9 @@
 
 Energy and exponent of a law are drawn once for all levels, the rest of a level's parameters given
 them, by the correlation of their errors. A quantity whose interval is wider than 1.96 standard
-errors, by Student's t, is drawn as widely.
+errors, by Student's t, is drawn as widely. Whether the cells of a level change by one factor or by
+one amount is drawn with its probability. Readings that were taken for one give in the other a
+variance of the change that is less by state²·(1 − ratio of the means)².
 """
 
 from __future__ import annotations
@@ -14,15 +16,20 @@ from numpy.typing import NDArray
 
 from rramfit.card.blocks.temperature import ChangeLaw
 from rramfit.card.conditions.card_parts import LevelPart
-from rramfit.card.conditions.change_at import ChangeAt, level_energy
+from rramfit.card.conditions.change_at import (
+    EVEN,
+    LOWEST_MEAN,
+    ChangeAt,
+    factor_probability,
+    level_energy,
+    split_change,
+)
 from rramfit.card.quantity import Quantity
+from rramfit.streams import stream
 
-__all__ = ["LOWEST_MEAN", "NORMAL", "changed", "draw_condition", "draw_start"]
+__all__ = ["NORMAL", "changed", "draw_condition", "draw_start"]
 
 Floats = NDArray[np.float64]
-
-LOWEST_MEAN = 0.01
-"""Of the mean after programming: a level's mean falls no lower."""
 
 NORMAL = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -37,10 +44,9 @@ def changed(
     """Return mean and std after a change; all broadcast."""
     ratio = np.exp(np.minimum(log, _LARGEST))
     state2 = np.maximum(std0**2 - read**2, 0.0)
-    extra = np.where(log == 0, variance, np.maximum(variance - state2 * (1 - ratio) ** 2, 0.0))
     mean = mean0 * ratio + linear
     std = np.sqrt(
-        np.where(log == 0, std0**2, state2 * ratio**2 + np.minimum(read, std0) ** 2) + extra
+        np.where(log == 0, std0**2, state2 * ratio**2 + np.minimum(read, std0) ** 2) + variance
     )
     lowest = LOWEST_MEAN * mean0
     lost = (mean0 > 0) & (mean < lowest)
@@ -74,14 +80,22 @@ def draw_condition(
     log, linear, variance = none, none, none
     if change.block is None:
         linear, variance = _retention_draws(change, time, rng)
-    else:
-        if change.block.drift is not None:
-            drawn = _law_draws(change, change.block.drift, time, rng)
-            log, linear = (drawn, none) if change.block.drift.domain == "log" else (none, drawn)
-        if change.block.growth is not None:
-            mark = change.variance(time) - change.law_value(change.block.growth, time)
-            drawn = _law_draws(change, change.block.growth, time, rng)
-            variance = np.maximum(drawn + np.minimum(mark, 0.0), 0.0)
+        return changed(mean0, std0, log=log, linear=linear, variance=variance, read=change.read)
+    drift, growth = change.block.drift, change.block.growth
+    if drift is not None:
+        probability = factor_probability(drift)
+        by_factor = stream(0, "factor of a change").random((_DRAWS, 1)) < probability
+        drawn = _law_draws(change, drift, time, rng)
+        log, linear = split_change(drift, drawn, mean0, by_factor=by_factor)
+    if growth is not None:
+        mark = change.variance(time) - change.law_value(growth, time)
+        drawn = _law_draws(change, growth, time, rng)
+        variance = np.maximum(drawn + np.minimum(mark, 0.0), 0.0)
+    if drift is not None:
+        other = (by_factor != (probability >= EVEN)) & (mean0 > 0)
+        ratio = np.exp(log) + linear / np.where(mean0 > 0, mean0, np.inf)
+        state2 = np.maximum(std0**2 - change.read**2, 0.0)
+        variance = np.where(other, np.maximum(variance - state2 * (1 - ratio) ** 2, 0.0), variance)
     return changed(mean0, std0, log=log, linear=linear, variance=variance, read=change.read)
 
 

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rramfit.card.conditions.card_parts import CardParts, LevelPart
-from rramfit.card.conditions.change_at import ChangeAt, change_at, read_noise_std
+from rramfit.card.conditions.change_at import LOWEST_MEAN, ChangeAt, change_at, read_noise_std
 from rramfit.card.conditions.condition_findings import condition_findings
-from rramfit.card.conditions.draws import LOWEST_MEAN, NORMAL, changed, draw_condition, draw_start
+from rramfit.card.conditions.draws import NORMAL, changed, draw_condition, draw_start
 from rramfit.card.conditions.moments import with_moments
 from rramfit.card.conditions.reads_at import disturb_draws, disturb_shift
 from rramfit.card.families import family
@@ -254,9 +254,10 @@ def levels_at(
             for level, start in zip(card.levels, starts, strict=True)
         ]
     )
-    change = change_at(card, temperature if time > 0 or card.temperature else None, read=read)
-    findings, beyond = condition_findings(card, change, time=time, reads=reads)
     mean0, std0 = (np.array([getattr(s, name) for s in starts]) for name in ("mean", "std"))
+    at = temperature if time > 0 or card.temperature else None
+    change = change_at(card, at, read=read, start=mean0)
+    findings, beyond = condition_findings(card, change, time=time, reads=reads)
     mean, std = _moments(change, time, mean0=mean0, std0=std0)
     rng = stream(0, "levels at a condition")
     drawn0 = [

@@ -32,6 +32,7 @@ _FEWEST = 3  # readings of a level that show a factor of 1000
 _FEWEST_ORDERED = 8  # readings of each level that show a wrong order
 _MOST_READINGS = 1 << 22
 _BLOCK = 4  # sweeps or reads at a time
+_NEGATIVE = 0.9  # share of the readings; offsets make a few of a high resistance negative
 _OFF = 2.5  # decades between readings and targets that no programming error makes at every level
 _NEAR = 0.35  # decades: a factor of 2.2 about a power of 1000
 _PROPORTIONAL = 0.2  # decades: readings follow the targets but for a factor
@@ -157,9 +158,18 @@ def _target_problems(path: Path, target: Floats) -> Iterator[Problem]:
 
 def _range_problems(path: Path, sample: _Sample) -> Iterator[Problem]:
     """Compare readings of unknown level with the range of resistive memory."""
-    size = np.abs(sample.conductance[np.isfinite(sample.conductance)])
+    known = sample.conductance[np.isfinite(sample.conductance)]
+    size = np.abs(known)
     if not size.size:
         return
+    if size.size >= _FEWEST and np.mean(known < 0) > _NEGATIVE:
+        yield Problem(
+            path=path,
+            where=sample.where,
+            found=f"negative conductances in {np.count_nonzero(known < 0)} of {size.size} readings",
+            expected="conductances above 0, but for offsets of the read-out",
+            remedy='reverse the sign of the current or its voltage in the layout: `column = "-I"`',
+        )
     median, high = float(np.median(size)), float(np.quantile(size, 0.95))
     if median > _HIGHEST or high < _LOWEST / 1000:
         yield Problem(

@@ -31,6 +31,13 @@ from rramfit.measurement.lab.table.quantity_parts import Where
 __all__ = ["CellsPart", "TableLayout", "TableSource", "fields_of_pattern"]
 
 
+class DateColumns(Part):
+    """A date in several columns, such as one for the day and one for the time of day."""
+
+    columns: tuple[str, ...]
+    format: str
+
+
 class TableSource(Part):
     """Format of the rows of a log."""
 
@@ -60,6 +67,16 @@ class TableSource(Part):
     numbered: tuple[str, ...] = Field(
         default=(), description="columns of texts with one number, such as WL12: the number is used"
     )
+    with_units: dict[str, Literal["S", "ohm", "V", "A", "s"]] = Field(
+        default_factory=dict,
+        description="columns of numbers with their unit, such as '1.2 kohm', and the unit "
+        "without prefix in which they are used",
+    )
+    dates: dict[str, str | DateColumns] = Field(
+        default_factory=dict,
+        description="columns of dates and their format, such as '%Y-%m-%d %H:%M:%S', which become "
+        "seconds; a new column has the `columns` to be joined, and the `format`",
+    )
     missing: tuple[str, ...] = Field(default=(), description="values that mean 'not measured'")
     samples: tuple[str, ...] = Field(
         default=(),
@@ -81,6 +98,14 @@ class TableSource(Part):
     def _columns_are_known(self) -> Self:
         if not self.header and not self.columns and not self.samples:
             raise LayoutError(found="no column names", expected="`columns`, or `header = true`")
+        for name, part in self.dates.items():
+            layout = part if isinstance(part, str) else part.format
+            if "%" not in layout:
+                raise LayoutError(
+                    found=repr(layout),
+                    expected="a format such as '%Y-%m-%d %H:%M:%S'",
+                    where=f"source.dates.{name}",
+                )
         for name in ("file_name", "title"):
             fields_of_pattern(getattr(self, name) or "", where=f"source.{name}")
         if len(set(self.columns)) != len(self.columns):

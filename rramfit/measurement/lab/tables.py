@@ -7,12 +7,14 @@ Feather, STDF, .npz, .mat and HDF5 files are read by `formats.columnar` and `for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rramfit.measurement.lab.formats.arrays import array_blocks
 from rramfit.measurement.lab.formats.columnar import arrow_blocks, stdf_blocks
-from rramfit.measurement.lab.formats.containers import file_kind
+from rramfit.measurement.lab.formats.containers import SHEET_KINDS, file_kind
+from rramfit.measurement.lab.formats.forms import with_forms
 from rramfit.measurement.lab.formats.rows import TITLE, RowBlock
 from rramfit.measurement.lab.formats.spreadsheets import SHEET_SEPARATOR, sheet_pieces
 from rramfit.measurement.lab.formats.text import text_lines, text_pieces
@@ -47,15 +49,20 @@ def read_blocks(paths: Sequence[Path], source: TableSource) -> Iterator[RowBlock
     """
     for f, path in enumerate(paths):
         kind = file_kind(path)
-        if kind in ("xlsx", "ods"):
+        if kind in SHEET_KINDS:
             pieces = sheet_pieces(path, kind, source.sheet)
             yield from text_blocks(path, pieces, source, SHEET_SEPARATOR, file=f)
         elif kind in ("parquet", "arrow"):
-            yield from arrow_blocks(path, kind, source, file=f)
+            yield from _with_forms(arrow_blocks(path, kind, source, file=f), source)
         elif kind == "stdf":
             yield from stdf_blocks(path, source, file=f)
         elif kind in ("npz", "npy", "mat", "hdf5"):
-            yield from array_blocks(path, source, file=f)
+            yield from _with_forms(array_blocks(path, source, file=f), source)
         else:
             separator = source.separator or separator_of(path)
             yield from text_blocks(path, text_pieces(path, source), source, separator, file=f)
+
+
+def _with_forms(blocks: Iterable[RowBlock], source: TableSource) -> Iterator[RowBlock]:
+    for block in blocks:
+        yield replace(block, columns=with_forms(block.columns, source))

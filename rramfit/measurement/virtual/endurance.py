@@ -22,6 +22,7 @@ from scipy import special
 
 from rramfit.card.blocks.endurance import EnduranceCard, FailureMode, LifeCard, LifeFamily
 from rramfit.card.cells import Fault
+from rramfit.card.conditions.wear import life_parameters
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import ModelCard
 from rramfit.measurement.file.record import Bools, Endurance, Floats, Integers
@@ -34,7 +35,6 @@ __all__ = [
     "draw_endurance",
     "endurance_failed",
     "failed_by_life",
-    "life_parameters",
     "with_weibull_lives",
 ]
 
@@ -109,24 +109,6 @@ def _lost(
     names = [m.mode for m in life.modes] or ["stuck low"]
     kinds = np.array([("stuck low", "stuck high", "window closure").index(n) for n in names])
     return cycle[:, None, None] >= np.exp(mu + sigma * z), kinds[drawn].astype(np.int64)
-
-
-def life_parameters(life: LifeCard) -> tuple[str, float, float]:
-    """Return the family of a card's lives, and location and scale of ln cycles.
-
-    Raises
-    ------
-    ValueError
-        If the card has no distribution of lives.
-    """
-    for f in life.families:
-        if f.family == life.family:
-            p = {name: q.value for name, q in f.parameters.items()}
-            if f.family == "weibull":
-                return f.family, math.log(p["scale"]), 1 / p["shape"]
-            return f.family, math.log(p["median"]), p["sigma"]
-    msg = "the card has no distribution of lives"
-    raise ValueError(msg)
 
 
 def with_weibull_lives(card: ModelCard, shape: float, scale: float) -> ModelCard:

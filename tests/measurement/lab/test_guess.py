@@ -108,7 +108,7 @@ def test_a_time_column_in_a_log_without_header(imported):
     m, text, _ = imported("".join(lines))
     assert m.retention.time.tolist() == [0, 60, 3600]
     assert "time: time; likely: rises within a cell" in text
-    assert "not used: g (conductance, 1 / r; not needed)" in text
+    assert "not used: g (conductance, 1 / r; another column of readings)" in text
 
 
 def test_states_by_name_are_levels(imported):
@@ -176,10 +176,16 @@ def test_a_single_column_is_the_reading(imported):
 
 
 def test_unused_columns_are_named_with_the_reason(imported):
-    rows = [(i, i + 5e4, "A7", "12:00:01") for i in range(20)]
+    rows = [(i, i + 5e4, "A7", "noon") for i in range(20)]
     _, text, _ = imported(table("addr,R_ohm,Chuck,Time", rows))
     assert "not used: Chuck" in text
-    assert "not used: Time (named as time, but it is text ('12:00:01'))" in text
+    assert "not used: Time (named as time, but it is text ('noon'))" in text
+
+
+def test_a_time_of_day_that_passes_midnight_is_no_time(imported):
+    rows = [(i % 4, i + 5e4, f"{(20 + i) % 24}:00:00") for i in range(12)]
+    _, text, _ = imported(table("addr,R_ohm,Time", rows))
+    assert "not used: Time (named as time, but it is text ('20:00:00'))" in text
 
 
 def test_a_map_without_header(imported):

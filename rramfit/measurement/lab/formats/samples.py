@@ -7,6 +7,7 @@ line of text and a repeated header start a new block, as in array maps one below
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.file.origin import BadRows
+from rramfit.measurement.lab.formats.forms import with_forms
 from rramfit.measurement.lab.formats.lines import fields_of
 from rramfit.measurement.lab.formats.rows import RowBlock, merge_bad
 from rramfit.measurement.lab.layout_parts import counted
@@ -109,7 +111,7 @@ def sample_blocks(
         batch.block.append(block)
         batch.width = max(batch.width, len(values))
         if batch.full():
-            yield _rows(path, file, columns, names, batch, titles)
+            yield _rows(path, file, columns, names, batch, titles, source)
             batch = _Batch()
     if source.header and header is None:
         raise MeasurementError(
@@ -119,7 +121,7 @@ def sample_blocks(
             expected="a line with the names of the columns",
             remedy="correct `header` or `skip` in [source] of the layout file",
         )
-    yield _rows(path, file, columns, names, batch, titles)
+    yield _rows(path, file, columns, names, batch, titles, source)
 
 
 def _header(
@@ -189,6 +191,7 @@ def _rows(
     names: tuple[str, ...],
     batch: _Batch,
     titles: dict[int, str],
+    source: TableSource,
 ) -> RowBlock:
     samples = np.full((len(batch.line), batch.width), np.nan)
     for row, values in zip(samples, batch.samples, strict=True):
@@ -196,14 +199,14 @@ def _rows(
     lead: dict[str, NDArray[Any]] = {}
     for i, name in enumerate(columns):
         texts = [fields[i] if i < len(fields) else "" for fields in batch.lead]
-        try:
-            lead[name] = np.array(texts, dtype=np.float64)
-        except ValueError:
-            lead[name] = np.array(texts, dtype=object)
+        lead[name] = np.array(texts, dtype=object)
+        if name not in (*source.hex, *source.numbered, *source.dates):
+            with suppress(ValueError):
+                lead[name] = np.array(texts, dtype=np.float64)
     return RowBlock(
         path=path,
         file=file,
-        columns=lead,
+        columns=with_forms(lead, source),
         line=np.array(batch.line, dtype=np.int64),
         block=np.array(batch.block, dtype=np.int64),
         titles={k: titles[k] for k in set(batch.block) if k in titles},

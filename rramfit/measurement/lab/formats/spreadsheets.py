@@ -1,7 +1,7 @@
-"""Sheets of .xlsx and .ods files, as lines of text: cells separated by tabs, one line per row.
+"""Sheets of .xlsx, .xls and .ods files, as lines of text: cells separated by tabs, a line per row.
 
-pandas reads the sheet, with openpyxl or odfpy. Numbers keep all their digits; dates become ISO
-8601. Empty cells at the end of a row are kept up to the width of the sheet.
+pandas reads the sheet, with openpyxl, calamine or odfpy. Numbers keep all their digits; dates
+become ISO 8601. Empty cells at the end of a row are kept up to the width of the sheet.
 """
 
 from __future__ import annotations
@@ -11,16 +11,23 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rramfit.errors import MeasurementError
 from rramfit.measurement.lab.formats.containers import READ_ERRORS, FileKind
 from rramfit.measurement.lab.formats.text import Piece
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["SHEET_SEPARATOR", "sheet_count", "sheet_pieces"]
 
 SHEET_SEPARATOR = "\t"
-_ENGINES: dict[FileKind, Literal["openpyxl", "odf"]] = {"xlsx": "openpyxl", "ods": "odf"}
+_ENGINES: dict[FileKind, Literal["openpyxl", "odf", "calamine"]] = {
+    "xlsx": "openpyxl",
+    "ods": "odf",
+    "xls": "calamine",
+}
 _ROWS, _COLUMNS = 2**20, 2**14  # the largest sheet
 _LARGEST = 2**31  # bytes of XML
 _PIECE = 50_000  # rows
@@ -34,10 +41,7 @@ def sheet_count(path: Path, kind: FileKind) -> int:
     MeasurementError
         If the file is damaged or too large.
     """
-    import pandas as pd
-
-    _check_size(path, kind)
-    with _reading(path, kind), pd.ExcelFile(path, engine=_ENGINES[kind]) as book:
+    with _opened(path, kind) as book:
         return len(book.sheet_names)
 
 
@@ -47,7 +51,7 @@ def sheet_pieces(path: Path, kind: FileKind, sheet: str | int) -> Iterator[Piece
     Parameters
     ----------
     path : Path
-    kind : {"xlsx", "ods"}
+    kind : {"xlsx", "ods", "xls"}
     sheet : str or int
         Its name, or its number from 0.
 
@@ -58,8 +62,7 @@ def sheet_pieces(path: Path, kind: FileKind, sheet: str | int) -> Iterator[Piece
     """
     import pandas as pd
 
-    _check_size(path, kind)
-    with _reading(path, kind), pd.ExcelFile(path, engine=_ENGINES[kind]) as book:
+    with _opened(path, kind) as book:
         name = _sheet(path, [str(n) for n in book.sheet_names], sheet)
         table: Any = pd.read_excel(
             book, sheet_name=name, header=None, dtype=object, keep_default_na=False
@@ -72,21 +75,25 @@ def sheet_pieces(path: Path, kind: FileKind, sheet: str | int) -> Iterator[Piece
 
 
 @contextmanager
-def _reading(path: Path, kind: FileKind) -> Iterator[None]:
-    """Turn what a reader raises into a sentence."""
+def _opened(path: Path, kind: FileKind) -> Iterator[pd.ExcelFile]:
+    """Open a file, and turn what its reader raises into a sentence."""
+    import pandas as pd
+
+    _check_size(path, kind)
     try:
-        yield
+        with pd.ExcelFile(path, engine=_ENGINES[kind]) as book:
+            yield book
     except ImportError as e:
         raise MeasurementError(
             path,
             "/",
             found=f"an .{kind} file, and no reader for it ({e.name} is not installed)",
-            expected="openpyxl for .xlsx, odfpy for .ods",
-            remedy=f"pip install {'openpyxl' if kind == 'xlsx' else 'odfpy'}",
+            expected="openpyxl for .xlsx, python-calamine for .xls, odfpy for .ods",
+            remedy="pip install openpyxl python-calamine odfpy",
         ) from None
     except MeasurementError:
         raise
-    except (*READ_ERRORS, SyntaxError, AssertionError) as e:
+    except _errors() as e:
         reason = str(e).splitlines()[0][:120] if str(e) else type(e).__name__
         raise MeasurementError(
             path,
@@ -95,6 +102,15 @@ def _reading(path: Path, kind: FileKind) -> Iterator[None]:
             expected=f"an .{kind} file that a spreadsheet program opens",
             remedy="save it again, or export the sheet as CSV",
         ) from None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """Return what the readers raise."""
+    try:
+        from python_calamine import CalamineError
+    except ImportError:
+        return (*READ_ERRORS, SyntaxError, AssertionError)
+    return (*READ_ERRORS, SyntaxError, AssertionError, CalamineError)
 
 
 def _cell(value: Any) -> str:
@@ -123,6 +139,8 @@ def _sheet(path: Path, names: list[str], wanted: str | int) -> str:
 
 def _check_size(path: Path, kind: FileKind) -> None:
     """Refuse files that would not fit into memory, before they are read."""
+    if kind == "xls":
+        return  # at most 65,536 rows and 256 columns a sheet
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(i.file_size for i in archive.infolist())

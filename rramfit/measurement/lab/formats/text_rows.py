@@ -25,7 +25,7 @@ from rramfit.measurement.lab.formats.lines import (
     split_lines,
     unquoted,
 )
-from rramfit.measurement.lab.formats.parse import other_headers, parse_rows
+from rramfit.measurement.lab.formats.parse import other_headers, parse_rows, summary_rows
 from rramfit.measurement.lab.formats.rows import TITLE, RowBlock, check_width, distinct
 from rramfit.measurement.lab.formats.text import Piece
 from rramfit.measurement.lab.layout_parts import counted
@@ -33,7 +33,9 @@ from rramfit.measurement.lab.layout_table import TableSource
 
 __all__ = ["text_blocks"]
 
-_ROW, _SHORT, _BLANK, _TITLE, _HEADER, _OTHER_HEADER, _WRONG, _DAMAGED, _IGNORED = range(9)
+_ROW, _SHORT, _BLANK, _TITLE, _HEADER, _OTHER_HEADER, _WRONG, _DAMAGED, _SUMMARY, _IGNORED = range(
+    10
+)
 _SHOWN = 60  # characters of a bad line that are quoted
 
 
@@ -257,10 +259,14 @@ def _read(
     """Parse the rows of a piece and assign them to blocks."""
     rows = np.flatnonzero(kind <= _SHORT)
     table = parse_rows(lines.keep(rows), state.columns, source, separator, quoted=lines.quoted)
-    if len(rows) and all(c.dtype == object for c in table.values()):
-        headers = other_headers(table, source)
-        if headers.any():
+    if len(rows):
+        none = np.zeros(len(rows), np.bool_)
+        text = all(c.dtype == object for c in table.values())
+        headers = other_headers(table, source) if text else none
+        summaries = none if source.row_prefix else summary_rows(table, source)
+        if headers.any() or summaries.any():
             kind[rows[headers]] = _OTHER_HEADER
+            kind[rows[summaries]] = _SUMMARY
             rows = np.flatnonzero(kind <= _SHORT)
             table = parse_rows(
                 lines.keep(rows), state.columns, source, separator, quoted=lines.quoted
@@ -272,7 +278,11 @@ def _read(
         if (kind[at:i] <= _SHORT).any():
             _rows_begin(state, source, separator)
             _assign(state, block, others, at, i)
-        reason = _why(lines, i, piece, len(state.columns))
+        reason = (
+            "a summary of the rows above"
+            if kind[i] == _SUMMARY
+            else _why(lines, i, piece, len(state.columns))
+        )
         state.gap.append(
             _GapLine(piece.first + i, int(kind[i]), lines.text(i).strip()[:400], reason)
         )
@@ -339,7 +349,7 @@ def _close_gap(state: _State, source: TableSource, separator: str) -> None:
             state.title = line.text
             if i > behind and not spaced and not source.row_prefix:
                 state.bad(TITLE, [line.number], line.text)
-        elif line.kind in (_WRONG, _DAMAGED) and i > behind:
+        elif line.kind in (_WRONG, _DAMAGED, _SUMMARY) and i > behind:
             state.bad(line.reason, [line.number], line.text)
     if headers:
         other = state.gap[behind]

@@ -36,8 +36,8 @@ class Cells:
     tiled: bool = False
 
 
-def find_cells(sample: Sample, roles: Roles) -> Cells:
-    """Return the array and the cell of each row."""
+def find_cells(sample: Sample, roles: Roles, files: int = 1) -> Cells:
+    """Return the array and the cell of each row, of one or several files."""
     if sample.wide is not None and sample.wide.map:
         wide = sample.wide
         lines = ('row = "block_line"', 'col = "sample"')
@@ -46,6 +46,8 @@ def find_cells(sample: Sample, roles: Roles) -> Cells:
             label = sample.fields[0].name
             place = f"{label} - {wide.first_label}" if wide.first_label else label
             lines, why = (f'row = "{place}"', 'col = "sample"'), "the labels of the matrix"
+            if wide.skip is None:
+                why = f"{label} numbers the rows of a map; if each line is a cell, see `packed`"
         cells = wide.rows_of_block * wide.samples
         return Cells(
             rows=wide.rows_of_block,
@@ -64,7 +66,7 @@ def find_cells(sample: Sample, roles: Roles) -> Cells:
         return _packed("sample", number, None, f"{number} columns, a cell each")
     if key is None:
         why = "no column names a cell, so each file is one cell"
-        return Cells(rows=1, cols=1, lines=('packed = "file"',), why=why, number=1, index=None)
+        return Cells(rows=1, cols=files, lines=('packed = "file"',), why=why, number=1, index=None)
     if key.field.numbers is None:
         texts = np.array([str(t) for t in (key.field.texts if key.field.texts is not None else ())])
         known, index = np.unique(texts, return_inverse=True)
@@ -93,14 +95,17 @@ def _of_row_and_col(row: Role, col: Role) -> Cells:
         return Cells(rows=1, cols=1, lines=lines, why="text", number=number, index=None)
     pairs, index = np.unique(np.stack([r, c]), axis=1, return_inverse=True)
     low = (int(np.nanmin(r)), int(np.nanmin(c)))
-    first = 1 if low == (1, 1) else 0  # higher ones may be a part of an array counted from 0
-    rows, cols = int(np.nanmax(r)) + 1 - first, int(np.nanmax(c)) + 1 - first
-    names = [f"{x.name} - 1" if first else x.name for x in (row, col)]
+    full = pairs.shape[1] == len(np.unique(r)) * len(np.unique(c))
+    both = low == (1, 1)  # higher ones may be a part of an array counted from 0
+    first = [int(n == 1 and (both or (full and max(low) == 1))) for n in low]
+    rows, cols = (int(np.nanmax(x)) + 1 - n for x, n in zip((r, c), first, strict=True))
+    names = [f"{x.name} - 1" if n else x.name for x, n in zip((row, col), first, strict=True)]
     why = (
         f"{row.name} is {low[0]} to {int(np.nanmax(r))}, {col.name} {low[1]} to {int(np.nanmax(c))}"
     )
-    if first:
-        why += "; numbered from 1"
+    if any(first):
+        which = "" if both else f"{(row if first[0] else col).name} is "
+        why += f"; {which}numbered from 1"
     return Cells(
         rows=rows,
         cols=cols,

@@ -7,14 +7,14 @@ needs, such as the read voltage, is assumed and marked CHECK, so that `convert` 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rramfit.measurement.lab.guess.cells import Cells, find_cells
 from rramfit.measurement.lab.guess.groups import choose_section
-from rramfit.measurement.lab.guess.log import Log, Section, toml_text
+from rramfit.measurement.lab.guess.log import Log, Section, toml_key, toml_text
 from rramfit.measurement.lab.guess.roles.assign import assign_roles
 from rramfit.measurement.lab.guess.roles.role import NOT_SURE, Role, Roles
 from rramfit.measurement.lab.guess.sample import Sample, read_sample
@@ -26,6 +26,9 @@ _SHORT = {
     "lower": "low", "upper": "high", "flag": "ok", "initial": "before", "final": "after",
 }  # fmt: skip
 
+_UNUSED = dict.fromkeys(
+    ("resistance", "conductance", "current", "hrs", "lrs"), "another column of readings"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # not allowed in TOML, not even in comments
 
 
@@ -44,8 +47,8 @@ def draft_table(path: Path, also: Sequence[Path] = (), *, group: str | None = No
     roles = assign_roles(sample)
     if not any(f.title for f in sample.fields):
         sample, roles = _named_by_role(sample, roles)
-    cells = find_cells(sample, roles)
     files = [path, *also]
+    cells = find_cells(sample, roles, len(files))
     section = choose_section(Log(sample, roles, cells, files), group=group)
     lines = _text(sample, roles, cells, section, files)
     return "".join(_CONTROL.sub("?", line) + "\n" for line in lines)
@@ -103,19 +106,23 @@ def _text(
 def _notes(sample: Sample, roles: Roles, used: frozenset[str]) -> list[str]:
     """Return what each column was taken for, and what was left out, with the reasons."""
     out = []
+    parts = {name for f in sample.fields for name in f.joined}  # of a date
+    left = [r for r in roles.all if r.name not in parts]
     for r in roles.all:
         if r.role and (r.name in used or r.role in ("address", "row", "col", "device")):
             sure = f"{r.sure}: " if r.sure != NOT_SURE else "CHECK, not sure: "
-            out.append(f"#   {r.name}: {r.role}; {sure}{r.why}")
-    for r in roles.all:
+            of = f" of {' and '.join(r.field.joined)}" if r.field.joined else ""
+            out.append(f"#   {r.name}: {r.role}{of}; {sure}{r.why}")
+    for r in left:
         if r.role and r.name not in used and r.role not in ("address", "row", "col", "device"):
             why = {"ratio": "a ratio is no resistance", "constant": r.why}.get(
-                r.role, f"{r.role}, {r.why}; not needed"
+                r.role, f"{r.role}, {r.why}; {_UNUSED.get(r.role, 'not needed')}"
             )
             out.append(f"#   not used: {r.name} ({why})")
         elif not r.role:
             out.append(f"#   not used: {r.name} ({r.why or 'no known meaning'})")
     out += [f"#   lines that are no rows: {bad}" for bad in sample.bad]
+    out += [f"#   CHECK {f.name} = {f.date!r}: {f.note}" for f in sample.fields if f.note]
     if sample.blocks > 1:
         out.append(f"#   {sample.blocks} blocks of rows")
     if sample.settings:
@@ -129,4 +136,6 @@ def toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{toml_key(k)} = {toml(v)}' for k, v in value.items())} }}"
     return toml_text(value) if isinstance(value, str) else str(value)

@@ -7,13 +7,18 @@ repeated reads over time; a programming sweep.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
-from rramfit.measurement.lab.guess.log import Log, Section
+from rramfit.measurement.lab.guess.log import Log, Section, toml_text
 from rramfit.measurement.lab.guess.names import role_by_name
 from rramfit.measurement.lab.guess.sections.endurance import endurance_section, is_endurance
-from rramfit.measurement.lab.guess.sections.iv import is_iv, iv_section
+from rramfit.measurement.lab.guess.sections.iv import is_iv, is_wide_iv, iv_section
 from rramfit.measurement.lab.guess.sections.program import (
     attempts_section,
     is_operations,
@@ -27,9 +32,12 @@ from rramfit.measurement.lab.guess.sections.repeated import (
     reads_section,
     retention_section,
 )
+from rramfit.measurement.lab.guess.structure import units_of
 
 __all__ = ["GROUP_NAMES", "choose_section"]
 
+_DIE = re.compile(r"(?i)(die|chip|wafer|reticle)[ _]?(x|y|id|no|nr|num(ber)?|name|row|col|#)?")
+_LOOKED_AT = 20  # names in the first column of a transposed table
 Writer = Callable[[Log], Section | None]
 
 _WRITERS: Mapping[str, Writer] = {
@@ -68,6 +76,7 @@ def choose_section(log: Log, *, group: str | None = None) -> Section:
     MeasurementError
         If the columns that the group needs are missing.
     """
+    _check_dies(log)
     if group is not None:
         section = _WRITERS[group](log)
         expected = _NEEDS[group]
@@ -76,6 +85,14 @@ def choose_section(log: Log, *, group: str | None = None) -> Section:
         section = next((s for writer in writers if (s := writer(log)) is not None), None)
         expected = "a column of resistances, conductances or currents"
     if section is None:
+        if _is_transposed(log):
+            raise MeasurementError(
+                log.sample.path,
+                "/",
+                found="a column for each cell: the names of quantities are in the first column",
+                expected="a line for each reading",
+                remedy="transpose the table, so that the first line names the quantities",
+            )
         roles = log.roles.all
         present = ", ".join(f"{r.name} ({r.role or 'unknown'})" for r in roles[:12])
         raise MeasurementError(
@@ -86,6 +103,48 @@ def choose_section(log: Log, *, group: str | None = None) -> Section:
             remedy="name the columns in a header with their units, such as `R (kohm)`",
         )
     return section
+
+
+def _check_dies(log: Log) -> None:
+    """Refuse rows of several dies, whose cells have the same rows and columns.
+
+    Raises
+    ------
+    MeasurementError
+        With the columns of the dies.
+    """
+    cell = log.cells.index
+    dies = [f for f in log.sample.fields if _DIE.fullmatch(f.title.strip())]
+    columns = [f.numbers if f.numbers is not None else f.texts for f in dies]
+    codes = [np.unique(c, return_inverse=True)[1] for c in columns if c is not None]
+    if cell is None or not codes:
+        return
+    number = np.unique(np.stack(codes), axis=1).shape[1]
+    if np.unique(np.stack([cell, *codes]), axis=1).shape[1] > len(np.unique(cell)):
+        names = " and ".join(f.name for f in dies)
+        example = f"where = {{ {dies[0].name} = {_first(columns[0])} }}"
+        raise MeasurementError(
+            log.sample.path,
+            "/",
+            found=f"cells of {number} dies ({names})",
+            expected="one array in a measurement",
+            remedy=f"write a log for each die, or a layout for each with `{example}` in its groups",
+        )
+
+
+def _first(values: NDArray[Any] | None) -> str:
+    value = values[0] if values is not None and len(values) else ""
+    return f"{value:g}" if isinstance(value, float) else toml_text(str(value))
+
+
+def _is_transposed(log: Log) -> bool:
+    """Return True if the first column, and its title, are names of quantities."""
+    first = log.sample.fields[0] if log.sample.fields else None
+    if first is None or first.texts is None:
+        return False
+    names = [units_of(str(t)) for t in (*first.texts[:_LOOKED_AT], first.title)]
+    known = [name for name in names if role_by_name(*name) not in ("", "index")]
+    return len(known) > 1 and len(known) >= len(names) - 1
 
 
 def _is_map(log: Log) -> bool:
@@ -121,6 +180,7 @@ def _has_reading(log: Log) -> bool:
 
 _ORDER: Sequence[tuple[Callable[[Log], bool], Writer]] = (
     (_is_map, program_section),
+    (is_wide_iv, iv_section),
     (_alternates, endurance_section),
     (_has_columns_of_sweeps, program_section),
     (_has_columns_of_cells, over_time_section),

@@ -92,5 +92,5 @@ def _check_document(path: Path) -> None:
             "/",
             found=label,
             expected="a log of a tester, or a file of arrays",
-            remedy="name the file that the tester wrote",
+            remedy="name the file that the tester wrote, or save its records as CSV",
         )

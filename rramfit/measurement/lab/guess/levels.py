@@ -30,6 +30,8 @@ def find_levels(log: Log) -> tuple[list[str], dict[str, int] | None, frozenset[s
     reading, target = log.reading(), r.first("target")
     if level is None and target is not None:
         return _stated_targets(log, target)
+    if level is not None and target is not None and (stated := _targets_of(log, level, target)):
+        return stated
     if level is None or reading is None:
         return [], None, frozenset()
     return _measured_levels(log, level, reading)
@@ -103,6 +105,26 @@ def _stated_targets(
     ]
     ranks = {f'"{x:g}"': k for k, x in enumerate(rising.tolist())}
     return lines, ranks, frozenset({target.name})
+
+
+def _targets_of(
+    log: Log, level: Role, target: Role
+) -> tuple[list[str], dict[str, int] | None, frozenset[str]] | None:
+    """Return the levels with the target in the rows of each; None if a level has several."""
+    lines, _, _ = _stated_targets(log, target)
+    numeric = level.field.texts is None
+    words = log.values(level) if numeric else np.asarray(level.field.texts, dtype=str)
+    pairs = {(w, t) for w, t in zip(words.tolist(), log.values(target).tolist(), strict=True)}
+    if not lines or len(pairs) != len({w for w, _ in pairs}):
+        return None
+    falling = not log.unit(target)[0].endswith("S")
+    ordered = sorted(pairs, key=lambda pair: pair[1], reverse=falling)
+    if len({t for _, t in ordered}) != len(ordered):
+        return None
+    names = [f'"{w:g}"' if numeric else toml_text(w) for w, _ in ordered]
+    ranks = {name: k for k, name in enumerate(names)}
+    consecutive = all(name == f'"{k}"' for name, k in ranks.items())
+    return lines, None if consecutive else ranks, frozenset({level.name, target.name})
 
 
 def _conductances(log: Log, reading: Role) -> NDArray[np.float64]:

@@ -22,12 +22,14 @@ __all__ = ["Log", "Section", "fits", "has_unique_rows", "toml_key", "toml_text"]
 
 _ASSUMED_VOLTS = 0.2
 _ASSUMED_KELVIN = 300.0
+_NEGATIVE = 0.9  # share of the readings of which the sign is reversed
 _READ_VOLTS = re.compile(
     r"(?i)(?:(?:read[ _]?v(?:olt(?:age)?)?|v[ _]?read)\b[^0-9+-]*?|\bread(?:ing|s)?\s+at\s+)"
     r"([+-]?\d+(?:[.,]\d+)?)\s*(mV|V\b)?"
 )
 _STATED_UNIT = re.compile(
-    r"(?i)\b(?:conductances?|resistances?|readings?|values?|units?)\b\s*(?:is|are|in|:|=|\[|\()*\s*"
+    r"(?i)\b(?:conductances?|resistances?|readings?|values?|units?)\b(?:\s+(?:map|matrix))?"
+    r"\s*(?:is|are|in|:|=|\[|\()*\s*"
     r"([munkMG\u00b5\u03bc]?(?:S|ohm|\u03a9|\u2126))(?![A-Za-z])"
 )
 _READING_ROLES = ("resistance", "conductance", "current", "final", "reading")
@@ -59,8 +61,13 @@ class Log:
         return self.sample.rows / max(self.cells.number, 1)
 
     def reading(self) -> Role | None:
-        """Return the column to use as the conductance: in S or ohm rather than A."""
-        return self.roles.first(*_READING_ROLES)
+        """Return the column to use as the conductance: in S or ohm rather than A.
+
+        A column that is always the same is a setting, if another one is not.
+        """
+        found = [r for role in _READING_ROLES for r in self.roles.of(role)]
+        varied = [r for r in found if len(np.unique(self.values(r))) > 1]
+        return next(iter(varied or found), None)
 
     def values(self, r: Role) -> NDArray[np.float64]:
         """Return the numbers of a column."""
@@ -77,8 +84,9 @@ class Log:
         unit = stated or ("ohm" if wide.size >= 300 else "uS" if wide.size >= 0.05 else "S")
         check = "" if stated else fits(wide.size, unit)
         if unit.endswith("A"):
-            check = "  # CHECK: the read voltage is assumed"
-            part = f'{{ column = "g", units = "{unit}", voltage = {_ASSUMED_VOLTS} }}'
+            volts, stated = self._stated_volts()
+            check = "" if stated else "  # CHECK: the read voltage is assumed"
+            part = f'{{ column = "g", units = "{unit}", voltage = {volts:g} }}'
             return f"conductance = {part}{check}"
         return f'conductance = {{ column = "g", units = "{unit}" }}{check}'
 
@@ -93,15 +101,19 @@ class Log:
     def part(self, r: Role) -> tuple[str, str]:
         """Return the inline table of a reading, and its comment."""
         unit, note = self.unit(r)
+        name = r.name
+        known = self.values(r)[np.isfinite(self.values(r))]
+        if len(known) and np.mean(known < 0) > _NEGATIVE:
+            name = f"-{r.name}"
+            note = "; ".join(filter(None, [note, "all are negative, so the sign is reversed"]))
         if unit.endswith("A"):
             volts = self.roles.first("read voltage", "voltage")
-            voltage, assumed = (
-                (f'"{volts.name}"', "") if volts else (f"{_ASSUMED_VOLTS}", "voltage")
-            )
-            checks = [c for c in (note, assumed and "the read voltage is assumed") if c]
+            voltage = f'"{volts.name}"' if volts else f"{self._stated_volts()[0]:g}"
+            assumed = volts is None and not self._stated_volts()[1]
+            checks = [c for c in (note, "the read voltage is assumed" if assumed else "") if c]
             mark = f"  # CHECK: {'; '.join(checks)}" if checks else ""
-            return f'{{ column = "{r.name}", units = "{unit}", voltage = {voltage} }}', mark
-        return f'{{ column = "{r.name}", units = "{unit}" }}', f"  # CHECK: {note}" if note else ""
+            return f'{{ column = "{name}", units = "{unit}", voltage = {voltage} }}', mark
+        return f'{{ column = "{name}", units = "{unit}" }}', f"  # CHECK: {note}" if note else ""
 
     def unit(self, r: Role) -> tuple[str, str]:
         """Return the unit of a reading, and why it had to be guessed; "" if it is given."""
@@ -128,7 +140,7 @@ class Log:
         """Return the voltage [V] that turns a current into a conductance."""
         r = self.roles.first("read voltage", "voltage")
         if r is None:
-            return _ASSUMED_VOLTS
+            return self._stated_volts()[0]
         return np.asarray(to_si(self.values(r), r.unit or "V", "voltage"))
 
     def read_voltage(self) -> str:
@@ -139,14 +151,19 @@ class Log:
             if len(known) == 1 and known[0]:
                 scale = 1e-3 if r.unit == "mV" else 1.0
                 return f"read_voltage = {float(known[0]) * scale:g}  # [V], column {r.name}"
-        for line in self.sample.settings:
-            match = _READ_VOLTS.search(line)
-            if match:
-                scale = 1e-3 if match.group(2) == "mV" else 1.0
-                volts = float(match.group(1).replace(",", ".")) * scale
-                return f"read_voltage = {volts:g}  # [V], from the line {line.strip()[:60]!r}"
+        volts, line = self._stated_volts()
+        if line:
+            return f"read_voltage = {volts:g}  # [V], from the line {line.strip()[:60]!r}"
         assumed = f"not in the log; {_ASSUMED_VOLTS} V is assumed"
         return f"read_voltage = {_ASSUMED_VOLTS}  # CHECK [V]: {assumed}"
+
+    def _stated_volts(self) -> tuple[float, str]:
+        """Return the read voltage [V] and the setting that states it; "" if it is assumed."""
+        for line in self.sample.settings:
+            match = _READ_VOLTS.search(line)
+            if match and (number := float(match[1].replace(",", "."))):
+                return number * (1e-3 if match[2] == "mV" else 1.0), line
+        return _ASSUMED_VOLTS, ""
 
     def temperature(self) -> tuple[str, tuple[str, ...], str | None]:
         """Return the line with the temperature, lines of [source], and the column used."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 __all__ = ["UNIT_ROLES", "quantity_of_unit", "role_by_name"]
 
 _READING = r"([rgi]|res(istance)?|cond(uctance)?|curr(ent)?)"
-_OTHER_LANGUAGES = {  # German, French: the English name
+_OTHER_LANGUAGES = {  # German, French, Japanese, Chinese, Korean
     "zeile": "row", "ligne": "row", "spalte": "col", "colonne": "col", "adresse": "address",
     "zelle": "cell", "cellule": "cell", "widerstand": "resistance", "résistance": "resistance",
     "leitwert": "conductance", "strom": "current", "courant": "current", "spannung": "voltage",
@@ -20,12 +20,18 @@ _OTHER_LANGUAGES = {  # German, French: the English name
     "temperatur": "temperature", "température": "temperature", "stufe": "level",
     "niveau": "level", "zustand": "state", "état": "state", "puls": "pulse", "impulsion": "pulse",
     "pulse_nr": "pulse", "durchlauf": "sweep", "bauteil": "device", "composant": "device",
+    "行": "row", "列": "col", "抵抗": "resistance", "电阻": "resistance", "電阻": "resistance",
+    "電流": "current", "电流": "current", "電圧": "voltage", "电压": "voltage", "電壓": "voltage",
+    "時間": "time", "时间": "time", "サイクル": "cycle", "循环": "cycle", "温度": "temperature",
+    "저항": "resistance", "전류": "current", "전압": "voltage", "시간": "time",
+    "온도": "temperature",
 }  # fmt: skip
 _MEASURED = r"(read(ing|out)?|final|meas(ured)?|value|median|mean|avg|\d+)"
 _APPLIED = r"(force|forced|bias|app|applied|set_?point|src|source|meas|smu)"
+_TERMINALS = r"(ds|sd|gs|bs|bg|dd|ss|te|be|tb|dut|in|out)"  # of a voltage or a current
 _PLACE = r"(coord(inate)?|pos|addr)"
 _CLOCK = r"((unix|elapsed|rel(ative)?|bake|read)_?)"
-_LIMITED = rf"({_READING}|target|win(dow)?|verify|spec)"
+_LIMITED = rf"({_READING}|target|ziel|soll|win(dow)?|verify|spec)"
 _LIMIT = r"(_?(limit|bound|lim))"
 _NUMBER = r"(id|no|num(ber)?|n|count|index|idx|nr)"
 
@@ -37,11 +43,11 @@ _NAMES: Sequence[tuple[str, str]] = (
     ("address", rf"addr(ess)?|cell(_?({_NUMBER}|addr(ess)?))?|cell"),
     ("device", rf"(dev(ice)?|dut|part)(_?({_NUMBER}|name))?|sample_?name"),
     ("voltage", rf"(v(olt(age)?)?|bias|[ac]v|(an|cath)odev|gatev|drainv)(_?{_APPLIED}?_?\d*)?"),
-    ("voltage", r"source_(value|voltage)|v_?[a-z]?\d*"),
+    ("voltage", rf"source_(value|voltage)|v_?([a-z]?\d*|{_TERMINALS})"),
     ("cycle", rf"(n_?)?cyc(le)?s?(_?({_NUMBER}|done))?|(switching|endurance)_cycles?"),
     ("sweep", rf"(sweep|repeat|rep|run|iter(ation)?|loop|trace|pass_?no)s?(_?{_NUMBER})?"),
-    ("sets", rf"(n_?|num_?)?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?set"),
-    ("resets", rf"(n_?|num_?)?re?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?reset"),
+    ("sets", rf"(n_?|num_?|anz(ahl)?_?)?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?set"),
+    ("resets", rf"(n_?|num_?|anz(ahl)?_?)?re?sets?(_?(pulses?|{_NUMBER}))?|(pulses?)_?reset"),
     ("pulse", rf"pulse(_?({_NUMBER}|count|nr))?|n_?pulse|step(_?{_NUMBER})?|shot"),
     ("pulses", r"(n_?|num_?|total_?)?pulses(_?(used|total|count))?|attempts|iterations|tries"),
     ("reads", r"(n_?|num_?)?reads"),
@@ -52,17 +58,20 @@ _NAMES: Sequence[tuple[str, str]] = (
     ("temperature", r"(bake_?)?temp(erature)?(_?[ck])?|t_?(bake|amb|chuck|stage)|celsius|kelvin"),
     ("level", rf"(target_?)?(level|lvl|code)(_?{_NUMBER})?|(target_?)state"),
     ("state", r"state|resistance_?state|mode|kind|phase"),
-    ("flag", r"ok|verified|pass(ed)?|success(ful)?|accepted|valid|converged|pass_?fail|done"),
+    ("flag", r"ok|verified|pass(ed)?|success(ful)?|accepted|valid|converged|pass_?fail|p_f|done"),
     ("lower", rf"{_LIMITED}?_?(lo(w(er)?)?|min){_LIMIT}?"),
     ("upper", rf"{_LIMITED}?_?(hi(gh)?|up(per)?|max){_LIMIT}?"),
-    ("target", rf"{_READING}?_?(target|goal|aim)(_?{_READING})?"),
+    ("target", rf"{_READING}?_?(target|goal|aim|ziel|soll)(_?{_READING})?"),
     ("hrs", rf"{_READING}?_?(hrs|off|high_?res(istance)?_?state|reset)"),
     ("lrs", rf"{_READING}?_?(lrs|on|low_?res(istance)?_?state|set)"),
+    ("hrs", r".+_(hrs|high_?res(istance)?_?state)"),
+    ("lrs", r".+_(lrs|low_?res(istance)?_?state)"),
     ("initial", rf"{_READING}?_?(init(ial)?|before|pre|start|0)|(init(ial)?|pre)_{_READING}"),
     ("final", rf"{_READING}?_?(final|after|end|post)|(final|post)_{_READING}"),
     ("width", r"(pulse_?)?(width|pw|duration)|t_?(pulse|pw|width)"),
     ("amplitude", r"(pulse_?)?ampl?(itude)?|v_?(pulse|ampl?(itude)?|p)|pulse_?v(olt(age)?)?"),
-    ("current", rf"(i|curr(ent)?)(_?{_MEASURED})?|[ac]i|(an|cath)odei|gatei|draini|i_?[a-z]?\d*"),
+    ("current", rf"(i|curr(ent)?)(_?{_MEASURED})?|[ac]i|(an|cath)odei|gatei|draini"),
+    ("current", rf"i_?([a-z]?\d*|{_TERMINALS})"),
     ("resistance", rf"(r|res(istance)?)(_?{_MEASURED})?"),
     ("conductance", rf"(g|cond(uctance)?)(_?{_MEASURED})?"),
     ("reading", r"reading|result|value|meas(urement|ured)?"),

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
-from rramfit.measurement.lab.formats.containers import FileKind, file_kind
+from rramfit.measurement.lab.formats.containers import SHEET_KINDS, FileKind, file_kind
 from rramfit.measurement.lab.formats.lines import WHITESPACE, is_number
 from rramfit.measurement.lab.formats.rows import RowBlock, check_width, distinct
 from rramfit.measurement.lab.formats.spreadsheets import (
@@ -27,9 +27,20 @@ from rramfit.measurement.lab.formats.spreadsheets import (
     sheet_pieces,
 )
 from rramfit.measurement.lab.formats.text import text_lines
-from rramfit.measurement.lab.guess.names import role_by_name
-from rramfit.measurement.lab.guess.structure import Structure, find_structure, units_of
+from rramfit.measurement.lab.guess.fields import (
+    Field,
+    field_of_texts,
+    source_keys,
+    with_joined_dates,
+)
+from rramfit.measurement.lab.guess.structure import (
+    HEAD_LINES,
+    Structure,
+    find_structure,
+    units_of,
+)
 from rramfit.measurement.lab.guess.wide import (
+    NARROW,
     Wide,
     find_labelled_map,
     find_numbered_columns,
@@ -38,29 +49,13 @@ from rramfit.measurement.lab.guess.wide import (
 from rramfit.measurement.lab.layout_table import TableSource
 from rramfit.measurement.lab.tables import read_blocks, separator_of
 
-__all__ = ["Field", "Sample", "read_sample"]
+__all__ = ["Sample", "read_sample"]
 
 _FIELDS = 4_000_000  # of all rows together
 _CHARACTERS = 2**25  # of all rows of samples together
-_HEAD_LINES, _HEAD_BYTES = 400, 32 * 2**20
-_WIDE = 24  # fields from which a row may be a row of samples
-_MAP = 6  # and a row of an array
-_MISSING = ("", "NA", "N/A", "n/a", "-", "null", "None")
+_HEAD_BYTES = 32 * 2**20
+_MAP = 6  # fields from which a row may be a row of an array
 _RESERVED = frozenset({"file", "line", "block", "block_line", "sample", "header", "occurrence"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """A column of the sample."""
-
-    name: str  # valid in arithmetic
-    title: str  # as in the header, without its unit; "" without header
-    unit: str  # as in the header; "" if it has none
-    numbers: NDArray[np.float64] | None  # (row,), NaN where empty; None for text
-    texts: NDArray[Any] | None  # both for hexadecimal numbers, and for texts such as WL12
-    integers: bool  # written without a decimal point
-    numbered: bool = False  # texts with one number each
-    missing: tuple[str, ...] = ()  # texts between the numbers that mean "not measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +86,7 @@ def read_sample(path: Path) -> Sample:
     kind = file_kind(path)
     source: dict[str, Any] = {"kind": "table"}
     structure: Structure | None = None
-    if kind in ("text", "xlsx", "ods"):
+    if kind == "text" or kind in SHEET_KINDS:
         if kind == "text":
             lines = _head(path, text_lines(path, TableSource(kind="table", header=True)))
             structure = find_structure(lines)
@@ -106,13 +101,18 @@ def read_sample(path: Path) -> Sample:
                 expected="rows of a log: fields separated by tab, comma, semicolon or blanks",
             )
         source |= _source(path, structure, text=kind == "text")
-        labelled = find_labelled_map(lines, structure) if not structure.titles else None
+        labelled = find_labelled_map(lines, structure)
         if labelled is not None:
+            source.pop("header", None)
             source["skip"] = labelled.skip
+            above = labelled.skip or 0
+            structure = replace(
+                structure, titles=(), header=False, skip=above, settings=tuple(lines[:above])
+            )
             return _wide_sample(path, source, structure, labelled, kind)
-        if structure.width > _WIDE or (structure.width >= _MAP and not structure.titles):
+        if structure.width > NARROW or (structure.width >= _MAP and not structure.titles):
             wide = find_wide(lines, structure)
-            if wide is not None and (wide.map or structure.width > _WIDE):
+            if wide is not None:
                 return _wide_sample(path, source, structure, wide, kind)
         few = find_numbered_columns(lines, structure)
         if few is not None:
@@ -126,13 +126,11 @@ def read_sample(path: Path) -> Sample:
     return _read(path, source, structure)
 
 
-def _first_table(
-    path: Path, kind: Literal["xlsx", "ods"]
-) -> tuple[list[str], Structure | None, int]:
+def _first_table(path: Path, kind: FileKind) -> tuple[list[str], Structure | None, int]:
     """Return the lines, the structure and the number of the first sheet that is a table."""
     for sheet in range(sheet_count(path, kind)):
         pieces = sheet_pieces(path, kind, sheet)
-        lines = [line for p in pieces for line in p.data.decode().split("\n")[:-1]][:_HEAD_LINES]
+        lines = [line for p in pieces for line in p.data.decode().split("\n")[:-1]][:HEAD_LINES]
         structure = find_structure(lines, SHEET_SEPARATOR)
         if structure is not None:
             return lines, structure, sheet
@@ -141,11 +139,20 @@ def _first_table(
 
 def _head(path: Path, lines: Iterator[str]) -> list[str]:
     found, size = [], 0
-    for line in islice(lines, _HEAD_LINES):
+    for line in islice(lines, HEAD_LINES):
         found.append(line)
         size += len(line)
         if size > _HEAD_BYTES:
             break
+    brackets = sum(line.lstrip().startswith("[") for line in found)
+    if brackets > 1 and brackets > len(found) / 2:
+        raise MeasurementError(
+            path,
+            "/",
+            found="numbers in brackets, as a program prints an array",
+            expected="rows of a log: fields separated by tab, comma, semicolon or blanks",
+            remedy="save the array as CSV (`numpy.savetxt`, `writematrix`)",
+        )
     if not any(line.strip() for line in found):
         raise MeasurementError(path, "/", found="an empty file", expected="rows of a log")
     return found
@@ -207,8 +214,8 @@ def _read(path: Path, source: dict[str, Any], structure: Structure | None) -> Sa
         if better != names:
             source["columns"] = better
             names = better
-    fields = tuple(_fields(full, names, titles))
-    source |= _special_texts(fields)
+    fields = with_joined_dates(tuple(_fields(full, names, titles)))
+    source |= source_keys(fields)
     counted: dict[str, int] = {}
     for b in blocks:
         for bad in b.bad:
@@ -243,54 +250,7 @@ def _fields(
             continue
         texts = np.concatenate([p.astype(object) for p in parts])
         boolean = all(p.dtype.kind == "b" for p in parts)
-        yield _field_of_texts(name, (title, unit), texts, boolean=boolean)
-
-
-def _field_of_texts(
-    name: str, title: tuple[str, str], texts: NDArray[Any], *, boolean: bool = False
-) -> Field:
-    """Return the field of texts: numbers with gaps, hexadecimal, numbered, or other texts."""
-    import pandas as pd
-
-    about: dict[str, Any] = {"name": name, "title": title[0], "unit": title[1]}
-    values = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
-    words = np.array([str(t).strip() for t in texts], dtype=object)
-    if all(re.fullmatch(r"0[xX][0-9a-fA-F]+", word) for word in words):
-        addresses = np.array([int(word, 16) for word in words], dtype=np.float64)
-        return Field(**about, numbers=addresses, texts=words, integers=True)
-    numbers = _numbered(title[0], words)
-    if numbers is not None:
-        return Field(**about, numbers=numbers, texts=words, integers=True, numbered=True)
-    empty = np.isin(words, [*_MISSING, "nan", "NaN", "NAN", "inf", "-inf"])
-    numeric = not boolean and bool(np.mean(np.isfinite(values) | empty) > 0.95)
-    numeric = numeric and bool(np.isfinite(values).any())
-    return Field(
-        **about,
-        numbers=values if numeric else None,
-        texts=None if numeric else words,
-        integers=numeric and all(re.fullmatch(r"[+-]?\d+", word) for word in words),
-        missing=tuple(w for w in _MISSING if numeric and w in words),
-    )
-
-
-def _special_texts(fields: Sequence[Field]) -> dict[str, Any]:
-    """Return the keys of [source] for hexadecimal numbers and texts that mean "not measured"."""
-    special = [f for f in fields if f.numbers is not None and f.texts is not None]
-    hexadecimal = [f.name for f in special if not f.numbered]
-    numbered = [f.name for f in special if f.numbered]
-    missing = sorted({m for f in fields for m in f.missing})
-    keys = {"hex": hexadecimal, "numbered": numbered, "missing": missing}
-    return {key: names for key, names in keys.items() if names}
-
-
-def _numbered(title: str, words: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return the numbers in texts such as WL12 of rows and columns; None if they are others."""
-    if role_by_name(title, "") not in ("row", "col", "address"):
-        return None
-    found = [re.fullmatch(r"([A-Za-z_ -]+)(\d{1,6})", word) for word in words]
-    if not all(found) or len({m[1] for m in found if m}) != 1:
-        return None
-    return np.array([int(m[2]) for m in found if m], np.float64)
+        yield field_of_texts(name, (title, unit), texts, boolean=boolean)
 
 
 def _wide_sample(
@@ -309,8 +269,10 @@ def _wide_sample(
     texts, complete = _leading_fields(lines, structure, wide.leading)
     named = [units_of(t) for t in titles] or [("", "")] * wide.leading
     columns = np.array(texts, dtype=object).reshape(len(texts), wide.leading).T
-    fields = tuple(map(_field_of_texts, leading, named, columns))
-    source |= _special_texts(fields)
+    if wide.names:
+        named = [("row", "")]  # so that its numbers are used
+    fields = tuple(map(field_of_texts, leading, named, columns))
+    source |= source_keys(fields)
     return Sample(
         path=path,
         source=source,

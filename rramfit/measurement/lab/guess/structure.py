@@ -2,29 +2,34 @@
 
 Each candidate separator splits the first lines. The best one splits most lines into the same
 number of fields, most of which are numbers. The header is the line above the first row with as many
-fields, none of which is a number; it may be a comment.
+fields, none of which is a number; it may be a comment. Lines with few numbers above a full header
+are settings, also if they have as many fields as the rows.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
+from rramfit.measurement.lab.formats.forms import has_unit
 from rramfit.measurement.lab.formats.lines import WHITESPACE, fields_of, is_number
 from rramfit.units import ACCEPTED_UNITS, unit_name
 
-__all__ = ["Structure", "find_structure", "units_of"]
+__all__ = ["HEAD_LINES", "Structure", "find_structure", "units_of"]
 
 _SEPARATORS = ("\t", ";", ",", "|", WHITESPACE)
 _COMMENTS = ("#", "%", "//", "!")
 _FIELDS = 64  # of a line that are looked at
 _LONG_LINE = 8192
 _TIME_OR_KELVIN = re.compile(r"(?i)(.*[_ ])?(t|time|temp(erature)?)")  # `time_h`, `temp_C`
-_LINES = 400
+HEAD_LINES = 1000  # that are looked at; some testers write several hundred lines of settings
 _FEWEST_NUMBERS = 0.2  # share of the fields of a row
+_SETTINGS = 0.75  # of the numbers of a row: lines with fewer, above a header, are settings
+_LONGER = 4  # rows with a mark, in terms of the settings in a row above them
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?P<t>[.,' ])\d{3}(?:(?P=t)\d{3})*(?P<d>[.,]\d+)?")
 _ALL_UNITS = frozenset(u for units in ACCEPTED_UNITS.values() for u in units)
 
@@ -65,7 +70,7 @@ def find_structure(lines: Sequence[str], separator: str | None = None) -> Struct
     separator : str, optional
         Its separator, if that is known.
     """
-    lines = [line.rstrip("\r\n") for line in lines[:_LINES]]
+    lines = [line.rstrip("\r\n") for line in lines[:HEAD_LINES]]
     splits = [
         s
         for candidate in ((separator,) if separator else _SEPARATORS)
@@ -125,19 +130,78 @@ def _split(lines: Sequence[str], separator: str, decimal: str) -> _Split | None:
     }
     thousands = _thousands([f for _, fields in split.values() for f in fields], separator, decimal)
     shares = {
-        i: sum(is_number(f, decimal, thousands) for f in fields) / max(len(fields), 1)
+        i: sum(_is_reading(f, decimal, thousands) for f in fields) / max(len(fields), 1)
         for i, (_, fields) in split.items()
     }
-    counts = Counter(n for i, (n, _) in split.items() if shares[i] > 0 and n > 1)
+    counts: dict[int, float] = {}
+    for i, (n, _) in split.items():
+        if n > 1 and shares[i] > 0:
+            counts[n] = counts.get(n, 0.0) + 1 + shares[i]
     if not counts:
         return None
     width = max(counts, key=lambda n: (counts[n], n))
-    rows = [i for i, (n, _) in split.items() if n == width and shares[i] > 0]
+    same = {i: fields for i, (n, fields) in split.items() if n == width}
+    numeric = [i for i in same if shares[i] > 0]
+    if len(numeric) > 1 and _numbers_columns(same[numeric[0]], same[numeric[1]], decimal):
+        numeric = numeric[1:]
+    rows, marked = _without_settings(numeric, same, shares)
     numbers = sum(shares[i] for i in rows) / len(rows)
     if numbers < _FEWEST_NUMBERS or len(rows) < min(2, len(split)):
         return None
-    score = len(rows) / len(split) * (0.1 + numbers)
+    others = [i for i in split if rows[0] == numeric[0] or (i >= rows[0] and not marked)]
+    score = len(rows) / (len(others) or len(rows)) * (0.1 + numbers)
     return _Split(round(score, 6), separator, decimal, thousands, width, tuple(rows))
+
+
+def _numbers_columns(
+    fields: Sequence[str], below: Sequence[str] | None = None, decimal: str = "."
+) -> bool:
+    """Return True for a header such as ``time (s),1,2,3``, above a row of numbers."""
+    first, *others = (f.strip().strip('"') for f in fields)
+    counts = [[str(n) for n in range(k, len(others) + k)] for k in (0, 1)]
+    numbered = bool(first) and not is_number(first, decimal) and others in counts
+    return numbered and len(others) > 1 and (below is None or is_number(below[0], decimal))
+
+
+def _without_settings(
+    rows: list[int], lines: Mapping[int, Sequence[str]], shares: Mapping[int, float]
+) -> tuple[list[int], bool]:
+    """Return the rows below the header, if settings above it have as many fields.
+
+    The second value is True if these rows start with one text, which distinguishes them.
+
+    The header is the line of texts above the longest run of rows. Settings have fewer numbers than
+    these rows, or these rows start with a text that no setting starts with (``DataValue``).
+    """
+    best, longest = (rows, False), 0
+    seen: set[tuple[str, ...]] = set()
+    for at, fields in lines.items():
+        known = tuple(fields) in seen  # a repeated header
+        seen.add(tuple(fields))
+        if known or shares[at] or not all(f.strip().strip('"') for f in fields):
+            continue
+        above, below = [i for i in rows if i < at], [i for i in rows if i > at]
+        run = below[: _runs(below)[0]] if below else []
+        if not above or len(run) < 2 or len(run) <= longest:
+            continue
+        starts = {lines[i][0].strip() for i in run}
+        marked = len(starts) == 1 and not starts & {lines[i][0].strip() for i in [*above, at]}
+        few = median(shares[i] for i in above) < _SETTINGS * shares[run[0]]
+        if few or (marked and len(run) >= _LONGER * max(_runs(above))):
+            kept = [i for i in below if lines[i][0].strip() in starts] if marked else below
+            best = kept, marked
+            longest = len(run)
+    return best
+
+
+def _runs(rows: Sequence[int]) -> list[int]:
+    """Return the lengths of the runs of rows without a line between them."""
+    breaks = [n for n, (a, b) in enumerate(pairwise(rows), start=1) if b != a + 1]
+    return [b - a for a, b in pairwise([0, *breaks, len(rows)])]
+
+
+def _is_reading(field: str, decimal: str, thousands: str | None) -> bool:
+    return is_number(field, decimal, thousands) or has_unit(field.strip().replace(decimal, "."))
 
 
 def _first_fields(line: str, separator: str) -> tuple[int, list[str]]:
@@ -192,8 +256,13 @@ def _with_header(lines: Sequence[str], split: _Split) -> Structure:
     at, titles = _header(lines, first, split)
     header: bool | str = False
     skip = 0
+    if at is None and (named := _header_of_row_names(lines, split)):
+        at, titles = split.rows[0] - 1, named  # the reader needs `columns` for it
     above = [i for i in range(first) if lines[i].strip() and not _is_comment(lines[i])]
-    if at is not None and not _is_comment(lines[at]) and titles and at == above[-1]:
+    units = at is not None and any(i > at and fields_of(lines[i], split.separator) for i in above)
+    if titles and not titles[0]:
+        skip = first
+    elif at is not None and not _is_comment(lines[at]) and titles and not units:
         header = True if above == [at] else _start(lines, at, titles)
     elif above and not any(_like_row(lines[i], split) for i in above):
         skip = first
@@ -221,8 +290,8 @@ def _header(lines: Sequence[str], first: int, split: _Split) -> tuple[int | None
     """Return the header above the first row and its fields, with units from a line below it."""
     found: list[tuple[int, list[str]]] = []
     for i in range(first - 1, max(first - 12, -1), -1):
-        if not lines[i].strip():
-            continue
+        if not lines[i].strip() or not fields_of(lines[i], split.separator):
+            continue  # blank, or with a quotation mark that is not closed
         fields = _text_fields(lines[i], split)
         if fields:
             found.append((i, fields))
@@ -233,9 +302,24 @@ def _header(lines: Sequence[str], first: int, split: _Split) -> tuple[int | None
     if not found:
         return None, ()
     if len(found) == 2 and _are_units(found[0][1]):
-        named = (f"{n} ({u})" for n, u in zip(found[1][1], found[0][1], strict=True))
+        units = (u.strip("()[] ") for u in found[0][1])
+        named = (f"{n} ({u})" if u else n for n, u in zip(found[1][1], units, strict=True))
         return found[1][0], tuple(named)
     return found[0][0], tuple(found[0][1])
+
+
+def _header_of_row_names(lines: Sequence[str], split: _Split) -> tuple[str, ...]:
+    """Return the header of R's write.table, which has no name for the column of row names."""
+    first = split.rows[0]
+    fields = [f.strip().strip('"') for f in fields_of(lines[first - 1], split.separator)]
+    numbers = any(is_number(f, split.decimal) for f in fields)
+    unlike = len(fields) != split.width - 1 or numbers or not all(fields)
+    if not first or unlike or _is_comment(lines[first - 1]):
+        return ()
+    named = [fields_of(lines[i], split.separator)[0].strip('" ') for i in split.rows]
+    counts = [str(n) for n in range(1, len(named) + 1)]
+    texts = not any(is_number(name, split.decimal) for name in named)
+    return ("", *fields) if named == counts or texts else ()
 
 
 def _text_fields(line: str, split: _Split) -> list[str]:
@@ -249,7 +333,9 @@ def _text_fields(line: str, split: _Split) -> list[str]:
     for separator in (split.separator, WHITESPACE, ",", ";"):
         fields = [f.strip().strip('"') for f in fields_of(bare, separator)]
         looked_at = fields[:_FIELDS]
-        if len(fields) == split.width and not any(is_number(f, split.decimal) for f in looked_at):
+        if len(fields) == split.width and (
+            _numbers_columns(looked_at) or not any(is_number(f, split.decimal) for f in looked_at)
+        ):
             return fields if any(fields) else []
         if not _is_comment(line):
             break

@@ -2,8 +2,8 @@
 
 The leading fields are those in front of the samples: an address, a start time, a level. A field is
 a sample if it is within three decades of the median of the fields behind it and, if those have
-decimal places, is no integer. The samples alternate if even and odd ones differ by a factor of 3 or
-more.
+decimal places, is no index: a column of integers that rises, repeats, or is outside their range.
+The samples alternate if even and odd ones differ by a factor of 3 or more.
 
 A map may have labels: a line with the numbers of the columns, and the number of the row in front of
 each row. Columns with numbered names and one unit, such as `cyc1` to `cyc4`, are samples too.
@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from rramfit.measurement.lab.formats.lines import fields_of
 from rramfit.measurement.lab.guess.names import role_by_name
-from rramfit.measurement.lab.guess.structure import Structure, units_of
+from rramfit.measurement.lab.guess.structure import HEAD_LINES, Structure, units_of
 
-__all__ = ["Wide", "find_labelled_map", "find_numbered_columns", "find_wide"]
+__all__ = ["NARROW", "Wide", "find_labelled_map", "find_numbered_columns", "find_wide"]
 
+NARROW = 24  # fields of a row that may be different quantities
+_LONGEST = 4  # rows of a map with numbered rows, in terms of its columns
 _MOST_LEADING = 8
 _FEWEST = 4  # samples of a row
 _FEWEST_NAMED = 3  # columns with numbered names
@@ -33,8 +35,11 @@ _READING_ROLES = frozenset(
     {"", "resistance", "conductance", "current", "reading", "cycle", "sweep", "read"}
 )
 _LEADING_ROLES = frozenset(
-    {"time", "address", "device", "row", "col", "cycle", "sweep", "level", "temperature", "index"}
-)
+    {"time", "address", "device", "row", "col", "cycle", "sweep", "level", "temperature", "index",
+     "voltage"}
+)  # fmt: skip
+_NO_ROW = frozenset({"time", "cycle", "sweep", "level", "temperature", "voltage", "read"})
+_LABEL = re.compile(r"(?i)(?:(?:wl|bl|row|col|column|word ?line|bit ?line)[ _]?)?(\d{1,6})")
 _DECADES = 3.0
 _CONTRAST = 3.0  # ratio of the medians of even and odd samples
 _LOOKED_AT = 2_000  # fields of a line
@@ -57,6 +62,7 @@ class Wide:
     name: str = ""  # of the samples, without numbers
     first_label: int = 0  # number of the first row of a map with labels
     skip: int | None = None  # lines above the rows of a map with labels
+    names: bool = False  # whether the labels of rows have a name, as WL12
 
 
 def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
@@ -96,6 +102,11 @@ def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
     ):
         return None
     even, odd = (np.nanmedian(np.abs(samples[:, i::2]), axis=1) for i in (0, 1))
+    narrow = structure.width <= NARROW
+    numbered = narrow and leading == 1 and not structure.titles
+    numbered = numbered and _numbers_rows(table[:, 0], samples.shape[1])
+    if narrow and leading and not (numbered or _one_kind(samples)):
+        return None
     with np.errstate(divide="ignore", invalid="ignore"):
         contrast = float(np.nanmedian(even / odd))
         spread = np.nanmedian(np.abs(np.log(np.abs(samples[:, 2::2] / samples[:, :-2:2]))))
@@ -105,23 +116,46 @@ def find_wide(lines: Sequence[str], structure: Structure) -> Wide | None:
         samples=max(widths) - leading,
         rows=len(rows),
         blocks=len(per_block),
-        rows_of_block=max(per_block),
+        rows_of_block=len(np.unique(table[:, 0])) if numbered else max(per_block),
         size=float(np.nanmedian(np.abs(samples))),
-        alternating=contrast if alternates else 1.0,
-        map=leading == 0 and not structure.titles,
-        complete=len(lines) < 400,
+        alternating=contrast if alternates and not numbered else 1.0,
+        map=(leading == 0 and not structure.titles) or numbered,
+        complete=len(lines) < HEAD_LINES,
+        first_label=int(table[:, 0].min()) if numbered else 0,
     )
 
 
+def _numbers_rows(labels: NDArray[np.float64], columns: int) -> bool:
+    """Return True for 0, 1, 2, … or 1, 2, 3, …, perhaps repeated, if they are not too many."""
+    known = np.unique(labels)
+    rises = np.diff(labels)
+    again = (rises == 1) | (rises == known[0] - known[-1])
+    return _counts(known) and bool(np.all(again)) and len(known) <= _LONGEST * columns
+
+
+def _one_kind(samples: NDArray[np.float64]) -> bool:
+    """Return True if the columns have the same size, and each has many different values."""
+    different = [len(np.unique(c)) > max(len(c) / 2, 1) for c in samples.T]
+    whole = {bool(np.all(c == np.floor(c))) for c in samples.T}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.log(np.nanmedian(np.abs(samples), axis=0))
+    return all(different) and len(whole) == 1 and bool(np.ptp(size) < np.log(_CONTRAST))
+
+
 def find_labelled_map(lines: Sequence[str], structure: Structure) -> Wide | None:
-    """Return how a map with numbered rows and columns is read; None if it is no such map."""
+    """Return how a map with numbered rows and columns is read; None if it is no such map.
+
+    The numbers of rows and columns may have a name, as in ``WL12`` and ``BL3``.
+    """
     found = [fields_of(line, structure.separator) for line in lines]
     for at, head in enumerate(found[:-2]):
-        columns = _numbers(head[1:], structure) if len(head) > _FEWEST else None
-        if columns is None or not _counts(columns) or _is_number(head[0], structure):
+        columns = _labels(head[1:]) if len(head) > _FEWEST else None
+        if columns is None or not _counts(columns) or _labels(head[:1]) is not None:
             continue
+        if role_by_name(*units_of(head[0].strip())) in _NO_ROW:
+            continue  # a column for each cell, and a line for each time
         rows = [f for f in found[at + 1 :] if len(f) == len(head)]
-        labels = _numbers([f[0] for f in rows], structure)
+        labels = _labels([f[0] for f in rows])
         values = [_numbers(f[1:], structure) for f in rows]
         known = [v for v in values if v is not None]
         if labels is None or not _counts(labels) or len(known) != len(rows) or len(rows) < 2:
@@ -137,21 +171,28 @@ def find_labelled_map(lines: Sequence[str], structure: Structure) -> Wide | None
                 size=float(np.nanmedian(np.abs(table))),
                 alternating=1.0,
                 map=True,
-                complete=len(lines) < 400,
+                complete=len(lines) < HEAD_LINES,
                 first_label=int(labels[0]),
                 skip=at + 1,
+                names=any(not f[0].strip().isdigit() for f in rows),
             )
     return None
+
+
+def _labels(fields: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the numbers of labels such as ``3`` or ``BL3``; None if they are no labels."""
+    found: list[float] = []
+    for f in fields:
+        match = _LABEL.fullmatch(f.strip().strip('"'))
+        if match is None:
+            return None
+        found.append(float(match[1]))
+    return np.array(found) if found else None
 
 
 def _counts(numbers: NDArray[np.float64]) -> bool:
     """Return True for 0, 1, 2, … or 1, 2, 3, …."""
     return numbers[0] in (0, 1) and len(numbers) > 1 and bool(np.all(np.diff(numbers) == 1))
-
-
-def _is_number(text: str, s: Structure) -> bool:
-    found = _numbers([text], s)
-    return found is not None and bool(np.isfinite(found[0]))
 
 
 def find_numbered_columns(lines: Sequence[str], structure: Structure) -> Wide | None:
@@ -163,6 +204,8 @@ def find_numbered_columns(lines: Sequence[str], structure: Structure) -> Wide | 
     roles = {role_by_name(*name) for name in names}
     if not leading or len(names) < _FEWEST_NAMED or min(patterns.values()) < 2 or len(units) > 1:
         return None
+    if len(patterns) > 1 and role_by_name(*units_of(structure.titles[0])) == "cycle":
+        return None  # both states of devices side by side
     if not all(re.search(r"\d", name) for name, _ in names) or not roles <= _READING_ROLES:
         return None
     rows = [f for x in lines if len(f := fields_of(x, structure.separator)) == structure.width]
@@ -179,7 +222,7 @@ def find_numbered_columns(lines: Sequence[str], structure: Structure) -> Wide | 
         size=float(np.nanmedian(np.abs(table))),
         alternating=1.0,
         map=False,
-        complete=len(lines) < 400,
+        complete=len(lines) < HEAD_LINES,
         unit=units.pop(),
         name=max(patterns, key=lambda n: patterns[n]),
     )
@@ -206,9 +249,20 @@ def _leading(table: NDArray[np.float64]) -> int:
         integral = bool(np.all(column == np.floor(column)))
         with np.errstate(divide="ignore"):
             far = bool(abs(np.log10(np.nanmedian(np.abs(column)) / size)) > _DECADES)
-        if not ((fractional and integral) or far):
+        if not ((fractional and integral and _is_index(column, behind)) or far):
             return i
     return int(min(_MOST_LEADING, table.shape[1] - 1))
+
+
+def _is_index(column: NDArray[np.float64], samples: NDArray[np.float64]) -> bool:
+    """Return True for integers that rise, repeat, or are outside the range of the samples."""
+    low, high = np.nanquantile(samples, (0.01, 0.99))
+    if not low / _CONTRAST <= np.median(column) <= high * _CONTRAST:
+        return True
+    steps = np.diff(column)
+    if len(column) < _FEWEST:
+        return bool(np.all(steps == 1))
+    return bool(np.all(steps >= 0)) or len(np.unique(steps)) <= 2
 
 
 def _numbered(titles: Sequence[str]) -> bool:

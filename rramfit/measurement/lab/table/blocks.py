@@ -7,7 +7,7 @@ field) are columns, unless the log has one of that name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.errors import MeasurementError
-from rramfit.measurement.lab.formats.containers import file_kind
+from rramfit.measurement.lab.formats.containers import SHEET_KINDS, file_kind
 from rramfit.measurement.lab.formats.samples import sample_blocks
 from rramfit.measurement.lab.formats.spreadsheets import SHEET_SEPARATOR, sheet_pieces
 from rramfit.measurement.lab.layout_table import TableLayout, TableSource, fields_of_pattern
@@ -51,7 +51,7 @@ def log_rows(paths: Sequence[Path], layout: TableLayout, ledger: Ledger) -> Iter
         if not len(block.line):
             continue
         columns = {str(name): values for name, values in block.columns.items()}
-        width = len(columns)
+        width = len(columns) - _joined(columns, source)
         own = {
             "file": np.full(len(block.line), block.file),
             "line": block.line,
@@ -88,7 +88,7 @@ def _read(paths: Sequence[Path], source: TableSource) -> Iterator[RowBlock]:
         return
     for f, path in enumerate(paths):
         kind = file_kind(path)
-        if kind in ("xlsx", "ods"):
+        if kind in SHEET_KINDS:
             pieces = sheet_pieces(path, kind, source.sheet)
             lines = (line for p in pieces for line in p.data.decode("utf-8").split("\n")[:-1])
             yield from sample_blocks(path, source, lines, SHEET_SEPARATOR, file=f)
@@ -98,6 +98,11 @@ def _read(paths: Sequence[Path], source: TableSource) -> Iterator[RowBlock]:
         else:
             separator = source.separator or separator_of(path)
             yield from sample_blocks(path, source, text_lines(path, source), separator, file=f)
+
+
+def _joined(columns: Mapping[str, NDArray[Any]], source: TableSource) -> int:
+    """Return how many columns are no fields of a line: dates out of several columns."""
+    return sum(name in columns and not isinstance(p, str) for name, p in source.dates.items())
 
 
 class _BlockLines:

@@ -15,6 +15,8 @@ from rramfit.measurement.lab.layout_parts import LayoutError, Part, check_unit, 
 from rramfit.units import ACCEPTED_UNITS, unit_name
 
 __all__ = [
+    "FALSE_WORDS",
+    "TRUE_WORDS",
     "Keys",
     "TableCode",
     "TableConductance",
@@ -106,12 +108,17 @@ class TableLevel(TableCode):
     first: int = Field(default=0, description="number of the lowest level")
 
 
+TRUE_WORDS = ("1", "true", "t", "yes", "y", "ok", "good", "pass", "passed", "p", "ja", "oui")
+FALSE_WORDS = ("0", "false", "f", "no", "n", "nok", "ng", "bad", "fail", "failed", "nein", "non")
+"""What testers write into a column of flags; capitals do not matter."""
+
+
 class TableFlag(Part):
     """A column of true and false values."""
 
     column: str
-    true: tuple[str, ...] = ("1", "true", "t", "yes", "y", "ok", "pass", "passed")
-    false: tuple[str, ...] = ("0", "false", "f", "no", "n", "fail", "failed")
+    true: tuple[str, ...] = TRUE_WORDS
+    false: tuple[str, ...] = FALSE_WORDS
     values: dict[str, bool] | None = Field(
         default=None, description="in place of `true` and `false`"
     )

@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rramfit.measurement.lab.guess.fields import Field
 from rramfit.measurement.lab.guess.names import UNIT_ROLES, quantity_of_unit, role_by_name
 from rramfit.measurement.lab.guess.roles.inference import Inference, infer, infer_texts
 from rramfit.measurement.lab.guess.roles.role import NOT_SURE, SURE, Role, Roles, integral
-from rramfit.measurement.lab.guess.sample import Field, Sample
+from rramfit.measurement.lab.guess.sample import Sample
+from rramfit.measurement.lab.table.quantity_parts import FALSE_WORDS, TRUE_WORDS
 
 __all__ = ["assign_roles"]
 
@@ -55,6 +57,10 @@ def _by_name(f: Field) -> Role:
         if role not in _TEXT_ROLES:
             sample_text = str((f.texts if f.texts is not None else [""])[0])[:20]
             return Role(f, "", f"named as {role}, but it is text ({sample_text!r})", NOT_SURE)
+        words = {str(t).casefold() for t in (f.texts if f.texts is not None else ())}
+        if role == "flag" and not words <= {*TRUE_WORDS, *FALSE_WORDS}:
+            odd = ", ".join(sorted(words - {*TRUE_WORDS, *FALSE_WORDS})[:4])
+            return Role(f, "", f"named as a flag, but {odd!r} is neither true nor false", NOT_SURE)
         return Role(f, role, why, SURE, unit)
     known = f.numbers[np.isfinite(f.numbers)]
     if role in UNIT_ROLES["conductance"] | {"resistance", "current"} and _overflows(known):

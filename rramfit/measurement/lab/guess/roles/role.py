@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rramfit.measurement.lab.guess.sample import Field
+from rramfit.measurement.lab.guess.fields import Field
 
 __all__ = ["LIKELY", "NOT_SURE", "SURE", "Role", "Roles", "integral"]
 

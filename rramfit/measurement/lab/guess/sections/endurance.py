@@ -18,9 +18,11 @@ def is_endurance(log: Log) -> bool:
         return True
     if r.first("polarity") and log.reading() is not None and not r.first("pulse"):
         return True
-    cycle = r.first("cycle")
+    cycle, state = r.first("cycle"), r.first("state")
     if cycle is None or log.reading() is None:
         return False
+    if state is not None and state.field.texts is not None and len(set(state.field.texts)) > 2:
+        return False  # levels, cell by cell: a programming sweep
     return r.first("state", "polarity") is not None or _twice(log, cycle)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rramfit.measurement.lab.guess.levels import find_levels, level_key, window_unit
 from rramfit.measurement.lab.guess.log import Log, Section, has_unique_rows, toml_text
+from rramfit.measurement.lab.guess.wide import Wide
 
 __all__ = ["attempts_section", "is_operations", "operations_section", "program_section"]
 
@@ -20,7 +21,7 @@ def program_section(log: Log) -> Section | None:
         lines = [
             "[program]",
             log.samples_as_conductance(wide),
-            'sweep = "block"' if wide.map else 'sweep = "sample"',
+            f'sweep = "{_sweep_of(wide)}"',
             log.read_voltage(),
         ]
         return Section(lines=tuple(lines), used=frozenset(), samples=("g",))
@@ -57,6 +58,12 @@ def program_section(log: Log) -> Section | None:
         used.update(counts)
     lines.append(log.read_voltage())
     return Section(lines=tuple(lines), used=frozenset(used))
+
+
+def _sweep_of(wide: Wide) -> str:
+    if not wide.map:
+        return "sample"
+    return "occurrence" if wide.leading else "block"
 
 
 def _most(log: Log) -> str:

@@ -18,9 +18,19 @@ def is_pulses(log: Log) -> bool:
     r = log.roles
     polarity = r.first("polarity")
     signed = polarity is not None and polarity.field.texts is not None and bool(signs_of(polarity))
-    return (signed and r.first("pulse") is not None) or (
+    numbered = r.first("pulse") is not None
+    return (numbered and (signed or _signed_volts(log) is not None)) or (
         r.first("width") is not None and r.first("initial") is not None
     )
+
+
+def _signed_volts(log: Log) -> Role | None:
+    """Return the column of voltages whose sign is the polarity of each pulse."""
+    for v in (*log.roles.of("amplitude"), *log.roles.of("voltage")):
+        values = log.values(v)
+        if np.all(np.abs(values) > 0) and np.any(values > 0) and np.any(values < 0):
+            return v
+    return None
 
 
 def pulses_section(log: Log) -> Section | None:
@@ -49,6 +59,9 @@ def pulses_section(log: Log) -> Section | None:
     elif polarity is not None and polarity.field.numbers is not None:
         lines.append(f'polarity = {{ column = "{polarity.name}" }}')
         used.add(polarity.name)
+    elif (signed := _signed_volts(log)) is not None:
+        sign = f"round({signed.name} / abs({signed.name}))"
+        lines.append(f'polarity = {{ column = "{sign}" }}  # the sign of the voltage')
     else:
         lines.append(_polarity_of_change(log, before, after))
     if before is not None:
