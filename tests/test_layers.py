@@ -22,7 +22,7 @@ BELOW |= dict.fromkeys(BASE, BASE)
 
 TOP = "(modules of the package itself)"
 ROOMS = {
-    "card": ["part", "quantity", "families", "blocks", "conditions", "schemas", TOP, "uncertainty"],
+    "card": ["quantity", "part", "families", "blocks", "conditions", "schemas", TOP, "uncertainty"],
     "array": ["wires", "devices", TOP],
     "measurement": ["file", "lab", "virtual", "planning", TOP],
     "fitting": [
@@ -43,7 +43,7 @@ ROOMS = {
     "mapping": ["layout", "tiles", "layers", "study", TOP],
     "training": ["forward", "loop", TOP],
     "export": [TOP, "plain", "circuits", "networks", "imports"],
-    "reporting": ["page", "report_data", "figures", "sections", TOP, "lots"],
+    "reporting": ["page", "report_data", "figures", "sections", TOP, "pooling", "lots"],
 }
 """Rooms of each package, each of which may use those before it."""
 

@@ -12,6 +12,7 @@ from rramfit_cli.file_kinds import MEASUREMENT, wrong_kind
 
 if TYPE_CHECKING:
     from rramfit.reporting.lots import LotRun, Row
+    from rramfit.reporting.lots.compare import LotYield, YieldLimit
 
 __all__ = ["print_run"]
 
@@ -19,22 +20,27 @@ _REFUSED, _BAD = 3, 4
 _MOST_IN_FULL = 10  # arrays whose findings are printed
 
 
-def print_run(run: LotRun, output: Path, *, as_json: bool) -> int:
-    """Print the rows of a lot, in order, and return the exit code."""
-    count, refused, bad = 0, False, False
+def print_run(run: LotRun, output: Path, good: tuple[YieldLimit, ...], *, as_json: bool) -> int:
+    """Print the rows of a lot, in order, then its yield, and return the exit code."""
+    from rramfit.reporting.lots.compare import LotYield
+
+    count, refused, bad, of_lot = 0, False, False, LotYield(good)
     for row in run:
         count += 1
+        of_lot.add(row)
         refused |= not row.has_card
         bad |= row.verdict == "bad"
     if as_json:
-        _print_json(run, output)
+        _print_json(run, output, of_lot)
     else:
         for row in run:
             _print(row, output, in_full=count <= _MOST_IN_FULL)
+        if count > 1:
+            click.echo(of_lot.text)
     return _REFUSED if refused else _BAD if bad else 0
 
 
-def _print_json(run: LotRun, output: Path) -> None:
+def _print_json(run: LotRun, output: Path, of_lot: LotYield) -> None:
     """Print one JSON object, a row at a time."""
     click.echo('{\n  "files": [', nl=False)
     separator = "\n"
@@ -42,7 +48,15 @@ def _print_json(run: LotRun, output: Path) -> None:
         text = json.dumps(_as_json(row, output), indent=2, ensure_ascii=False, allow_nan=False)
         click.echo(separator + "    " + text.replace("\n", "\n    "), nl=False)
         separator = ",\n"
-    click.echo("\n  ]\n}" if separator != "\n" else "]\n}")
+    counts = {
+        "criterion": of_lot.criterion,
+        "good": of_lot.good,
+        "bad": of_lot.bad,
+        "unknown": of_lot.unknown,
+        "without_card": of_lot.without_card,
+    }
+    end = "\n  ]" if separator != "\n" else "]"
+    click.echo(f'{end},\n  "yield": {json.dumps(counts, ensure_ascii=False)}\n}}')
 
 
 def _as_json(row: Row, output: Path) -> dict[str, Any]:

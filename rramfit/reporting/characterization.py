@@ -6,10 +6,12 @@ Nothing is estimated here: all numbers come from the card, and the figures show 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rramfit.reporting.page.document import Report
+from rramfit.reporting.page.document import Link, Report
 from rramfit.reporting.report_data.report_data import ReportData
 from rramfit.reporting.sections.effort import effort_section, gauge_section
 from rramfit.reporting.sections.endurance import endurance_section
@@ -88,9 +90,19 @@ def report_characterization(characterization: Characterization) -> str:
     return _report(characterization).to_html()
 
 
-def save_report(characterization: Characterization, path: Path | str) -> None:
-    """Write the report of a characterization to a file, atomically."""
-    _report(characterization).save(Path(path))
+def save_report(
+    characterization: Characterization, path: Path | str, *, related: Sequence[Link] = ()
+) -> None:
+    """Write the report of a characterization to a file, atomically.
+
+    Parameters
+    ----------
+    characterization : Characterization
+    path : Path
+    related : sequence of Link
+        Files of the same folder to which the report links below its title.
+    """
+    replace(_report(characterization), related=tuple(related)).save(Path(path))
 
 
 def _report(characterization: Characterization) -> Report:

@@ -21,11 +21,13 @@ from rramfit_cli.options.workers import (
     shard_option,
     workers_options,
 )
+from rramfit_cli.options.yields import limits_of, yield_option
 from rramfit_cli.overwriting import check_before, force_option
 from rramfit_cli.progress import counted_progress
 
 if TYPE_CHECKING:
     from rramfit.reporting.lots import LotProgress, LotRun, LotSettings, LotTask
+    from rramfit.reporting.lots.compare import YieldLimit
     from rramfit.workers import Shard
 
 __all__ = ["characterize"]
@@ -80,6 +82,7 @@ __all__ = ["characterize"]
     metavar="SECONDS",
     help="Longest time for one of several files. Default: 5 minutes and 10 s per megabyte.",
 )
+@yield_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 @click.option("--no-report", is_flag=True, help="Do not write the HTML report.")
 @force_option
@@ -95,6 +98,7 @@ def characterize(
     shard: Shard | None,
     resume: bool,
     time_limit: float | None,
+    yield_at: tuple[YieldLimit, ...],
     as_json: bool,
     no_report: bool,
 ) -> None:
@@ -121,7 +125,12 @@ def characterize(
         raise click.UsageError(msg)
     tasks = plan_tasks(paths, output=output, layout=layout, name=name)
     settings = LotSettings(
-        output=output, layout=layout, seed=seed, report=not no_report, resume=resume
+        output=output,
+        layout=layout,
+        seed=seed,
+        report=not no_report,
+        resume=resume,
+        good=limits_of(yield_at),
     )
     _check_outputs(tasks, settings)
     part = given_shard(shard, len(tasks), "files")
@@ -145,7 +154,7 @@ def characterize(
         if run.interrupted:
             _print_interrupted(run)
             sys.exit(INTERRUPTED)
-        sys.exit(print_run(run, output, as_json=as_json))
+        sys.exit(print_run(run, output, settings.good, as_json=as_json))
 
 
 def _check_outputs(tasks: Sequence[LotTask], settings: LotSettings) -> None:

@@ -78,8 +78,9 @@ def draw_site_map(
     limits: tuple[float, float],
     label: str,
     extent: tuple[float, float, float, float],
+    along: tuple[str, str] = ("die x", "die y"),
 ) -> None:
-    """Draw values over the dies of a wafer, (row, col), between given limits.
+    """Draw values over the dies of a wafer or the tiles of a die, between given limits.
 
     Parameters
     ----------
@@ -90,15 +91,17 @@ def draw_site_map(
         Values at the ends of the scale of colours.
     label : str
     extent : (left, right, bottom, top)
-        Die coordinates of the edges.
+        Coordinates of the edges.
+    along : (x, y)
+        Labels of the axes.
     """
     low, high = limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[0] + 0.5)
     style: dict[str, Any] = {"cmap": VALUE_MAP, "vmin": low, "vmax": high, "interpolation": "none"}
     ax.imshow(values, extent=extent, **style)
     _color_bar(ax, (low, high), label, style)
     _cell_axes(ax)
-    ax.set_xlabel("die x", labelpad=2)
-    ax.set_ylabel("die y", labelpad=2)
+    ax.set_xlabel(along[0], labelpad=2)
+    ax.set_ylabel(along[1], labelpad=2)
 
 
 def draw_fault_map(ax: Axes, fault: NDArray[np.int8]) -> None:

@@ -8,11 +8,11 @@ A file may be invalid, crash its process, run into an error of rramfit or never 
 that says so, and the others go on. Only rows are held, on disk; memory does not grow with the lot.
 """
 
+from rramfit.reporting.lots.compare.tables import LotTable
 from rramfit.reporting.lots.lot import LotProgress, LotRun, characterize_lot
 from rramfit.reporting.lots.lot_report import lot_report
 from rramfit.reporting.lots.merge import merge_lots
 from rramfit.reporting.lots.row import Row, row_of_card
-from rramfit.reporting.lots.tables import LotTable
 from rramfit.reporting.lots.tasks import LotSettings, LotTask, files_from, plan_tasks
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 A card is kept if its provenance states this input (SHA-256 of every file and of the layout, in
 order), this version of rramfit, this seed and name; its content has its digest; its sidecar has the
-SHA-256 that the card states; and the report, if one is wanted, shows this card.
+SHA-256 that the card states; and the report, if one is wanted, shows this card and, in a lot, links
+to its summary.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from rramfit.reporting.lots.tasks import LotSettings, LotTask
 
 __all__ = ["Finished"]
 
+_LINK = 'href="lot.html"'
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -27,6 +30,7 @@ class Finished:
     output: Path
     seed: int
     report: bool
+    in_lot: bool
 
     @classmethod
     def of(cls, task: LotTask, settings: LotSettings) -> Finished | None:
@@ -36,7 +40,7 @@ class Finished:
             inputs = tuple((path.name, sha256_of(path)) for path in (*task.files, *layout))
         except (OSError, ValueError):
             return None
-        return cls(inputs, settings.output, settings.seed, settings.report)
+        return cls(inputs, settings.output, settings.seed, settings.report, settings.in_lot)
 
     def card(self, name: str) -> ModelCard | None:
         """Return the card of this name, if it and its other files are what a new run would make."""
@@ -53,7 +57,9 @@ class Finished:
                 and sha256_of(self.output / card.cells.file) == card.cells.sha256
             )
             report = self.output / f"{name}.report.html"
-            same_report = not self.report or card.digest in report.read_text(encoding="utf-8")
+            shown = (card.digest, *([_LINK] if self.in_lot else []))
+            page = report.read_text(encoding="utf-8") if self.report else ""
+            same_report = not self.report or all(text in page for text in shown)
         except (CardError, OSError, ValueError):
             return None
         of = card.provenance

@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rramfit.provenance import check_folder
+from rramfit.reporting.lots.compare.tables import LotTable
+from rramfit.reporting.lots.compare.yields import DEFAULT_YIELD, YieldLimit
 from rramfit.reporting.lots.one_task import characterize_task, lost_rows
 from rramfit.reporting.lots.row import Row
 from rramfit.reporting.lots.shard_file import shard_stem, write_shard
 from rramfit.reporting.lots.spool import RowSpool, write_csv
-from rramfit.reporting.lots.tables import LotTable
 from rramfit.reporting.lots.tasks import LotSettings, LotTask, time_limit
 from rramfit.workers import Lost, Shard, run_tasks
 
@@ -118,8 +119,9 @@ def characterize_lot(
         If the cluster cannot be used; likewise.
     """
     check_folder(settings.output)
+    settings = replace(settings, in_lot=len(tasks) > 1 or shard is not None)
     places = shard.in_turn(len(tasks)) if shard else range(len(tasks))
-    several = len(tasks) > 1 or shard is not None
+    several = settings.in_lot
     rows = RowSpool(settings.output if several else None)
     run = LotRun(rows, len(places))
     snapshots = _Snapshots(rows, settings.output / f"{shard_stem(shard)}.csv" if several else None)
@@ -188,14 +190,16 @@ def _write_tables(
     if shard is not None:
         write_shard(run.rows, shard, tasks, settings)
     elif settings.report:
-        write_lot_page(run.rows, settings.output)
+        write_lot_page(run.rows, settings.output, settings.good)
 
 
-def write_lot_page(rows: RowSpool, output: Path) -> None:
-    """Write lot.html."""
+def write_lot_page(
+    rows: RowSpool, output: Path, good: Sequence[YieldLimit] = DEFAULT_YIELD
+) -> None:
+    """Write lot.html, with the yield of arrays within the limits `good`."""
     from rramfit.reporting.lots.lot_report import lot_report
 
-    lot_report(LotTable.of(rows)).save(output / "lot.html")
+    lot_report(LotTable.of(rows, good)).save(output / "lot.html")
 
 
 @dataclass(slots=True)

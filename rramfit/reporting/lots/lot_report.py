@@ -6,26 +6,30 @@ import math
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from rramfit.provenance import package_version
-from rramfit.reporting.lots.outliers import FALSE_ALARM, FEWEST
-from rramfit.reporting.lots.tables import LotTable, ParameterColumn, set_name
+from rramfit.reporting.lots.compare.outliers import FALSE_ALARM, FEWEST
+from rramfit.reporting.lots.compare.tables import LotTable, ParameterColumn, set_name
+from rramfit.reporting.lots.compare.wafers import wafer_differences
 from rramfit.reporting.lots.wafer_maps import wafer_maps
-from rramfit.reporting.lots.wafers import wafer_differences
 from rramfit.reporting.page.document import (
     Block,
+    Cell,
     Column,
     Figure,
+    Link,
     Note,
     Prose,
     Report,
     Section,
     Table,
+    file_address,
 )
 from rramfit.reporting.page.document import figure as draw_figure
+from rramfit.reporting.page.origin import with_origin
+from rramfit.reporting.page.parameters import part_of, part_title
 from rramfit.reporting.page.theme import SERIES
-from rramfit.reporting.page.wording import axis_unit, counted, share, with_unit
+from rramfit.reporting.page.wording import axis_unit, counted, share, some_of, with_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,30 +43,10 @@ _MOST_CHIPS = 100  # of a figure with one line per chip
 _MOST_NOTES = 20
 _MOST_WAFERS = 5
 _LINE = 0.22  # [inch] per chip
-_MOST_STUCK = 0.01
-_FIRST = (".mean", ".std", ".probability")  # parameters of levels and failures listed first
-_FIRST_FIELDS = frozenset(
-    {
-        "stuck.low",
-        "stuck.high",
-        "stuck.middle",
-        "line.wordline_resistance",
-        "line.bitline_resistance",
-        "read_noise.coefficient",
-        "iv.nonlinearity",
-    }
-)
 
 
-def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
-    """Build the report of many characterized files.
-
-    Parameters
-    ----------
-    table : LotTable
-    most_stuck : float
-        Largest share of stuck cells of an array that counts in the yield.
-    """
+def lot_report(table: LotTable) -> Report:
+    """Build the report of many characterized files."""
     without = table.without_card
     bad = sum(verdict == "bad" for _, _, verdict, _ in table.chips)
     failed = sum(verdict == "failed" for _, _, verdict, _ in without)
@@ -76,7 +60,7 @@ def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
     texts = (
         count,
         _wafer_text(table),
-        _yield_text(table, most_stuck),
+        _yield_text(table),
         _outlier_text(spread),
         _level_text(table),
     )
@@ -86,20 +70,24 @@ def lot_report(table: LotTable, *, most_stuck: float = _MOST_STUCK) -> Report:
         more = len(without) - _MOST_NOTES
         lead.append(Note(text=f"{more} more have no card; the table says why.", tone="bad"))
     sections = [Section(key="chips", title="Chips", blocks=(_chips(table, spread),))]
-    sections.append(Section(key="wafers", title="Wafers", blocks=tuple(wafer_maps(table))))
+    maps = tuple(wafer_maps(table))
+    sections.append(Section(key="wafers", title="Wafers", blocks=maps, chooser="Parameter of maps"))
     if len(spread):
         sections.append(
             Section(key="spread", title="Variation between chips", blocks=_spread(spread))
         )
         figures = tuple(_figures(table, spread))
         sections.append(Section(key="figures", title="Parameters by chip", blocks=figures))
-    return Report(
+    report = Report(
         title="Lot summary",
         subtitle="Comparison of resistive-memory arrays",
+        facts=(("Arrays", f"{len(table.chips):,}"), ("Files", f"{table.sources.files:,}")),
+        related=(Link("All estimates (CSV)", "lot.csv"),),
         lead=tuple(lead),
         sections=tuple(section for section in sections if section.blocks),
         footer=f"Made by rramfit {package_version()}.",
     )
+    return with_origin(report, table.sources.origin(table.lot_yield.limits))
 
 
 def _wafer_text(table: LotTable) -> str:
@@ -125,18 +113,18 @@ def _wafer_text(table: LotTable) -> str:
     )
 
 
-def _yield_text(table: LotTable, most_stuck: float) -> str:
-    """Return a sentence with the yield and its criterion."""
-    known = [x for x in table.stuck if math.isfinite(x)]
-    if not known:
+def _yield_text(table: LotTable) -> str:
+    """Return sentences with the yield and its criterion, and the array with most stuck cells."""
+    if len(table.without_card) == len(table.chips):
         return ""
-    good = sum(x <= most_stuck for x in known)
-    worst = max(range(len(table.stuck)), key=lambda i: (table.stuck[i] >= 0, table.stuck[i]))
-    return (
-        f"Yield: {good} of {counted(len(known), 'array')} with a card ({share(good / len(known))}) "
-        f"have at most {share(most_stuck)} of their cells stuck low, high or in the middle; the "
-        f"most are {share(table.stuck[worst])}, in {table.chips[worst][0]}."
-    )
+    said = [table.lot_yield.text]
+    if any(math.isfinite(x) for x in table.stuck):
+        worst = max(range(len(table.stuck)), key=lambda i: (table.stuck[i] >= 0, table.stuck[i]))
+        said.append(
+            f"The largest share of cells stuck low, high or in the middle is "
+            f"{share(table.stuck[worst])}, in {table.chips[worst][0]}."
+        )
+    return " ".join(said)
 
 
 def _outlier_text(spread: pd.DataFrame) -> str:
@@ -154,7 +142,7 @@ def _outlier_text(spread: pd.DataFrame) -> str:
     tested = spread["chips"] >= FEWEST
     if not tested.any():
         return f"{apart} Outliers can be named among {FEWEST} chips or more."
-    times = Counter(name for names in spread["outliers"] for name in names.split())
+    times = Counter(name for names in spread["outliers"] for name in names)
     rule = (
         f"By chance, {share(FALSE_ALARM)} of {counted(int(tested.sum()), 'parameter')} would have "
         "an outlier (generalized extreme studentized deviate)."
@@ -184,44 +172,57 @@ def _level_text(table: LotTable) -> str:
 
 
 def _chips(table: LotTable, spread: pd.DataFrame) -> Table:
-    times = Counter(name for names in spread["outliers"] for name in names.split())
+    where: dict[str, list[str]] = {}
+    for path, names in spread["outliers"].items():
+        for name in names:
+            where.setdefault(name, []).append(str(path))
     columns = (
         Column("file", numeric=False),
         Column("array", numeric=False),
         Column("verdict", numeric=False),
+        Column("in yield", numeric=False),
         Column("stuck cells"),
         Column("outlier in"),
+        Column("card", numeric=False),
         Column("summary", numeric=False),
     )
     rows = [
         (
-            name,
+            Cell(name, address=file_address(report or "")),
             identity,
             verdict,
+            {True: "yes", False: "no", None: ""}[good],
             share(stuck) if math.isfinite(stuck) else "",
-            str(times[name]) if times[name] else "",
+            Cell(str(len(far)), title=some_of(far, 12)) if (far := where.get(name)) else "",
+            Cell("JSON", address=file_address(card)) if card else "",
             text,
         )
-        for (name, identity, verdict, text), stuck in zip(table.chips, table.stuck, strict=True)
+        for (name, identity, verdict, text), report, card, stuck, good in zip(
+            table.chips, table.reports, table.cards, table.stuck, table.good, strict=True
+        )
     ]
     return Table(
         caption="Files in the order given",
         columns=columns,
         rows=tuple(rows),
-        links=tuple(
-            quote(r, safe="", errors="surrogateescape") if r else "" for r in table.reports
-        ),
         sortable=True,
     )
 
 
 def _spread(spread: pd.DataFrame) -> tuple[Table, ...]:
     """Return the table of the parameters that matter most, and folded, the others by their part."""
-    rows: dict[str, list[tuple[str, ...]]] = {"": []}
+    rows: dict[str, list[tuple[str | Cell, ...]]] = {"": []}
     for path, x in spread.iterrows():
-        shown = (with_unit(float(x[c]), x["unit"]) for c in ("median", "within", "between"))
-        row = (str(path), str(x["chips"]), *shown, str(x["outliers"]))
-        rows.setdefault(_part(str(path).partition(" ")[0]), []).append(row)
+        shown = (
+            Cell(
+                with_unit(float(x[c]), x["unit"]), title=with_unit(float(x[c]), x["unit"], digits=6)
+            )
+            for c in ("median", "within", "between")
+        )
+        far = x["outliers"]
+        cell = Cell(some_of(far, 4), title=some_of(far, 40)) if len(far) > 4 else ", ".join(far)
+        row = (str(path), str(x["chips"]), *shown, cell)
+        rows.setdefault(part_of(str(path).partition(" ")[0]), []).append(row)
     columns = (
         Column("parameter", numeric=False),
         Column("chips"),
@@ -236,7 +237,7 @@ def _spread(spread: pd.DataFrame) -> tuple[Table, ...]:
     )
     return tuple(
         Table(
-            caption=part.replace("_", " ").capitalize() if part else f"Main parameters: {what}",
+            caption=part_title(part) if part else f"Main parameters: {what}",
             columns=columns,
             rows=tuple(of_part),
             folded=bool(part),
@@ -247,28 +248,20 @@ def _spread(spread: pd.DataFrame) -> tuple[Table, ...]:
     )
 
 
-def _part(path: str) -> str:
-    """Return the part of the card that a parameter is in; "" for those listed first."""
-    if "distribution" in path:
-        return "distributions"
-    if path in _FIRST_FIELDS or path.endswith(_FIRST):
-        return ""
-    return path.partition(".")[0].partition("[")[0]
-
-
 def _figures(table: LotTable, spread: pd.DataFrame) -> list[Figure]:
     shared = [
         (path, column)
         for path, column in table.shared().items()
         if path.rpartition(".")[2] in _SHOWN and len(column) <= _MOST_CHIPS
     ]
+    outliers = {str(path): frozenset(names) for path, names in spread["outliers"].items()}
     return [
         draw_figure(
             partial(
                 _draw,
                 table.names(column),
                 column,
-                frozenset(str(spread.loc[path, "outliers"]).split()),
+                outliers[path],
             ),
             key=path.replace("[", "-").replace("]", "").replace(".", "-"),
             title=path,

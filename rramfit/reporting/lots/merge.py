@@ -17,6 +17,7 @@ from pathlib import Path
 from rramfit.card import load_card
 from rramfit.errors import InputError, RramfitError
 from rramfit.provenance import atomic_file, check_folder
+from rramfit.reporting.lots.compare.yields import DEFAULT_YIELD, YieldLimit
 from rramfit.reporting.lots.lot import LotRun, write_lot_page
 from rramfit.reporting.lots.row import Row, row_of_card
 from rramfit.reporting.lots.shard_file import ShardFile, shard_files
@@ -26,8 +27,16 @@ from rramfit.workers import Shard
 __all__ = ["merge_lots"]
 
 
-def merge_lots(folders: Sequence[Path], output: Path, *, report: bool = True) -> LotRun:
+def merge_lots(
+    folders: Sequence[Path],
+    output: Path,
+    *,
+    report: bool = True,
+    good: Sequence[YieldLimit] = DEFAULT_YIELD,
+) -> LotRun:
     """Merge the results in `folders` into `output`: cards, lot.csv and, with `report`, lot.html.
+
+    The yield is that of arrays within the limits `good`.
 
     Raises
     ------
@@ -49,7 +58,7 @@ def merge_lots(folders: Sequence[Path], output: Path, *, report: bool = True) ->
         run = LotRun(rows, position, table=output / "lot.csv")
         write_csv(lambda: rows, output / "lot.csv")
         if report:
-            write_lot_page(rows, output)
+            write_lot_page(rows, output, good)
     except BaseException:
         rows.__exit__(None, None, None)
         raise

@@ -27,6 +27,7 @@ from rramfit.provenance import atomic_file, package_version
 from rramfit.reporting.lots.finished import Finished
 from rramfit.reporting.lots.row import Row, row_of_card
 from rramfit.reporting.lots.tasks import LotSettings, LotTask
+from rramfit.reporting.page.document import Link, file_address
 from rramfit.workers import Lost
 
 __all__ = ["characterize_task", "lost_rows"]
@@ -61,6 +62,7 @@ def _rows(task: LotTask, settings: LotSettings, on_stage: Callable[[str], None])
     except Exception as e:  # noqa: BLE001  # a row says what it was
         return [_refused_or_failed(e, task.files, task.name, settings.output)]
     rows = []
+    settings = replace(settings, in_lot=settings.in_lot or len(measurements) > 1)
     for measurement in measurements:
         tile = None if measurement.origin is None else measurement.origin.tile
         name = task.name if tile is None else f"{task.name}_tile{tile}"
@@ -97,11 +99,16 @@ def _characterize(
         from rramfit.reporting.characterization import save_report
 
         on_stage("report")
-        save_report(result, settings.output / f"{name}.report.html")
+        related = [Link("Model card (JSON)", file_address(f"{name}.card.json"))]
+        related += [Link("Summary of the lot", "lot.html")] if settings.in_lot else []
+        save_report(result, settings.output / f"{name}.report.html", related=related)
     result.save(settings.output)
     with suppress(OSError):
         _error_file(settings.output, name).unlink(missing_ok=True)  # of an earlier run
-    findings = [[fit, str(finding)] for fit, finding in rank_findings(result.verdicts)]
+    findings = [
+        [fit, f"{finding} [{finding.code}]" if finding.code else str(finding)]
+        for fit, finding in rank_findings(result.verdicts)
+    ]
     return row_of_card(result.card, file, report=settings.report, findings=findings)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from rramfit.card import ModelCard, quantities
 from rramfit.card.canonical import canonical_json, card_content
 from rramfit.fitting.comparison.level_matching import LevelPlaces, level_places
+from rramfit.fitting.pooling.pool import die_name
 
 __all__ = ["Row", "Site", "families", "row_of_card"]
 
@@ -49,6 +50,11 @@ class Row:
         Identity and size of the array, as on the card.
     time : str
         The card's time: when the array was measured, if the file says so.
+    inputs : list of [name, SHA-256]
+        Files that the card was made from, the layout last.
+    seed : int, optional
+    layout : str, optional
+        Name of the layout file.
     card, cells, report : str, optional
         Names of the files written.
     estimates : dict
@@ -77,6 +83,9 @@ class Row:
     digest: str | None = None
     array: dict[str, Any] = field(default_factory=dict)
     time: str | None = None
+    inputs: list[list[str]] = field(default_factory=list)
+    seed: int | None = None
+    layout: str | None = None
     card: str | None = None
     cells: str | None = None
     report: str | None = None
@@ -134,9 +143,7 @@ class Row:
     @property
     def die(self) -> str | None:
         """Name of the die, else its coordinates, if known."""
-        if self.array.get("die") is not None:
-            return str(self.array["die"])
-        return None if self.die_x is None or self.die_y is None else f"{self.die_x}, {self.die_y}"
+        return die_name(self.array.get("die"), self.die_x, self.die_y)
 
     @property
     def level_places(self) -> LevelPlaces:
@@ -201,6 +208,9 @@ def row_of_card(
         digest=card.digest,
         array=card.array.model_dump(mode="json", exclude_none=True),
         time=card.provenance.time,
+        inputs=[[x.name, x.sha256] for x in card.provenance.inputs],
+        seed=card.provenance.seed,
+        layout=card.provenance.arguments.get("layout"),
         card=f"{card.name}.card.json",
         cells=None if card.cells is None else card.cells.file,
         report=f"{card.name}.report.html" if report else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from rramfit.errors import InputError, visible
 from rramfit.measurement.lab.layout import read_layout
 from rramfit.measurement.lab.layout_table import TableLayout
+from rramfit.reporting.lots.compare.yields import DEFAULT_YIELD, YieldLimit
 
 __all__ = ["LotSettings", "LotTask", "files_from", "plan_tasks", "time_limit"]
 
@@ -32,6 +33,10 @@ class LotSettings:
         Whether to write HTML reports.
     resume : bool
         Whether to keep cards of an earlier run with the same input, version and settings.
+    good : tuple of YieldLimit
+        Limits of an array that counts in the yield.
+    in_lot : bool
+        Whether the lot gets a summary, to which reports link; `characterize_lot` sets it.
     """
 
     output: Path
@@ -39,6 +44,8 @@ class LotSettings:
     seed: int = 0
     report: bool = True
     resume: bool = False
+    good: tuple[YieldLimit, ...] = DEFAULT_YIELD
+    in_lot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 A site is a die at (die_x, die_y), divided by (tile_row, tile_col) where tiles are known; arrays of
 one site are averaged. All wafers of a parameter share one scale of colours, which spans the middle
 of all values. With several wafers, a further map is their mean, site by site: what is common to all
-wafers, such as an edge.
+wafers, such as an edge. With several tiles, another is the mean over the dies, tile by tile, on its
+own scale: what is common to all dies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.reporting.figures.maps import draw_site_map
-from rramfit.reporting.lots.tables import LotTable, ParameterColumn
-from rramfit.reporting.lots.wafers import wafer_differences
+from rramfit.reporting.lots.compare.tables import LotTable, ParameterColumn
+from rramfit.reporting.lots.compare.wafers import wafer_differences
 from rramfit.reporting.page.document import Figure
 from rramfit.reporting.page.map_layout import array_map
-from rramfit.reporting.page.wording import axis_unit
+from rramfit.reporting.page.wording import AxisUnit, axis_unit
 
 if TYPE_CHECKING:
     from rramfit.reporting.lots.row import Site
@@ -29,9 +31,9 @@ __all__ = ["wafer_maps"]
 
 Floats = NDArray[np.float64]
 
-_MOST_PARAMETERS = 6
+_MOST_PARAMETERS = 12
 _MOST_WAFERS = 12
-_LEADING = (".mean", ".std", "stuck.low", "stuck.high")
+_LEADING = (".mean", ".std", ".probability", "stuck.low", "stuck.high", "_resistance")
 
 
 def wafer_maps(table: LotTable) -> list[Figure]:
@@ -48,32 +50,37 @@ def wafer_maps(table: LotTable) -> list[Figure]:
     differing = [x.path for x in wafer_differences(table)]
     leading = [p for p in table.shared() if p.partition(" ")[0].endswith(_LEADING)]
     paths = list(dict.fromkeys([*differing, *leading]))[:_MOST_PARAMETERS]
-    return [f for n, path in enumerate(paths) for f in _maps(table, path, n, sites)]
+    members = _members(table, sites)
+    return [f for n, path in enumerate(paths) for f in _maps(table, path, n, sites, members)]
 
 
-def _maps(table: LotTable, path: str, number: int, sites: Mapping[int, Site]) -> list[Figure]:
+def _maps(
+    table: LotTable,
+    path: str,
+    number: int,
+    sites: Mapping[int, Site],
+    members: Mapping[str, Sequence[int]],
+) -> list[Figure]:
     column = table.parameters[path]
-    wafers: dict[str, Floats] = {}
     origin, shape, tiles = _grid(list(sites.values()))
-    for name in dict.fromkeys(_wafer(table, i) for i in sites):
-        members = [i for i in sites if _wafer(table, i) == name]
-        wafers[name] = _on_grid(column, members, sites, origin, shape, tiles)
-    shown = {n: v for n, v in list(wafers.items())[:_MOST_WAFERS] if np.isfinite(v).any()}
+    wafers = [_on_grid(column, of, sites, origin, shape, tiles) for of in members.values()]
+    named = list(zip(members, wafers, strict=True))[:_MOST_WAFERS]
+    shown = {name: v for name, v in named if np.isfinite(v).any()}
     if not shown:
         return []
     if len(shown) > 1:
-        shown["mean of the wafers"] = _mean(list(shown.values()))
+        shown["mean of the wafers"] = _mean(wafers)
     values = np.concatenate([v[np.isfinite(v)] for v in shown.values()])
-    low, high = (float(x) for x in np.quantile(values, (0.01, 0.99)))
-    unit = axis_unit(max(abs(low), abs(high)), column.unit)
+    unit = axis_unit(float(np.abs(np.quantile(values, (0.01, 0.99))).max()), column.unit)
     x0, y0 = origin
     extent = (x0 - 0.5, x0 + shape[1] // tiles[1] - 0.5, y0 + shape[0] // tiles[0] - 0.5, y0 - 0.5)
-    return [
+    limits = _limits(values, unit)
+    figures = [
         array_map(
             partial(
                 draw_site_map,
                 values=unit.factor * v,
-                limits=(unit.factor * low, unit.factor * high),
+                limits=limits,
                 label=unit.symbol,
                 extent=extent,
             ),
@@ -84,13 +91,56 @@ def _maps(table: LotTable, path: str, number: int, sites: Mapping[int, Site]) ->
         )
         for k, (name, v) in enumerate(shown.items())
     ]
+    if max(tiles) > 1:
+        figures.append(_tile_map(wafers, path, number, tiles, unit))
+    return [replace(figure, choice=path) for figure in figures]
 
 
-def _wafer(table: LotTable, i: int) -> str:
-    lot, wafer, _ = table.places[i]
-    named = f"wafer {wafer}" if wafer is not None else "wafer"
-    lots = {place[0] for place in table.places}
-    return f"{named} of lot {lot}" if len(lots) > 1 and lot is not None else named
+def _limits(values: Floats, unit: AxisUnit) -> tuple[float, float]:
+    """Return the ends of the scale of colours, which span the middle 98 % of the values."""
+    low, high = (unit.factor * float(x) for x in np.quantile(values, (0.01, 0.99)))
+    return low, high
+
+
+def _tile_map(
+    wafers: Sequence[Floats], path: str, number: int, tiles: tuple[int, int], unit: AxisUnit
+) -> Figure:
+    """Return the map of the mean over all dies, (tile row, tile column)."""
+    rows, cols = tiles
+    dies = [
+        v[r : r + rows, c : c + cols]
+        for v in wafers
+        for r in range(0, v.shape[0], rows)
+        for c in range(0, v.shape[1], cols)
+    ]
+    mean = _mean(dies)
+    return array_map(
+        partial(
+            draw_site_map,
+            values=unit.factor * mean,
+            limits=_limits(mean[np.isfinite(mean)], unit),
+            label=unit.symbol,
+            extent=(-0.5, cols - 0.5, rows - 0.5, -0.5),
+            along=("tile column", "tile row"),
+        ),
+        tiles,
+        key=f"wafer-{number}-die",
+        title=f"Mean over the dies: {path}",
+        caption="One square per tile of a die; the scale of colours is its own.",
+    )
+
+
+def _members(table: LotTable, sites: Mapping[int, Site]) -> dict[str, list[int]]:
+    """Return the arrays of each wafer by its name, with its lot if there are several."""
+    several = len({lot for lot, _, _ in table.places}) > 1
+    found: dict[str, list[int]] = {}
+    for i in sites:
+        lot, wafer, _ = table.places[i]
+        name = f"wafer {wafer}" if wafer is not None else "wafer"
+        found.setdefault(
+            f"{name} of lot {lot}" if several and lot is not None else name, []
+        ).append(i)
+    return found
 
 
 def _grid(sites: Sequence[Site]) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

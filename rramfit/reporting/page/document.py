@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
 from rramfit.errors import RramfitError
 from rramfit.provenance import atomic_file
@@ -20,11 +21,13 @@ from rramfit.reporting.page.svg import Draw, figure_svg
 
 __all__ = [
     "Block",
+    "Cell",
     "Column",
     "Facts",
     "Figure",
     "KeyFigure",
     "KeyFigures",
+    "Link",
     "Note",
     "Prose",
     "Report",
@@ -32,6 +35,7 @@ __all__ = [
     "Table",
     "Width",
     "figure",
+    "file_address",
 ]
 
 Tone = Literal["plain", "ok", "warning", "bad"]
@@ -63,6 +67,7 @@ class Note:
     text: str
     label: str = ""
     remedy: str = ""
+    code: str = ""  # of a finding, in docs/reference/findings.md
     tone: Tone = "plain"
 
 
@@ -100,6 +105,28 @@ class Column:
     numeric: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to another file of the same folder."""
+
+    text: str
+    address: str  # relative, quoted
+
+
+def file_address(name: str) -> str:
+    """Return the relative address of a file in the folder of the page."""
+    return quote(name, safe="", errors="surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table with more than its text."""
+
+    text: str
+    title: str = ""  # shown on hover
+    address: str = ""  # relative address that the text links to, quoted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table whose first column names its rows.
@@ -108,26 +135,26 @@ class Table:
     ----------
     caption : str
     columns : tuple of Column
-    rows : tuple of tuples of str
+    rows : tuple of tuples of str or Cell
         One cell per column.
     folded : bool
         Whether the table is collapsed at first.
     width : {"third", "half", "full"}
         Share of the page's width.
-    links : tuple of str
-        Relative address of each row's page, "" for none; () if no row has one.
     sortable : bool
         Whether a script lets the reader sort the rows by a column and filter them by words.
+    choice : str
+        As in `Figure`.
     """
 
     kind: ClassVar[str] = "table"
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
     folded: bool = False
     width: Width = "full"
-    links: tuple[str, ...] = ()
     sortable: bool = False
+    choice: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -139,6 +166,11 @@ class Table:
                 raise RramfitError(msg)
 
     @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """The rows as texts."""
+        return tuple(tuple(x if isinstance(x, str) else x.text for x in row) for row in self.rows)
+
+    @property
     def long(self) -> bool:
         """Whether the table scrolls inside a box of limited height."""
         return len(self.rows) > 24
@@ -146,7 +178,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A drawing with its caption, made by `figure`."""
+    """A drawing with its caption, made by `figure`.
+
+    Of the blocks of a section that have a `choice`, a script shows those of one choice, which the
+    reader selects from a list; without scripts all are shown.
+    """
 
     kind: ClassVar[str] = "figure"
     key: str
@@ -155,6 +191,7 @@ class Figure:
     svg: str = field(repr=False)
     data: str = field(default="", repr=False)  # JSON; "" without values on hover and a CSV
     width: Width = "half"
+    choice: str = ""
 
 
 Block = Prose | Note | KeyFigures | Facts | Table | Figure
@@ -162,11 +199,15 @@ Block = Prose | Note | KeyFigures | Facts | Table | Figure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One titled part of a report; `key` is its anchor in the page."""
+    """One titled part of a report; `key` is its anchor in the page.
+
+    `chooser` is the label of the list of the choices of its blocks; "" if they have none.
+    """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
+    chooser: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +219,8 @@ class Report:
     title, subtitle : str
     facts : tuple of (name, value)
         Identification of the subject, shown under the title.
+    related : tuple of Link
+        Files that belong to the report, shown under the facts.
     lead : tuple of Block
         Summary, shown before the list of contents.
     sections : tuple of Section
@@ -188,6 +231,7 @@ class Report:
     sections: tuple[Section, ...]
     subtitle: str = ""
     facts: tuple[tuple[str, str], ...] = ()
+    related: tuple[Link, ...] = ()
     lead: tuple[Block, ...] = ()
     footer: str = ""
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.image import AxesImage
 
 __all__ = ["figure_data"]
@@ -38,8 +39,8 @@ def figure_data(ax: Axes) -> str:
     data: dict[str, Any] = {
         "box": [_short(x) for x in (box.x0 * width, box.x1 * width)]
         + [_short((1 - y) * height) for y in (box.y1, box.y0)],
-        "x": _axis(ax.get_xlim(), ax.get_xscale(), ax.get_xlabel()),
-        "y": _axis(ax.get_ylim(), ax.get_yscale(), ax.get_ylabel()),
+        "x": _axis(ax.xaxis, ax.get_xlim(), ax.get_xscale(), ax.get_xlabel()),
+        "y": _axis(ax.yaxis, ax.get_ylim(), ax.get_yscale(), ax.get_ylabel()),
         "series": list(_series(ax)),
     }
     if ax.images:
@@ -47,8 +48,17 @@ def figure_data(ax: Axes) -> str:
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _axis(limits: tuple[float, float], scale: str, label: str) -> dict[str, Any]:
-    return {"limits": [float(x) for x in limits], "scale": scale, "label": label}
+def _axis(axis: Axis, limits: tuple[float, float], scale: str, label: str) -> dict[str, Any]:
+    """Return an axis; with the names of its positions 0, 1, …, if they were given names."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    found = {"limits": [float(x) for x in limits], "scale": scale, "label": label}
+    name = axis.get_major_formatter()
+    if isinstance(axis.get_major_locator(), FixedLocator) and isinstance(name, FuncFormatter):
+        places = np.asarray(axis.get_majorticklocs())
+        if np.array_equal(places, np.arange(places.size)):
+            found["names"] = [name(float(place)) for place in places]
+    return found
 
 
 def _series(ax: Axes) -> Iterator[dict[str, Any]]:

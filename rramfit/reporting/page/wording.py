@@ -36,6 +36,7 @@ __all__ = [
     "listed",
     "number",
     "share",
+    "some_of",
     "unit_symbol",
     "with_interval",
     "with_unit",
@@ -261,6 +262,18 @@ def listed(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """List at most `most` names, and the number of the others.
+
+    Examples
+    --------
+    >>> some_of(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,20 @@ __all__ = [
 ]
 
 _SHOWN_PARAMETERS = 60  # more are folded away
+_HOW_TO = {
+    "Measure /program.": "Program the cells and read each of them back",
+    "Measure /levels.": "State the target conductances of the levels",
+    "Measure /reads.": "Read programmed cells many times in a row",
+    "Measure /retention.": "Read programmed cells again after minutes, hours and days",
+    "Measure /endurance.": "Read both states after rising numbers of SET/RESET cycles",
+    "Measure /attempts.": "Log the pulses and the final reading of each write-verify attempt",
+    "Measure /pulses.": "Read the conductance after every pulse of SET and RESET trains",
+    "Measure /iv.": "Sweep the voltage of some cells and record their current",
+    "Measure /mvm.": "Drive all rows at once and record the currents of the columns",
+    "Measure /readout.": "Apply known currents to the read-out and record its codes",
+}
+"""What a device engineer does for a fit, by the remedy that a card states."""
+
 _HELDOUT = (
     "The distributions were fitted to a part of the cells and cycles and predict the rest. A "
     "correct 90 % interval contains 90 % of the held-out readings."
@@ -57,6 +71,7 @@ def findings_section(
             label=fit_name(name),
             text=sentence(finding.what),
             remedy=sentence(finding.remedy),
+            code=finding.code,
             tone="bad" if finding.severe else "warning",
         )
         for name, finding in (findings_in_card(card) if findings is None else findings)
@@ -121,7 +136,11 @@ def missing_section(card: ModelCard) -> Section | None:
     if not missing:
         return None
     facts = tuple(
-        (fit_name(name), " ".join(map(sentence, [*fit.findings, *fit.remedies])) or "Not run.")
+        (
+            fit_name(name),
+            " ".join(sentence(_HOW_TO.get(x, x)) for x in [*fit.findings, *fit.remedies])
+            or "Not run.",
+        )
         for name, fit in missing
     )
     return Section(key="missing", title="Not measured", blocks=(Facts(items=facts),))

@@ -94,6 +94,9 @@ def _law_table(e: ReportData, caption: str, law: ChangeLaw) -> Table:
         rows.append((f"test: {name}", _ABSENT if p is None else format_p_value(p)))
     if law.between_bakes:
         rows.append(("std between bakes, of the rate", share(law.between_bakes)))
+    if law.by_factor is not None:
+        name = "probability that all cells of a level change by one factor, not by one amount"
+        rows.append((name, share(law.by_factor)))
     what = {"linear": "in siemens", "log": "of the logarithm"}[law.domain]
     return Table(
         caption=f"{caption} ({what}), with 95 % intervals",
@@ -135,7 +138,7 @@ def _bakes_table(card: ModelCard, block: TemperatureCard) -> Table:
         Column("first to last read"),
         Column("cells"),
         Column("lost their state"),
-        Column("share lost, 95 % interval"),
+        Column("share lost, two-sided 95 % interval"),
         Column("acceleration"),
         Column(f"equal to, at {use:g} °C"),
     ]
@@ -180,14 +183,16 @@ def _losses(block: TemperatureCard) -> Prose:
         bound = share_bound(bake.lost, bake.cells)
         none = "None" if bake.lost == 0 else counted(bake.lost, "cell")
         sentences.append(
-            f"{none} of {bake.cells:,} cells lost its state at "
-            f"{with_unit(bake.temperature.value, 'K')}: with 95 % confidence, less than "
-            f"{share(bound)} of cells do."
-            if bake.lost <= 1
-            else f"{none} of {bake.cells:,} lost their state at "
-            f"{with_unit(bake.temperature.value, 'K')}: with 95 % confidence, less than "
-            f"{share(bound)} of cells do."
+            f"{none} of {bake.cells:,} cells lost "
+            f"{'its' if bake.lost <= 1 else 'their'} state at "
+            f"{with_unit(bake.temperature.value, 'K')}: with 95 % confidence (one-sided), less "
+            f"than {share(bound)} of cells do."
         )
+    sentences.append(
+        "These limits are one-sided, as qualification counts them. The table gives exact two-sided "
+        "intervals (Clopper-Pearson), and the summary those of Jeffreys: with no loss among n "
+        "cells, their upper limits are about 3.0/n, 3.7/n and 2.5/n."
+    )
     sentences.append(
         f"To show a share below 0.01 % with no loss takes {cells_needed(1e-4):,} cells, one below "
         f"one in a million {cells_needed(1e-6):,}. The procedure is that of JESD22-A117 and JESD47 "

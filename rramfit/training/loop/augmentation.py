@@ -2,8 +2,7 @@
 
 A flip mirrors each image left to right, at random or, if alternating, in every second epoch: half
 of the images, drawn once, in even epochs and the others in odd ones. A network then sees both sides
-of an image equally often (Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU",
-arXiv:2404.00498).
+of an image equally often (Jordan, arXiv:2404.00498).
 
 A crop of c pixels shifts an image by −c … c along each axis and fills the border with 0, the mean
 of normalized images. Cutout sets a square around a random pixel to 0; the square is clipped at the

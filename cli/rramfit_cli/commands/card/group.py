@@ -96,7 +96,7 @@ def _show_lines(c: ModelCard) -> None:
     out, lines = console(), line_offsets_table(c)
     out.print(f"\n{lines.caption}", highlight=False)
     table = Table(*(column.name for column in lines.columns), box=None, pad_edge=False)
-    for row in lines.rows:
+    for row in lines.texts:
         table.add_row(*row)
     out.print(table, highlight=False)
     names = {x.index: x.name for x in c.levels}

@@ -17,7 +17,8 @@ __all__ = ["from_other"]
 @click.option(
     "--kind",
     required=True,
-    help="What FILE is: neurosim (mem_states.csv or flags of inference.py), or another importer.",
+    help="What FILE is: crosssim (JSON of CrossSimParameters), aihwkit (printed noise model or "
+    "configuration), neurosim (mem_states.csv or flags of inference.py), or one of a plug-in.",
 )
 @click.option(
     "-o", "--output", type=output_of("card", "card from"), required=True, help="Card to write."

@@ -10,13 +10,15 @@ import click
 
 from rramfit_cli.console import console, print_json, stages
 from rramfit_cli.file_kinds import CARD, identify
-from rramfit_cli.options.types import INPUT, OUTPUT, SEED, output_of
+from rramfit_cli.options.types import INPUT, OUTPUT, OUTPUT_REPORT, SEED, output_of
 from rramfit_cli.overwriting import force_option
+from rramfit_cli.page_origin import page_origin
 
 if TYPE_CHECKING:
     from rramfit.card import ModelCard
     from rramfit.fitting.pooling import Pool
     from rramfit.fitting.pooling.trend import Trend
+    from rramfit.reporting.page.document import Report
 
 __all__ = ["pool", "trend"]
 
@@ -39,6 +41,7 @@ _SHOWN = ("mean", "std", "d2d", "c2c", "read", "probability", "low", "high", "no
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for parameters.csv and arrays.csv.",
 )
+@click.option("--html", "page", type=OUTPUT_REPORT, help="HTML page to write.")
 @click.option("--seed", type=SEED, default=0, help="Seed of fits to measurements.")
 @click.option("--all", "every", is_flag=True, help="Print all parameters.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -49,6 +52,7 @@ def pool(
     name: str,
     identity: Path | None,
     tables: Path | None,
+    page: Path | None,
     seed: int,
     every: bool,
     as_json: bool,
@@ -75,12 +79,17 @@ def pool(
         for table, frame in (("parameters", found.to_frame()), ("arrays", found.arrays_frame())):
             with atomic_file(tables / f"{table}.csv") as beside:
                 frame.to_csv(beside, index=table == "parameters")
+    if page is not None:
+        from rramfit.reporting.pooling import pool_report
+
+        _save_page(pool_report(found), page, paths, cards, seed)
     if as_json:
         print_json(_pool_json(found))
         return
     _print_pool(found, every=every)
-    if output is not None:
-        click.echo(f"  card   {output}")
+    for what, path in (("card", output), ("page", page)):
+        if path is not None:
+            click.echo(f"  {what}   {path}")
 
 
 @click.command()
@@ -99,6 +108,7 @@ def pool(
     help="Weight of the latest array in the moving average.",
 )
 @click.option("-o", "--output", type=OUTPUT, help="Table to write, .csv.")
+@click.option("--html", "page", type=OUTPUT_REPORT, help="HTML page with the charts to write.")
 @click.option("--seed", type=SEED, default=0, help="Seed of fits to measurements.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @force_option
@@ -107,6 +117,7 @@ def trend(
     baseline: int | None,
     weight: float,
     output: Path | None,
+    page: Path | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -118,16 +129,31 @@ def trend(
     from rramfit.fitting.pooling.trend import trend_of
     from rramfit.provenance import atomic_file
 
-    found = trend_of(_cards(paths, seed), baseline=baseline, weight=weight)
+    cards = _cards(paths, seed)
+    found = trend_of(cards, baseline=baseline, weight=weight)
     if output is not None:
         with atomic_file(output) as beside:
             found.to_frame().to_csv(beside, index=False)
+    if page is not None:
+        from rramfit.reporting.pooling import trend_report
+
+        _save_page(trend_report(found), page, paths, cards, seed)
     if as_json:
         print_json(_trend_json(found))
     else:
         _print_trend(found)
     if found.out:
         sys.exit(4)
+
+
+def _save_page(
+    report: Report, page: Path, paths: tuple[Path, ...], cards: list[ModelCard], seed: int
+) -> None:
+    """Write a page, with the files that it was made from."""
+    from rramfit.reporting.page.origin import with_origin
+
+    time, source = max((c.provenance.time, c.provenance.time_source) for c in cards)
+    with_origin(report, page_origin(paths, time=f"{time} ({source})", seed=seed)).save(page)
 
 
 def _cards(paths: tuple[Path, ...], seed: int) -> list[ModelCard]:

@@ -16,6 +16,7 @@ __all__ = ["doctor"]
 
 _EXTRAS: Mapping[str, tuple[str, str]] = {  # extra: its package, what it is for
     "dask": ("distributed", "characterize --scheduler"),
+    "fast": ("numba", "faster evaluate and ablate on CPUs"),
     "parquet": ("pyarrow", "logs in Parquet and Feather"),
     "stdf": ("stdf-convert", "logs in STDF"),
     "tensorboard": ("tensorboard", "train --tensorboard"),

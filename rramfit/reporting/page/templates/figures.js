@@ -44,6 +44,7 @@
     return [along(row, map.rows, top, bottom, counted(y.label)), along(col, map.cols, left, right, counted(x.label))];
   };
 
+  const at = (axis, v) => axis.names?.[v] ?? number(v);  // the name of a position, if it has one
   const nearest = (data, px, py) => {
     const [x0, x1, y0, y1] = data.box;
     let best = null, least = 144;  // within 12 points
@@ -51,7 +52,7 @@
       const dx = toDrawing(data.x, x0, x1, s.x[i]) - px;
       const dy = toDrawing(data.y, y1, y0, s.y[i]) - py;
       const d = dx * dx + dy * dy;
-      if (d < least) { least = d; best = `${s.name ? s.name + ": " : ""}${number(s.x[i])}, ${number(s.y[i])}`; }
+      if (d < least) { least = d; best = `${s.name ? s.name + ": " : ""}${at(data.x, s.x[i])}, ${at(data.y, s.y[i])}`; }
     }
     return best;
   };

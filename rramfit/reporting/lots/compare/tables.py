@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.comparison.level_matching import LevelPlaces, places_match
-from rramfit.reporting.lots.outliers import differ, outliers_of
+from rramfit.reporting.lots.compare.outliers import differ, outliers_of
+from rramfit.reporting.lots.compare.yields import DEFAULT_YIELD, LotYield, YieldLimit, stuck_share
 from rramfit.reporting.lots.row import Row, Site
+from rramfit.reporting.lots.sources import LotSources
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["LotTable", "ParameterColumn", "set_name"]
-_STUCK = ("stuck.low", "stuck.high", "stuck.middle")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,8 +71,8 @@ class LotTable:
     chips : list of (name, array id, verdict, text)
         Text is the summary of the card, or why there is none.
     parameters : dict of str to ParameterColumn
-    reports : list of str or None
-        File of the report of each chip.
+    reports, cards : list of str or None
+        File of the report and of the card of each chip.
     stuck : list of float
         Share of the cells of each chip that are stuck low, high or in the middle; NaN if unknown.
     level_sets : list of (LevelPlaces, number of arrays)
@@ -81,20 +81,28 @@ class LotTable:
         Of each chip; None where unknown.
     sites : list of Site
         Of each chip on its wafer; None where unknown.
+    good : list of bool
+        Whether each chip is within the limits of the yield; None where unknown.
+    lot_yield : LotYield
+    sources : LotSources
     """
 
     chips: list[tuple[str, str, str, str]] = field(default_factory=list)
     parameters: dict[str, ParameterColumn] = field(default_factory=dict)
     reports: list[str | None] = field(default_factory=list)
+    cards: list[str | None] = field(default_factory=list)
     stuck: list[float] = field(default_factory=list)
     level_sets: list[tuple[LevelPlaces, int]] = field(default_factory=list)
     places: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
     sites: list[Site | None] = field(default_factory=list)
+    good: list[bool | None] = field(default_factory=list)
+    lot_yield: LotYield = field(default_factory=LotYield)
+    sources: LotSources = field(default_factory=LotSources)
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> LotTable:
-        """Build the table; the rows are read once."""
-        table = cls()
+    def of(cls, rows: Iterable[Row], limits: Sequence[YieldLimit] = DEFAULT_YIELD) -> LotTable:
+        """Build the table, with the yield within the limits; the rows are read once."""
+        table = cls(lot_yield=LotYield(tuple(limits)))
         columns: dict[tuple[str, str, int], ParameterColumn] = {}
         for row in rows:
             text = row.summary if row.has_card else row.problem
@@ -110,10 +118,12 @@ class LotTable:
                 column.numbers.extend((value, stderr, low, high))
             table.chips.append((row.name, identity, row.verdict, text))
             table.reports.append(row.report)
+            table.cards.append(row.card)
             table.places.append((row.lot, row.wafer, row.die))
             table.sites.append(row.site)
-            stuck = [row.estimates[path][0] for path in _STUCK if path in row.estimates]
-            table.stuck.append(sum(stuck) if stuck else math.nan)
+            table.stuck.append(stuck_share(row))
+            table.good.append(table.lot_yield.add(row))
+            table.sources.add(row)
         for (path, family, levels), column in columns.items():
             several = levels >= 0 and len(table.level_sets) > 1
             notes = [family] * bool(family) + [f"levels {set_name(levels)}"] * several
@@ -167,9 +177,7 @@ class LotTable:
                 "within": within,
                 "between": float(np.sqrt(max(std**2 - within**2, 0.0))),
                 "unit": column.unit,
-                "outliers": " ".join(
-                    name for name, f in zip(self.names(column), far, strict=True) if f
-                ),
+                "outliers": tuple(n for n, f in zip(self.names(column), far, strict=True) if f),
                 "differ": differ(value, error, len(shared)),
             }
         columns = ["chips", "median", "mean", "std", "within", "between", "unit", "outliers"]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from rramfit.reporting.lots.outliers import FALSE_ALARM
-from rramfit.reporting.lots.tables import LotTable, ParameterColumn
+from rramfit.reporting.lots.compare.outliers import FALSE_ALARM
+from rramfit.reporting.lots.compare.tables import LotTable, ParameterColumn
 
 __all__ = ["WaferDifference", "wafer_differences"]
 
