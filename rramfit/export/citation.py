@@ -17,7 +17,10 @@ __all__ = ["bibtex_entry", "citation_text", "with_citation"]
 
 _UNDATED = "1970-01-01T00:00:00Z"  # of cards that nothing was measured for
 _YEAR = re.compile(r"^(\d{4})-")
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"})
+_SPECIAL = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 def with_citation(card: ModelCard, **changes: Any) -> ModelCard:

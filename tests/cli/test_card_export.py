@@ -1,10 +1,13 @@
 """`rramfit card export`, `from`, `cite`, `migrate` and `publish`."""
 
 import json
+import re
+import shlex
 
 import pytest
 
 from rramfit.card import load_card, save_card
+from rramfit.export import exporters, find_exporter
 from rramfit.measurement.virtual.cards import random_card
 
 
@@ -123,3 +126,32 @@ def test_publish_writes_the_index(path, run, tmp_path):
     assert "<h1>My cards</h1>" in (tmp_path / "site/index.html").read_text()
     assert run("card", "publish", tmp_path, "-o", tmp_path / "site").exit_code == 0
     assert run("card", "publish", path).exit_code == 3
+
+
+def test_the_page_of_targets_has_two_commands_for_each(repo, run, tmp_path, monkeypatch):
+    """The first runs as it is written; the second is that of the README."""
+    page = (repo / "docs/how-to/other-programs.md").read_text().partition("## The other way")[0]
+    blocks = re.findall(r"^## (.+)\n```bash\n(.+)\n(.+)\n```$", page, re.MULTILINE)
+    assert sorted(title for title, _, _ in blocks) == sorted(
+        find_exporter(x).title for x in exporters().found
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fits").symlink_to(repo / "fits")
+    for title, export, use in blocks:
+        words = shlex.split(export)
+        assert words[0] == "rramfit"
+        one = find_exporter(words[words.index("--to") + 1])
+        assert one.title == title
+        names = {o.name for o in one.options}
+        small = [
+            f"--option={k}={v}"
+            for k, v in {"rows": 8, "cols": 6, "vectors": 8, "parallel_read": 16}.items()
+            if k in names
+        ]
+        done = run(*words[1:], *small)
+        assert done.exit_code == 0, done.output
+        folder = words[words.index("-o") + 1]
+        readme = (tmp_path / folder / "README.md").read_text()
+        run_part = readme.partition("## Run")[2].partition("## Files")[0]
+        commands = [x.strip() for x in run_part.splitlines() if x.startswith("    ")]
+        assert use == f"(cd {folder} && {' && '.join(commands)})"

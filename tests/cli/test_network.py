@@ -1,6 +1,7 @@
 """`rramfit map`, `evaluate` and `ablate`, with an mlp on few chips."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -39,7 +40,10 @@ def test_evaluate_is_reproducible(run, tmp_path):
     assert result["images"] == 60
     assert result["digital_accuracy"] > 0.9
     assert result["mean"]["ci95"][0] <= result["mean"]["value"] <= result["mean"]["ci95"][1]
-    assert "Accuracy of each chip" in page.read_text()
+    text = page.read_text()
+    assert "Accuracy of each chip" in text
+    assert re.search(r"rramfit evaluate mlp [^<]*--seed 4 --chips 3|--chips 3 [^<]*--seed 4", text)
+    assert "card jetcas-reference, sha256 " in text
 
 
 def test_what_the_card_does_not_know_is_part_of_the_interval(run, small_chip, tmp_path):

@@ -1,7 +1,7 @@
 """The programs that cards are exported to, where they are installed.
 
 `tests/studies/export_targets/programs.py` tells where they are looked for. Their tests are skipped
-without them. Continuous integration has neither CrossSim nor aihwkit, and deselects their tests;
+without them. Continuous integration has no CrossSim, aihwkit or XBTorch, and deselects their tests;
 those of aihwkit-lightning always run there: it is small, and belongs to the group `test`.
 """
 
@@ -28,7 +28,9 @@ finally:
 def pytest_collection_modifyitems(config, items):
     if not IN_CI:
         return
-    missing = {name for name in ("crosssim", "aihwkit") if programs.place_of(name) is None}
+    missing = {
+        name for name in ("crosssim", "aihwkit", "xbtorch") if programs.place_of(name) is None
+    }
     left_out = [x for x in items if missing & set(getattr(x, "fixturenames", ()))]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [x for x in items if x not in left_out]
@@ -61,6 +63,11 @@ def aihwkit():
 @pytest.fixture(scope="session")
 def lightning():
     return Program("lightning")
+
+
+@pytest.fixture(scope="session")
+def xbtorch():
+    return Program("xbtorch")
 
 
 @pytest.fixture(scope="session")

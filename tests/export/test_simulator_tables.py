@@ -189,6 +189,26 @@ def test_pulses_of_xbtorch_lead_from_level_to_level(family, exported):
     assert g.mean() == pytest.approx(s.mean[1], rel=0.02)
 
 
+IN_XBTORCH = """
+import json, torch, xbtorch_card
+torch.manual_seed(0)
+device, accelerator = xbtorch_card.device(), xbtorch_card.accelerator()
+start = json.loads(open("accelerator.json").read())
+print("RESULT", json.dumps([
+    [x.mean().item(), x.std().item()]
+    for g, pulse in ((start["g_min"], 1.0), (start["g_max"], -1.0))
+    for x in [device.write(torch.full((20_000,), g), torch.full((20_000,), pulse))]
+]))
+"""
+
+
+def test_a_pulse_in_xbtorch_leads_to_the_next_level(reference, exported, xbtorch):
+    s = level_statistics(reference)
+    for mean, std in xbtorch.run(IN_XBTORCH, exported(reference, "xbtorch")):
+        assert mean == pytest.approx(s.mean[1], rel=0.01)
+        assert std == pytest.approx(s.state_std[1], rel=0.03)
+
+
 def test_the_module_of_xbtorch_passes_known_arguments(reference, exported):
     folder = exported(reference, "xbtorch")
     seen = {}

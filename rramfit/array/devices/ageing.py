@@ -15,8 +15,8 @@ every time c and τ are solved for the two moments above, over the level's own s
 of any length lead to the same chips. For a level that stays above s, c = μ and τ = v.
 
 A card of several bakes has a law of time and temperature instead (`rramfit.card.conditions`). In
-its logarithmic domain states are first multiplied by the change of the mean; then only the variance
-beyond that is added, on the scale y of the multiplied states.
+its logarithmic domain states are first multiplied by the change of the mean; the variance, which is
+that beyond it, is then added on the scale y of the multiplied states.
 
 Two cards cannot be met: a mean that falls below zero stops just above it, and a variance smaller
 than that of a common shift on the scale of y is exceeded. A state below zero, which the offset of
@@ -157,11 +157,7 @@ class Ageing:
             variance = (self.first_spread**2 + self.growth**2 * x).double().cpu().numpy()
             return mean, variance, np.ones(len(mean))
         ratio = self.ratio(time).double().cpu().numpy()
-        variance = self.law.variance(time)
-        if self.states is not None:  # what multiplying the states adds by itself
-            own = self.states.double().var(dim=1, unbiased=False).cpu().numpy()
-            variance = np.maximum(variance - own * (1 - ratio) ** 2, 0.0)
-        return self.law.mean(time), variance, ratio
+        return self.law.mean(time), self.law.variance(time), ratio
 
 
 def _solve(states: Floats, scale: float, mean: float, variance: float) -> tuple[float, float]:

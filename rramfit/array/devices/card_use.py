@@ -20,6 +20,8 @@ from rramfit.units import counted, format_quantity
 
 __all__ = ["DESCRIBED", "DRAWN", "LEFT_OUT", "left_out"]
 
+_LIVES = "endurance.life.surviving"
+
 DRAWN = frozenset(
     {
         "levels.target",
@@ -82,6 +84,7 @@ DRAWN = frozenset(
         "retention.levels.growth",
         "temperature.reference_temperature",
         "temperature.reference_time",
+        "temperature.drift.by_factor",
         *(
             f"temperature.{law}.{name}"
             for law in ("drift", "growth")
@@ -131,6 +134,7 @@ DESCRIBED = frozenset(
         "read_noise.telegraph.record_time",
         "retention.longest_time",
         "temperature.longest_time",
+        "temperature.growth.by_factor",
         *(
             f"temperature.bakes.{name}"
             for name in (
@@ -286,7 +290,7 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
         else None
     ),
     "endurance.states.mean": lambda c: (
-        "chips are drawn before any wear: the change of states with SET/RESET cycles is left out"
+        "the states of drawn chips do not change with SET/RESET cycles as those of /endurance do"
         if c.endurance
         else None
     ),
@@ -295,10 +299,11 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
     "endurance.states.growth": lambda _: None,
     "endurance.window_loss": lambda _: None,
     "endurance.failed": lambda _: None,
-    "endurance.life.surviving": lambda c: (
-        f"no cell wears out: {100 - 100 * c.endurance.life.surviving.value:.2g} % failed within "
+    _LIVES: lambda c: (
+        "no cell wears out, because no number of cycles is given: "
+        f"{100 - 100 * c.endurance.life.surviving.value:.2g} % failed within "
         f"{c.endurance.longest_cycle} cycles"
-        if c.endurance and c.endurance.life and c.endurance.life.failures
+        if c.endurance and c.endurance.life and c.endurance.life.surviving.value < 1
         else None
     ),
     **dict.fromkeys(
@@ -319,7 +324,7 @@ LEFT_OUT: dict[str, Callable[[ModelCard], str | None]] = {
 }
 
 
-def left_out(card: ModelCard, temperature: float | None = None) -> list[str]:
+def left_out(card: ModelCard, temperature: float | None = None, cycles: int = 0) -> list[str]:
     """Return one sentence for everything in a card that drawn chips do not have.
 
     Parameters
@@ -327,8 +332,11 @@ def left_out(card: ModelCard, temperature: float | None = None) -> list[str]:
     card : ModelCard
     temperature : float, optional
         [K] that chips are drawn at; by default that of the (first) bake.
+    cycles : int
+        SET/RESET cycles that cells have had when chips are drawn.
     """
-    found = [sentence(card) for sentence in LEFT_OUT.values()]
+    drawn = {_LIVES} if cycles > 0 else set()
+    found = [sentence(card) for path, sentence in LEFT_OUT.items() if path not in drawn]
     if temperature is None and card.temperature is not None and has_law(card):
         at = format_quantity(card.temperature.reference_temperature.value, "K")
         found.append(f"cells age as at {at}, because no temperature of use is given")

@@ -28,7 +28,7 @@ from rramfit.array.devices.fields import smooth_fields
 from rramfit.array.devices.line_shares import LineShares
 from rramfit.array.devices.read_disturb import ReadDisturb
 from rramfit.array.devices.read_noise import ReadNoise
-from rramfit.array.devices.stuck_cells import draw_motion, moved, stuck_conductance
+from rramfit.array.devices.stuck_cells import draw_motion, moved, stuck_conductance, wear_out
 from rramfit.card.cells import STUCK, Fault
 from rramfit.errors import ArrayError
 from rramfit.streams import torch_stream
@@ -301,6 +301,7 @@ def draw_chips(
         "hard",
         "nonlinearity",
         "motion",
+        "wear",
     )
     size = (count, rows, cols)
     deviation = _deviations(model, count, (rows, cols), streams)
@@ -388,6 +389,8 @@ def _draw_faults(
         fault[u >= 1 - f.stuck_high] = int(Fault.STUCK_HIGH)
         middle = f.stuck[Fault.STUCK_MIDDLE].share
         fault[(u >= f.stuck_low) & (u < f.stuck_low + middle)] = int(Fault.STUCK_MIDDLE)
+        if f.worn:
+            fault = wear_out(fault, f.worn, streams["wear"])
     if "dead_lines" in model.factors:
         u = torch.rand((count, rows + cols), generator=streams["dead"], device=device)
         fault[(u[:, :rows, None] < f.dead_rows).expand(size)] = int(Fault.DEAD_ROW)

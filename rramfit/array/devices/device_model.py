@@ -32,10 +32,11 @@ from rramfit.array.devices.parameters import LevelParameters, level_parameters
 from rramfit.array.devices.quantiles import interpolate, latent_knots
 from rramfit.array.devices.read_disturb import ReadDisturb
 from rramfit.array.devices.read_noise import ReadNoise, off_level_noise
-from rramfit.array.devices.stuck_cells import StuckState, stuck_states
+from rramfit.array.devices.stuck_cells import StuckState, stuck_states, worn_shares
 from rramfit.card.cells import Fault
 from rramfit.card.conditions.change_at import change_at
 from rramfit.card.conditions.reads_at import disturb_shift
+from rramfit.card.conditions.wear import failed_by_cycles
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import FailureCard, ModelCard, ReadoutCard
 from rramfit.errors import ArrayError
@@ -72,20 +73,26 @@ class Faults:
     stuck: Mapping[Fault, StuckState]  # by `Fault.STUCK_LOW`, `STUCK_MIDDLE`, `STUCK_HIGH`
     dead_rows: float
     dead_cols: float
+    worn: Mapping[Fault, float] = field(default_factory=dict)  # of cells not stuck: worn out
 
     @property
     def stuck_share(self) -> float:
-        """Share of stuck cells among the cells that are not in dead lines."""
-        return sum(x.share for x in self.stuck.values())
+        """Share of stuck cells, worn-out ones too, among the cells that are not in dead lines."""
+        return sum(self.share(kind) for kind in self.stuck)
+
+    def share(self, kind: Fault) -> float:
+        """Return the share of cells stuck or worn out on one side, of those not in dead lines."""
+        fresh = 1 - sum(x.share for x in self.stuck.values())
+        return self.stuck[kind].share + fresh * self.worn.get(kind, 0.0)
 
     @property
     def stuck_low(self) -> float:
-        """Share of cells stuck low among the cells that are not in dead lines."""
+        """Share of cells stuck low before any wear, of those not in dead lines."""
         return self.stuck[Fault.STUCK_LOW].share
 
     @property
     def stuck_high(self) -> float:
-        """Share of cells stuck high among the cells that are not in dead lines."""
+        """Share of cells stuck high before any wear, of those not in dead lines."""
         return self.stuck[Fault.STUCK_HIGH].share
 
 
@@ -153,6 +160,7 @@ class DeviceModel:
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         temperature: float | None = None,
+        cycles: int = 0,
     ) -> Self:
         """Make the model of a card.
 
@@ -162,15 +170,18 @@ class DeviceModel:
         device, dtype : optional
         temperature : float, optional
             At which cells age [K]; by default that of the card's (first) bake.
+        cycles : int
+            SET/RESET cycles that every cell has had: by the card's lives, some are worn out.
 
         Raises
         ------
         RramfitError
-            If the card has no levels, a level has no distribution, mean and target, or the card
-            has no activation energy and the temperature is not that of its bake.
+            If the card has no levels, a level has no distribution, mean and target, the card has
+            no activation energy and the temperature is not that of its bake, or `cycles` is not a
+            whole number, 0 or more.
         """
         p = level_parameters(card)
-        law = change_at(card, temperature, read=p.read)
+        law = change_at(card, temperature, read=p.read, start=p.mean)
         assumptions = list(p.assumptions)
 
         def tensor(x: NDArray[np.float64] | list[float]) -> Tensor:
@@ -220,10 +231,10 @@ class DeviceModel:
                 temperature=law.temperature,
             ),
             disturb=ReadDisturb(rate=tensor(disturb_shift(card, 1)), mean=tensor(p.mean)),
-            faults=_faults(card, p, tensor, assumptions),
+            faults=_faults(card, p, tensor, assumptions, cycles),
             conduction=_conduction(card, p),
             readout=card.readout,
-            assumptions=(*assumptions, *left_out(card, temperature)),
+            assumptions=(*assumptions, *left_out(card, temperature, cycles)),
         )
 
     @property
@@ -328,6 +339,7 @@ def _faults(
     p: LevelParameters,
     tensor: Callable[[list[float]], Tensor],
     assumptions: list[str],
+    cycles: int,
 ) -> Faults:
     stuck = card.stuck
     states = stuck_states(stuck, p)
@@ -351,6 +363,7 @@ def _faults(
         stuck=states,
         dead_rows=dead_rows,
         dead_cols=dead_cols,
+        worn=worn_shares(failed_by_cycles(card.endurance, cycles)),
     )
 
 

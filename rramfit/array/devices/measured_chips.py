@@ -25,6 +25,7 @@ from rramfit.array.devices.chips import (
 from rramfit.array.devices.device_model import DeviceModel
 from rramfit.array.devices.quantiles import latent_knots
 from rramfit.array.devices.read_noise import ReadNoise
+from rramfit.array.devices.stuck_cells import wear_out
 from rramfit.card.cells import STUCK, CellMaps, Fault
 from rramfit.errors import ArrayError
 from rramfit.units import counted
@@ -69,6 +70,9 @@ def chip_from_cells(
     u = torch.rand(chips.hard.shape, generator=generator, device=model.device, dtype=model.dtype)
     hard = torch.where(torch.isfinite(posterior), u < posterior, chips.hard)
     z = torch.randn(u.shape, generator=generator, device=model.device, dtype=model.dtype)
+    if model.faults.worn and "stuck" in model.factors:
+        here = known_fault != Fault.NOT_MEASURED  # the others are worn out as drawn
+        fault = torch.where(here, wear_out(fault, model.faults.worn, generator), fault)
     return dataclasses.replace(
         chips,
         deviation=_given_offsets(chips, cells, z),

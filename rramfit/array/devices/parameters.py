@@ -57,6 +57,9 @@ Floats = NDArray[np.float64]
 NOISE_RANGE = 0.02
 """Read noise is constant below this share of a level's mean, and above its inverse."""
 
+_FAR = 1e3
+"""Reference conductance [S] of a level at 0 S: far above any state, so its noise is constant."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelParameters:
@@ -77,7 +80,8 @@ class LevelParameters:
     col_trend: Floats  # [S per pitch] (level,)
     read: Floats  # [S]   (level,) between reads of a state
     read_power: float  #       read noise is proportional to G to this power
-    read_scale: Floats  # [S]   (level,) read noise of a cell at the level's mean
+    read_scale: Floats  # [S]   (level,) read noise of a cell at `read_reference`
+    read_reference: Floats  # [S] (level,) the level's mean, or `_FAR`
     assumptions: tuple[str, ...]
 
     @property
@@ -136,9 +140,9 @@ def _spatial(card: ModelCard) -> list[SpatialCard]:
 
 
 def relative_read_noise(state: Floats, power: float) -> Floats:
-    """Return the read noise of states relative to that at the level's mean.
+    """Return the read noise of states relative to that at the reference.
 
-    `state` is relative to the level's mean.
+    `state` is relative to the level's `read_reference`.
     """
     return np.clip(state, NOISE_RANGE, 1 / NOISE_RANGE) ** power
 
@@ -195,7 +199,9 @@ def level_parameters(card: ModelCard) -> LevelParameters:
     power_law = 0.0
     if card.read_noise is not None and card.read_noise.exponent is not None:
         power_law = card.read_noise.exponent.value + 1
-    state_table = 1 + shrink[:, None] * (table / coefficients[:, :1] - 1)
+    mean = coefficients[:, 0]
+    reference = np.where(mean > 1e-9 * np.abs(mean).max(), mean, _FAR)
+    state_table = (mean + shrink * (table.T - mean)).T / reference[:, None]
     kinds, of_lines = line_variances(variation)
     d2d2 = _between_cells(
         variation, variance=variance, read=read, lines=of_lines.sum(axis=0), assumptions=assumptions
@@ -238,6 +244,7 @@ def level_parameters(card: ModelCard) -> LevelParameters:
         read=read,
         read_power=power_law,
         read_scale=read / np.sqrt(_mean_square(relative_read_noise(state_table, power_law))),
+        read_reference=reference,
         assumptions=tuple(assumptions),
     )
 

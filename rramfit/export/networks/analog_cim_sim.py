@@ -117,7 +117,9 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
                 size=f"{r_wl:.3g} Ω and {r_bl:.3g} Ω",
             )
         )
-    expressed = {"d2d", "c2c", "read", "readout", "wires"}
+    expressed = {"d2d", "c2c", "read", "readout"}
+    if wires > 0:
+        expressed.add("wires")
     return Export(
         files={
             **{
@@ -129,31 +131,22 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
         commands=(
             (
                 "git clone --recursive https://github.com/rpelke/analog-cim-sim && (cd "
-                "analog-cim-sim && pip install -r requirements.txt && ./scripts/build_acs.sh)"
+                "analog-cim-sim && python3 -m venv .venv && . .venv/bin/activate && pip install "
+                "-r requirements.txt && bash scripts/build_acs.sh)"
             ),
-            "python3 load.py",
+            "analog-cim-sim/.venv/bin/python load.py",
         ),
         approximated=tuple(approximated),
-        missing=(
-            *limits(card, expressed=expressed),
-            *_ends(card),
-        ),
+        missing=limits(card, expressed=expressed),
         notes=(
             f"HRS, LRS and their noise are currents in microampere at {v:g} V; w_res is in ohm.",
             (
                 "`d2d_var` draws the noise once for each cell. It replaces all variation of the "
                 "card."
             ),
+            "The build needs CMake, a C++17 compiler and TBB (`libtbb-dev` in Debian).",
         ),
     )
-
-
-def _ends(card: ModelCard) -> tuple[Limit, ...]:
-    names = {"driver": "a driver", "sense": "a sense input"}
-    ohms = {name: value_of(card.line, f"{key}_resistance") for key, name in names.items()}
-    found = [f"{ohm:.3g} Ω {name}" for name, ohm in ohms.items() if ohm > 0]
-    what = "Drivers and sense inputs have no resistance of their own."
-    return (Limit(what=what, size=", ".join(found)),) if found else ()
 
 
 EXPORTER = Exporter(

@@ -119,7 +119,8 @@ def _resistance(level: LevelCard) -> tuple[float, float]:
     if not (g > 0).all():
         msg = (
             f"level {level.name} reaches conductances of 0 S and below, which have no resistance; "
-            "MemTorch takes resistances. Use another target, or leave the level out."
+            "MemTorch takes resistances. Use another target, or leave the level out with "
+            "`rramfit card take`."
         )
         raise ExportError(msg)
     r = 1 / g

@@ -161,13 +161,19 @@ def _approximated(
 
 def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
     s = level_statistics(card)
-    if not (np.diff(s.mean) > 0).all():
-        msg = "the level means do not rise; NeuroSim takes states in order of rising conductance"
+    zero = 1e-9 * s.mean.max()  # [S] rounding of a level at 0 S
+    if not (np.diff(s.mean) > 0).all() or s.mean[0] < -zero:
+        msg = (
+            "NeuroSim takes states in order of rising conductance, from 0 S; the level means of "
+            "the card do not rise, or start below. Select levels with `rramfit card take`."
+        )
         raise ExportError(msg)
     levels, said = chosen_levels(s.mean, options["counts"])
     bits, adc, rows = len(levels).bit_length() - 1, options["adc"], options["parallel_read"]
-    mean, read = s.mean[levels], s.read[levels] / s.mean[levels]
-    states = [(k, *x) for k, x in enumerate(zip(mean, s.state_std[levels], strict=True))]
+    mean, read = s.mean[levels], s.read[levels]
+    # a relative noise leaves a state at 0 S without any
+    read = np.divide(read, mean, out=np.zeros_like(mean), where=mean > zero)
+    states = [(k, *x) for k, x in enumerate(zip(mean.clip(0), s.state_std[levels], strict=True))]
     noise = output_noise(
         card, levels, adc=adc, rows=rows, vectors=options["vectors"], seed=options["seed"]
     )

@@ -42,13 +42,13 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
             "fault": pd.Series(drawn.fault.reshape(-1)).map(faults),
         }
     )
-    mean = 'group_by(read.csv("cells.csv"), level_name) |> summarise(mean(read), sd(read))'
+    mean = 'aggregate(read ~ level_name, read.csv("cells.csv"), summary)'
     group = "pandas.read_csv('cells.csv').groupby('level_name')['read'].describe()"
     return Export(
         files={"cells.csv": table.to_csv(index=False)},
         commands=(
+            "pip install pandas",
             f'python3 -c "import pandas; print({group})"',
-            f"Rscript -e 'library(dplyr); {mean}'",
         ),
         missing=limits(
             card,
@@ -60,6 +60,7 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
                 "`conductance` is the state of a cell after programming and `read` one read of "
                 "it, in siemens; `accepted` is False where programming failed."
             ),
+            f"The same in R: `Rscript -e '{mean}'`.",
         ),
     )
 

@@ -85,6 +85,7 @@ def card_numbers(card: ModelCard) -> dict[str, Any]:
         "row_trend": m.row_trend.numpy(),
         "col_trend": m.col_trend.numpy(),
         "read_scale": m.read_noise.scale.numpy(),
+        "read_reference": m.read_noise.reference.numpy(),
         "hard": m.faults.hard.numpy(),
         "soft": m.faults.soft.numpy(),
         "failed_median": m.faults.failed_median.numpy(),

@@ -62,10 +62,10 @@ class Numbers:
         noise = self.read_noise
 
         def power(reference, exponent):
-            relative = conductance / np.maximum(reference, _LEAST)
+            relative = conductance / reference
             return np.clip(relative, _NOISE_RANGE, 1 / _NOISE_RANGE) ** exponent
 
-        std = self.read_scale[level] * power(self.mean[level], noise["power"])
+        std = self.read_scale[level] * power(self.read_reference[level], noise["power"])
         if noise["off_level"] is None:
             return std
         scale, reference, exponent = noise["off_level"]
