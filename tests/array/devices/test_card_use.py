@@ -213,6 +213,7 @@ def baked(path: str) -> dict:
         }
         return {
             "domain": "linear",
+            "by_factor": 0.55 if path == "temperature.drift.by_factor" else None,
             "accelerates": "rate",
             "exponent": given(0.2, "1"),
             "fitted_exponent": True,

@@ -73,8 +73,8 @@ def study_truth(card: Any, measurement: Any, fitted: Any, mess: Any) -> dict[str
 def energy_truth(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, float]:
     """Return the activation energies of several bakes, and the exponent of time.
 
-    Growth is that beyond a factor of the mean where the mean changes by one, so that it has the
-    energy of the card's law only in a fit of the same domain.
+    Growth is that beyond a factor where the cells change by one, so that it has the energy of the
+    card's law only in a fit that says the same of the cells.
     """
     law = card.temperature and card.temperature.drift
     energy = law.activation_energy.value if law else truth["retention.activation_energy"]
@@ -83,8 +83,10 @@ def energy_truth(card: Any, fitted: Any, truth: dict[str, float]) -> dict[str, f
         f"temperature.drift.levels[{k}].activation_energy": energy for k in range(len(card.levels))
     }
     out["temperature.drift.exponent"] = law.exponent.value if law else 0.0
+    from rramfit.card.conditions.change_at import EVEN, factor_probability
+
     found = fitted.temperature and fitted.temperature.drift
-    if law and found and law.domain == found.domain:
+    if law and found and (factor_probability(law) < EVEN) == (factor_probability(found) < EVEN):
         out["temperature.growth.activation_energy"] = energy
     else:
         for name in ("activation_energy", "exponent"):

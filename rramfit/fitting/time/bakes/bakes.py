@@ -29,6 +29,7 @@ from rramfit.card.blocks.temperature import (
     LevelLaw,
     TemperatureCard,
 )
+from rramfit.card.conditions.change_at import EVEN
 from rramfit.card.quantity import Quantity
 from rramfit.errors import FitError
 from rramfit.fitting.results.axes import axes_or_new
@@ -51,8 +52,6 @@ __all__ = ["Bake", "BakesFit", "MeasuredBake", "fit_bakes", "join", "measured_ba
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-_UNLIKELY = 1e-4  # probability of the other domain below which the card leaves it out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +241,7 @@ def _joined(changes: list[BakeChanges], cards: list[BakeCard], found: list[Findi
         }
         if data["mean"].sets:
             drift = _drift(changes, data, testable=testable)
-            spread = data["excess" if drift.domain == "log" else "variance"]
+            spread = data["excess" if drift.by_factor >= EVEN else "variance"]
             growth = _growth(changes, spread, drift, testable=testable)
     found += bake_findings(drift, temperatures=temperatures, testable=testable)
     block = TemperatureCard(
@@ -250,7 +249,7 @@ def _joined(changes: list[BakeChanges], cards: list[BakeCard], found: list[Findi
         reference_time=Quantity.given(reference_time, "s"),
         longest_time=Quantity.given(max(float(c.time[-1]) for c in changes), "s"),
         bakes=[_with_factors(card, b, drift) for b, card in enumerate(cards)],
-        drift=None if drift is None else _law(drift, "S"),
+        drift=None if drift is None else _law(drift, "S", by_factor=drift.by_factor),
         growth=None if growth is None else _law(growth, "S²"),
     )
     estimates = _estimates(drift, growth)
@@ -313,7 +312,7 @@ def _with_factors(card: BakeCard, bake: int, drift: Energies | None) -> BakeCard
     return card.model_copy(update={"factor": drift.factors[bake], "levels": levels})
 
 
-def _law(e: Energies, unit: str) -> ChangeLaw:
+def _law(e: Energies, unit: str, *, by_factor: float | None = None) -> ChangeLaw:
     fit, kind = e.fit, e.fit.kind
     if e.domain == "log":
         unit = "1"
@@ -328,7 +327,7 @@ def _law(e: Energies, unit: str) -> ChangeLaw:
             time_energy = Quantity.estimated(ratio, variance**0.5, "eV")
     return ChangeLaw(
         domain="log" if e.domain == "log" else "linear",
-        other_domain=e.other_domain if e.other_domain > _UNLIKELY else None,
+        by_factor=by_factor,
         accelerates=kind.accelerates,
         exponent=e.exponent,
         fitted_exponent=kind.free_exponent,

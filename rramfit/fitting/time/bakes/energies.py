@@ -59,8 +59,8 @@ class Energies:
     fit : LawFit
     domain : str
         "linear" or "log".
-    other_domain : float
-        Probability of the other one.
+    by_factor : float
+        Probability that all cells of a level change by one factor.
     energy : Quantity, optional
         Common to all levels; None if the data do not determine it.
     assumed : Quantity, optional
@@ -81,7 +81,7 @@ class Energies:
 
     fit: LawFit
     domain: str
-    other_domain: float
+    by_factor: float
     energy: Quantity | None
     assumed: Quantity | None
     of_level: list[Quantity | None]
@@ -249,7 +249,7 @@ def infer_energies(
     return Energies(
         fit=fit,
         domain=choice.domain,
-        other_domain=choice.other_domain,
+        by_factor=choice.by_factor,
         energy=energy,
         assumed=assumed,
         of_level=of_level,

@@ -3,11 +3,13 @@
 Laws are compared by χ² + ln(number of changes)·(number of parameters of the levels), as BIC
 does; a free exponent of time must gain `GAIN` (99.9 % of χ² with 1 degree of freedom: in the log
 domain a small exponent mimics a straight change in siemens). So the change follows ln t unless the
-readings reject it. The error of the exponent is kept all the same, for extrapolations. Whether the
-cells of a level change by one amount or by one factor, which means hardly say, adds its χ²
-(`rramfit.fitting.time.bakes.spread_evidence`). Where other laws fit about equally well (changes in
-siemens or of the logarithm of the mean, for instance), the energy's error contains the differences
-of their energies, weighted by their probabilities.
+readings reject it. The error of the exponent is kept all the same, for extrapolations. Where other
+laws fit about equally well (changes in siemens or of the logarithm of the mean, for instance), the
+energy's error contains the differences of their energies, weighted by their probabilities.
+
+Whether the cells of a level change by one factor or by one amount is a separate question, which the
+cells answer (`rramfit.fitting.time.bakes.spread_evidence`); where they do not, the probability is
+that of the laws in the log domain.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rramfit.fitting.time.bakes.changes import BakeChanges
-from rramfit.fitting.time.bakes.law_data import Kind, LawData
+from rramfit.fitting.time.bakes.law_data import SAFE, Kind, LawData
 from rramfit.fitting.time.bakes.law_fit import LawFit, fit_law
-from rramfit.fitting.time.bakes.spread_evidence import domain_chi2
+from rramfit.fitting.time.bakes.spread_evidence import factor_gain
 
 __all__ = ["GAIN", "LATER", "Choice", "choose_law", "distinct", "later_readings"]
 
@@ -50,14 +52,14 @@ class Choice:
     doubt : float
         Variance of the energy over all laws that accelerate the same, weighted by their
         probability [eV²].
-    other_domain : float
-        Probability that the change belongs to the other domain.
+    by_factor : float
+        Probability that all cells of a level change by one factor, and not by one amount.
     """
 
     domain: str
     fit: LawFit
     doubt: float
-    other_domain: float
+    by_factor: float
 
 
 def later_readings(bake: BakeChanges) -> int:
@@ -99,9 +101,8 @@ def choose_law(
         kinds += [dataclasses.replace(kinds[0], free_exponent=True)]
     if testable and steps:
         kinds += [Kind(accelerates="rate", steps=x, free_exponent=True) for x in ("power", "free")]
-    of_cells = domain_chi2([b.proportionality for b in bakes if b.proportionality is not None])
     scored = [
-        (_score(of_domain, kind, fit := fit_law(of_domain, kind)) + of_cells[domain], domain, fit)
+        (_score(of_domain, kind, fit := fit_law(of_domain, kind)), domain, fit)
         for domain, of_domain in data.items()
         for kind in kinds
         if accelerates in (None, kind.accelerates)
@@ -117,8 +118,14 @@ def choose_law(
         domain=domain,
         fit=fit,
         doubt=sum(w * (e - fit.energy) ** 2 for w, _, e in alike) / total,
-        other_domain=sum(w for w, of, _ in alike if of != domain) / total,
+        by_factor=_by_factor(bakes, sum(w for w, of, _ in alike if of == "log") / total),
     )
+
+
+def _by_factor(bakes: Sequence[BakeChanges], otherwise: float) -> float:
+    """Return the probability that the cells of a level change by one factor."""
+    gain = factor_gain([b.proportionality for b in bakes if b.proportionality is not None])
+    return otherwise if gain is None else 1 / (1 + math.exp(float(np.clip(-gain / 2, -SAFE, SAFE))))
 
 
 def _score(data: LawData, kind: Kind, fit: LawFit) -> float:

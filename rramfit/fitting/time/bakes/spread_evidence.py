@@ -1,8 +1,8 @@
 """Whether cells of a level change by the same amount or by the same factor.
 
-The mean of a level hardly says whether it changes in siemens or in its logarithm: a change of 4 %
-is the same in both. Its cells do. With y_j the reading of a cell at time j (0: the first), and
-e_j = mean_j/mean_1 − 1 the relative change of their mean since the second reading,
+The mean of a level does not say it, but the spread after a change depends on it. With y_j the
+reading of a cell at time j (0: the first), and e_j = mean_j/mean_1 − 1 the relative change of their
+mean since the second reading,
 
     w = Σ_j e_j·(y_j − y_1) / Σ_j e_j²,      s = Cov(w, y_0) / Cov(y_1, y_0),
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["domain_chi2", "proportionality"]
+__all__ = ["factor_gain", "proportionality"]
 
 Floats = NDArray[np.float64]
 
@@ -53,10 +53,10 @@ def proportionality(readings: Floats) -> tuple[float, float]:
     return (s, variance) if variance > 0 else (np.nan, np.nan)
 
 
-def domain_chi2(found: Sequence[Floats]) -> dict[str, float]:
-    """Return χ² of "log" (s is 1) and of "linear" (s is 0); 0 for both without evidence.
+def factor_gain(found: Sequence[Floats]) -> float | None:
+    """Return by how much χ² is lower if cells change by one factor; None without evidence.
 
-    If neither describes the cells, both are divided by the misfit of the better one.
+    If neither describes the cells, it is divided by the misfit of the better one.
 
     Parameters
     ----------
@@ -65,9 +65,7 @@ def domain_chi2(found: Sequence[Floats]) -> dict[str, float]:
     """
     known = np.concatenate([np.empty((0, 2)), *found])
     known = known[np.isfinite(known).all(axis=1)]
-    chi2 = {
-        domain: float(np.sum((known[:, 0] - at) ** 2 / known[:, 1]))
-        for domain, at in (("log", 1.0), ("linear", 0.0))
-    }
-    misfit = max(min(chi2.values()) / max(len(known), 1), 1.0)
-    return {domain: x / misfit for domain, x in chi2.items()}
+    if not len(known):
+        return None
+    factor, amount = (float(np.sum((known[:, 0] - at) ** 2 / known[:, 1])) for at in (1.0, 0.0))
+    return (amount - factor) / max(min(factor, amount) / len(known), 1.0)
