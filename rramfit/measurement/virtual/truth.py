@@ -24,14 +24,11 @@ import numpy as np
 from scipy import special
 
 from rramfit.card.cells import Fault
+from rramfit.card.conditions.wear import life_parameters
 from rramfit.card.quantity import Quantity
 from rramfit.card.schema import ModelCard
 from rramfit.measurement.virtual.distribution_truth import direct_parameters
-from rramfit.measurement.virtual.endurance import (
-    endurance_failed,
-    failed_by_life,
-    life_parameters,
-)
+from rramfit.measurement.virtual.endurance import endurance_failed, failed_by_life
 from rramfit.measurement.virtual.mess import TELEGRAPH
 from rramfit.measurement.virtual.mess_truth import (
     Moments,
