@@ -198,6 +198,18 @@ def test_unusual_tables_are_read_with_findings(tmp_path):
     assert len(card.quality.fits["import"].findings) == 2
 
 
+def test_the_padding_of_a_table_is_no_level(tmp_path):
+    path = tmp_path / "states.csv"
+    path.write_text("mean,std\n" + "1e-6,1e-7\n2e-6,1e-7\n" + "3e-6,1e-7\n" * 2)
+    card = find_importer("neurosim").read(path, ARRAY)
+    assert [x.mean.value for x in card.levels] == [1e-6, 2e-6, 3e-6]
+    found = card.quality.fits["import"].findings
+    assert len(found) == 1
+    assert "2 times" in str(found[0])
+    path.write_text("mean,std\n3e-6,1e-7\n3e-6,1e-7\n")
+    assert len(find_importer("neurosim").read(path, ARRAY).levels) == 2
+
+
 def test_what_neurosim_cannot_have_is_in_the_readme(repo, exported):
     card = load_card(repo / "fits/reference-1.0.0.card.json")
     text = (exported(card, "neurosim", counts="pad", time=1e4) / "README.md").read_text()

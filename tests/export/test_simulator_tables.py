@@ -42,6 +42,21 @@ def packages(**modules):
             del sys.modules[name]
 
 
+class FourCells:
+    """A crossbar of MemTorch whose cells reach from 1 to 4 S, but for one, from 2 to 8 S."""
+
+    def __init__(self):
+        ranges = [[(1, 4), (1, 4)], [(1, 4), (2, 8)]]
+        cell = types.SimpleNamespace
+        self.devices = np.array(
+            [[cell(r_off=1 / low, r_on=1 / high) for low, high in row] for row in ranges]
+        )
+        self.conductance_matrix = torch.tensor([[1.2, 2.0], [3.2, 7.0]])
+
+    def update(self, *, from_devices):
+        assert not from_devices
+
+
 class Recorder:
     """What MemTorch 1.1.6 is called with, by the names of its parameters."""
 
@@ -75,19 +90,14 @@ class Recorder:
     ):
         self.calls["patch"] = {k: v for k, v in locals().items() if k not in ("self", "model")}
         model.tune_ = lambda: None
+        self.layer = model[0]
+        self.layer.crossbars = [FourCells()]
         return model
 
-    def nonidealities(
-        self,
-        model,
-        non_idealities,
-        conductance_states,
-        lrs_proportion,
-        hrs_proportion,
-        electroform_proportion,
-    ):
-        self.calls["faults"] = {k: v for k, v in locals().items() if k not in ("self", "model")}
-        return model
+    def faults(self, layer, lrs_proportion, hrs_proportion, electroform_proportion):
+        assert layer is self.layer
+        self.calls["faults"] = {k: v for k, v in locals().items() if k not in ("self", "layer")}
+        return layer
 
     def parameter(self, distribution, **parameters):
         assert parameters.keys() == {"min", "loc", "scale"}
@@ -98,20 +108,16 @@ class Recorder:
 def memtorch_calls(folder):
     seen = Recorder()
     space = types.SimpleNamespace
-    kinds = space(FiniteConductanceStates=1, DeviceFaults=2)
     root = types.ModuleType("memtorch")
     root.bh = space(
         StochasticParameter=seen.parameter,
         memristor=space(VTEAM="VTEAM"),
-        nonideality=space(NonIdeality=space(NonIdeality=kinds)),
     )
-    root.bh.nonideality.NonIdeality.FiniteConductanceStates = 1
-    root.bh.nonideality.NonIdeality.DeviceFaults = 2
     root.mn = space(Module=space(patch_model=seen.patch_model))
     names = {
         "memtorch.bh": {},
         "memtorch.bh.nonideality": {},
-        "memtorch.bh.nonideality.NonIdeality": {"apply_nonidealities": seen.nonidealities},
+        "memtorch.bh.nonideality.DeviceFaults": {"apply_device_faults": seen.faults},
         "memtorch.map": {},
         "memtorch.map.Input": {"naive_scale": "scale"},
         "memtorch.map.Parameter": {"naive_map": "map"},
@@ -123,7 +129,7 @@ def memtorch_calls(folder):
     with packages(**modules):
         module = module_of(folder / "memtorch_card.py")
         module.patched(torch.nn.Sequential(torch.nn.Linear(4, 2)))
-    return seen.calls
+    return seen.calls | {"layer": seen.layer}
 
 
 def test_memtorch_gets_the_range_of_the_card(reference, exported):
@@ -140,13 +146,14 @@ def test_memtorch_gets_the_range_of_the_card(reference, exported):
         assert 0 < parameters[name][0] < mean
     assert calls["patch"]["ADC_resolution"] == reference.readout.bits
     assert calls["patch"]["transistor"] is True
-    assert calls["faults"]["conductance_states"] == 3
+    assert calls["layer"].transistor
+    assert calls["layer"].crossbars[0].conductance_matrix.tolist() == [[1, 2.5], [2.5, 8]]
     assert calls["faults"]["hrs_proportion"] == reference.stuck.low.value
     passive = seal(
         reference.model_copy(update={"array": reference.array.model_copy(update={"cell": "1R"})})
     )
     calls = memtorch_calls(exported(passive, "memtorch"))
-    assert calls["patch"]["transistor"] is False
+    assert not calls["layer"].transistor
     assert calls["patch"]["source_resistance"] == reference.line.driver_resistance.value
 
 

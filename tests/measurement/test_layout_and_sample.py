@@ -76,7 +76,10 @@ def test_a_sample_to_start_with(tmp_path):
     assert validate_layout(chip) == []
     seen = inspect_measurement(chip)
     assert seen.identity.synthetic
-    assert {f.fit for f in seen.fits if not f.allowed} == {"endurance"}
+    assert {f.fit for f in seen.fits if not f.allowed} == {
+        "read disturb", "random telegraph noise", "gauge study", "activation energy", "endurance",
+        "programming effort", "pulse response",
+    }  # fmt: skip
     assert load_card(card).levels
     run("synthesize", card, "-o", tmp_path / "v.h5", "--rows", 4, "--cols", 4, "--sweeps", 3)
     assert "# Layout files" in (layouts / "README.md").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ IV_NGSPICE = """I-V of a cell of the highest level
 .model rram rram_cell
 v1 a 0 0
 n1 a 0 rram level={top}
+.options reltol=1e-9
 .control
 pre_osdi rram_cell.osdi
 dc v1 -{voltage:.6g} {voltage:.6g} {step:.6g}

@@ -47,6 +47,14 @@ def _read(path: Path, array: StatedArray) -> ModelCard:
     if bits != int(bits):
         findings.append(f"{len(states)} states are no power of two, which NeuroSim refuses.")
         remedies.append("Check whether the table belongs to the bits of the cell.")
+    padding = _padding(states)
+    if padding:
+        findings.append(
+            f"The last state is in the table {padding + 1} times, as in a table padded to a power "
+            "of two; it is one level in this card."
+        )
+        remedies.append("Correct the table if its states should differ.")
+        states = states[:-padding]
     if any(a >= b for (a, _), (b, _) in itertools.pairwise(states)):
         findings.append("The means of the states do not rise, so they are sorted in this card.")
         remedies.append("Check the order of the states.")
@@ -64,6 +72,12 @@ def _read(path: Path, array: StatedArray) -> ModelCard:
         further=further,
         inputs=used,
     )
+
+
+def _padding(states: States) -> int:
+    """Return how many states at the end repeat the one before them; two states always stay."""
+    repeated = itertools.takewhile(lambda x: x == states[-1], reversed(states))
+    return max(min(len(list(repeated)) - 1, len(states) - 2), 0)
 
 
 def _text(path: Path) -> str:

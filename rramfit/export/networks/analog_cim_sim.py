@@ -128,14 +128,7 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
             },
             "load.py": _RUN,
         },
-        commands=(
-            (
-                "git clone --recursive https://github.com/rpelke/analog-cim-sim && (cd "
-                "analog-cim-sim && python3 -m venv .venv && . .venv/bin/activate && pip install "
-                "-r requirements.txt && bash scripts/build_acs.sh)"
-            ),
-            "analog-cim-sim/.venv/bin/python load.py",
-        ),
+        commands=("python3 load.py",),
         approximated=tuple(approximated),
         missing=limits(card, expressed=expressed),
         notes=(
@@ -144,7 +137,10 @@ def _export(card: ModelCard, options: Mapping[str, Any]) -> Export:
                 "`d2d_var` draws the noise once for each cell. It replaces all variation of the "
                 "card."
             ),
-            "The build needs CMake, a C++17 compiler and TBB (`libtbb-dev` in Debian).",
+            (
+                "Run `load.py` in the environment of analog-cim-sim, which its README "
+                "(https://github.com/rpelke/analog-cim-sim) explains how to make."
+            ),
         ),
     )
 

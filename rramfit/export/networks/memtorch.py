@@ -3,6 +3,10 @@
 MemTorch draws r_on and r_off of every cell from distributions of torch, and places a number of
 conductance states evenly between them. The resistances are normal with the moments of 1/G of the
 highest and the lowest level. Faults, wires (passive arrays), tile shape and converter follow.
+
+Three parts of MemTorch 1.1.6 are not used: programming by pulses, which passive arrays need there;
+`FiniteConductanceStates`, which skips cells of different ranges where there is no CUDA device; and
+`apply_nonidealities`, which adds a nested layer to the network a second time.
 """
 
 from __future__ import annotations
@@ -35,8 +39,9 @@ Resistances in ohm, voltages in volts.
 import copy
 
 import memtorch
+import numpy as np
 import torch
-from memtorch.bh.nonideality.NonIdeality import apply_nonidealities
+from memtorch.bh.nonideality.DeviceFaults import apply_device_faults
 from memtorch.map.Input import naive_scale
 from memtorch.map.Parameter import naive_map
 
@@ -48,7 +53,7 @@ LRS_SHARE, HRS_SHARE = {lrs!r}, {hrs!r}  # of stuck cells
 TILE = {tile}
 ADC_BITS = {bits}
 SOURCE_RESISTANCE, LINE_RESISTANCE = {source!r}, {line!r}
-TRANSISTOR = {transistor}
+WIRES = {wires}
 READ_VOLTAGE = {voltage!r}
 
 
@@ -63,6 +68,18 @@ def memristor_parameters():
     }}
 
 
+def set_states(crossbar):
+    """Round every conductance to one of the states between r_off and r_on of the cell."""
+    low, high = (
+        torch.tensor(1 / np.vectorize(lambda x: getattr(x, name), otypes=[float])(crossbar.devices))
+        for name in ("r_off", "r_on")
+    )
+    step = (high - low) / (STATES - 1)
+    states = low + step * torch.round((crossbar.conductance_matrix.double() - low) / step)
+    crossbar.conductance_matrix = states.float()
+    crossbar.update(from_devices=False)
+
+
 def patched(model, **options):
     """Return a memristive copy of a torch network; `options` go to `memtorch.mn.Module`."""
     arguments = {{
@@ -70,29 +87,24 @@ def patched(model, **options):
         "memristor_model_params": memristor_parameters(),
         "module_parameters_to_patch": [torch.nn.Linear, torch.nn.Conv2d],
         "mapping_routine": naive_map,
-        "transistor": TRANSISTOR,
+        "transistor": True,  # cells are written directly; wires follow below
         "programming_routine": None,
         "tile_shape": TILE,
         "max_input_voltage": READ_VOLTAGE,
         "scaling_routine": naive_scale,
-        "source_resistance": None if TRANSISTOR else SOURCE_RESISTANCE,
-        "line_resistance": None if TRANSISTOR else LINE_RESISTANCE,
+        "source_resistance": SOURCE_RESISTANCE if WIRES else None,
+        "line_resistance": LINE_RESISTANCE if WIRES else None,
         "ADC_resolution": ADC_BITS,
         "ADC_overflow_rate": 0.0,
         "quant_method": None if ADC_BITS is None else "linear",
     }}
     network = memtorch.mn.Module.patch_model(copy.deepcopy(model), **{{**arguments, **options}})
-    network = apply_nonidealities(
-        network,
-        non_idealities=[
-            memtorch.bh.nonideality.NonIdeality.FiniteConductanceStates,
-            memtorch.bh.nonideality.NonIdeality.DeviceFaults,
-        ],
-        conductance_states=STATES,
-        lrs_proportion=LRS_SHARE,
-        hrs_proportion=HRS_SHARE,
-        electroform_proportion=0.0,
-    )
+    for layer in network.modules():
+        if hasattr(layer, "crossbars"):
+            for crossbar in layer.crossbars:
+                set_states(crossbar)
+            apply_device_faults(layer, LRS_SHARE, HRS_SHARE, 0.0)
+            layer.transistor = not WIRES
     network.tune_()
     return network
 
@@ -136,7 +148,9 @@ def _export(card: ModelCard, _options: Mapping[str, Any]) -> Export:
     stuck, line = card.stuck, card.line
 
     segment = 0.5 * (value_of(line, "wordline_resistance") + value_of(line, "bitline_resistance"))
+    source, segment = max(value_of(line, "driver_resistance"), 0.0), max(segment, 0.0)
     transistor = card.array.cell in ("1T1R", "2T1R")
+    wires = not transistor and source + segment > 0
     text = _MODULE.format(
         name=visible(card.name).replace("\\", "\\\\").replace('"', "'"),
         revision=card.revision,
@@ -148,12 +162,12 @@ def _export(card: ModelCard, _options: Mapping[str, Any]) -> Export:
         hrs=value_of(stuck, "low"),
         tile=(card.array.rows, card.array.cols),
         bits=None if card.readout is None else card.readout.bits,
-        source=value_of(line, "driver_resistance"),
+        source=source,
         line=segment,
-        transistor=transistor,
-        voltage=read_voltage(card),
+        wires=wires,
+        voltage=abs(read_voltage(card)),
     )
-    expressed = {"stuck", "readout", *(() if transistor else ("wires", "ends"))}
+    expressed = {"stuck", "readout", *(("wires", "ends") if wires else ())}
     return Export(
         files={"memtorch_card.py": text},
         commands=("pip install memtorch-cpu==1.1.6", "python3 memtorch_card.py"),
@@ -173,8 +187,8 @@ def _export(card: ModelCard, _options: Mapping[str, Any]) -> Export:
         missing=limits(card, expressed=expressed),
         notes=(
             (
-                "Arrays of cells with a transistor are simulated by MemTorch without wires "
-                "(`transistor=True`)."
+                "MemTorch simulates arrays of cells with a transistor without wires. Cells of "
+                "passive arrays are written directly, not by pulses, and read with wires."
             ),
         ),
     )
@@ -190,6 +204,6 @@ EXPORTER = Exporter(
     "read "
     "noise and no places of cells.",
     verified="By format only: the tests run the module against the signatures of MemTorch 1.1.6 "
-    "and check its numbers. MemTorch itself was not run.",
+    "and check its numbers.",
     export=_export,
 )

@@ -77,7 +77,7 @@ def shift_of_mean(step: float, variance: float) -> float:
     Examples
     --------
     >>> round(shift_of_mean(1.0, 1.0), 9), round(shift_of_mean(1.0, 0.0), 3)
-    (4e-09, 0.225)
+    (3e-09, 0.225)
     """
     own = max(variance - step**2 / 12, 0.0)
     return step / (math.sqrt(2) * math.pi) * math.exp(-2 * (math.pi / step) ** 2 * own)

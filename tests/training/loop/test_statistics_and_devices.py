@@ -40,7 +40,7 @@ def test_statistics_that_differ_are_a_finding():
         moved[1].running_var *= 4
     state = copy.deepcopy(moved.state_dict())
     finding = batch_norm_finding(moved, images)
-    assert "those of 1 by 1.5 standard deviations, and by a factor of 0.5" in finding
+    assert "those of layer 1 by 1.5 standard deviations, and by a factor of 0.5" in finding
     assert "Add --bn-recalibration 1024" in finding
     assert all(torch.equal(x, state[k]) for k, x in moved.state_dict().items())
     assert not moved.training
